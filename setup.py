@@ -1,0 +1,55 @@
+"""Describes the one compiled module; all metadata is in pyproject.toml.
+
+FASTPOOL_PROBE=1 also builds tests/_probe.pyx, which drives the C parts alone and is never shipped.
+FASTPOOL_ANNOTATE=1 writes src/fastpool/_core.html, where a yellow line is a line that touches Python.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+HEADERS = sorted(str(p) for p in Path("src/fastpool/_c").glob("*.h"))
+if sys.platform == "win32":
+    CFLAGS = ["/O2"]
+else:
+    CFLAGS = ["-O2", "-std=gnu11", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fno-strict-aliasing"]
+
+DIRECTIVES = {
+    "language_level": 3,
+    "freethreading_compatible": True,
+    "boundscheck": False,
+    "wraparound": False,
+    "initializedcheck": False,
+    "cdivision": True,
+    "always_allow_keywords": False,
+    "auto_pickle": False,
+    "embedsignature": True,
+    "embedsignature.format": "clinic",
+}
+
+
+def extension(name: str, source: str) -> Extension:
+    return Extension(
+        name,
+        [source],
+        include_dirs=["src/fastpool/_c"],
+        depends=HEADERS,
+        extra_compile_args=CFLAGS,
+    )
+
+
+extensions = [extension("fastpool._core", "src/fastpool/_core.pyx")]
+if os.environ.get("FASTPOOL_PROBE") == "1":
+    extensions.append(extension("_probe", "tests/_probe.pyx"))
+
+setup(
+    ext_modules=cythonize(
+        extensions,
+        include_path=["src"],
+        annotate=os.environ.get("FASTPOOL_ANNOTATE") == "1",
+        compiler_directives=DIRECTIVES,
+    )
+)
