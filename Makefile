@@ -1,0 +1,116 @@
+# Everything a developer or CI runs. `make demo` and `make test` need only CPython 3.11 or newer and a C compiler:
+# they make .venv, bring in what is needed, build, and run; the second time only what changed is built.
+#   make test PYTHON=python3.13 VENV=.venv-3.13      another Python, in an environment of its own
+#   make test ARGS='-k handoff -x'                   what else to tell pytest (or the demo, the benchmarks …)
+
+VENV ?= .venv
+PYTHON ?=
+ARGS ?=
+py := $(VENV)/bin/python
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_NO_INPUT = 1
+
+# what the compiled modules are made of
+CORE := setup.py $(wildcard src/fastpool/*.pyx src/fastpool/*.pxd src/fastpool/_c/*.pxd src/fastpool/_c/*.h)
+PROBE := $(wildcard tests/_probe.pyx tests/_probe.pxd)
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test bench stress hbase hbase-stop test-hbase test-freethreaded test-all model \
+	probe annotate lint format wheels build clean
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
+		while IFS='|' read -r target text; do printf '  make %-19s %s\n' "$$target" "$$text"; done
+
+# ---- setting up
+
+# the newest set-up wins: a folder copied from elsewhere, or made by a Python that is gone, is made anew
+$(VENV)/.made:
+	@python='$(PYTHON)'; python=$${python:-$$(tools/find-python.sh)} && \
+		echo "setting up $(VENV) with $$python" && "$$python" -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.tools: $(VENV)/.made pyproject.toml
+	@$(py) tools/requires.py | xargs -d '\n' $(py) -m pip install --quiet
+	@touch $@
+
+# editable: the compiled modules are built in place, and what is edited in src/ is what runs
+$(VENV)/.test: $(VENV)/.tools
+	@$(py) -m pip install --quiet --no-build-isolation --editable '.[test]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.test
+	@$(py) -m pip install --quiet --no-build-isolation --editable '.[bench]'
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.test
+	@$(py) -m pip install --quiet --no-build-isolation --editable '.[lint]'
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.test $(CORE)
+	@$(py) setup.py --quiet build_ext --inplace
+	@touch $@
+
+$(VENV)/.probe: $(VENV)/.core $(PROBE)
+	@FASTPOOL_PROBE=1 $(py) setup.py --quiet build_ext --inplace
+	@touch $@
+
+# ---- running
+
+demo: $(VENV)/.core ## the main job, live: one load through happybase's pool and through fastpool
+	@$(py) -m fastpool demo $(ARGS)
+
+test: $(VENV)/.probe ## the test suite (stress and real-HBase tests have targets of their own)
+	@$(py) -m pytest $(ARGS)
+
+stress: $(VENV)/.probe ## the long randomised tests
+	@$(py) -m pytest -m stress $(ARGS)
+
+bench: $(VENV)/.bench $(VENV)/.core ## the comparisons with other pools, and the table of ratios
+	@$(py) -m pytest bench $(ARGS)
+
+hbase: $(VENV)/.made ## start a real HBase with its Thrift gateway for an hour (needs Java and Maven)
+	@$(py) tools/hbase/hbase.py start $(ARGS)
+
+hbase-stop: $(VENV)/.made ## stop it
+	@$(py) tools/hbase/hbase.py stop
+
+test-hbase: $(VENV)/.core ## the tests against a real HBase (needs Java and Maven, otherwise skipped)
+	@$(py) -m pytest -m hbase tests/hbase $(ARGS)
+
+test-freethreaded: ## the whole suite on a free-threaded 3.13 (built first if there is none: Debian, 3 minutes)
+	@tools/find-python.sh 3.13t >/dev/null 2>&1 || tools/build-python.sh 3.13t
+	@python=$$(tools/find-python.sh 3.13t) && PYTHON_GIL=0 $(MAKE) --no-print-directory test VENV=.venv-3.13t PYTHON="$$python"
+
+test-all: ## the suite on every Python at hand
+	@set -e; for python in $$(tools/find-python.sh --all); do \
+		series=$$("$$python" -c 'import sys, sysconfig; print("{}.{}".format(*sys.version_info) + "t" * bool(sysconfig.get_config_var("Py_GIL_DISABLED")))'); \
+		echo "== $$series"; $(MAKE) --no-print-directory test VENV=.venv-$$series PYTHON="$$python"; done
+
+# ---- looking and shipping
+
+probe: $(VENV)/.probe ## build the test-only module that drives the C parts alone
+
+annotate: $(VENV)/.core ## src/fastpool/_core.html: which lines of the core touch Python
+	@FASTPOOL_ANNOTATE=1 CYTHON_FORCE_REGEN=1 $(py) setup.py --quiet build_ext --inplace
+	@ls src/fastpool/*.html
+
+lint: $(VENV)/.lint $(VENV)/.core ## style, types, and the stub of the compiled module
+	@$(py) -m ruff check .
+	@$(py) -m ruff format --check .
+	@$(py) -m mypy
+	@$(py) -m mypy.stubtest fastpool._core
+	@$(VENV)/bin/cython-lint src/fastpool tests
+
+format: $(VENV)/.lint ## let ruff mend what it can
+	@$(py) -m ruff check --fix .
+	@$(py) -m ruff format .
+
+wheels: $(VENV)/.lint ## an sdist, wheels from it for the Pythons at hand, each tried where no compiler is
+	@$(py) tools/wheels.py $(ARGS)
+
+clean: ## remove everything that was built or brought in
+	@if [ -x $(py) ]; then $(py) tools/hbase/hbase.py stop >/dev/null; fi
+	@rm -rf .venv .venv-* .cache build dist wheelhouse .pytest_cache .hypothesis .benchmarks .mypy_cache .ruff_cache
+	@rm -rf src/*.egg-info src/*.so src/fastpool/*.so src/fastpool/*.c src/fastpool/*.html tests/_probe.c tests/_probe.html
+	@find src tests bench tools -name __pycache__ -prune -exec rm -rf {} +
