@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_INPUT = 1
 
 # what the compiled modules are made of
-CORE := setup.py $(wildcard src/fastpool/*.pyx src/fastpool/*.pxd src/fastpool/_c/*.pxd src/fastpool/_c/*.h)
+CORE := setup.py $(wildcard src/fastpool/*.pyx src/fastpool/*.pxi src/fastpool/*.pxd src/fastpool/_c/*.pxd src/fastpool/_c/*.h)
 PROBE := $(wildcard tests/_probe.pyx tests/_probe.pxd)
 
 .DELETE_ON_ERROR:

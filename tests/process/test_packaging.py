@@ -1,0 +1,58 @@
+"""What an sdist and a wheel hold. tools/wheels.py builds real wheels and tries them; this is the quick part of it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tools.contents import sdist_faults, sources, wheel_faults
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LEAVE = shutil.ignore_patterns(".*", "*.egg-info", "build", "dist", "*.so", "__pycache__")
+SDIST = "from setuptools import build_meta; build_meta.build_sdist('dist')"
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout to build in: building writes beside what it reads."""
+    if not ROOT.joinpath("MANIFEST.in").exists():
+        pytest.skip("the tests run without the checkout around them: nothing to build an sdist from")
+    copy = tmp_path_factory.mktemp("checkout") / "fastpool"
+    shutil.copytree(ROOT, copy, ignore=LEAVE)
+    return copy
+
+
+@pytest.mark.timeout(180)
+def test_the_sdist_has_every_source_and_nothing_generated(tree: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", SDIST], cwd=tree, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (sdist,) = tree.joinpath("dist").glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = [member.name for member in archive if member.isfile()]
+    assert sdist_faults(names) == []
+
+
+@pytest.mark.timeout(180)
+def test_what_goes_into_a_wheel_beside_the_extension(tree: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", str(tmp_path)]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    built = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert wheel_faults(built | {"fastpool/_core.cpython-313-x86_64-linux-gnu.so"}) == []
+
+
+def test_the_checks_notice_what_they_are_there_for() -> None:
+    python = sources({".py", ".pyi", ".typed"})
+    good = python | {"fastpool/_core.abi.so", "fastpool-1.dist-info/METADATA"}
+    assert wheel_faults(good) == []
+    assert wheel_faults(good | {"fastpool/_core.pyx"}) == ["does not belong in a wheel: fastpool/_core.pyx"]
+    assert wheel_faults(good | {"tests/test_x.py"}) == ["outside the package: tests/test_x.py"]
+    assert wheel_faults(good - {"fastpool/py.typed"}) == ["missing: fastpool/py.typed"]
+    assert len(wheel_faults(good | {"_probe.so"})) == 2
+    assert "missing: everything under tests/" in sdist_faults(["fastpool-1/setup.py"])
+    assert "generated: src/fastpool/_core.c" in sdist_faults(["fastpool-1/src/fastpool/_core.c"])

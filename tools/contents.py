@@ -1,0 +1,51 @@
+"""Say what is wrong with the contents of an sdist or a wheel, given the paths inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+SRC = Path(__file__).resolve().parent.parent / "src"
+GENERATED = {".c", ".so", ".pyd", ".pyc", ".o", ".html"}
+EXTENSION = (".so", ".pyd")
+SOURCES = {".pyx", ".pxi", ".pxd", ".h"}
+SHIPPED = {".py", ".pyi", ".typed"}
+
+
+def sources(suffixes: Iterable[str]) -> set[str]:
+    """The files under src/ with these suffixes, as paths in an sdist or a wheel; without what the build leaves there."""
+    wanted = set(suffixes)
+    return {
+        path.relative_to(SRC).as_posix()
+        for path in SRC.joinpath("fastpool").rglob("*")
+        if path.suffix in wanted
+    }
+
+
+def sdist_faults(paths: Iterable[str]) -> list[str]:
+    """An sdist is what fastpool is built, tested and measured from: everything under src, no generated C."""
+    names = {PurePosixPath(path).relative_to(PurePosixPath(path).parts[0]).as_posix() for path in paths}
+    faults = [f"missing: src/{name}" for name in sources(SOURCES | SHIPPED) if f"src/{name}" not in names]
+    needed = ("LICENSE", "README.md", "CHANGES.md", "CONTRIBUTING.md", "Makefile", "pyproject.toml", "setup.py")
+    faults += [f"missing: {name}" for name in needed if name not in names]
+    for folder in ("tests", "bench", "tools", "docs"):
+        if not any(name.startswith(f"{folder}/") for name in names):
+            faults.append(f"missing: everything under {folder}/")
+    faults += [f"generated: {name}" for name in names if PurePosixPath(name).suffix in GENERATED]
+    return sorted(faults)
+
+
+def wheel_faults(paths: Iterable[str]) -> list[str]:
+    """A wheel is what runs: Python, stubs and exactly one extension; no Cython, no C, no tests."""
+    names = set(paths)
+    faults = [f"missing: {name}" for name in sources(SHIPPED) if name not in names]
+    compiled = sorted(name for name in names if name.endswith(EXTENSION))
+    if len(compiled) != 1 or not compiled[0].startswith("fastpool/_core."):
+        faults.append(f"exactly fastpool/_core should be compiled, not {compiled}")
+    for name in names:
+        path = PurePosixPath(name)
+        if path.parts[0] != "fastpool" and not path.parts[0].endswith(".dist-info"):
+            faults.append(f"outside the package: {name}")
+        elif path.parts[0] == "fastpool" and path.suffix not in SHIPPED | set(EXTENSION):
+            faults.append(f"does not belong in a wheel: {name}")
+    return sorted(faults)
