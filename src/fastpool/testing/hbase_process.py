@@ -1,0 +1,126 @@
+"""An HBase Thrift server in a process of its own, and what its parent talks to it with.
+
+Parent and child exchange lines of JSON over the child's stdin and stdout. The end of stdin, which comes when the
+parent dies however it dies, ends the child.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+_START_WITHIN = 30.0
+_ANSWER_WITHIN = 15.0
+
+
+class Child:
+    """The parent's end: a server running in a process of its own."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        root = str(Path(__file__).resolve().parents[2])
+        path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "fastpool.testing.hbase_process", json.dumps(settings)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+            text=True,
+        )
+        self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, name="fastpool-hbase-child", daemon=True)
+        self._reader.start()
+        self._lock = threading.Lock()
+        try:
+            self.address: tuple[str, int] = tuple(self._answer(_START_WITHIN)["address"])
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
+    def ask(self, what: str, **arguments: Any) -> dict[str, Any]:
+        """Have the child do something and give its answer; RuntimeError if it is gone or does not answer."""
+        with self._lock:
+            assert self._process.stdin is not None
+            try:
+                self._process.stdin.write(json.dumps({"do": what, **arguments}) + "\n")
+                self._process.stdin.flush()
+            except OSError as error:
+                raise RuntimeError(f"The HBaseServer process {self.pid} is gone: {error}") from error
+            return self._answer(_ANSWER_WITHIN)
+
+    def stop(self) -> None:
+        """End the child: kindly at first, and within a few seconds at most."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(10)
+        self._reader.join(10)
+        self._process.stdout.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._answers.put(line)
+        self._answers.put("")
+
+    def _answer(self, timeout: float) -> dict[str, Any]:
+        try:
+            line = self._answers.get(timeout=timeout)
+        except queue.Empty:
+            raise RuntimeError(f"The HBaseServer process {self.pid} has not answered for {timeout:g} s") from None
+        if not line:
+            code = self._process.wait(10)
+            raise RuntimeError(f"The HBaseServer process {self.pid} ended with code {code}; its stderr says why")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise OSError(answer["errno"], answer["error"])
+        return answer
+
+
+def main(settings: dict[str, Any]) -> None:
+    """Serve in this process until stdin ends."""
+    from .hbase_server import HBaseServer
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
+    server = HBaseServer(**settings)
+    try:
+        server.start()
+    except OSError as error:
+        print(json.dumps({"error": error.strerror, "errno": error.errno}), flush=True)
+        return
+    with server:
+        print(json.dumps({"address": [server.host, server.port]}), flush=True)
+        for line in sys.stdin:
+            print(json.dumps(_do(server, json.loads(line))), flush=True)
+
+
+def _do(server: Any, request: dict[str, Any]) -> dict[str, Any]:
+    what = request.pop("do")
+    if what == "count":
+        return {"opened": server.connections_opened, "open": server.connections_open, "calls": server.calls}
+    if what == "drop":
+        return {"dropped": server.drop_connections(**request)}
+    if what == "wait":
+        return {"reached": server.wait_connections(**request)}
+    server.slow(**request)
+    return {}
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,257 @@
+"""What a test tells the server to do with calls and replies: hold them, slow them down, misbehave.
+
+Waits are on conditions, never on time; a connection that is dropped wakes whatever waits on its behalf.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol
+
+KINDS = ("wrong_seqid", "wrong_name", "extra_reply", "extra_reply_later", "half_reply", "late_reply", "close")
+
+
+class Line(Protocol):
+    """What this module needs of a connection."""
+
+    dropped: bool
+
+    def send(self, data: bytes) -> None: ...
+
+    def drain(self) -> None: ...
+
+    def hang_up(self) -> None: ...
+
+
+class _Held:
+    """Something that keeps calls waiting until it is released."""
+
+    def __init__(self, forget: Callable[[_Held], None]) -> None:
+        self.changed = threading.Condition()
+        self.released = False
+        self._forget = forget
+        self._waiting = 0
+        self._unanswered = 0
+
+    def _enter(self) -> None:
+        with self.changed:
+            self._waiting += 1
+            self._unanswered += 1
+            self.changed.notify_all()
+
+    def _sleep(self, line: Line) -> None:
+        with self.changed:
+            self.changed.wait_for(lambda: self.released or line.dropped)
+            self._waiting -= 1
+            self.changed.notify_all()
+
+    def answered(self) -> None:
+        """Note that one call's reply was sent, or that its connection is gone."""
+        with self.changed:
+            self._unanswered -= 1
+            self.changed.notify_all()
+
+    def wake(self) -> None:
+        """Have waiting calls look again whether their connection is still there."""
+        with self.changed:
+            self.changed.notify_all()
+
+    def release(self, wait: float = 5.0) -> bool:
+        """Let everything go on; wait up to ``wait`` seconds until all replies are sent, and say whether they are."""
+        self._forget(self)
+        with self.changed:
+            self.released = True
+            self.changed.notify_all()
+            return self.changed.wait_for(lambda: self._unanswered == 0, wait)
+
+
+class Hold(_Held):
+    """Calls that arrive and are not served before :meth:`release`; made by ``HBaseServer.hold``."""
+
+    def __init__(self, method: str | None, forget: Callable[[_Held], None]) -> None:
+        super().__init__(forget)
+        self.method = method
+        self.entered = threading.Event()
+        """Set when the first call has arrived."""
+
+    @property
+    def held(self) -> int:
+        """How many calls are waiting now."""
+        return self._waiting
+
+    def wait(self, count: int = 1, timeout: float = 5.0) -> bool:
+        """Wait up to ``timeout`` seconds until at least ``count`` calls are waiting; say whether they are."""
+        with self.changed:
+            return self.changed.wait_for(lambda: self._waiting >= count, timeout)
+
+    def pass_through(self, line: Line) -> None:
+        """Keep the calling thread until the release, or until ``line`` is dropped."""
+        self._enter()
+        self.entered.set()
+        self._sleep(line)
+
+    def __enter__(self) -> Hold:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.release()
+
+
+class Misbehaviour(_Held):
+    """One way in which the next replies go wrong; made by ``HBaseServer.misbehave``."""
+
+    def __init__(
+        self, kind: str, method: str | None, times: int, until: threading.Event | None, forget: Callable[[_Held], None]
+    ) -> None:
+        super().__init__(forget)
+        self.kind = kind
+        self.method = method
+        self.left = times
+        self.happened = threading.Event()
+        """Set when the reply went wrong for the first time: late ones then are still to come."""
+        self._until = until
+        self._later: list[tuple[Line, bytes]] = []
+
+    def carry_out(self, line: Line, encode: Callable[[str, int], bytes], name: str, seqid: int) -> None:
+        """Answer a call in this way; ``encode`` makes the reply for a method name and a sequence id."""
+        reply = encode(name, seqid)
+        if self.kind == "wrong_seqid":
+            line.send(encode(name, seqid + 1 if seqid < 2**31 - 1 else 0))
+        elif self.kind == "wrong_name":
+            line.send(encode("getTableNames" if name != "getTableNames" else "getRow", seqid))
+        elif self.kind == "extra_reply":
+            line.send(reply + reply)
+        elif self.kind == "extra_reply_later":
+            self._later.append((line, reply))
+            line.send(reply)
+        elif self.kind == "half_reply":
+            line.send(reply[: len(reply) // 2])
+        elif self.kind == "close":
+            line.hang_up()
+        self.happened.set()
+        if self.kind == "half_reply":
+            line.drain()
+        elif self.kind == "late_reply":
+            self._be_late(line, reply)
+
+    def _be_late(self, line: Line, reply: bytes) -> None:
+        self._enter()
+        try:
+            if self._until is None:
+                self._sleep(line)
+            else:
+                # Somebody else's event cannot be woken when the connection is dropped or the server stops.
+                while not (self._until.wait(0.02) or self.released or line.dropped):
+                    pass
+            line.send(reply)
+        finally:
+            self.answered()
+
+    def release(self, wait: float = 5.0) -> bool:
+        """Send what is late or extra now; wait up to ``wait`` seconds until it is sent, and say whether it is."""
+        while self._later:
+            line, reply = self._later.pop()
+            with contextlib.suppress(OSError):  # the connection is gone, and nobody waits for this
+                line.send(reply)
+        return super().release(wait)
+
+
+class Script:
+    """All that a test asked of one server. ``active`` is False while it asked for nothing: the fast path."""
+
+    def __init__(self) -> None:
+        self.active = False
+        self.delay = 0.0
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._slow: dict[str, float] = {}
+        self._holds: list[Hold] = []
+        self._wrong: list[Misbehaviour] = []
+        self._alive: list[_Held] = []
+
+    def set_delay(self, seconds: float, method: str | None = None) -> None:
+        """Have each call (of ``method``, if given) take ``seconds`` longer; 0 ends it."""
+        with self._lock:
+            if method is None:
+                self.delay = seconds
+            elif seconds:
+                self._slow[method] = seconds
+            else:
+                self._slow.pop(method, None)
+            self._update()
+
+    def hold(self, method: str | None) -> Hold:
+        """Keep calls of ``method`` (None: of any) from being served until the hold is released."""
+        hold = Hold(method, self._forget)
+        with self._lock:
+            self._holds.append(hold)
+            self._alive.append(hold)
+            self._update()
+        return hold
+
+    def misbehave(self, kind: str, method: str | None, times: int, until: threading.Event | None) -> Misbehaviour:
+        """Have the next ``times`` replies (to ``method``) go wrong."""
+        wrong = Misbehaviour(kind, method, times, until, self._forget)
+        with self._lock:
+            self._wrong.append(wrong)
+            self._alive.append(wrong)
+            self._update()
+        return wrong
+
+    def arrived(self, line: Line, method: str) -> tuple[list[Hold], Misbehaviour | None]:
+        """Let a call that arrived wait as asked; give the holds it passed and what is to go wrong with its reply."""
+        with self._lock:
+            seconds = self.delay + self._slow.get(method, 0.0)
+            holds = [hold for hold in self._holds if hold.method in (None, method)]
+            wrong = next((one for one in self._wrong if one.method in (None, method)), None)
+            if wrong is not None:
+                wrong.left -= 1
+                if not wrong.left:
+                    self._wrong.remove(wrong)
+                    self._update()
+        for hold in holds:
+            hold.pass_through(line)
+        if seconds:
+            # time.sleep is the more exact one, but a server that stops does not wait for it.
+            self._stopping.wait(seconds) if seconds > 0.1 else time.sleep(seconds)
+        return holds, wrong
+
+    def wake(self) -> None:
+        """Have all waiting calls look whether their connection is still there."""
+        with self._lock:
+            alive = list(self._alive)
+        for held in alive:
+            held.wake()
+
+    def stop(self) -> None:
+        """Let go of everything, for good until :meth:`restart`."""
+        self._stopping.set()
+        with self._lock:
+            alive = list(self._alive)
+        for held in alive:
+            with held.changed:
+                held.released = True
+                held.changed.notify_all()
+
+    def restart(self) -> None:
+        """Forget what an earlier run was asked, except delays."""
+        self._stopping.clear()
+        with self._lock:
+            self._holds.clear()
+            self._wrong.clear()
+            self._alive.clear()
+            self._update()
+
+    def _forget(self, held: _Held) -> None:
+        with self._lock:
+            for among in (self._holds, self._wrong, self._alive):
+                if held in among:
+                    among.remove(held)  # type: ignore[arg-type]
+            self._update()
+
+    def _update(self) -> None:
+        self.active = bool(self.delay or self._slow or self._holds or self._wrong)
