@@ -1,0 +1,1 @@
+"""Pools for particular kinds of connection; each module imports its library, so import only what you use."""

@@ -1,0 +1,180 @@
+"""The happybase.Connection of one slot: the same object for the pool's life, on one guarded client after another."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import happybase
+from Hbase_thrift import Hbase
+from happybase.util import ensure_bytes
+from thriftpy2.transport import TTransportException
+
+from ._guard import GuardedClient, client_class
+from ._tables import Table
+from ._transport import GuardedSocket
+
+if TYPE_CHECKING:
+    from .._core import Seat
+
+connection_logger = logging.getLogger("happybase.connection")
+pool_logger = logging.getLogger("happybase.pool")
+
+_HbaseClient = client_class(Hbase)
+
+
+class GuardedConnection(happybase.Connection):
+    """A happybase.Connection that belongs to whoever holds the lease of its slot.
+
+    Used by anyone else it raises LeaseError. A call that was interrupted closes its transport; later calls under the
+    same lease raise TTransportException(NOT_OPEN) until ``open()`` makes a new one.
+    """
+
+    client: GuardedClient
+
+    def __init__(self, seat: Seat, **connection_kwargs: Any) -> None:
+        self._seat = seat
+        self._pid = os.getpid()
+        # One cell for each connection that the pool has yet to close, oldest first. It may close one after it opened
+        # the next, in another thread, and always in this order; a cell follows its connection through a renewal.
+        self._owed: deque[list[GuardedClient]] = deque()
+        self._initialized = False
+        super().__init__(**{**connection_kwargs, "autoconnect": False})
+
+    def _new_client(self) -> GuardedClient:
+        sock = GuardedSocket(self.host, self.port, self.timeout, self._closing)
+        return _HbaseClient(Hbase, self, self._seat, sock, self._transport_class(sock), self._protocol_class)
+
+    def _install(self, client: GuardedClient) -> None:
+        self.client = client
+        self.transport = client.transport
+
+    # For the holder of the lease.
+
+    def table(self, name: str | bytes, use_prefix: bool = True) -> Table:
+        """Return the table ``name``, for use under this lease only; LeaseError if there is none."""
+        epoch = self._permit()
+        name = ensure_bytes(name)
+        return Table(self._table_name(name) if use_prefix else name, self, self._seat, epoch)
+
+    def open(self) -> None:
+        """Connect anew if the transport is closed or unfit; LeaseError, or TTransportException if that fails."""
+        if self._seat.renew:
+            self._renew()
+        elif not self.client.is_open():
+            self._permit()
+            self._renew()
+
+    def close(self) -> None:
+        """Close the transport, which costs the connection its place in the pool; LeaseError for strangers."""
+        if self.client.is_open():
+            self._permit()
+            self._log_closing()
+            self.transport.close()
+
+    def _refresh_thrift_client(self) -> None:
+        if self._initialized:
+            self._closing()
+        client = self._new_client()
+        if self._initialized:
+            self._exchange(client)
+        else:
+            self._install(client)
+
+    def __del__(self) -> None:
+        for cell in getattr(self, "_owed", ()):
+            cell[0].discard()
+
+    def _permit(self) -> int:
+        """The epoch of the caller's lease; LeaseError if the seat says that it has none."""
+        self._seat.begin_call()
+        epoch = self._seat.epoch
+        self._seat.end_call()
+        return epoch
+
+    def _closing(self) -> None:
+        self._permit()
+        self._seat.taint()
+
+    def _log_opening(self) -> None:
+        connection_logger.debug("Opening Thrift transport to %s:%d", self.host, self.port)
+
+    def _log_closing(self) -> None:
+        connection_logger.debug("Closing Thrift transport to %s:%d", self.host, self.port)
+
+    # A new transport under the same lease.
+
+    def revive(self, client: GuardedClient) -> GuardedClient:
+        """Give the client to call instead of ``client``, whose socket is closed or unfit."""
+        if self._seat.renew:
+            self._renew()
+        elif self.client is client:
+            self._permit()
+            raise TTransportException(
+                TTransportException.NOT_OPEN,
+                f"the connection to {self.host}:{self.port} was closed, or a call on it failed or was interrupted, "
+                "earlier in this very block; leave the block to get another one, or call connection.open()",
+            )
+        return self.client
+
+    def _renew(self) -> None:
+        seat = self._seat
+        seat.fence(seat.epoch)
+        pool_logger.info("Replacing tainted pool connection")
+        client = self._new_client()
+        self._log_opening()
+        client.open()
+        self._exchange(client)
+        seat.untidy = False
+        seat.renewed()
+
+    def _exchange(self, client: GuardedClient) -> None:
+        old = self.client
+        for cell in self._owed:
+            if cell[0] is old:
+                cell[0] = client
+        self._install(client)
+        old.retire()
+
+    # For the pool, while nobody holds the slot.
+
+    def connect(self, server: tuple[str, int] | None, limit: float | None) -> None:
+        """Connect to ``server`` within ``limit`` seconds, on a new client."""
+        if server is not None:
+            self.host, self.port = server
+        client = self._new_client()
+        self._log_opening()
+        cell = [client]
+        try:
+            client.open(limit)
+            self._seat.untidy = False
+            self._install(client)
+            self._owed.append(cell)
+        except BaseException:
+            if cell in self._owed:
+                self._owed.remove(cell)
+            client.retire()
+            raise
+
+    def end_oldest(self) -> None:
+        """Close the oldest connection that the pool has done with."""
+        try:
+            client = self._owed.popleft()[0]
+        except IndexError:
+            return
+        if client.broken:
+            pool_logger.info("Replacing tainted pool connection")
+        if client.is_open():
+            self._log_closing()
+        client.retire()
+
+    def abandon(self) -> None:
+        """Give up all descriptors, in a forked child, without a word on the wire."""
+        while self._owed:
+            self._owed.pop()[0].abandon()
+
+    def is_foreign(self) -> bool:
+        """Whether another process made this connection."""
+        return self._pid != os.getpid()

@@ -1,0 +1,203 @@
+"""The drop-in for happybase.ConnectionPool.
+
+::
+
+    pool = fastpool.ConnectionPool(size=8, host="hbase-thrift", timeout=5000)
+    with pool.connection() as connection:
+        connection.table("users").row(b"ann")
+"""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import happybase
+import happybase.pool
+
+from .. import _errors
+from .._driver import Driver
+from .._pool import Pool
+from ._connection import GuardedConnection
+from ._tables import Table
+
+if TYPE_CHECKING:
+    from .._core import Seat
+
+__all__ = ["ConnectionPool", "HappybaseDriver", "NoConnectionsAvailable", "PoolDeadlock", "install", "uninstall"]
+
+logger = logging.getLogger("happybase.pool")
+
+# Closing forgotten scanners must not hold up a checkin for longer than this, whatever the socket timeout.
+_TIDY_LIMIT_S = 5.0
+
+# What is the pool's among the keyword arguments; ``timeout`` is not: in happybase's pool it is the socket's.
+_POOL_OPTIONS = (
+    "min_size",
+    "max_overflow",
+    "max_idle",
+    "max_waiting",
+    "max_lifetime",
+    "idle_timeout",
+    "max_uses",
+    "check_after",
+    "keepalive",
+    "servers",
+    "balance",
+    "backoff",
+    "leak_after",
+    "listeners",
+    "name",
+    "timing",
+)
+
+
+class NoConnectionsAvailable(_errors.NoConnectionsAvailable, happybase.NoConnectionsAvailable):
+    """No connection within the time the caller gave: fastpool's error, and happybase's."""
+
+
+class PoolDeadlock(_errors.PoolDeadlock, NoConnectionsAvailable):
+    """The caller could never have got a connection: every lease is held by owners that wait themselves."""
+
+
+class HappybaseDriver(Driver):
+    """Opens guarded happybase connections; ``connection_kwargs`` are happybase.Connection's."""
+
+    marks = True
+    exhausted_error = NoConnectionsAvailable
+    deadlock_error = PoolDeadlock
+    exhausted_message = "No connection available from pool within specified timeout"
+
+    def __init__(self, **connection_kwargs: Any) -> None:
+        # Only for its opinion of the arguments: wrong ones raise here what happybase raises.
+        happybase.Connection(**{**connection_kwargs, "autoconnect": False})
+        self.connection_kwargs = connection_kwargs
+
+    def open_seat(self, seat: Seat, server: tuple[str, int] | None, timeout: float | None) -> GuardedConnection:
+        """Connect the slot's connection object; TTransportException if that fails."""
+        connection = seat.shell
+        if connection is None or connection.is_foreign():
+            # After a fork the parent's object may still be in somebody's hands here, and must not come alive again.
+            connection = seat.shell = GuardedConnection(seat, **self.connection_kwargs)
+        connection.connect(server, timeout)
+        return connection
+
+    def close(self, c: GuardedConnection) -> None:
+        """Close the oldest transport of ``c`` that the pool has not closed yet."""
+        c.end_oldest()
+
+    def check(self, c: GuardedConnection, timeout: float | None) -> bool:
+        """Say whether ``c`` is open and in step, without I/O."""
+        return c.client.in_step()
+
+    def reset(self, c: GuardedConnection) -> None:
+        """Close the scanners that the block left open."""
+        c.client.tidy(_TIDY_LIMIT_S)
+
+    def fileno(self, c: GuardedConnection) -> int:
+        """Give the descriptor of the transport in use."""
+        return c.client.fileno()
+
+    def abandon(self, c: GuardedConnection) -> None:
+        """Close the descriptor in a forked child, and nothing else: the parent goes on using the connection."""
+        c.abandon()
+
+
+class ConnectionPool(Pool):
+    """happybase.ConnectionPool, replaced.
+
+    ``size`` is the most connections open at once. Options of :class:`fastpool.Pool` except ``max_size`` are taken by
+    their names, but ``timeout`` is happybase's socket timeout in ms; the pool's own, how many seconds a checkout may
+    take, is ``checkout_timeout`` (None: no limit). Everything else goes to happybase.Connection.
+
+    TypeError or ValueError for a bad argument; the first connection is opened here (unless ``open=False``), so
+    TTransportException if the server cannot be reached.
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        checkout_timeout: float | None = None,
+        nested: bool = True,
+        max_connecting: int | None = None,
+        open: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        if not isinstance(size, int):
+            raise TypeError("Pool 'size' arg must be an integer")
+        if not size > 0:
+            raise ValueError("Pool 'size' arg must be greater than zero")
+        options = {name: kwargs.pop(name) for name in _POOL_OPTIONS if name in kwargs}
+        driver = HappybaseDriver(**kwargs)
+        logger.debug("Initializing connection pool with %d connections", size)
+        super().__init__(
+            driver=driver,
+            max_size=int(size),
+            timeout=checkout_timeout,
+            nested=nested,
+            max_connecting=int(size) if max_connecting is None else max_connecting,
+            open=open,
+            **options,
+        )
+        if open:
+            # As happybase does, so that a host that cannot be reached is noticed now.
+            try:
+                with self.connection():
+                    pass
+            except BaseException:
+                self.close()
+                raise
+
+    def table(self, name: str | bytes, **lease_options: Any) -> TableBlock:
+        """A checkout and its table in one: ``with pool.table("users") as table:``; options as for ``connection``."""
+        return TableBlock(self.connection(**lease_options), name)
+
+
+class TableBlock:
+    """``with`` block that holds a lease and gives one table of it."""
+
+    __slots__ = ("_lease", "_name")
+
+    def __init__(self, lease: Any, name: str | bytes) -> None:
+        self._lease = lease
+        self._name = name
+
+    def __enter__(self) -> Table:
+        connection = self._lease.__enter__()
+        try:
+            table: Table = connection.table(self._name)
+            return table
+        except BaseException as error:
+            self._lease.__exit__(type(error), error, error.__traceback__)
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._lease.__exit__(kind, error, traceback)
+
+
+_replaced: dict[Any, Any] = {}
+
+
+def install() -> None:
+    """Make happybase.ConnectionPool and happybase.pool.ConnectionPool fastpool's, for code that cannot be changed.
+
+    Code that imported the class by name beforehand keeps what it has. Again is harmless.
+    """
+    for module in (happybase, happybase.pool):
+        if module.ConnectionPool is not ConnectionPool:
+            _replaced[module] = module.ConnectionPool
+            module.ConnectionPool = ConnectionPool
+
+
+def uninstall() -> None:
+    """Undo :func:`install`; pools that exist go on working. Without install() this does nothing."""
+    for module, original in _replaced.items():
+        if module.ConnectionPool is ConnectionPool:
+            module.ConnectionPool = original
+    _replaced.clear()

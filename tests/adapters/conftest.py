@@ -1,0 +1,29 @@
+"""Servers and guarded connections for the adapters' tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("happybase")
+
+from ._scripted import ScriptedServer  # noqa: E402
+
+WIRES = [(t, p) for t in ("buffered", "framed") for p in ("binary", "compact")]
+
+
+@pytest.fixture(params=WIRES, ids="-".join)
+def server(request: pytest.FixtureRequest) -> Iterator[ScriptedServer]:
+    """A scripted server, once for each transport and protocol."""
+    server = ScriptedServer(*request.param)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def plain_server() -> Iterator[ScriptedServer]:
+    """A scripted server, buffered and binary."""
+    server = ScriptedServer()
+    yield server
+    server.close()
