@@ -30,21 +30,18 @@ $(VENV)/.made:
 		echo "setting up $(VENV) with $$python" && "$$python" -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/.tools: $(VENV)/.made pyproject.toml
-	@$(py) tools/requires.py | xargs -d '\n' $(py) -m pip install --quiet
-	@touch $@
+# install EXTRA…: what pyproject.toml says they need; a wheel is taken before a newer version that must be compiled
+install = echo "$(VENV): installing what is needed for: $(1)" && $(py) tools/requires.py $(1) | \
+	xargs -d '\n' $(py) -m pip install --quiet --prefer-binary
 
 # editable: the compiled modules are built in place, and what is edited in src/ is what runs
-$(VENV)/.test: $(VENV)/.tools
-	@$(py) -m pip install --quiet --no-build-isolation --editable '.[test]'
+$(VENV)/.test: $(VENV)/.made pyproject.toml tools/requires.py
+	@$(call install,test green)
+	@$(py) -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.bench: $(VENV)/.test
-	@$(py) -m pip install --quiet --no-build-isolation --editable '.[bench]'
-	@touch $@
-
-$(VENV)/.lint: $(VENV)/.test
-	@$(py) -m pip install --quiet --no-build-isolation --editable '.[lint]'
+$(VENV)/.bench $(VENV)/.lint $(VENV)/.ship: $(VENV)/.%: $(VENV)/.test
+	@$(call install,$*)
 	@touch $@
 
 $(VENV)/.core: $(VENV)/.test $(CORE)
@@ -61,10 +58,10 @@ demo: $(VENV)/.core ## the main job, live: one load through happybase's pool and
 	@$(py) -m fastpool demo $(ARGS)
 
 test: $(VENV)/.probe ## the test suite (stress and real-HBase tests have targets of their own)
-	@$(py) -m pytest $(ARGS)
+	@$(with) $(py) -m pytest $(ARGS)
 
 stress: $(VENV)/.probe ## the long randomised tests
-	@$(py) -m pytest -m stress $(ARGS)
+	@$(with) $(py) -m pytest -m stress $(ARGS)
 
 bench: $(VENV)/.bench $(VENV)/.core ## the comparisons with other pools, and the table of ratios
 	@$(py) -m pytest bench $(ARGS)
@@ -78,14 +75,18 @@ hbase-stop: $(VENV)/.made ## stop it
 test-hbase: $(VENV)/.core ## the tests against a real HBase (needs Java and Maven, otherwise skipped)
 	@$(py) -m pytest -m hbase tests/hbase $(ARGS)
 
+# PYTHON_GIL=0: not every extension that the tests bring in declares itself ready, and one that does not turns the GIL on
 test-freethreaded: ## the whole suite on a free-threaded 3.13 (built first if there is none: Debian, 3 minutes)
 	@tools/find-python.sh 3.13t >/dev/null 2>&1 || tools/build-python.sh 3.13t
-	@python=$$(tools/find-python.sh 3.13t) && PYTHON_GIL=0 $(MAKE) --no-print-directory test VENV=.venv-3.13t PYTHON="$$python"
+	@python=$$(tools/find-python.sh 3.13t) && \
+		$(MAKE) --no-print-directory test VENV=.venv-3.13t PYTHON="$$python" with='env PYTHON_GIL=0'
 
 test-all: ## the suite on every Python at hand
 	@set -e; for python in $$(tools/find-python.sh --all); do \
-		series=$$("$$python" -c 'import sys, sysconfig; print("{}.{}".format(*sys.version_info) + "t" * bool(sysconfig.get_config_var("Py_GIL_DISABLED")))'); \
-		echo "== $$series"; $(MAKE) --no-print-directory test VENV=.venv-$$series PYTHON="$$python"; done
+		series=$$("$$python" -c 'import sys, sysconfig as s; print("%d.%d" % sys.version_info[:2] + "t" * bool(s.get_config_var("Py_GIL_DISABLED")))'); \
+		case $$series in *t) gil='env PYTHON_GIL=0' ;; *) gil= ;; esac; \
+		echo "== CPython $$series"; \
+		$(MAKE) --no-print-directory test VENV=.venv-$$series PYTHON="$$python" with="$$gil"; done
 
 # ---- looking and shipping
 
@@ -106,7 +107,7 @@ format: $(VENV)/.lint ## let ruff mend what it can
 	@$(py) -m ruff check --fix .
 	@$(py) -m ruff format .
 
-wheels: $(VENV)/.lint ## an sdist, wheels from it for the Pythons at hand, each tried where no compiler is
+wheels: $(VENV)/.ship ## an sdist, wheels from it for the Pythons at hand, each tried where no compiler is
 	@$(py) tools/wheels.py $(ARGS)
 
 clean: ## remove everything that was built or brought in

@@ -1,7 +1,42 @@
-"""Print what pyproject.toml says the build needs, one requirement a line."""
+"""Print what pyproject.toml says the build, and the extras given, need; one requirement a line.
 
+They are installed before fastpool itself is built, without isolation, in the same environment: so an edit of the core
+is compiled by what is already there. Asked through pip, an extra would be built without isolation, too.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import sysconfig
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-project = tomllib.loads(Path(__file__).parent.parent.joinpath("pyproject.toml").read_text())
-print("\n".join(project["build-system"]["requires"]))
+# gevent builds on cffi, which has nothing for the free-threaded 3.13: its tests skip themselves there
+LACKING = {"green"} if sysconfig.get_config_var("Py_GIL_DISABLED") and sys.version_info < (3, 14) else set[str]()
+
+
+def requirements(project: dict[str, Any], extra: str) -> Iterator[str]:
+    """What an extra needs; where it names fastpool's own extras, what those need."""
+    for requirement in project["optional-dependencies"][extra]:
+        own = re.fullmatch(re.escape(project["name"]) + r"\[(.+)\]", requirement)
+        if own is None:
+            yield requirement
+        else:
+            for name in own[1].split(","):
+                yield from requirements(project, name.strip())
+
+
+def main(extras: list[str]) -> None:
+    pyproject = tomllib.loads(Path(__file__).parent.parent.joinpath("pyproject.toml").read_text(encoding="utf-8"))
+    needed = list(pyproject["build-system"]["requires"])
+    for extra in extras:
+        if extra not in LACKING:
+            needed += requirements(pyproject["project"], extra)
+    print("\n".join(dict.fromkeys(needed)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
