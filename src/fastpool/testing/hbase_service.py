@@ -164,16 +164,20 @@ class Service:
     def _rows(self, name: bytes, rows: Sequence[bytes], columns: Sequence[bytes] | None, timestamp: int) -> list[Any]:
         _check_read(timestamp)
         table = self._store.table(name)
-        wanted = [parse_column(column) for column in columns or ()]
-        found = ((_check_row(row), table.get(row, wanted, timestamp)) for row in rows)
-        return [self._result(row, cells) for row, cells in found if cells]
+        wanted = [parse_column(column) for column in columns] if columns else None
+        results = []
+        for row in rows:
+            cells = table.get(_check_row(row), wanted, timestamp)
+            if cells:
+                results.append(self._result(row, cells))
+        return results
 
     def _result(self, row: bytes, cells: Iterable[Cell], sort: bool = False) -> Any:
         make = self._idl.TCell
-        named = ((b"%s:%s" % cell[:2], make(cell.value, cell.timestamp)) for cell in cells)
         if sort:
+            named = [(b"%s:%s" % cell[:2], make(cell.value, cell.timestamp)) for cell in cells]
             return self._idl.TRowResult(row, None, [self._idl.TColumn(name, cell) for name, cell in named])
-        return self._idl.TRowResult(row, dict(named), None)
+        return self._idl.TRowResult(row, {b"%s:%s" % (f, q): make(value, stamp) for f, q, stamp, value in cells}, None)
 
     # Writes
 

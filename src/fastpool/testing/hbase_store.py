@@ -88,6 +88,7 @@ class Table:
     def __init__(self, name: bytes, families: Iterable[Family], region_id: int) -> None:
         self.name = name
         self.families = {family.name: family for family in families}
+        self._mortal = any(family.time_to_live != FOREVER for family in self.families.values())
         self.region_id = region_id
         self.enabled = True
         self.dropped = False
@@ -126,27 +127,24 @@ class Table:
             self.require_enabled()
             if columns:
                 self.require_families(family for family, _ in columns)
+            if versions == 1 and before == LATEST and not self._mortal:  # nearly every read, so made quick
+                return [Cell(family, name, *cells[0]) for family, name, cells in self._columns(row, columns)]
             found: list[Cell] = []
-            for family, qualifier, cells in self._columns(row, columns):
+            for family, name, cells in self._columns(row, columns):
                 seen = self._visible(family, cells, before)
-                if versions == 1:
-                    first = next(seen, None)
-                    if first is not None:
-                        found.append(Cell(family, qualifier, *first))
-                else:
-                    found += [Cell(family, qualifier, *one) for one, _ in zip(seen, range(versions))]
+                found += [Cell(family, name, *one) for one, _ in zip(seen, range(versions))]
             return found
 
-    def _columns(self, row: bytes, columns: Sequence[Column] | None) -> Iterator[tuple[bytes, bytes, Versions]]:
+    def _columns(self, row: bytes, columns: Sequence[Column] | None) -> list[tuple[bytes, bytes, Versions]]:
         families = self._rows.get(row)
         if families is None:
-            return
+            return []
         if not columns:
-            for family in sorted(families):
-                qualifiers = families[family]
-                for qualifier in sorted(qualifiers):
-                    yield family, qualifier, qualifiers[qualifier]
-            return
+            return [
+                (family, qualifier, families[family][qualifier])
+                for family in sorted(families)
+                for qualifier in sorted(families[family])
+            ]
         wanted: dict[bytes, set[bytes] | None] = {}
         for family, name in columns:
             if name is None:
@@ -155,16 +153,16 @@ class Table:
                 among = wanted.setdefault(family, set())
                 if among is not None:
                     among.add(name)
+        found: list[tuple[bytes, bytes, Versions]] = []
         for family in sorted(wanted):
             qualifiers = families.get(family, {})
             among = wanted[family]
-            for qualifier in sorted(qualifiers if among is None else qualifiers.keys() & among):
-                yield family, qualifier, qualifiers[qualifier]
+            names = sorted(qualifiers if among is None else qualifiers.keys() & among)
+            found += [(family, qualifier, qualifiers[qualifier]) for qualifier in names]
+        return found
 
     def _visible(self, family: bytes, cells: Versions, before: int) -> Iterator[tuple[int, bytes]]:
         lifetime = self.families[family].time_to_live
-        if before == LATEST and lifetime == FOREVER:
-            return iter(cells)
         oldest = now_ms() - lifetime * 1000 if lifetime != FOREVER else -1
         return (cell for cell in cells if cell[0] > oldest and (before == LATEST or cell[0] < before))
 
@@ -201,7 +199,7 @@ class Table:
             chosen = None if columns is None else list(columns)
             self.require_families(family for family, _ in chosen or ())
             stamp = now_ms() if upto == LATEST else upto
-            for family, qualifier, cells in list(self._columns(row, chosen)) if chosen != [] else ():
+            for family, qualifier, cells in self._columns(row, chosen) if chosen != [] else ():
                 cells[:] = [cell for cell in cells if cell[0] > stamp]
                 self._drop_if_empty(row, family, qualifier)
 
@@ -267,7 +265,7 @@ class Table:
         with self.lock:
             self.require_enabled()
             for row in list(self.keys) if major else ():
-                for family, qualifier, cells in list(self._columns(row, None)):
+                for family, qualifier, cells in self._columns(row, None):
                     cells[:] = list(self._visible(family, cells, LATEST))
                     self._drop_if_empty(row, family, qualifier)
 

@@ -67,7 +67,7 @@ class Wire:
         def encode(name: str, kind: int, seqid: int, payload: Any) -> bytes:
             memory.clean()
             protocol.write_message_begin(name, kind, seqid)
-            payload.write(protocol)
+            protocol.write_struct(payload)
             protocol.write_message_end()
             data: bytes = memory.getvalue()
             return _FRAME.pack(len(data)) + data if framed else data
