@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("happybase")
 
+from ._held import Held  # noqa: E402
 from ._scripted import ScriptedServer  # noqa: E402
 
 WIRES = [(t, p) for t in ("buffered", "framed") for p in ("binary", "compact")]
@@ -27,3 +28,19 @@ def plain_server() -> Iterator[ScriptedServer]:
     server = ScriptedServer()
     yield server
     server.close()
+
+
+@pytest.fixture
+def held(server: ScriptedServer) -> Iterator[Held]:
+    """A leased connection to ``server``."""
+    held = Held(server, timeout=5000)
+    yield held
+    held.end()
+
+
+@pytest.fixture
+def plain(plain_server: ScriptedServer) -> Iterator[Held]:
+    """A leased connection to ``plain_server``."""
+    held = Held(plain_server, timeout=5000)
+    yield held
+    held.end()

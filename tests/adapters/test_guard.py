@@ -11,30 +11,9 @@ from thriftpy2.thrift import TApplicationException, TException, TMessageType
 from thriftpy2.transport import TTransportException
 
 from fastpool._errors import LeaseError
-from fastpool.adapters._connection import GuardedConnection
 
+from ._held import Held
 from ._scripted import Call, ScriptedServer, row
-from ._seat import FakeSeat
-
-
-class Held:
-    """A connection whose lease is held."""
-
-    def __init__(self, server: ScriptedServer, **kwargs: object) -> None:
-        self.seat = FakeSeat()
-        self.connection = GuardedConnection(self.seat, **server.connect, **kwargs)
-        self.connection.connect(None, 5.0)
-        self.seat.lease()
-
-    def row(self, key: bytes = b"k") -> dict[bytes, bytes]:
-        return self.connection.table("t").row(key)
-
-
-@pytest.fixture
-def held(server: ScriptedServer) -> Iterator[Held]:
-    held = Held(server, timeout=5000)
-    yield held
-    held.connection.end_oldest()
 
 
 def must_be_lost(held: Held) -> None:
@@ -155,7 +134,7 @@ def test_half_a_reply_then_silence(server: ScriptedServer) -> None:
     with pytest.raises(TimeoutError):
         held.row()
     must_be_lost(held)
-    held.connection.end_oldest()
+    held.end()
 
 
 @pytest.mark.parametrize("garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x80\x02\0\1" + b"\0" * 40, b"\0" * 50])
@@ -170,7 +149,7 @@ def test_garbage_for_a_reply(server: ScriptedServer, garbage: bytes) -> None:
     with pytest.raises(Exception):
         held.row()
     must_be_lost(held)
-    held.connection.end_oldest()
+    held.end()
 
 
 def test_timeout_then_late_reply_is_nobodys(plain_server: ScriptedServer) -> None:
@@ -189,7 +168,7 @@ def test_timeout_then_late_reply_is_nobodys(plain_server: ScriptedServer) -> Non
     must_be_lost(held)
     held.connection.open()
     assert held.row(b"other") == row(b"other")
-    held.connection.end_oldest()
+    held.end()
 
 
 @pytest.mark.parametrize("error", [HBaseIOError(b"io"), IllegalArgument(b"ia"), AlreadyExists(b"exist")], ids=repr)

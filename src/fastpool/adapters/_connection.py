@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import happybase
@@ -36,10 +34,6 @@ class GuardedConnection(happybase.Connection):
 
     def __init__(self, seat: Seat, **connection_kwargs: Any) -> None:
         self._seat = seat
-        self._pid = os.getpid()
-        # One cell for each connection that the pool has yet to close, oldest first. It may close one after it opened
-        # the next, in another thread, and always in this order; a cell follows its connection through a renewal.
-        self._owed: deque[list[GuardedClient]] = deque()
         self._initialized = False
         super().__init__(**{**connection_kwargs, "autoconnect": False})
 
@@ -61,10 +55,7 @@ class GuardedConnection(happybase.Connection):
 
     def open(self) -> None:
         """Connect anew if the transport is closed or unfit; LeaseError, or TTransportException if that fails."""
-        if self._seat.renew:
-            self._renew()
-        elif not self.client.is_open():
-            self._permit()
+        if self._seat.renew or not self.client.is_open():
             self._renew()
 
     def close(self) -> None:
@@ -84,8 +75,8 @@ class GuardedConnection(happybase.Connection):
             self._install(client)
 
     def __del__(self) -> None:
-        for cell in getattr(self, "_owed", ()):
-            cell[0].discard()
+        if "client" in vars(self):
+            self.client.discard()
 
     def _permit(self) -> int:
         """The epoch of the caller's lease; LeaseError if the seat says that it has none."""
@@ -121,20 +112,26 @@ class GuardedConnection(happybase.Connection):
 
     def _renew(self) -> None:
         seat = self._seat
-        seat.fence(seat.epoch)
-        pool_logger.info("Replacing tainted pool connection")
+        # As a call, so that nobody calls meanwhile, and two threads do not renew one connection at once.
+        seat.begin_call()
         client = self._new_client()
-        self._log_opening()
-        client.open()
-        self._exchange(client)
-        seat.untidy = False
-        seat.renewed()
+        try:
+            if seat.renew:
+                pool_logger.info("Replacing tainted pool connection")
+            self._log_opening()
+            client.open()
+            self._exchange(client)
+            seat.untidy = False
+            seat.renewed()
+        except BaseException:
+            # Tainted as before, and still to be renewed if it was.
+            if self.client is not client:
+                client.retire()
+            seat.end_call()
+            raise
 
     def _exchange(self, client: GuardedClient) -> None:
         old = self.client
-        for cell in self._owed:
-            if cell[0] is old:
-                cell[0] = client
         self._install(client)
         old.retire()
 
@@ -146,24 +143,17 @@ class GuardedConnection(happybase.Connection):
             self.host, self.port = server
         client = self._new_client()
         self._log_opening()
-        cell = [client]
         try:
             client.open(limit)
             self._seat.untidy = False
             self._install(client)
-            self._owed.append(cell)
         except BaseException:
-            if cell in self._owed:
-                self._owed.remove(cell)
             client.retire()
             raise
 
-    def end_oldest(self) -> None:
-        """Close the oldest connection that the pool has done with."""
-        try:
-            client = self._owed.popleft()[0]
-        except IndexError:
-            return
+    def end(self) -> None:
+        """Close the transport, without asking and without waiting."""
+        client = self.client
         if client.broken:
             pool_logger.info("Replacing tainted pool connection")
         if client.is_open():
@@ -171,10 +161,5 @@ class GuardedConnection(happybase.Connection):
         client.retire()
 
     def abandon(self) -> None:
-        """Give up all descriptors, in a forked child, without a word on the wire."""
-        while self._owed:
-            self._owed.pop()[0].abandon()
-
-    def is_foreign(self) -> bool:
-        """Whether another process made this connection."""
-        return self._pid != os.getpid()
+        """Give up the descriptor, in a forked child, without a word on the wire."""
+        self.client.abandon()

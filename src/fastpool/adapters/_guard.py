@@ -8,6 +8,7 @@ reading on: what a server might still send dies with its socket.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import struct
 from collections.abc import Callable, Iterator
@@ -124,18 +125,27 @@ class GuardedClient(TClient):
         self._socket.abandon()
 
     def tidy(self, limit: float) -> None:
-        """Close the scanners that are still open; each RPC may take ``limit`` seconds and the socket timeout."""
-        sock = self._socket.sock
-        if sock is None or not self.scanners:
-            return
-        usual = self._socket.socket_timeout
+        """Close the scanners that are still open; no wait is longer than ``limit`` seconds."""
+        with self._patience(limit):
+            for scanner in tuple(self.scanners):
+                try:
+                    self.scannerClose(scanner)
+                except self.declared_errors:
+                    # The server does not know it any more, which is what was wanted.
+                    continue
+
+    def ping(self, limit: float) -> None:
+        """Ask the server something cheap, so that it does not hang up; no wait is longer than ``limit`` seconds."""
+        with self._patience(limit):
+            self.getTableNames()
+
+    @contextlib.contextmanager
+    def _patience(self, limit: float) -> Iterator[None]:
+        sock = self._socket
+        usual = sock.socket_timeout
         sock.settimeout(limit if usual is None else min(limit, usual))
-        for scanner in tuple(self.scanners):
-            try:
-                self.scannerClose(scanner)
-            except self.declared_errors:
-                # The server does not know it any more, which is what was wanted.
-                continue
+        yield
+        # Not in a finally: what raised above has cost the connection.
         sock.settimeout(usual)
 
     def is_idle(self) -> bool:

@@ -63,10 +63,10 @@ class _Scanned(Table):
                 yield row
                 # happybase fetches many rows at once; those it has left were not asked for under this lease either.
                 fence(epoch)
-        except GeneratorExit:
+        except BaseException:
             # In the thread that scans this is a break, and the scanner is closed right away. Elsewhere it is the
             # garbage collector, which must not talk on a connection that its holder may be about to use.
-            self._cut_off = threading.get_ident() != thread
+            self._cut_off = threading.get_ident() != thread or not self._leased.client.is_open()
             try:
                 rows.close()
             except LeaseError:

@@ -101,6 +101,10 @@ class GuardedSocket(TSocket):
             )
         return sock
 
+    def settimeout(self, seconds: float | None) -> None:
+        """Bound each wait from now on; TTransportException(NOT_OPEN) when closed."""
+        self._open_sock().settimeout(seconds)
+
     def fileno(self) -> int:
         """Give the descriptor, -1 when closed."""
         sock = self.sock

@@ -29,8 +29,9 @@ __all__ = ["ConnectionPool", "HappybaseDriver", "NoConnectionsAvailable", "PoolD
 
 logger = logging.getLogger("happybase.pool")
 
-# Closing forgotten scanners must not hold up a checkin for longer than this, whatever the socket timeout.
-_TIDY_LIMIT_S = 5.0
+# Whatever the socket timeout, this bounds each wait of what the pool does by itself: closing forgotten scanners at a
+# checkin, and keeping idle connections alive.
+_PATIENCE_S = 5.0
 
 # What is the pool's among the keyword arguments; ``timeout`` is not: in happybase's pool it is the socket's.
 _POOL_OPTIONS = (
@@ -77,23 +78,27 @@ class HappybaseDriver(Driver):
     def open_seat(self, seat: Seat, server: tuple[str, int] | None, timeout: float | None) -> GuardedConnection:
         """Connect the slot's connection object; TTransportException if that fails."""
         connection = seat.shell
-        if connection is None or connection.is_foreign():
-            # After a fork the parent's object may still be in somebody's hands here, and must not come alive again.
+        if connection is None:
             connection = seat.shell = GuardedConnection(seat, **self.connection_kwargs)
         connection.connect(server, timeout)
         return connection
 
     def close(self, c: GuardedConnection) -> None:
-        """Close the oldest transport of ``c`` that the pool has not closed yet."""
-        c.end_oldest()
+        """Close the transport of ``c``; the connection object stays, for the next one."""
+        c.end()
 
     def check(self, c: GuardedConnection, timeout: float | None) -> bool:
         """Say whether ``c`` is open and in step, without I/O."""
         return c.client.in_step()
 
+    def keepalive(self, c: GuardedConnection, timeout: float | None) -> bool:
+        """Ask the server something: its read timeout counts calls, and TCP's keepalive does not move it."""
+        c.client.ping(_PATIENCE_S if timeout is None else min(timeout, _PATIENCE_S))
+        return True
+
     def reset(self, c: GuardedConnection) -> None:
         """Close the scanners that the block left open."""
-        c.client.tidy(_TIDY_LIMIT_S)
+        c.client.tidy(_PATIENCE_S)
 
     def fileno(self, c: GuardedConnection) -> int:
         """Give the descriptor of the transport in use."""

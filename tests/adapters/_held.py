@@ -1,0 +1,24 @@
+"""A guarded connection whose lease is held, without a pool."""
+
+from __future__ import annotations
+
+from fastpool.adapters._connection import GuardedConnection
+
+from ._scripted import ScriptedServer
+from ._seat import FakeSeat
+
+
+class Held:
+    """A connection whose lease is held."""
+
+    def __init__(self, server: ScriptedServer, **kwargs: object) -> None:
+        self.seat = FakeSeat()
+        self.connection = GuardedConnection(self.seat, **server.connect, **kwargs)
+        self.connection.connect(None, 5.0)
+        self.seat.lease()
+
+    def end(self) -> None:
+        self.connection.end()
+
+    def row(self, key: bytes = b"k") -> dict[bytes, bytes]:
+        return self.connection.table("t").row(key)
