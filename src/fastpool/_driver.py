@@ -5,7 +5,11 @@ No lock is held, and no slot is in two hands, while any of these methods runs.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from ._errors import NoConnectionsAvailable, PoolDeadlock
 
 if TYPE_CHECKING:
     from ._core import Seat
@@ -17,6 +21,13 @@ class Driver:
     Only :meth:`connect` has no default. ``server`` is what ``servers`` gave, or None without servers;
     ``timeout`` the seconds that this checkout has left, None meaning no limit.
     """
+
+    # For a driver whose connections report their calls to the slot's seat: the marks alone then decide whether a
+    # connection is fit for the next caller, and the exception that left the block does not matter.
+    marks: bool = False
+    exhausted_error: type[NoConnectionsAvailable] = NoConnectionsAvailable
+    deadlock_error: type[PoolDeadlock] = PoolDeadlock
+    exhausted_message: str = "no connection available"
 
     def connect(self, server: Any, timeout: float | None) -> Any:
         """Open a connection and return it; whatever this raises is what the caller of the checkout sees."""
@@ -52,3 +63,97 @@ class Driver:
     def open_seat(self, seat: Seat, server: Any, timeout: float | None) -> Any:
         """Open the connection of ``seat``; the default knows nothing of seats."""
         return self.connect(server, timeout)
+
+
+class CallableDriver(Driver):
+    """A driver made of the callables that ``Pool(connect, close=…, check=…)`` was given."""
+
+    def __init__(
+        self,
+        connect: Callable[..., Any],
+        *,
+        close: Callable[[Any], Any] | None = None,
+        check: Callable[..., bool] | None = None,
+        reset: Callable[[Any], Any] | None = None,
+        fileno: Callable[[Any], int] | None = None,
+        keep_on: tuple[type[BaseException], ...] = (),
+        with_server: bool = False,
+    ) -> None:
+        self._call_connect = _needed(connect, "connect")
+        self._call_close = _optional(close, "close")
+        self._call_check = _optional(check, "check")
+        self._call_reset = _optional(reset, "reset")
+        self._call_fileno = _optional(fileno, "fileno")
+        self.keep_on = _exceptions(keep_on)
+        self._with_server = with_server
+        self._connect_in = takes_timeout(connect)
+        self._check_in = check is not None and takes_timeout(check)
+
+    def connect(self, server: Any, timeout: float | None) -> Any:
+        """Call ``connect`` with what it has parameters for."""
+        where = (server,) if self._with_server else ()
+        if self._connect_in:
+            return self._call_connect(*where, timeout=timeout)
+        return self._call_connect(*where)
+
+    def close(self, c: Any) -> Any:
+        """Call ``close``, or the connection's own."""
+        return super().close(c) if self._call_close is None else self._call_close(c)
+
+    def check(self, c: Any, timeout: float | None) -> Any:
+        """Call ``check``; without one every connection passes."""
+        if self._call_check is None:
+            return True
+        return self._call_check(c, timeout=timeout) if self._check_in else self._call_check(c)
+
+    def reset(self, c: Any) -> Any:
+        """Call ``reset``, if there is one."""
+        return None if self._call_reset is None else self._call_reset(c)
+
+    def fileno(self, c: Any) -> int:
+        """Call ``fileno``, or the connection's own."""
+        return super().fileno(c) if self._call_fileno is None else self._call_fileno(c)
+
+    def usable(self, c: Any, exc: BaseException) -> bool:
+        """Only after one of ``keep_on``."""
+        return isinstance(exc, self.keep_on)
+
+    @property
+    def does(self) -> tuple[bool, bool, bool]:
+        """Whether it has a check, a reset and a fileno of its own."""
+        return self._call_check is not None, self._call_reset is not None, self._call_fileno is not None
+
+
+def abilities(driver: Driver) -> tuple[bool, bool, bool]:
+    """Whether ``driver`` checks, resets, and gives descriptors by a method of its own."""
+    if isinstance(driver, CallableDriver):
+        return driver.does
+    kind = type(driver)
+    return kind.check is not Driver.check, kind.reset is not Driver.reset, kind.fileno is not Driver.fileno
+
+
+def takes_timeout(function: Callable[..., Any]) -> bool:
+    """Has it a parameter called ``timeout``? What cannot be inspected has none."""
+    try:
+        parameter = inspect.signature(function).parameters.get("timeout")
+    except (TypeError, ValueError):
+        return False
+    return parameter is not None and parameter.kind is not inspect.Parameter.POSITIONAL_ONLY
+
+
+def _needed(value: Any, name: str) -> Any:
+    if not callable(value):
+        raise TypeError(f"{name} must be callable, not {value!r}")
+    return value
+
+
+def _optional(value: Any, name: str) -> Any:
+    return None if value is None else _needed(value, name)
+
+
+def _exceptions(keep_on: Any) -> tuple[type[BaseException], ...]:
+    kinds = (keep_on,) if isinstance(keep_on, type) else tuple(keep_on)
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise TypeError(f"keep_on must be exception classes, not {kind!r}")
+    return kinds

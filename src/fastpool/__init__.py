@@ -1,0 +1,78 @@
+"""fastpool: a connection pool with a compiled core.
+
+``fastpool.ConnectionPool`` replaces happybase's, ``fastpool.Pool`` pools any synchronous connection,
+``fastpool.AsyncPool`` any that is awaited. What needs a library is imported when it is first touched.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._driver import Driver
+from ._errors import (
+    AllServersUnavailable,
+    LeaseError,
+    NoConnectionsAvailable,
+    PoolClosed,
+    PoolDeadlock,
+    PoolError,
+    PoolOverloaded,
+)
+from ._pool import Pool
+from ._stats import Histogram, LeaseInfo, Stats
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from . import aio as aio
+    from . import testing as testing
+    from ._async import AsyncPool
+    from .adapters.happybase import ConnectionPool, install, uninstall
+
+__all__ = [
+    "AllServersUnavailable",
+    "AsyncPool",
+    "ConnectionPool",
+    "Driver",
+    "Histogram",
+    "LeaseError",
+    "LeaseInfo",
+    "NoConnectionsAvailable",
+    "Pool",
+    "PoolClosed",
+    "PoolDeadlock",
+    "PoolError",
+    "PoolOverloaded",
+    "Stats",
+    "__version__",
+    "install",
+    "uninstall",
+]
+
+_LAZY = {
+    "AsyncPool": "._async",
+    "ConnectionPool": ".adapters.happybase",
+    "install": ".adapters.happybase",
+    "uninstall": ".adapters.happybase",
+}
+_LAZY_MODULES = ("aio", "testing")
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _LAZY:
+        value = getattr(import_module(_LAZY[name], __name__), name)
+        globals()[name] = value
+        return value
+    if name in _LAZY_MODULES:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY, *_LAZY_MODULES})
+
+
+for _name in ("Driver", "Pool"):
+    globals()[_name].__module__ = __name__
+del _name

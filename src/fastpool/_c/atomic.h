@@ -1,0 +1,135 @@
+/* The only place where compilers differ: typed atomics, cache-line size, the thread's own block, fork.
+ *
+ * Words are 32 or 64 bit, never smaller.  The name of an operation carries its order:
+ *   peek / put     relaxed load / store: a value that stands alone (counters, stamps, hints)
+ *   load / store   acquire load / release store: what was written before the store is seen after the load
+ *   swap, cas, add, or, and   sequentially consistent read-modify-write: the protocol's decisions
+ *   load_sc        sequentially consistent load: the second half of "write mine, then look at yours"
+ * There are no stand-alone fences: ThreadSanitizer does not model them.
+ */
+#ifndef FASTPOOL_ATOMIC_H
+#define FASTPOOL_ATOMIC_H
+
+#include <stdint.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#define FP_LINE 64 /* bytes that two processors cannot write at once */
+
+#if defined(__GNUC__) || defined(__clang__)
+
+#define FP_ATOMICS(T, N)                                                                                             \
+    static inline T fp_##N##_peek(const T *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }                       \
+    static inline void fp_##N##_put(T *p, T v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }                         \
+    static inline T fp_##N##_load(const T *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }                       \
+    static inline void fp_##N##_store(T *p, T v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }                       \
+    static inline T fp_##N##_load_sc(const T *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }                    \
+    static inline T fp_##N##_swap(T *p, T v) { return __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST); }                 \
+    static inline T fp_##N##_add(T *p, T v) { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); }                   \
+    static inline T fp_##N##_or(T *p, T v) { return __atomic_fetch_or(p, v, __ATOMIC_SEQ_CST); }                     \
+    static inline T fp_##N##_and(T *p, T v) { return __atomic_fetch_and(p, v, __ATOMIC_SEQ_CST); }                   \
+    static inline int fp_##N##_cas(T *p, T seen, T want)                                                             \
+    {                                                                                                                \
+        return __atomic_compare_exchange_n(p, &seen, want, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                   \
+    }
+#define FP_THREAD_LOCAL static __thread
+
+#elif defined(_MSC_VER) && (defined(_M_X64) || defined(_M_ARM64))
+
+#include <intrin.h>
+#if defined(_M_ARM64)
+#define FP_ORDER() __dmb(_ARM64_BARRIER_ISH)
+#else
+#define FP_ORDER() _ReadWriteBarrier()
+#endif
+#define FP_ATOMICS_(T, N, M, S)                                                                                      \
+    static __forceinline T fp_##N##_peek(const T *p) { return *(const volatile T *)p; }                              \
+    static __forceinline void fp_##N##_put(T *p, T v) { *(volatile T *)p = v; }                                      \
+    static __forceinline T fp_##N##_load(const T *p) { T v = *(const volatile T *)p; FP_ORDER(); return v; }         \
+    static __forceinline void fp_##N##_store(T *p, T v) { FP_ORDER(); *(volatile T *)p = v; }                        \
+    static __forceinline T fp_##N##_swap(T *p, T v) { return (T)_InterlockedExchange##S((volatile M *)p, (M)v); }    \
+    static __forceinline T fp_##N##_add(T *p, T v) { return (T)_InterlockedExchangeAdd##S((volatile M *)p, (M)v); }  \
+    static __forceinline T fp_##N##_or(T *p, T v) { return (T)_InterlockedOr##S((volatile M *)p, (M)v); }            \
+    static __forceinline T fp_##N##_and(T *p, T v) { return (T)_InterlockedAnd##S((volatile M *)p, (M)v); }          \
+    static __forceinline T fp_##N##_load_sc(const T *p) { FP_ORDER(); return fp_##N##_load(p); }                     \
+    static __forceinline int fp_##N##_cas(T *p, T seen, T want)                                                      \
+    {                                                                                                                \
+        return (T)_InterlockedCompareExchange##S((volatile M *)p, (M)want, (M)seen) == seen;                         \
+    }
+#define FP_ATOMICS(T, N) FP_ATOMICS_##N
+#define FP_ATOMICS_u32 FP_ATOMICS_(uint32_t, u32, long, )
+#define FP_ATOMICS_u64 FP_ATOMICS_(uint64_t, u64, __int64, 64)
+#define FP_ATOMICS_i64 FP_ATOMICS_(int64_t, i64, __int64, 64)
+#define FP_THREAD_LOCAL static __declspec(thread)
+
+#else
+#error "fastpool: no atomic operations known for this compiler"
+#endif
+
+FP_ATOMICS(uint32_t, u32)
+FP_ATOMICS(uint64_t, u64)
+FP_ATOMICS(int64_t, i64)
+
+/* ---- memory on cache lines ---------------------------------------------------------------------------------- */
+
+#if defined(_WIN32)
+#include <malloc.h>
+static inline void *fp_lines_new(size_t bytes) { return _aligned_malloc(bytes, FP_LINE); }
+static inline void fp_lines_free(void *p) { _aligned_free(p); }
+#else
+static inline void *fp_lines_new(size_t bytes)
+{
+    void *p = NULL;
+    return posix_memalign(&p, FP_LINE, bytes) == 0 ? p : NULL;
+}
+static inline void fp_lines_free(void *p) { free(p); }
+#endif
+
+/* ---- fork: a child is another generation --------------------------------------------------------------------- */
+
+static uint64_t fp_generation_word = 1;
+static inline uint64_t fp_generation(void) { return fp_u64_peek(&fp_generation_word); }
+
+#if defined(_WIN32)
+#include <windows.h>
+static inline uint64_t fp_thread_ident(void) { return GetCurrentThreadId(); }
+static inline int fp_watch_forks(void) { return 0; }
+#else
+#include <pthread.h>
+static inline uint64_t fp_thread_ident(void) { return (uint64_t)(uintptr_t)pthread_self(); }
+/* Runs in the child between fork() and anything else, so it may do no more than this. */
+static void fp_in_child(void) { fp_u64_put(&fp_generation_word, fp_generation_word + 1); }
+static inline int fp_watch_forks(void) { return pthread_atfork(NULL, NULL, fp_in_child); }
+#endif
+
+/* ---- the thread's own block ---------------------------------------------------------------------------------- */
+
+#define FP_VISITS 16 /* pools a thread can use without forgetting which of them it used; a power of two */
+
+/* What this thread remembers of one pool.  Nobody else reads or writes it. */
+typedef struct {
+    uint64_t pool; /* the pool's id (never reused), 0: nothing remembered */
+    void *slot;    /* the slot it returned or took last: a hint, the slot's word decides */
+    uint64_t held; /* leases it took less those it returned itself: 0 proves that it holds none */
+} fp_visit;
+
+typedef struct {
+    uint64_t uid;   /* never reused, unlike thread idents */
+    uint64_t ident; /* the thread's ident, as Python's threading knows it; for reports only */
+    fp_visit visits[FP_VISITS];
+} fp_thread;
+
+static uint64_t fp_last_uid = 0;
+FP_THREAD_LOCAL fp_thread fp_thread_block;
+
+static inline fp_thread *fp_thread_self(void)
+{
+    fp_thread *me = &fp_thread_block;
+    if (me->uid == 0) {
+        me->ident = fp_thread_ident();
+        me->uid = fp_u64_add(&fp_last_uid, 1) + 1;
+    }
+    return me;
+}
+
+#endif

@@ -1,0 +1,63 @@
+/* Monotonic nanoseconds without the GIL, precise and coarse, and a switch to stop and move them for tests. */
+#ifndef FASTPOOL_CLOCK_H
+#define FASTPOOL_CLOCK_H
+
+#include "atomic.h"
+
+#if defined(_WIN32)
+#include <windows.h>
+static inline int64_t fp_clock_real(void)
+{
+    LARGE_INTEGER f, c;
+    QueryPerformanceFrequency(&f);
+    QueryPerformanceCounter(&c);
+    return (int64_t)(c.QuadPart / f.QuadPart) * 1000000000 + (int64_t)(c.QuadPart % f.QuadPart) * 1000000000 / f.QuadPart;
+}
+static inline int64_t fp_clock_real_coarse(void) { return (int64_t)GetTickCount64() * 1000000; }
+#else
+#include <time.h>
+static inline int64_t fp_clock_read(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+static inline int64_t fp_clock_real(void) { return fp_clock_read(CLOCK_MONOTONIC); }
+#if defined(CLOCK_MONOTONIC_COARSE) /* Linux: a few ns, one to four ms behind the precise one */
+static inline int64_t fp_clock_real_coarse(void) { return fp_clock_read(CLOCK_MONOTONIC_COARSE); }
+#else
+static inline int64_t fp_clock_real_coarse(void) { return fp_clock_read(CLOCK_MONOTONIC); }
+#endif
+#endif
+
+/* 0: the real clock; otherwise the time it stands at, in ns.  Only tests write it. */
+static int64_t fp_clock_stopped = 0;
+
+static inline int64_t fp_clock_ns(void)
+{
+    int64_t at = fp_i64_peek(&fp_clock_stopped);
+    return at ? at : fp_clock_real();
+}
+
+static inline int64_t fp_clock_coarse_ns(void)
+{
+    int64_t at = fp_i64_peek(&fp_clock_stopped);
+    return at ? at : fp_clock_real_coarse();
+}
+
+/* Order of events between threads: the processor's own counter where it has an invariant one, else the clock.
+   Only compared with one another, never read as time. */
+static inline uint64_t fp_clock_order(void)
+{
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
+    uint64_t v;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(v));
+    return v;
+#else
+    return (uint64_t)fp_clock_real();
+#endif
+}
+
+#endif

@@ -1,0 +1,10 @@
+"""Monotonic nanoseconds without the GIL; the coarse one is for stamps, the precise one for deadlines."""
+
+from libc.stdint cimport int64_t, uint64_t
+
+cdef extern from "clock.h" nogil:
+    int64_t clock_stopped "fp_clock_stopped"
+    int64_t clock_ns "fp_clock_ns"() noexcept
+    int64_t clock_coarse_ns "fp_clock_coarse_ns"() noexcept
+    uint64_t clock_order "fp_clock_order"() noexcept
+    int64_t clock_real "fp_clock_real"() noexcept

@@ -1,0 +1,63 @@
+/* Who is running: is this thread in its main greenlet and outside of every task?  A cheap answer that may say "ask".
+ *
+ * A greenlet has a data stack of its own, and CPython never frees the first chunk of a thread's own stack while the
+ * thread lives.  So a thread state that is on the chunk on which its main greenlet was once seen is in its main
+ * greenlet.  A task's step runs inside a context; a thread state without one runs no task.
+ */
+#ifndef FASTPOOL_GREEN_H
+#define FASTPOOL_GREEN_H
+
+#include "Python.h"
+#include <stdint.h>
+
+#if PY_VERSION_HEX < 0x030D0000
+#define FP_TSTATE() _PyThreadState_UncheckedGet()
+#else
+#define FP_TSTATE() PyThreadState_GetUnchecked()
+#endif
+
+typedef struct {
+    uint64_t thread_state; /* its id, never reused; 0: not seen yet */
+    void *chunk;           /* the first chunk of its own stack */
+} fp_root_stack;
+FP_THREAD_LOCAL fp_root_stack fp_root;
+
+#if PY_VERSION_HEX < 0x030F0000
+static inline int fp_on_main_stack(void)
+{
+    PyThreadState *ts = FP_TSTATE();
+    return (void *)ts->datastack_chunk == fp_root.chunk && fp_root.chunk != NULL && ts->id == fp_root.thread_state;
+}
+/* Called where the main greenlet is known to run. */
+static inline void fp_remember_main_stack(void)
+{
+    PyThreadState *ts = FP_TSTATE();
+    if (ts->datastack_chunk != NULL && ts->datastack_chunk->previous == NULL) {
+        fp_root.chunk = (void *)ts->datastack_chunk;
+        fp_root.thread_state = ts->id;
+    }
+}
+static inline int fp_has_context(void) { return FP_TSTATE()->context != NULL; }
+#else
+static inline int fp_on_main_stack(void) { return 0; }
+static inline void fp_remember_main_stack(void) {}
+static inline int fp_has_context(void) { return 1; }
+#endif
+
+/* The same method for a subclass: the interpreter's fast call of a method descriptor wants the exact type. */
+static inline PyObject *fp_rebind(PyObject *cls, PyObject *descriptor)
+{
+    if (!PyType_Check(cls) || Py_TYPE(descriptor) != &PyMethodDescr_Type) {
+        PyErr_SetString(PyExc_TypeError, "a class and a method descriptor are wanted");
+        return NULL;
+    }
+    return PyDescr_NewMethod((PyTypeObject *)cls, ((PyMethodDescrObject *)descriptor)->d_method);
+}
+
+#ifdef Py_GIL_DISABLED
+#define FP_FREE_THREADED 1
+#else
+#define FP_FREE_THREADED 0
+#endif
+
+#endif

@@ -1,0 +1,156 @@
+"""The set of free slots, without a lock.
+
+Two stacks of slot indices.  Their heads are ``(tag << 32) | (index + 1)``; the tag grows with every change, so a
+head that looks the same is the same (no ABA), and slots are never freed, so a stale link can be followed.
+
+*Vacant* slots are owned by whoever pops them.
+
+*Idle* slots may be taken past the stack: a thread takes its own last slot back by a compare-and-swap on the slot's
+word and writes no shared line at all.  Its entry stays in the stack (LISTED), and may by then be
+
+* stale: the slot is not idle.  Whoever pops such an entry turns LISTED off and goes on; the slot's next return
+  pushes a new entry, because LISTED is off.  Both sides decide on the slot's word, so exactly one of them acts.
+* too deep: the slot was taken past the stack and returned again, later than the entries above it.  Such a slot is
+  *warm*: it sets its bit in the warm map and stamps ``order``.  A thread that has no slot of its own compares the
+  warm slots with the top of the stack and so gets the one returned last.  The map is a hint about order and nothing
+  else: a warm slot is still LISTED, so it can be lost from the map and never from the set.
+"""
+
+from libc.stdint cimport uint32_t, uint64_t
+
+from .atomic cimport u32_load, u32_peek, u32_put, u64_add, u64_and, u64_cas, u64_load, u64_or, u64_peek, u64_put
+from .clock cimport clock_order
+from .slot cimport EPOCH, IDLE, LEASED, LISTED, STATE, Slot, slot_grab, slot_state
+from .table cimport CHUNKS, FIRST, Table, low_bit, table_slot, table_warm, table_warm_words
+
+cdef struct Idle:
+    uint64_t head    # [atomic] top of the stack of entries for idle slots
+    uint64_t warm    # [atomic] bits set in the warm map: 0 spares every look at it
+
+
+cdef inline uint64_t stack_link(uint64_t head, uint32_t entry) noexcept nogil:
+    return ((head >> 32) + 1) << 32 | entry
+
+
+cdef inline void idle_push(Idle *idle, Table *table, Slot *slot) noexcept nogil:
+    """Push the entry of a slot whose LISTED the caller turned on."""
+    cdef uint64_t head
+    while True:
+        head = u64_load(&idle.head)
+        u32_put(&slot.next_idle, <uint32_t>head)
+        # seq_cst, as every change of the set: the second half of "publish the slot, then look at the gate"
+        if u64_cas(&idle.head, head, stack_link(head, slot.index + 1)):
+            return
+
+
+cdef inline void idle_heat(Idle *idle, Table *table, Slot *slot) noexcept nogil:
+    cdef uint64_t bit
+    cdef uint64_t *word = table_warm(table, slot.index, &bit)
+    if not u64_peek(word) & bit:
+        if not u64_or(word, bit) & bit:
+            u64_add(&idle.warm, 1)
+
+
+cdef inline void idle_cool(Idle *idle, Table *table, Slot *slot) noexcept nogil:
+    cdef uint64_t bit
+    cdef uint64_t *word
+    if u64_peek(&idle.warm) == 0:
+        return
+    word = table_warm(table, slot.index, &bit)
+    if u64_peek(word) & bit:
+        if u64_and(word, ~bit) & bit:
+            u64_add(&idle.warm, <uint64_t>-1)
+
+
+cdef inline void idle_put(Idle *idle, Table *table, Slot *slot) noexcept nogil:
+    """Publish a slot that the caller holds (LEASED) as IDLE, the last returned."""
+    cdef uint64_t word = u64_peek(&slot.word)
+    cdef uint64_t step = EPOCH + IDLE - LEASED
+    if word & LISTED:
+        if <uint32_t>u64_peek(&idle.head) != slot.index + 1:
+            u64_put(&slot.order, clock_order())
+            idle_heat(idle, table, slot)
+        elif u64_peek(&idle.warm) != 0:
+            u64_put(&slot.order, clock_order())
+        # One RMW publishes and says whether the entry was popped meanwhile.
+        if not u64_add(&slot.word, step) & LISTED:
+            if not u64_or(&slot.word, LISTED) & LISTED:
+                idle_push(idle, table, slot)
+        return
+    if u64_peek(&idle.warm) != 0:
+        u64_put(&slot.order, clock_order())
+    u64_add(&slot.word, step + LISTED)  # nobody else turns LISTED on while the slot is leased
+    idle_push(idle, table, slot)
+
+
+cdef inline Slot *idle_warmest(Idle *idle, Table *table) noexcept nogil:
+    """The idle slot of the warm map that was returned last, not taken yet; NULL if there is none."""
+    cdef Slot *best = NULL
+    cdef Slot *slot
+    cdef uint64_t bits
+    cdef uint32_t word
+    cdef int chunk
+    for chunk in range(CHUNKS):
+        if table.chunks[chunk] == NULL:
+            break
+        for word in range(table_warm_words(chunk)):
+            bits = u64_peek(&table.warm[chunk][word])
+            while bits:
+                slot = &table.chunks[chunk][word * 64 + low_bit(bits)]
+                bits &= bits - 1
+                if slot_state(u64_peek(&slot.word)) == IDLE:
+                    if best == NULL or u64_peek(&slot.order) > u64_peek(&best.order):
+                        best = slot
+    return best
+
+
+cdef inline Slot *idle_take(Idle *idle, Table *table) noexcept nogil:
+    """Take the idle slot that was returned last: LEASED and the caller's; NULL if none is idle."""
+    cdef uint64_t head, word
+    cdef Slot *slot
+    cdef Slot *warm
+    while True:
+        head = u64_load(&idle.head)
+        if <uint32_t>head == 0:
+            return NULL
+        slot = table_slot(table, <uint32_t>head - 1)
+        if u64_peek(&idle.warm) != 0:
+            warm = idle_warmest(idle, table)
+            if warm != NULL and warm != slot and u64_peek(&warm.order) > u64_peek(&slot.order):
+                word = u64_load(&warm.word)
+                if slot_state(word) == IDLE and slot_grab(warm, word):
+                    idle_cool(idle, table, warm)
+                    return warm
+                continue
+        if not u64_cas(&idle.head, head, stack_link(head, u32_peek(&slot.next_idle))):
+            continue
+        # The entry is in our hands: turn LISTED off, and take the slot if it is idle, in one step.
+        while True:
+            word = u64_load(&slot.word)
+            if slot_state(word) == IDLE:
+                if u64_cas(&slot.word, word, word + (EPOCH + LEASED - IDLE - LISTED)):
+                    idle_cool(idle, table, slot)
+                    return slot
+            elif u64_cas(&slot.word, word, word & ~<uint64_t>LISTED):
+                break
+
+
+cdef inline void vacant_put(uint64_t *stack, Slot *slot) noexcept nogil:
+    cdef uint64_t head
+    while True:
+        head = u64_load(stack)
+        u32_put(&slot.next_vacant, <uint32_t>head)
+        if u64_cas(stack, head, stack_link(head, slot.index + 1)):
+            return
+
+
+cdef inline Slot *vacant_take(uint64_t *stack, Table *table) noexcept nogil:
+    cdef uint64_t head
+    cdef Slot *slot
+    while True:
+        head = u64_load(stack)
+        if <uint32_t>head == 0:
+            return NULL
+        slot = table_slot(table, <uint32_t>head - 1)
+        if u64_cas(stack, head, stack_link(head, u32_peek(&slot.next_vacant))):
+            return slot

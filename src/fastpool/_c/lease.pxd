@@ -1,0 +1,74 @@
+"""The lease table: who holds which slot, how deep, since when; and each thread's memory of the pools it used.
+
+The table is the slots themselves: ``owner``, ``depth`` and ``since_ns`` of every slot that is LEASED.  A thread
+remembers in its own block, for each of the last pools it used, the slot it had last (a hint) and how many leases it
+took there without returning them itself.  That count is never too low, so 0 proves that the thread holds nothing; a
+count that is too high (somebody else returned one of them) costs a look through the table and is put right.
+"""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from .atomic cimport VISITS, Thread, Visit, thread_self, u32_load, u64_load, u64_peek, u64_put, i64_put
+from .slot cimport IDLE, LEASED, Slot, slot_grab, slot_state
+from .table cimport Table, table_slot
+
+
+cdef inline Visit *visit_find(Thread *me, uint64_t pool) noexcept nogil:
+    """This thread's memory of the pool, NULL if it has none."""
+    cdef Visit *visit = &me.visits[pool & (VISITS - 1)]
+    return visit if visit.pool == pool else NULL
+
+
+cdef inline uint32_t lease_count(Table *table, uint64_t owner, Slot **one) noexcept nogil:
+    """How many slots this thread's leases hold, and one of them: a look through the whole table."""
+    cdef uint32_t found = 0
+    cdef uint32_t index
+    cdef Slot *slot
+    for index in range(u32_load(&table.size)):
+        slot = table_slot(table, index)
+        if u64_peek(&slot.owner) == owner and slot_state(u64_load(&slot.word)) == LEASED:
+            found += 1
+            if one != NULL:
+                one[0] = slot
+    return found
+
+
+cdef inline Visit *visit_make(Thread *me, uint64_t pool, Table *table) noexcept nogil:
+    """This thread's memory of the pool, begun afresh from the table if another pool's had its place."""
+    cdef Visit *visit = &me.visits[pool & (VISITS - 1)]
+    if visit.pool != pool:
+        visit.pool = pool
+        visit.slot = NULL
+        visit.held = lease_count(table, me.uid, NULL)
+    return visit
+
+
+cdef inline bint lease_retake(Visit *visit) noexcept nogil:
+    """Take this thread's own last slot if it is idle: no shared line is written."""
+    cdef Slot *slot = <Slot *>visit.slot
+    cdef uint64_t word
+    if slot == NULL:
+        return False
+    word = u64_load(&slot.word)
+    return slot_state(word) == IDLE and slot_grab(slot, word)
+
+
+cdef inline void lease_open(Slot *slot, Thread *me, Visit *visit, int64_t now) noexcept nogil:
+    """Enter a slot that the caller has just made its own."""
+    u64_put(&slot.owner, me.uid)
+    u64_put(&slot.thread, me.ident)
+    i64_put(&slot.since_ns, now)
+    slot.depth = 1
+    u64_put(&slot.checkouts, slot.checkouts + 1)  # written by the holder alone
+    visit.slot = slot
+    visit.held += 1
+
+
+cdef inline void lease_shut(Slot *slot, Thread *me, Visit *visit) noexcept nogil:
+    """Out of the table; the slot is still the caller's."""
+    if visit != NULL:
+        if u64_peek(&slot.owner) == me.uid and visit.held:
+            visit.held -= 1
+        visit.slot = slot
+    u64_put(&slot.owner, 0)
+    u64_put(&slot.checkins, slot.checkins + 1)

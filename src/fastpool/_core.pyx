@@ -1,0 +1,105 @@
+"""The compiled core: checkout and checkin, and the glue between native slots and Python connections.
+
+The protocol itself is in ``_c/pool.pxd`` and knows no Python.  Here are the objects that hold references (`Seat`,
+`Lease`), the fast paths, and the slow path that waits, connects, checks and discards.  Code in this file is never
+interrupted between two of its lines by a signal or an asynchronous exception, except where it calls Python; so
+whoever owns a slot here either passes it on or gives it back in an ``except``.
+"""
+
+cimport cython
+from cpython.dict cimport PyDict_Size
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.object cimport PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
+
+from fastpool._c.atomic cimport Thread, Visit, generation, i64_add, i64_peek, i64_put, thread_self, u32_and, u32_cas, \
+    u32_load, u32_or, u32_peek, u32_put, u32_store, u64_add, u64_and, u64_cas, u64_load, u64_load_sc, u64_or, \
+    u64_peek, u64_put, watch_forks
+from fastpool._c.clock cimport clock_coarse_ns, clock_ns, clock_real, clock_stopped
+from fastpool._c.count cimport BUCKETS, Histogram, histogram_add, histogram_edge
+from fastpool._c.idle cimport idle_put, idle_take
+from fastpool._c.lease cimport lease_count, lease_open, lease_retake, lease_shut, visit_find, visit_make
+from fastpool._c.pool cimport CLOSED, CROWDED, SLOW_GIVE, SLOW_TAKE, Pool, permit_take, pool_abandon_waiters, \
+    pool_give, pool_give_vacant, pool_hand, pool_pass, pool_permit_back, pool_settle, pool_settle_if, pool_take_free, \
+    pool_take_vacant
+from fastpool._c.slot cimport BUSY, CONNECTING, DROPPED, EPOCH, IDLE, LEASED, LISTED, OUTDATED, RENEW, RETIRING, \
+    TAINTED, UNTIDY, Slot, slot_grab, slot_lease, slot_move, slot_state
+from fastpool._c.table cimport Table, table_free, table_slot
+from fastpool._c.waitq cimport HANDED, QUEUED_MASK, TIMED_OUT, CANCELLED, WAITING, Waiter, lock_free, lock_status, \
+    lock_take_timed, LOCK_ACQUIRED, LOCK_INTR, queue_enlist, queue_leave, queue_open, waiter_drop, waiter_new, \
+    waiter_settle, waiter_take
+
+import sys
+
+from ._errors import LeaseError, NoConnectionsAvailable, PoolClosed, PoolDeadlock, PoolError, PoolOverloaded
+
+cdef extern from "green.h":
+    bint FREE_THREADED "FP_FREE_THREADED"
+    bint on_main_stack "fp_on_main_stack"() nogil
+    void remember_main_stack "fp_remember_main_stack"() nogil
+    bint has_context "fp_has_context"() nogil
+    object fp_rebind(object cls, object descriptor)
+
+cdef extern from "probe.h":
+    enum:
+        QUIET "FP_QUIET"
+        CLOSED_BY_PEER "FP_CLOSED_BY_PEER"
+        DATA_WAITS "FP_DATA_WAITS"
+    int probe "fp_probe"(long long fd) nogil
+
+cdef extern from "Python.h":
+    Py_ssize_t Py_REFCNT(object o)
+    PyObject *PyImport_GetModuleDict()
+    bint is_main_thread "_PyOS_IsMainThread"()
+
+if watch_forks() != 0:
+    raise ImportError("fastpool: pthread_atfork failed, so a forked child could not be told from its parent")
+
+# Why a connection was closed: the keys of Stats.closed, in the order of the core's counters.
+REASONS = ("lifetime", "idle", "max_uses", "max_idle", "overflow", "dead", "desync", "error", "discarded", "cleared",
+           "resized", "closed")
+
+cdef enum:
+    KEEP = -1
+    WHY_LIFETIME, WHY_IDLE, WHY_MAX_USES, WHY_MAX_IDLE, WHY_OVERFLOW, WHY_DEAD, WHY_DESYNC, WHY_ERROR, WHY_DISCARDED,
+    WHY_CLEARED, WHY_RESIZED, WHY_CLOSED, REASON_COUNT
+
+cdef enum:          # of a lease
+    NEW, ENTERED, DONE
+
+cdef enum:          # what a pool counts beside its slots
+    WAITS, TIMEOUTS, REJECTED, GAVE_UP, CONNECTS, CONNECT_ERRORS, LEAKS, TOTAL_COUNT
+
+cdef int64_t SLICE_NS = 500_000_000      # longest sleep of the main thread, so that a signal is never missed for longer
+cdef int64_t STOPPED_SLICE_NS = 5_000_000  # while a test has stopped the clock: how soon a moved clock is noticed
+cdef uint64_t last_pool_id = 0
+
+include "_core_owner.pxi"
+include "_core_seat.pxi"
+include "_core_pool.pxi"
+include "_core_lease.pxi"
+include "_core_wait.pxi"
+include "_core_take.pxi"
+include "_core_give.pxi"
+
+
+def clock():
+    """Seconds of the pool's clock: monotonic, and movable by tests."""
+    return clock_ns() / 1e9
+
+
+def clock_stop(double seconds):
+    """Stop the clock of all pools at `seconds` (a testing tool); 0 lets it run again."""
+    i64_put(&clock_stopped, <int64_t>(seconds * 1e9))
+
+
+def histogram_edges():
+    """The least duration of each histogram bucket, in ns, and the end of the last."""
+    cdef int i
+    return [histogram_edge(i) for i in range(BUCKETS)]
+
+
+def clock_is_stopped():
+    """Has a test stopped the clock?"""
+    return i64_peek(&clock_stopped) != 0

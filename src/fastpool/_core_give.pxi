@@ -1,0 +1,320 @@
+# Checkin, the slow way: judge, reset, discard.
+
+cdef int give_by_hand(Core core, object c, bint discard) except -1:
+    cdef Seat seat = core.by_id.get(id(c))
+    cdef uint64_t word
+    if seat is None or seat.connection is not c:
+        if core._inherited or core.graves:
+            abandon(core, c)
+            return 0
+        raise LeaseError(f"pool {core.name!r} did not give out {c!r}, or has closed it: it cannot be returned here")
+    if core.pool.generation != generation():
+        after_fork(core)
+        abandon(core, c)
+        return 0
+    word = u64_load(&seat.slot.word)
+    if slot_state(word) != LEASED or u64_peek(&seat.slot.owner) == 0 or not claim(seat.slot, slot_lease(word)):
+        raise LeaseError(f"connection {seat.slot.index} of pool {core.name!r} was given back already: once is enough")
+    give_back(core, seat.slot, None, discard)
+    return 0
+
+
+cdef int give_back(Core core, Slot *slot, object exc, bint discard) except -1:
+    """End a lease that the caller has claimed: to the next in line, to the free ones, or closed.
+
+    Raises only what is not an Exception and came from the driver, the slot free all the same.
+    """
+    cdef Thread *me = thread_self()
+    cdef Visit *visit = visit_find(me, core.pool.id)
+    cdef Seat seat = <Seat>slot.seat
+    cdef int64_t now, since = i64_peek(&slot.since_ns)
+    cdef int why
+    try:
+        why = judge(core, slot, seat, exc, discard)
+        if why == KEEP and (core.has_reset or (core.marks and u32_load(&slot.mark) & UNTIDY)):
+            why = reset(core, slot, seat)
+    except BaseException:
+        lease_end(core, slot, seat, me, visit)
+        retire(core, slot, WHY_ERROR)
+        raise
+    now = clock_ns()
+    if core.timing:
+        histogram_add(&core.house.hold, now - since)
+    if why == KEEP:
+        why = surplus(core, slot, now)
+    if core.listeners:
+        try:
+            tell(core, "checked_in", {"server": seat.server, "connection": seat.connection,
+                                      "duration": (now - since) / 1e9, "error": exc})
+        except BaseException:
+            lease_end(core, slot, seat, me, visit)
+            retire(core, slot, WHY_ERROR)
+            raise
+    lease_end(core, slot, seat, me, visit)
+    if why != KEEP:
+        retire(core, slot, why)
+        return 0
+    i64_put(&slot.since_ns, now)
+    i64_put(&slot.fresh_ns, fresh_until(core, slot, now))
+    pool_give(core.pool, slot)
+    return 0
+
+
+cdef void lease_end(Core core, Slot *slot, Seat seat, Thread *me, Visit *visit) noexcept:
+    if core.marks:
+        seat.remember(u64_peek(&slot.owner))
+    seat.green = seat.task = None
+    slot.depth = 0
+    lease_shut(slot, me, visit)
+
+
+cdef int judge(Core core, Slot *slot, Seat seat, object exc, bint discard) except -2:
+    """Why the connection of a lease that ends cannot be kept; KEEP if nothing speaks against it."""
+    cdef uint32_t mark = u32_load(&slot.mark)
+    if discard:
+        return WHY_DISCARDED
+    if u64_load(&core.pool.gate) & CLOSED or mark & DROPPED:
+        return WHY_CLOSED
+    if mark & (BUSY | TAINTED):
+        return WHY_ERROR
+    if core.marks:
+        if exc is not None and mark & UNTIDY:
+            return WHY_ERROR  # tidying is I/O, and none is done in the caller's error path
+    elif exc is not None and not usable(core, seat.connection, exc):
+        return WHY_ERROR
+    return WHY_CLEARED if mark & OUTDATED else KEEP
+
+
+cdef bint usable(Core core, object c, object exc) except -1:
+    if not isinstance(exc, Exception):
+        return False
+    try:
+        return core.driver.usable(c, exc)
+    except Exception as error:
+        core._log_driver_error("usable", error)
+        return False
+
+
+cdef int reset(Core core, Slot *slot, Seat seat) except -2:
+    try:
+        core.driver.reset(seat.connection)
+    except Exception as error:
+        core._log_driver_error("reset", error)
+        return WHY_ERROR
+    # A driver with marks may have found in its reset that the connection is broken.
+    return WHY_ERROR if u32_and(&slot.mark, ~<uint32_t>UNTIDY) & (BUSY | TAINTED) else KEEP
+
+
+cdef int surplus(Core core, Slot *slot, int64_t now) noexcept:
+    """Why a good connection is not kept all the same; KEEP if it is."""
+    cdef int64_t idle = 0
+    cdef uint32_t i
+    if core.max_uses and slot.uses >= core.max_uses:
+        return WHY_MAX_USES
+    if slot.expires_ns <= now:
+        return WHY_LIFETIME
+    if u64_load(&core.pool.gate) & QUEUED_MASK and u32_load(&core.pool.active) <= u32_load(&core.pool.limit):
+        return KEEP  # somebody waits for it
+    if i64_peek(&core.pool.opened) > <int64_t>u32_load(&core.pool.max_size):
+        return WHY_RESIZED if u32_load(&core.pool.active) > u32_load(&core.pool.limit) else WHY_OVERFLOW
+    if core.max_idle >= 0:
+        for i in range(u32_load(&core.pool.table.size)):
+            if slot_state(u64_load(&table_slot(&core.pool.table, i).word)) == IDLE:
+                idle += 1
+                if idle >= core.max_idle:
+                    return WHY_MAX_IDLE
+        if core.max_idle == 0:
+            return WHY_MAX_IDLE
+    return KEEP
+
+
+cdef object take_away(Core core, Slot *slot, int why):
+    """The slot's connection, no longer the slot's, counted as closed; the slot is RETIRING and still the caller's."""
+    cdef Seat seat = <Seat>slot.seat
+    c = seat.connection
+    slot_move(slot, RETIRING)
+    core.by_id.pop(id(c), None)
+    seat.connection = None
+    u32_put(&slot.mark, 0)
+    u64_add(&core.house.closed[why], 1)
+    return c
+
+
+cdef int retire(Core core, Slot *slot, int why) except -1:
+    """Free the slot first, for the next who connects, and close its connection then.
+
+    A driver with marks keeps one object per slot, which the next connect uses again; its connection is closed (a
+    socket's close, which does not wait) before the slot is free.
+    """
+    c = take_away(core, slot, why)
+    server = (<Seat>slot.seat).server
+    if core.marks:
+        try:
+            close(core, c, server, why)
+        finally:
+            pool_give_vacant(core.pool, slot, False)
+            look_crowded(core)
+    else:
+        pool_give_vacant(core.pool, slot, False)
+        look_crowded(core)
+        close(core, c, server, why)
+    core._capacity_lost()
+    return 0
+
+
+cdef int discard_connection(Core core, Slot *slot, int why) except -1:
+    """Close the connection of a slot that stays the caller's; if that is interrupted the slot is free."""
+    try:
+        c = take_away(core, slot, why)
+        close(core, c, (<Seat>slot.seat).server, why)
+    except BaseException:
+        pool_give_vacant(core.pool, slot, False)
+        raise
+    return 0
+
+
+cdef int close(Core core, object c, object server, int why) except -1:
+    try:
+        core.driver.close(c)
+    except Exception as error:
+        core._log_driver_error("close", error)
+    if core.listeners:
+        tell(core, "closed_connection", {"server": server, "connection": c, "reason": REASONS[why]})
+    return 0
+
+
+cdef int abandon(Core core, object c) except -1:
+    """A connection that belongs to the parent process: never used, shut down or destroyed here."""
+    core.graves.append(c)
+    try:
+        core.driver.abandon(c)
+    except Exception as error:
+        core._log_driver_error("abandon", error)
+    return 0
+
+
+cdef int64_t retire_idle(Core core, int why, int64_t keep) except -1:
+    """Close the idle connections that `why` speaks of; with WHY_CLOSED, WHY_CLEARED and WHY_RESIZED all of them."""
+    cdef uint32_t i
+    cdef uint64_t word
+    cdef Slot *slot
+    cdef int64_t closed = 0
+    cdef int64_t now = clock_ns()
+    for i in range(u32_load(&core.pool.table.size)):
+        slot = table_slot(&core.pool.table, i)
+        word = u64_load(&slot.word)
+        if slot_state(word) != IDLE or i64_peek(&core.pool.opened) <= keep:
+            continue
+        if why == WHY_LIFETIME and slot.expires_ns > now:
+            continue
+        if why == WHY_IDLE and i64_peek(&slot.since_ns) + core.idle_ns > now:
+            continue
+        if why == WHY_MAX_IDLE and not crowded_idle(core):
+            break
+        if slot_grab(slot, word):
+            u64_put(&slot.owner, 0)
+            retire(core, slot, why)
+            closed += 1
+    return closed
+
+
+cdef bint crowded_idle(Core core) noexcept:
+    cdef uint32_t i
+    cdef int64_t idle = 0
+    for i in range(u32_load(&core.pool.table.size)):
+        idle += slot_state(u64_load(&table_slot(&core.pool.table, i).word)) == IDLE
+    return idle > core.max_idle
+
+
+cdef void swallow_vacant(Core core) noexcept:
+    """After a shrink: vacant slots above the limit leave the game at once, leased ones when they come back."""
+    cdef Slot *slot
+    while u32_load(&core.pool.active) > u32_load(&core.pool.limit):
+        slot = pool_take_vacant(core.pool)
+        if slot == NULL:
+            return
+        pool_give_vacant(core.pool, slot, True)
+
+
+cdef int outdate(Core core) except -1:
+    cdef uint32_t i
+    cdef Slot *slot
+    cdef int state
+    for i in range(u32_load(&core.pool.table.size)):
+        slot = table_slot(&core.pool.table, i)
+        state = slot_state(u64_load(&slot.word))
+        if state == LEASED or state == CONNECTING or state == IDLE:
+            u32_or(&slot.mark, OUTDATED)
+            i64_put(&slot.fresh_ns, 0)
+    retire_idle(core, WHY_CLEARED, 0)
+    return 0
+
+
+cdef int64_t drop_leased(Core core) except -1:
+    cdef uint32_t i
+    cdef uint64_t word
+    cdef Slot *slot
+    cdef int64_t dropped = 0
+    for i in range(u32_load(&core.pool.table.size)):
+        slot = table_slot(&core.pool.table, i)
+        word = u64_load(&slot.word)
+        if slot_state(word) == LEASED and u64_peek(&slot.owner) != 0 and claim(slot, slot_lease(word)):
+            lease_end(core, slot, <Seat>slot.seat, thread_self(), visit_find(thread_self(), core.pool.id))
+            retire(core, slot, WHY_CLOSED)
+            dropped += 1
+    return dropped
+
+
+cdef int64_t keep_alive(Core core, int64_t older_than) except -1:
+    cdef uint32_t i
+    cdef uint64_t word
+    cdef Slot *slot
+    cdef int64_t dead = 0, now, last
+    cdef int why
+    for i in range(u32_load(&core.pool.table.size)):
+        slot = table_slot(&core.pool.table, i)
+        word = u64_load(&slot.word)
+        now = clock_ns()
+        last = slot.checked_ns if slot.checked_ns > i64_peek(&slot.since_ns) else i64_peek(&slot.since_ns)
+        if slot_state(word) != IDLE or last + older_than > now or not slot_grab(slot, word):
+            continue
+        u64_put(&slot.owner, 0)
+        why = unfit(core, slot, INT64_MAX, True)
+        if why == KEEP:
+            slot.checked_ns = clock_ns()
+            i64_put(&slot.fresh_ns, fresh_until(core, slot, clock_ns()))
+            pool_give(core.pool, slot)
+        else:
+            dead += 1
+            if why == WHY_DEAD or why == WHY_DESYNC:
+                suspect_server(core, slot.server, slot)
+            retire(core, slot, why)
+    return dead
+
+
+cdef int after_fork(Core core) except -1:
+    """The child begins anew: a fresh house, no waiters, no leases.  What the parent has goes to the graves, which keep
+    a reference to it for ever: a finalizer's goodbye would be said on the parent's connection."""
+    cdef House old = core.house
+    cdef House fresh
+    cdef Seat seat
+    cdef Pool *was = &old.pool
+    cdef uint32_t i
+    if was.generation == generation():
+        return 0
+    fresh = House()
+    fresh.pool.wake = wake_ticket
+    fresh.pool.max_size, fresh.pool.limit, fresh.pool.max_connecting = was.max_size, was.limit, was.max_connecting
+    fresh.pool.gate = was.gate & (CLOSED | SLOW_TAKE | SLOW_GIVE)
+    inherited = core.seats
+    Py_INCREF(old)
+    Py_INCREF(inherited)
+    core.house, core.pool = fresh, &fresh.pool
+    core.seats, core.by_id, core.queued = [], {}, {}
+    core.graves.append(inherited)
+    core._forked()
+    for seat in inherited:
+        # A lease that was open in the forking thread ends in the child too, and is abandoned there.
+        if seat.connection is not None and slot_state(u64_load(&seat.slot.word)) != LEASED:
+            abandon(core, seat.connection)
+    return 0

@@ -1,0 +1,221 @@
+# The right to use a connection for the length of a block.
+
+@cython.final
+@cython.freelist(64)
+@cython.no_gc_clear
+cdef class Lease:
+    """One checkout, as a context manager; made by ``pool.connection()`` and good for one block."""
+    cdef Core core
+    cdef Slot *slot
+    cdef uint64_t word          # the slot's word while this lease holds it
+    cdef uint64_t born_in       # generation of the process
+    cdef int64_t timeout_ns
+    cdef object timeout         # not looked at yet (the drop-in raises for a bad one at __enter__)
+    cdef uint32_t state
+    cdef bint discarded
+    cdef bint inner             # shares the lease of an outer block
+
+    def __enter__(self):
+        cdef Core core = self.core
+        cdef Slot *slot
+        cdef Visit *visit
+        cdef int64_t now
+        cdef Thread *me
+        if core is None or self.state != NEW:
+            raise LeaseError("a lease is good for one block: call pool.connection() for each")
+        me = thread_self()
+        visit = visit_find(me, core.pool.id)
+        if (
+            visit != NULL
+            and u64_peek(&core.pool.gate) & ~(CROWDED | SLOW_GIVE) == 0
+            and core.pool.generation == generation()
+            and self.timeout is None
+            and not (core.nested and visit.held)
+            and owner_is_thread()
+        ):
+            slot = <Slot *>visit.slot
+            if not lease_retake(visit):
+                slot = idle_take(&core.pool.idle, &core.pool.table)
+            if slot != NULL:
+                now = clock_coarse_ns()
+                if now < i64_peek(&slot.fresh_ns):
+                    lease_open(slot, me, visit, now)
+                    slot.uses += 1
+                    self.slot = slot
+                    self.word = slot_lease(u64_peek(&slot.word))
+                    self.born_in = core.pool.generation
+                    self.state = ENTERED
+                    if (<Seat>slot.seat).green is not None or (<Seat>slot.seat).task is not None:
+                        (<Seat>slot.seat).green = (<Seat>slot.seat).task = None
+                    (<Seat>slot.seat).bound = True
+                    return (<Seat>slot.seat).connection
+                return lease_enter(self, slot)
+        return lease_enter(self, NULL)
+
+    def __exit__(self, kind, exc, trace):
+        cdef Core core = self.core
+        cdef Slot *slot = self.slot
+        cdef Visit *visit
+        cdef Thread *me
+        cdef int64_t now
+        if self.state != ENTERED:
+            raise LeaseError("this block has ended already: a lease is good for one block")
+        if (
+            exc is None
+            and u64_peek(&core.pool.gate) == 0
+            and slot.depth == 1
+            and u32_peek(&slot.mark) == 0
+            and slot_lease(u64_peek(&slot.word)) == self.word
+            and core.pool.generation == generation()
+            and not self.discarded
+        ):
+            if FREE_THREADED and not u32_cas(&self.state, ENTERED, DONE):
+                raise LeaseError("this block has ended already: a lease is good for one block")
+            self.state = DONE
+            me = thread_self()
+            visit = visit_find(me, core.pool.id)
+            if core.stamps:
+                now = clock_coarse_ns()
+                i64_put(&slot.since_ns, now)
+                i64_put(&slot.fresh_ns, now + core.check_ns)
+            if core.marks:
+                (<Seat>slot.seat).remember(u64_peek(&slot.owner))
+            lease_shut(slot, me, visit)
+            idle_put(&core.pool.idle, &core.pool.table, slot)
+            # The slot is free now; whoever began to wait meanwhile is served from here.
+            pool_settle_if(core.pool)
+            self.core = None
+            return None
+        return lease_exit(self, exc)
+
+    def discard(self):
+        """Close the connection at the end of the block instead of returning it."""
+        self.discarded = True
+
+    def __call__(self, function):
+        """As a decorator: every call of `function` runs inside a lease of its own, as contextlib's do."""
+        core, limit = self.core, self.timeout if self.timeout is not None else (
+            None if self.timeout_ns < 0 else self.timeout_ns / 1e9)
+        if core is None:
+            raise LeaseError("a lease is good for one block: call pool.connection() for each")
+        from ._decorate import leased
+        return leased(core, limit, function)
+
+    def __repr__(self):
+        state = ("not entered", "held", "over")[self.state]
+        return f"<fastpool.Lease {state}{'' if self.core is None else ' of ' + repr(self.core.name)}>"
+
+    def __dealloc__(self):
+        # A block that nobody will ever end.  A finalizer may run anywhere, so no I/O and no user code: the next
+        # one who takes the slot finds the mark and replaces the connection.
+        if self.state == ENTERED and self.core is not None and self.born_in == generation():
+            lease_lost(self)
+
+
+cdef object lease_enter(Lease self, Slot *slot):
+    """The slow way in; `slot`: an idle one just taken that must be looked at first."""
+    cdef Core core = self.core
+    if self.timeout is not None:
+        self.timeout_ns = timeout_ns(self.timeout) if self.timeout is not ... else core.timeout_ns
+        self.timeout = None
+    if core.nested:
+        slot_shared = find_shared(core) if slot == NULL else None
+        if slot_shared is not None:
+            self.slot = (<Seat>slot_shared).slot
+            self.slot.depth += 1
+            self.inner = True
+            self.word = slot_lease(u64_load(&self.slot.word))
+            self.born_in = generation()
+            self.state = ENTERED
+            return (<Seat>slot_shared).connection
+    slot = take_from(core, self.timeout_ns, True, slot)
+    self.slot = slot
+    self.word = slot_lease(u64_load(&slot.word))
+    self.born_in = generation()
+    self.state = ENTERED
+    return (<Seat>slot.seat).connection
+
+
+cdef object lease_exit(Lease self, object exc):
+    """The slow way out."""
+    cdef Core core = self.core
+    cdef Slot *slot = self.slot
+    cdef Seat seat = <Seat>slot.seat
+    cdef bint broken
+    if FREE_THREADED and not u32_cas(&self.state, ENTERED, DONE):
+        raise LeaseError("this block has ended already: a lease is good for one block")
+    self.state = DONE
+    self.core = None
+    if self.born_in != generation():
+        abandon(core, seat.connection)  # the parent goes on using it
+        return None
+    if slot_lease(u64_load(&slot.word)) != self.word:
+        if u64_load(&core.pool.gate) & CLOSED:
+            return None  # close(timeout) took the connection; the block ends quietly
+        raise LeaseError(f"connection {slot.index} was given back before its block ended")
+    if slot.depth > 1:
+        slot.depth -= 1
+        broken = self.discarded or (u32_load(&slot.mark) & (BUSY | TAINTED)) != 0
+        if not core.marks and exc is not None:
+            broken = broken or not usable(core, seat.connection, exc)
+        if broken:
+            # The outer holder gets a working connection again where the driver can rebuild it, and in any case
+            # nobody else gets this one.
+            u32_or(&slot.mark, TAINTED | (RENEW if core.marks else 0))
+            u32_and(&slot.mark, ~<uint32_t>BUSY)
+        return None
+    if not claim(slot, self.word):
+        raise LeaseError(f"connection {slot.index} was given back twice at once")
+    give_back(core, slot, exc, self.discarded)
+    return None
+
+
+cdef void lease_lost(Lease self) noexcept:
+    cdef Slot *slot = self.slot
+    if slot_lease(u64_load(&slot.word)) != self.word:
+        return
+    if slot.depth > 1:
+        slot.depth -= 1
+        return
+    if claim(slot, self.word):
+        u32_or(&slot.mark, TAINTED)
+        i64_put(&slot.fresh_ns, 0)
+        lease_shut(slot, thread_self(), visit_find(thread_self(), self.core.pool.id))
+        pool_give(self.core.pool, slot)
+
+
+cdef bint claim(Slot *slot, uint64_t lease) noexcept nogil:
+    """End a lease: of two who try, one succeeds, and then owns the slot."""
+    cdef uint64_t seen
+    while True:
+        seen = u64_load(&slot.word)
+        if slot_lease(seen) != lease:
+            return False
+        if u64_cas(&slot.word, seen, seen + EPOCH):
+            return True
+
+
+cdef Seat find_shared(Core core):
+    """The seat that this very owner (thread, greenlet, task) holds already; None if it holds none."""
+    cdef Thread *me = thread_self()
+    cdef Visit *visit = visit_make(me, core.pool.id, &core.pool.table)
+    cdef uint32_t i, found = 0
+    cdef Slot *slot
+    cdef Seat seat
+    cdef Seat mine = None
+    if visit.held == 0 or core.pool.generation != generation():
+        return None
+    green, task = (None, None) if owner_is_thread() else owner_green()
+    for i in range(u32_load(&core.pool.table.size)):
+        slot = table_slot(&core.pool.table, i)
+        if u64_peek(&slot.owner) == me.uid and slot_state(u64_load(&slot.word)) == LEASED:
+            found += 1
+            seat = <Seat>slot.seat
+            if same_owner(seat.green, green) and same_owner(seat.task, task):
+                mine = seat
+    visit.held = found  # others may have returned some of this thread's leases
+    return mine
+
+
+cdef bint same_owner(object reference, object one) except -1:
+    return one is None if reference is None else (one is not None and reference() is one)

@@ -1,0 +1,301 @@
+# The pool's compiled half.  Pool and AsyncPool are Python subclasses of it.
+
+cdef class Lease
+
+
+@cython.no_gc_clear
+cdef class Core:
+    """What all pools share: the slots, the line, and the hot methods."""
+    cdef House house
+    cdef Pool *pool
+    cdef Lease spare                 # a lease object nobody uses now
+    cdef list seats                  # by slot index: keeps the seats alive
+    cdef dict by_id                  # id(connection) -> seat, for checkin by hand; written at connect and close
+    cdef dict queued                 # waiter's address -> (thread uid, greenlet, task), for deadlocks
+    cdef list graves                 # what a fork left us: never to be touched, never to be destroyed
+    cdef object __weakref__
+    cdef readonly object driver
+    cdef readonly str name
+    cdef public object config        # Config
+    cdef public object connector     # opens connections: servers, back-off
+    cdef public object listeners     # falsy: nobody is told
+    cdef public object last_error    # of the last failed connect
+    cdef public object keeping       # the keeper's entry for this pool
+    cdef public bint was_opened      # open() has been called, or the first connection opened
+    cdef readonly bint nested
+    cdef readonly bint timing
+    cdef bint marks                  # the driver's own marks decide whether a connection is fit
+    cdef bint lazy_timeout           # a bad timeout raises at __enter__
+    cdef bint has_check, has_reset
+    cdef bint has_probe              # connections have a descriptor to look at
+    cdef bint may_probe              # ... not known until one has been opened
+    cdef bint stamps                 # a checkin must read the clock
+    cdef int64_t timeout_ns          # default; -1: no limit
+    cdef int64_t check_ns, idle_ns, life_ns     # -1: none
+    cdef uint64_t max_uses           # 0: no limit
+    cdef int64_t max_waiting, max_idle          # -1: no limit
+    cdef uint32_t server_count
+    cdef dict server_keys
+
+    def __cinit__(self, *args, **kwargs):
+        self.house = House()
+        self.pool = &self.house.pool
+        self.pool.wake = wake_ticket
+        self.seats = []
+        self.by_id = {}
+        self.queued = {}
+        self.graves = []
+        self.server_keys = {}
+        self.spare = Lease.__new__(Lease)
+        self.timeout_ns = self.idle_ns = self.life_ns = self.max_waiting = self.max_idle = -1
+
+    def _set_up(self, driver, str name, *, bint nested, bint timing, bint marks, bint lazy_timeout, bint has_check,
+                bint has_reset, bint has_probe, bint may_probe):
+        """What stays as it is for the pool's life."""
+        self.driver = driver
+        self.name = name
+        self.nested = nested
+        self.timing = timing
+        self.marks = marks
+        self.lazy_timeout = lazy_timeout
+        self.has_check = has_check
+        self.has_reset = has_reset
+        self.has_probe = has_probe
+        self.may_probe = may_probe
+
+    def _set_sizes(self, uint32_t max_size, int64_t max_overflow, int64_t max_idle, uint32_t max_connecting):
+        """What resize may change.  A smaller pool swallows slots as they come free; a larger one serves who waits."""
+        cdef Pool *pool = self.pool
+        cdef int64_t limit = (1 << 20) if max_overflow < 0 else max_size + max_overflow
+        u32_store(&pool.max_size, max_size)
+        u32_store(&pool.max_connecting, max_connecting)
+        u32_store(&pool.limit, <uint32_t>(limit if limit < (1 << 20) else (1 << 20)))
+        self.max_idle = max_idle
+        choose_flags(self)
+        look_crowded(self)
+        swallow_vacant(self)
+        pool_settle_if(pool)
+
+    def _set_times(self, int64_t timeout_ns, int64_t check_ns, int64_t idle_ns, int64_t life_ns, uint64_t max_uses,
+                   int64_t max_waiting):
+        """Limits in ns, -1 for none; max_uses 0 for none."""
+        self.timeout_ns = timeout_ns
+        self.check_ns = check_ns
+        self.idle_ns = idle_ns
+        self.life_ns = life_ns
+        self.max_uses = max_uses
+        self.max_waiting = max_waiting
+        choose_flags(self)
+
+    def _set_listeners(self, listeners):
+        self.listeners = listeners
+        choose_flags(self)
+
+    # ---- the hot methods ------------------------------------------------------------------------------------
+
+    @cython.binding(False)
+    def connection(self, timeout=...):
+        """Return a lease, to be used as ``with pool.connection() as c:`` (also as a decorator).
+
+        timeout: seconds this checkout may take, all told; None for no limit, 0 for only what is free now; left out,
+        the pool's own.  The block may raise NoConnectionsAvailable, PoolOverloaded, PoolClosed, or whatever the
+        driver's connect raises.
+        """
+        cdef Lease lease = self.spare
+        if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
+            lease = Lease.__new__(Lease)
+        else:
+            lease.state = NEW
+            lease.discarded = False
+        lease.core = self
+        if timeout is ...:
+            lease.timeout_ns = self.timeout_ns
+        elif self.lazy_timeout:
+            lease.timeout = timeout
+        else:
+            lease.timeout_ns = timeout_ns(timeout)
+        return lease
+
+    @cython.binding(False)
+    def checkout(self, timeout=...):
+        """Take a connection by hand; give it back with `checkin`, exactly once.  Raises as `connection` does."""
+        cdef int64_t limit = self.timeout_ns if timeout is ... else timeout_ns(timeout)
+        cdef Slot *slot = take(self, limit, False)
+        return (<Seat>slot.seat).connection
+
+    def checkin(self, c, bint discard=False):
+        """Give back a connection that `checkout` gave; from any thread.
+
+        discard: close it instead of keeping it.  LeaseError: it is not out, or not this pool's.
+        """
+        give_by_hand(self, c, discard)
+
+    # ---- what the Python half asks --------------------------------------------------------------------------
+
+    def __len__(self):
+        cdef int64_t n = i64_peek(&self.pool.opened) - u32_load(&self.pool.connecting)
+        return n if n > 0 else 0
+
+    @property
+    def closed(self):
+        """Has close() been called?"""
+        return (u64_load(&self.pool.gate) & CLOSED) != 0
+
+    def _counts(self):
+        """(now: idle, leased, connecting, waiting; totals: checkouts, checkins, then the pool-wide totals)."""
+        cdef int64_t idle = 0, leased = 0
+        cdef uint64_t checkouts = 0, checkins = 0
+        cdef uint32_t i
+        cdef Slot *slot
+        cdef int state
+        for i in range(u32_load(&self.pool.table.size)):
+            slot = table_slot(&self.pool.table, i)
+            checkins += u64_peek(&slot.checkins)
+            checkouts += u64_peek(&slot.checkouts)
+            state = slot_state(u64_load(&slot.word))
+            if state == IDLE:
+                idle += 1
+            elif state == LEASED and u64_peek(&slot.owner) != 0:
+                leased += 1
+        return (idle, leased, u32_load(&self.pool.connecting), u64_load(&self.pool.gate) & QUEUED_MASK,
+                checkouts, checkins, [u64_peek(&self.house.totals[i]) for i in range(TOTAL_COUNT)],
+                [u64_peek(&self.house.closed[i]) for i in range(REASON_COUNT)])
+
+    def _histogram(self, str which):
+        """(count, sum_ns, max_ns, counts by bucket)."""
+        cdef Histogram *h = &self.house.wait
+        cdef int i
+        if which == "connect":
+            h = &self.house.connect
+        elif which == "hold":
+            h = &self.house.hold
+        return (u64_peek(&h.count), i64_peek(&h.sum_ns), u64_peek(&h.max_ns), [u64_peek(&h.buckets[i]) for i in range(BUCKETS)])
+
+    def _leases(self):
+        """Facts of the present leases: (slot, server, thread ident, greenlet, task, depth, since in ns, epoch)."""
+        cdef list found = []
+        cdef uint32_t i
+        cdef Slot *slot
+        cdef Seat seat
+        for i in range(u32_load(&self.pool.table.size)):
+            slot = table_slot(&self.pool.table, i)
+            if slot_state(u64_load(&slot.word)) == LEASED and u64_peek(&slot.owner) != 0 and slot.seat != NULL:
+                seat = <Seat>slot.seat
+                found.append((slot.index, seat.server, u64_peek(&slot.thread), seat.green, seat.task, slot.depth,
+                              i64_peek(&slot.since_ns), seat.epoch))
+        return found
+
+    def _shut(self):
+        """No more checkouts: those in line leave with PoolClosed, idle connections are closed.  False: it was shut."""
+        if u64_or(&self.pool.gate, CLOSED) & CLOSED:
+            return False
+        pool_abandon_waiters(self.pool)
+        retire_idle(self, WHY_CLOSED, 0)
+        return True
+
+    def _drop_leased(self):
+        """After close(timeout): take the connections of those who still hold one; their blocks end quietly."""
+        return drop_leased(self)
+
+    def _outdate(self):
+        """clear(): idle connections are closed, all others when they come back."""
+        outdate(self)
+
+    def _open_one(self, int64_t timeout_ns):
+        """Open one more connection and leave it idle; False: there is no room, or no permit to connect."""
+        return open_one(self, timeout_ns)
+
+    def _retire_idle(self, str reason, int64_t keep):
+        """Close idle connections that are too old or too long unused ('lifetime', 'idle', 'resized' …), keeping `keep` open."""
+        return retire_idle(self, REASONS.index(reason), keep)
+
+    def _keep_alive(self, int64_t older_than_ns):
+        """`check` the idle connections that nobody has used or checked for so long; how many were dead."""
+        return keep_alive(self, older_than_ns)
+
+    def _since(self):
+        """For the keeper, of each idle connection: (idle since, opened at, too old at, last checked), in ns."""
+        cdef list found = []
+        cdef uint32_t i
+        cdef Slot *slot
+        for i in range(u32_load(&self.pool.table.size)):
+            slot = table_slot(&self.pool.table, i)
+            if slot_state(u64_load(&slot.word)) == IDLE:
+                found.append((i64_peek(&slot.since_ns), slot.born_ns, slot.expires_ns, slot.checked_ns))
+        return found
+
+    def _bury(self):
+        """At the first use in a forked child: what the parent has is forgotten, its locks and waiters too."""
+        after_fork(self)
+
+    @property
+    def _inherited(self):
+        """Was this pool last used by another process, of which this one is a fork?"""
+        return self.pool.generation != generation()
+
+    def _count_leak(self):
+        u64_add(&self.house.totals[LEAKS], 1)
+
+    @staticmethod
+    def _thread_uid():
+        """The calling thread's number, never reused."""
+        return thread_self().uid
+
+
+def rebind(cls, *names):
+    """Give a subclass compiled methods of its own, so that the interpreter calls them as fast as their class's.
+
+    The fast call of a method descriptor wants the exact type of the object; a subclass that inherits the method
+    does not have it.
+    """
+    for name in names:
+        for base in cls.__mro__:
+            if name in base.__dict__:
+                if type(base.__dict__[name]).__name__ == "method_descriptor":
+                    setattr(cls, name, fp_rebind(cls, base.__dict__[name]))
+                break
+    return cls
+
+
+cdef int64_t timeout_ns(object timeout) except -2:
+    """A caller's timeout in ns, -1 for no limit."""
+    cdef double seconds
+    if timeout is None:
+        return -1
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        try:
+            seconds = timeout.__float__()
+        except (AttributeError, TypeError):
+            raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}") from None
+    else:
+        seconds = timeout
+    if not seconds >= 0:
+        raise ValueError(f"'timeout' must be a non-negative number, not {timeout!r}")
+    return <int64_t>(seconds * 1e9) if seconds < 9e9 else -1
+
+
+cdef void choose_flags(Core core) noexcept:
+    """Which checkouts and checkins have more to do than the fast paths."""
+    cdef uint64_t flags = 0
+    if core.listeners or core.timing:
+        flags |= SLOW_TAKE | SLOW_GIVE
+    if core.has_reset or core.max_idle >= 0 or core.max_uses or core.idle_ns >= 0 or core.life_ns >= 0:
+        flags |= SLOW_GIVE
+    core.stamps = core.idle_ns >= 0 or (core.check_ns >= 0 and (core.has_check or core.has_probe))
+    u64_or(&core.pool.gate, flags)
+    u64_and(&core.pool.gate, flags | ~(SLOW_TAKE | SLOW_GIVE))
+
+
+cdef void look_crowded(Core core) noexcept:
+    if i64_peek(&core.pool.opened) > <int64_t>u32_load(&core.pool.max_size):
+        u64_or(&core.pool.gate, CROWDED)
+    else:
+        u64_and(&core.pool.gate, ~CROWDED)
+        if i64_peek(&core.pool.opened) > <int64_t>u32_load(&core.pool.max_size):
+            u64_or(&core.pool.gate, CROWDED)
+
+
+cdef int tell(Core core, str name, dict fields) except -1:
+    """Tell the listeners.  Their Exceptions have been logged; a signal's exception passes through here."""
+    core.listeners.tell(core, name, **fields)
+    return 0

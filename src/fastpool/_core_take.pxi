@@ -1,0 +1,263 @@
+# Checkout, the slow way: wait, look the connection over, connect.
+
+cdef Slot *take(Core core, int64_t limit_ns, bint bound) except NULL:
+    return take_from(core, limit_ns, bound, NULL)
+
+
+cdef Slot *take_from(Core core, int64_t limit_ns, bint bound, Slot *slot) except NULL:
+    """A slot with a connection fit for use, leased to the caller.  `slot`: an idle one that it owns already."""
+    cdef Thread *me = thread_self()
+    cdef int64_t began = clock_ns()
+    cdef int64_t deadline = INT64_MAX if limit_ns < 0 else began + limit_ns
+    cdef Seat seat
+    if core.pool.generation != generation():
+        after_fork(core)
+    try:
+        if core.listeners:
+            tell(core, "checkout_started", {})
+        slot = find_fit(core, me, began, deadline, limit_ns == 0, slot)
+    except BaseException as error:
+        if core.listeners:
+            tell(core, "checkout_failed", {"error": error, "waited": (clock_ns() - began) / 1e9})
+        raise
+    seat = <Seat>slot.seat
+    try:
+        seat.green = seat.task = None
+        if not owner_is_thread():
+            green, task = owner_green()
+            seat.green = None if green is None else weakref_to(green)
+            seat.task = None if task is None else weakref_to(task)
+        enter_table(core, slot, me, began, bound)
+        if core.listeners:
+            tell(core, "checked_out", {"server": seat.server, "connection": seat.connection,
+                                       "waited": (clock_ns() - began) / 1e9})
+    except BaseException:
+        give_back(core, slot, None, False)
+        raise
+    return slot
+
+
+cdef void enter_table(Core core, Slot *slot, Thread *me, int64_t began, bint bound) noexcept:
+    """The slot becomes a lease; a new epoch, because whoever held it before may still have its word."""
+    cdef int64_t now = clock_ns()
+    (<Seat>slot.seat).bound = bound
+    if core.marks:
+        (<Seat>slot.seat).forget(me.uid)
+    slot_move(slot, LEASED)
+    slot.uses += 1
+    lease_open(slot, me, visit_make(me, core.pool.id, &core.pool.table), now)
+    if core.timing:
+        histogram_add(&core.house.wait, now - began)
+
+
+cdef Slot *find_fit(Core core, Thread *me, int64_t began, int64_t deadline, bint instant, Slot *slot) except NULL:
+    """Until there is a connection that works, or the deadline: own last slot, last returned, vacant; else the line."""
+    cdef bint front = False
+    cdef bint queued = False
+    cdef Visit *visit
+    cdef int why
+    while True:
+        if slot == NULL:
+            if u64_load(&core.pool.gate) & CLOSED:
+                raise PoolClosed(f"pool {core.name!r} is closed")
+            if not u64_load_sc(&core.pool.gate) & QUEUED_MASK:
+                visit = visit_make(me, core.pool.id, &core.pool.table)
+                slot = <Slot *>visit.slot if lease_retake(visit) else pool_take_free(core.pool)
+            if slot == NULL:
+                slot = wait_in_line(core, me, began, deadline, instant, front)
+                if not queued:
+                    queued = True
+                    if not core.timing:
+                        histogram_add(&core.house.wait, clock_ns() - began)
+        if slot_state(u64_load(&slot.word)) == CONNECTING:
+            connect(core, slot, began, deadline)
+            return slot
+        why = unfit(core, slot, deadline, False)
+        if why == KEEP:
+            return slot
+        if why == WHY_DEAD or why == WHY_DESYNC:
+            suspect_server(core, slot.server, slot)
+        # The slot keeps its place: its old connection is closed and a new one opened in it.
+        discard_connection(core, slot, why)
+        if clock_ns() >= deadline and not instant:
+            pool_give_vacant(core.pool, slot, False)
+            raise exhausted(core, "check", began)
+        if permit_take(core.pool):
+            slot_move(slot, CONNECTING)
+            connect(core, slot, began, deadline)
+            return slot
+        pool_give_vacant(core.pool, slot, False)
+        slot = NULL
+        front = True  # it had been served; as many connects as allowed are under way
+
+
+cdef int unfit(Core core, Slot *slot, int64_t deadline, bint ask) except -2:
+    """Why the connection in a slot that the caller owns cannot be handed out; KEEP if it can.  Raises only what is
+    not an Exception, the connection discarded and the slot free."""
+    cdef Seat seat = <Seat>slot.seat
+    cdef int64_t now
+    cdef int said
+    cdef long long fd
+    cdef uint32_t mark = u32_load(&slot.mark)
+    if mark & OUTDATED:
+        return WHY_CLEARED
+    if mark & (TAINTED | BUSY | DROPPED):
+        return WHY_ERROR
+    now = clock_ns()
+    if slot.expires_ns <= now:
+        return WHY_LIFETIME
+    if core.idle_ns >= 0 and i64_peek(&slot.since_ns) + core.idle_ns <= now:
+        return WHY_IDLE
+    if not ask and (core.check_ns < 0 or now < i64_peek(&slot.fresh_ns)):
+        return KEEP
+    try:
+        if core.has_probe:
+            fd = core.driver.fileno(seat.connection)
+            if fd >= 0:
+                with nogil:
+                    said = probe(fd)
+                if said == CLOSED_BY_PEER:
+                    return WHY_DEAD
+                if said == DATA_WAITS:
+                    return WHY_DESYNC
+        if core.has_check and not core.driver.check(seat.connection, seconds_left(deadline)):
+            return WHY_DEAD
+    except Exception:
+        return WHY_DEAD
+    except BaseException:
+        retire(core, slot, WHY_ERROR)
+        raise
+    slot.checked_ns = now
+    return KEEP
+
+
+cdef object seconds_left(int64_t deadline):
+    cdef int64_t left
+    if deadline == INT64_MAX:
+        return None
+    left = deadline - clock_ns()
+    return left / 1e9 if left > 0 else 0.0
+
+
+cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline) except -1:
+    """Open the connection of a CONNECTING slot: LEASED afterwards.  If it fails the slot is vacant and the next in
+    line is woken before the error goes on."""
+    cdef Seat seat
+    cdef int64_t start = clock_ns()
+    cdef int64_t now
+    try:
+        seat = seat_of(core, slot)
+        # A checkout with timeout=0 takes what is free now, and room for a connection is free; it does not bound the
+        # connect, which would then be hopeless.
+        c, server = core.connector.open(seat, None if deadline == began else seconds_left(deadline), core._leased_by_server)
+        now = clock_ns()
+        install(core, slot, seat, c, server, now)
+    except BaseException as error:
+        pool_give_vacant(core.pool, slot, True)
+        look_crowded(core)
+        u64_add(&core.house.totals[CONNECT_ERRORS], 1)
+        if isinstance(error, Exception):
+            core.last_error = error
+            if deadline != INT64_MAX and deadline != began and clock_ns() >= deadline:
+                raise exhausted(core, "connect", began) from error
+        raise
+    u64_add(&core.house.totals[CONNECTS], 1)
+    histogram_add(&core.house.connect, now - start)
+    slot_move(slot, LEASED)
+    pool_permit_back(core.pool)
+    try:
+        if core.listeners:
+            tell(core, "connected", {"server": server, "connection": c, "duration": (now - start) / 1e9})
+        look_crowded(core)
+        if u64_load(&core.pool.gate) & CLOSED:
+            raise PoolClosed(f"pool {core.name!r} was closed while this caller connected")
+    except BaseException:
+        retire(core, slot, WHY_CLOSED)
+        raise
+    return 0
+
+
+cdef int install(Core core, Slot *slot, Seat seat, object c, object server, int64_t now) except -1:
+    """The connection takes its place."""
+    if core.may_probe:
+        core.may_probe = False
+        if hasattr(c, "fileno"):
+            core.has_probe = True
+            choose_flags(core)
+    core.by_id[id(c)] = seat
+    seat.connection = c
+    seat.server = server
+    slot.server = server_key(core, server)
+    # OUTDATED stays: a clear() during the connect means this connection, too.
+    u32_and(&slot.mark, OUTDATED)
+    slot.born_ns = slot.checked_ns = now
+    slot.expires_ns = INT64_MAX if core.life_ns < 0 else now + core._draw_lifetime(core.life_ns)
+    slot.uses = 0
+    i64_put(&slot.since_ns, now)
+    i64_put(&slot.fresh_ns, fresh_until(core, slot, now))
+    return 0
+
+
+cdef int64_t fresh_until(Core core, Slot *slot, int64_t now) noexcept:
+    """Up to when a connection returned now may be handed out without a question."""
+    cdef int64_t until = INT64_MAX
+    if core.check_ns >= 0 and (core.has_check or core.has_probe):
+        until = now + core.check_ns
+    if core.idle_ns >= 0 and now + core.idle_ns < until:
+        until = now + core.idle_ns
+    return until if until < slot.expires_ns else slot.expires_ns
+
+
+cdef uint32_t server_key(Core core, object server) except? 0:
+    """A small number for a server, so that connections of one server can be told apart without Python."""
+    if server is None:
+        return 1
+    key = core.server_keys.get(server)
+    if key is None:
+        core.server_count += 1
+        key = core.server_keys[server] = core.server_count + 1
+    return key
+
+
+cdef void suspect_server(Core core, uint32_t server, Slot *known) noexcept:
+    """One confirmed death: all idle connections to that server are looked at before they are handed out again."""
+    cdef uint32_t i
+    cdef Slot *slot
+    for i in range(u32_load(&core.pool.table.size)):
+        slot = table_slot(&core.pool.table, i)
+        if slot.server == server and slot != known and slot_state(u64_load(&slot.word)) == IDLE:
+            i64_put(&slot.fresh_ns, 0)
+
+
+cdef Seat seat_of(Core core, Slot *slot):
+    """The slot's Python side, made when a connection is first opened in it."""
+    cdef Seat seat
+    if slot.seat != NULL:
+        return <Seat>slot.seat
+    seat = Seat.__new__(Seat)
+    seat.house = core.house
+    seat.slot = slot
+    core.seats.append(seat)  # keeps it alive; the slot refers to it without counting
+    slot.seat = <void *>seat
+    return seat
+
+
+cdef object weakref_to(object o):
+    from weakref import ref
+    return ref(o)
+
+
+cdef bint open_one(Core core, int64_t limit_ns) except -1:
+    """Open one more connection and leave it idle."""
+    cdef int64_t began = clock_ns()
+    cdef Slot *slot
+    if core.pool.generation != generation():
+        after_fork(core)
+    if u64_load(&core.pool.gate) & CLOSED:
+        return False
+    slot = pool_take_vacant(core.pool)
+    if slot == NULL:
+        return False
+    connect(core, slot, began, INT64_MAX if limit_ns < 0 else began + limit_ns)
+    pool_give(core.pool, slot)
+    return True

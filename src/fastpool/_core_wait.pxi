@@ -1,0 +1,209 @@
+# Standing in line.
+
+@cython.final
+@cython.no_gc_clear
+cdef class Ticket:
+    """A waiter that is not a sleeping thread: a greenlet or a task.  `rouse()` is called once, by whoever decides.
+
+    rouse() returns False when the one who waits can never be woken (its loop is closed): the slot is then the
+    giver's again.
+    """
+    cdef Core core
+    cdef Waiter *waiter
+    cdef object rouse
+
+    @property
+    def waiting(self):
+        """Nothing is decided yet."""
+        return u64_load(&self.waiter.state) == WAITING
+
+    def __dealloc__(self):
+        if self.waiter != NULL:
+            waiter_drop(self.waiter)
+
+
+cdef bint wake_ticket(Waiter *waiter) noexcept nogil:
+    with gil:
+        return wake_ticket_here(waiter)
+
+
+cdef bint wake_ticket_here(Waiter *waiter) noexcept:
+    cdef object ticket = <object>waiter.object
+    Py_DECREF(ticket)  # the queue's reference
+    if u64_load(&waiter.state) in (TIMED_OUT, CANCELLED):
+        return True
+    try:
+        return (<Ticket>ticket).rouse() is not False
+    except BaseException:
+        return False  # a loop or hub that is gone; the slot goes to the next in line
+
+
+cdef Ticket ticket_new(Core core, Thread *me, object rouse):
+    cdef Ticket ticket = Ticket.__new__(Ticket)
+    ticket.core = core
+    ticket.rouse = rouse
+    ticket.waiter = waiter_new(False, me.uid, clock_ns())
+    if ticket.waiter == NULL:
+        raise MemoryError("fastpool: no memory for a waiter")
+    ticket.waiter.object = <void *>ticket
+    return ticket
+
+
+cdef int line_up(Core core, Waiter *waiter, bint instant, bint front) except -1:
+    """Stand in line and look at the free slots once more.  Raises PoolClosed or PoolOverloaded, out of line again."""
+    cdef uint64_t before
+    if waiter.lock == NULL:
+        Py_INCREF(<object>waiter.object)  # the queue's
+    before = queue_enlist(&core.pool.queue, &core.pool.gate, waiter, front)
+    if before & CLOSED:
+        step_out(core, waiter, CANCELLED)
+        raise PoolClosed(f"pool {core.name!r} is closed")
+    if not instant and not front and core.max_waiting >= 0 and <int64_t>(before & QUEUED_MASK) >= core.max_waiting:
+        step_out(core, waiter, CANCELLED)
+        u64_add(&core.house.totals[REJECTED], 1)
+        raise PoolOverloaded(f"pool {core.name!r}: {before & QUEUED_MASK} callers wait already, and max_waiting is {core.max_waiting}")
+    pool_settle(core.pool)
+    return 0
+
+
+cdef bint step_out(Core core, Waiter *waiter, uint64_t outcome) noexcept:
+    """Leave the line without a slot.  False: a giver decided first; what it gave is the waiter's to take or to pass on."""
+    cdef bint was
+    if not waiter_settle(waiter, outcome):
+        return False
+    was = queue_leave(&core.pool.queue, &core.pool.gate, waiter)
+    if was and waiter.lock == NULL:
+        Py_DECREF(<object>waiter.object)
+    return True
+
+
+cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, bint instant, bint front) except NULL:
+    """Wait for a slot until the deadline: LEASED with a connection or CONNECTING, and the caller's.
+
+    The waiter's own exit, whatever it is, follows the table of design.md §4: who loses the swap owns the slot.
+    """
+    cdef Ticket ticket = None
+    cdef Waiter *waiter
+    cdef Slot *slot
+    sleeper = None
+    if not instant and greenlet_current is not None:
+        from ._waiting import sleeper_here
+        sleeper = sleeper_here()
+    if sleeper is not None:
+        ticket = ticket_new(core, me, sleeper.rouse)
+        waiter = ticket.waiter
+    else:
+        waiter = waiter_new(True, me.uid, began)
+        if waiter == NULL:
+            raise MemoryError("fastpool: no memory for a waiter")
+    key = <size_t>waiter
+    try:
+        line_up(core, waiter, instant, front)
+        slot = <Slot *>waiter_take(waiter)
+        if slot != NULL:
+            return slot
+        if instant:
+            if not step_out(core, waiter, TIMED_OUT):
+                slot = <Slot *>waiter_take(waiter)
+                if slot != NULL:
+                    return slot
+            raise exhausted(core, "wait", began)
+        u64_add(&core.house.totals[WAITS], 1)
+        core.queued[key] = (me.uid,) + owner_here()
+        look_for_deadlock(core, began)
+        if core.listeners:
+            tell(core, "wait_started", {})
+        while True:
+            if sleeper is not None:
+                while u64_load(&waiter.state) == WAITING and clock_ns() < deadline:
+                    sleeper.sleep(None if deadline == INT64_MAX else (deadline - clock_ns()) / 1e9)
+            else:
+                sleep_thread(waiter, deadline)
+            slot = <Slot *>waiter_take(waiter)
+            if slot != NULL:
+                return slot
+            if u64_load(&waiter.state) != WAITING:
+                if u64_load(&core.pool.gate) & CLOSED:
+                    raise PoolClosed(f"pool {core.name!r} was closed while this caller waited for a connection")
+                raise PoolError(f"pool {core.name!r} forgot this waiter in a fork")
+            if clock_ns() >= deadline and step_out(core, waiter, TIMED_OUT):
+                raise exhausted(core, "wait", began)
+    except BaseException:
+        if u64_load(&waiter.state) == WAITING and step_out(core, waiter, CANCELLED):
+            u64_add(&core.house.totals[GAVE_UP], 1)
+        else:
+            slot = <Slot *>waiter_take(waiter)
+            if slot != NULL:
+                # Handed over at the very moment: to the next in line first, and then on with the exception.
+                u64_add(&core.house.totals[GAVE_UP], 1)
+                pool_pass(core.pool, slot)
+        raise
+    finally:
+        core.queued.pop(key, None)
+        if ticket is None:
+            waiter_drop(waiter)
+
+
+cdef int sleep_thread(Waiter *waiter, int64_t deadline) except -1:
+    """Sleep until decided or until the deadline; signal handlers run, and what they raise comes out of here."""
+    cdef lock_status status
+    cdef int64_t left, slice_ns
+    cdef long long us
+    cdef bint main = is_main_thread()
+    while u64_load(&waiter.state) == WAITING:
+        left = deadline - clock_ns() if deadline != INT64_MAX else INT64_MAX
+        if left <= 0:
+            return 0
+        slice_ns = left
+        if i64_peek(&clock_stopped) and slice_ns > STOPPED_SLICE_NS:
+            slice_ns = STOPPED_SLICE_NS
+        if main and slice_ns > SLICE_NS:
+            slice_ns = SLICE_NS
+        us = -1 if slice_ns == INT64_MAX else (slice_ns + 999) // 1000
+        if us > 1_000_000_000_000:
+            us = -1
+        with nogil:
+            status = lock_take_timed(waiter.lock, us, 1)
+        if status == LOCK_ACQUIRED:
+            return 0
+        if status == LOCK_INTR or main:
+            PyErr_CheckSignals()
+    return 0
+
+
+cdef tuple owner_here():
+    return (None, None) if owner_is_thread() else owner_green()
+
+
+cdef int look_for_deadlock(Core core, int64_t began) except -1:
+    """PoolDeadlock if every slot is leased by the block of an owner that itself waits here (the caller among them)."""
+    cdef uint32_t i, leased = 0
+    cdef Slot *slot
+    cdef Seat seat
+    if u32_load(&core.pool.active) < u32_load(&core.pool.limit) or u32_load(&core.pool.connecting) != 0:
+        return 0
+    waiting = list(core.queued.values())
+    for i in range(u32_load(&core.pool.table.size)):
+        slot = table_slot(&core.pool.table, i)
+        if slot_state(u64_load(&slot.word)) != LEASED:
+            if slot_state(u64_load(&slot.word)) in (IDLE, CONNECTING, RETIRING, 0):
+                return 0
+            continue
+        seat = <Seat>slot.seat
+        if not seat.bound or u64_peek(&slot.owner) == 0:
+            return 0
+        for uid, green, task in waiting:
+            if uid == u64_peek(&slot.owner) and same_owner(seat.green, green) and same_owner(seat.task, task):
+                break
+        else:
+            return 0
+        leased += 1
+    if leased:
+        raise exhausted(core, "wait", began, PoolDeadlock)
+    return 0
+
+
+cdef object exhausted(Core core, str phase, int64_t began, kind=None):
+    """The error of a checkout that got nothing in its time, counted and explained."""
+    u64_add(&core.house.totals[TIMEOUTS], 1)
+    return core._exhausted(phase, (clock_ns() - began) / 1e9, kind)

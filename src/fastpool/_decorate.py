@@ -1,0 +1,24 @@
+"""A lease as a decorator, as contextlib's context managers are."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+
+def leased(pool: Any, timeout: float | None, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap ``function`` so that every call of it runs inside a lease of its own."""
+    if inspect.iscoroutinefunction(function):
+        raise TypeError(
+            f"{function!r} is a coroutine function: its body would run after the lease; "
+            "use `async with pool.aconnection()` inside it"
+        )
+
+    @wraps(function)
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        with pool.connection(timeout):
+            return function(*args, **kwargs)
+
+    return inner

@@ -1,0 +1,319 @@
+"""Pool: any kind of connection, for synchronous code."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from . import _travel
+from ._config import Config, seconds_to_ns
+from ._connecting import Connector
+from ._core import REASONS, Core, clock, histogram_edges, rebind
+from ._driver import CallableDriver, Driver, abilities
+from ._errors import NoConnectionsAvailable, PoolClosed
+from ._events import Listeners
+from ._keeper import keeper, needs_keeping
+from ._stats import Histogram, LeaseInfo, Stats, explain
+from ._waiting import pause
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_numbers = itertools.count(1)
+_HOT = ("connection", "checkout", "checkin")
+
+
+class Pool(Core):
+    """A pool of connections of any kind.
+
+    ``Pool(connect, close=…, check=…, reset=…, fileno=…, keep_on=(), **options)``, or ``Pool(driver=driver,
+    **options)``; docs/options.md has the options. TypeError or ValueError for a bad one, naming it.
+
+    Safe to share between threads, greenlets and tasks; one that is used after a fork begins anew in the child.
+    """
+
+    __slots__ = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        rebind(cls, *_HOT)
+
+    def __init__(
+        self,
+        connect: Callable[..., Any] | None = None,
+        *,
+        driver: Driver | None = None,
+        close: Callable[[Any], Any] | None = None,
+        check: Callable[..., bool] | None = None,
+        reset: Callable[[Any], Any] | None = None,
+        fileno: Callable[[Any], int] | None = None,
+        keep_on: tuple[type[BaseException], ...] = (),
+        **options: Any,
+    ) -> None:
+        parts = {"close": close, "check": check, "reset": reset, "fileno": fileno}
+        given = [name for name, value in parts.items() if value is not None] + (["keep_on"] if keep_on else [])
+        if driver is None:
+            if connect is None:
+                raise TypeError("Pool() needs connect, a callable that opens a connection, or driver=")
+            driver = self._driver_of(
+                connect, **parts, keep_on=keep_on, with_server=options.get("servers") is not None
+            )
+        elif connect is not None or given:
+            raise TypeError(f"driver= says all about a connection: {', '.join(given) or 'connect'} cannot be given, too")
+        elif not isinstance(driver, Driver):
+            hint = " (an instance, not the class)" if isinstance(driver, type) else ""
+            raise TypeError(f"driver must be a fastpool.Driver{hint}, not {driver!r}")
+        config = Config.build(**options)
+        if config.name is None:
+            config = config.replaced(name=f"pool-{next(_numbers)}")
+        self._start(driver, config)
+
+    @staticmethod
+    def _driver_of(connect: Callable[..., Any], **parts: Any) -> Driver:
+        return CallableDriver(connect, **parts)
+
+    def _start(self, driver: Driver, config: Config) -> None:
+        checks, resets, descriptors = abilities(driver)
+        self._set_up(
+            driver,
+            config.name,
+            nested=config.nested,
+            timing=config.timing,
+            marks=driver.marks,
+            lazy_timeout=driver.marks,
+            has_check=checks,
+            has_reset=resets and not driver.marks,
+            has_probe=descriptors,
+            may_probe=not descriptors,
+        )
+        self.connector = Connector(driver, config, self._tell, clock)
+        self._set_listeners(Listeners(config.listeners))
+        self._configure(config)
+        if config.open:
+            self.open()
+
+    def _configure(self, config: Config) -> None:
+        self.config = config
+        self._set_times(
+            seconds_to_ns("timeout", config.timeout),
+            seconds_to_ns("check_after", config.check_after),
+            seconds_to_ns("idle_timeout", config.idle_timeout),
+            seconds_to_ns("max_lifetime", config.max_lifetime),
+            config.max_uses or 0,
+            -1 if config.max_waiting is None else config.max_waiting,
+        )
+        self._set_sizes(
+            config.max_size,
+            config.max_overflow,
+            -1 if config.max_idle is None else config.max_idle,
+            config.max_connecting,
+        )
+
+    # ---- life ---------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open ``min_size`` connections, and begin to keep them so. Again is harmless; PoolClosed once it is closed."""
+        if self.closed:
+            raise PoolClosed(f"pool {self.name!r} is closed, and stays closed: make another one")
+        first = not self.was_opened
+        self.was_opened = True
+        if first:
+            self._tell("pool_opened")
+        try:
+            while len(self) < self.config.min_size and self._open_one(-1):
+                pass
+        except BaseException:
+            if first:
+                self.was_opened = False
+            raise
+        self._keep()
+
+    def close(self, timeout: float | None = None) -> None:
+        """Close the pool: idle connections now, leased ones when they come back; who waits gets PoolClosed.
+
+        ``timeout``: wait so many seconds for those that are out, and take them away then; their blocks end quietly.
+        Again is harmless. A closed pool stays closed.
+        """
+        limit = seconds_to_ns("timeout", timeout)
+        first = self._shut()
+        if timeout is not None:
+            self._wait_for_leases(limit / 1e9)
+            self._drop_leased()
+        if first:
+            keeper.forget(self)
+            self._tell("pool_closed")
+
+    def _wait_for_leases(self, seconds: float) -> None:
+        deadline = clock() + seconds
+        nap = 0.0005
+        while True:
+            _, leased, connecting, *_ = self._counts()
+            left = deadline - clock()
+            if not (leased or connecting) or left <= 0:
+                return
+            pause(min(nap, left))
+            nap = min(nap * 2, 0.02)
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---- size ---------------------------------------------------------------------------------------------------
+
+    def resize(self, **sizes: Any) -> None:
+        """Change ``min_size``, ``max_size``, ``max_overflow`` or ``max_idle`` while the pool is in use.
+
+        Downwards, too, while all are leased: what is too many is closed when it comes back.
+        """
+        self._configure(self.config.resized(**sizes))
+        config = self.config
+        self._retire_idle("resized", config.max_size)
+        if config.max_idle is not None:
+            self._retire_idle("max_idle", config.min_size)
+        if self.was_opened:
+            self._keep()
+
+    def warm(self, n: int | None = None, timeout: float | None = None) -> int:
+        """Open connections until ``n`` (default ``max_size``) are open; return how many are.
+
+        ``timeout``: seconds to spend at most. Raises what the driver's connect raises.
+        """
+        most = self.config.max_size
+        if n is not None and (isinstance(n, bool) or not isinstance(n, int)):
+            raise TypeError(f"n must be an integer or None, not {n!r}")
+        if n is not None and not 0 <= n <= most:
+            raise ValueError(f"n must be from 0 to max_size ({most}), not {n}")
+        wanted = most if n is None else n
+        limit = seconds_to_ns("timeout", timeout)
+        deadline = None if timeout is None else clock() + limit / 1e9
+        if self.closed:
+            raise PoolClosed(f"pool {self.name!r} is closed")
+        while len(self) < wanted and not self.closed:
+            left = None if deadline is None else deadline - clock()
+            if left is not None and left <= 0:
+                break
+            if not self._open_one(seconds_to_ns("timeout", left)):
+                if self._counts()[2] == 0:
+                    break
+                pause(0.001)  # others are connecting: as many as max_connecting
+        return len(self)
+
+    def clear(self, reason: str | None = None) -> None:
+        """Replace all connections of now: idle ones at once, leased ones when they come back."""
+        self._outdate()
+        self._tell("pool_cleared", reason=reason)
+        self._capacity_lost()
+
+    # ---- what it says of itself ------------------------------------------------------------------------------------
+
+    def stats(self) -> Stats:
+        """A snapshot, taken without a lock."""
+        idle, leased, connecting, waiting, checkouts, checkins, totals, closed = self._counts()
+        waits, timeouts, rejected, cancelled, connects, connect_errors, leaks = totals
+        edges = histogram_edges()
+        histograms = {
+            which: Histogram.from_core(*self._histogram(which), edges) for which in ("wait", "connect", "hold")
+        }
+        return Stats(
+            name=self.name,
+            max_size=self.config.max_size,
+            min_size=self.config.min_size,
+            size=len(self),
+            idle=idle,
+            leased=leased,
+            connecting=connecting,
+            waiting=waiting,
+            checkouts=checkouts,
+            checkins=checkins,
+            waits=waits,
+            timeouts=timeouts,
+            rejected=rejected,
+            cancelled=cancelled,
+            connects=connects,
+            connect_errors=connect_errors,
+            leaks=leaks,
+            closed=dict(zip(REASONS, closed, strict=True)),
+            **histograms,
+        )
+
+    def leases(self) -> list[LeaseInfo]:
+        """Who holds what, for how long: one entry for each connection that is out."""
+        if self._inherited:
+            return []
+        now = clock()
+        return [
+            LeaseInfo.from_core(slot, server, ident, green, task, depth, max(now - since / 1e9, 0.0))
+            for slot, server, ident, green, task, depth, since, _ in self._leases()
+        ]
+
+    def __repr__(self) -> str:
+        idle, leased, connecting, waiting, *_ = self._counts()
+        parts = [f"{leased} leased", f"{idle} idle"]
+        if connecting:
+            parts.append(f"{connecting} connecting")
+        parts += [f"{waiting} waiting", f"max {self.config.max_size}" if self.config else "not set up"]
+        if self.closed:
+            parts.append("closed")
+        return f"<fastpool.{type(self).__name__} {self.name!r} {', '.join(parts)}>"
+
+    def __bool__(self) -> bool:
+        return True  # a pool without open connections is still a pool
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _travel.pack(self)
+
+    # ---- what the core asks for ------------------------------------------------------------------------------------
+
+    def _tell(self, name: str, **fields: Any) -> None:
+        if self.listeners:
+            self.listeners.tell(self, name, **fields)
+
+    def _exhausted(self, phase: str, waited: float, kind: type | None) -> NoConnectionsAvailable:
+        stats, holders = self.stats(), tuple(self.leases())
+        driver = self.driver
+        error_class = driver.exhausted_error if kind is None else driver.deadlock_error
+        headline = driver.exhausted_message
+        if kind is not None:
+            headline += ": every lease is held by owners that wait for this very pool"
+        error = error_class(explain(stats, holders, waited, phase, self.last_error, headline=headline))
+        error.phase, error.waited, error.stats, error.holders = phase, waited, stats, holders
+        return error
+
+    def _leased_by_server(self) -> Mapping[Any, int]:
+        return Counter(lease[1] for lease in self._leases())
+
+    def _draw_lifetime(self, limit_ns: int) -> int:
+        """Up to a quarter less, drawn once per connection, so that those born together do not die together."""
+        return int(limit_ns * (1 - random.random() / 4))
+
+    def _log_driver_error(self, what: str, error: BaseException) -> None:
+        import logging
+
+        logging.getLogger("fastpool").warning(
+            "pool %r: %s of a connection failed: %s: %s", self.name, what, type(error).__name__, error, exc_info=error
+        )
+
+    def _capacity_lost(self) -> None:
+        if self.keeping is not None:
+            self.keeping.soon()
+
+    def _forked(self) -> None:
+        self.connector.reset_after_fork()
+        self.keeping = None
+        if self.was_opened:
+            self._keep()
+
+    def _keep(self) -> None:
+        if needs_keeping(self.config) and not self.closed:
+            self.keeping = keeper.look_after(self)
+
+
+rebind(Pool, *_HOT)

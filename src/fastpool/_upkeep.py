@@ -1,0 +1,101 @@
+"""What the keeper does for one pool: the minimum, lifetimes, idle times, keep-alive, and reports of leaks."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from ._config import seconds_to_ns
+from ._core import clock
+
+if TYPE_CHECKING:
+    from ._keeper import Entry
+    from ._pool import Pool
+
+logger = logging.getLogger("fastpool")
+
+
+def tend(pool: Pool, entry: Entry) -> float | None:
+    """Do what is due and say when to come back, on the pool's clock; None: only when called."""
+    config = pool.config
+    if config.max_lifetime is not None:
+        _replace_old(pool)
+    if config.idle_timeout is not None:
+        pool._retire_idle("idle", config.min_size)
+    if config.keepalive is not None:
+        pool._keep_alive(seconds_to_ns("keepalive", config.keepalive))
+    due = [_fill(pool, entry)]
+    if config.leak_after is not None:
+        due.append(_report_leaks(pool, entry, config.leak_after))
+    now = clock()
+    for since_ns, _, expires_ns, checked_ns in pool._since():
+        if config.idle_timeout is not None and len(pool) > config.min_size:
+            due.append(since_ns / 1e9 + config.idle_timeout)
+        if config.max_lifetime is not None:
+            due.append(expires_ns / 1e9)
+        if config.keepalive is not None:
+            due.append(max(since_ns, checked_ns) / 1e9 + config.keepalive)
+    # Leased connections come back some time: then they have deadlines, too.
+    for limit in (config.idle_timeout, config.keepalive, config.max_lifetime):
+        if limit is not None:
+            due.append(now + limit)
+    wanted = [when for when in due if when is not None]
+    # Not again at once: what could not be done just now is tried a little later.
+    return max(min(wanted), now + 0.001) if wanted else None
+
+
+def _replace_old(pool: Pool) -> None:
+    """Open the successor before the old connection is closed, where there is room for both."""
+    now_ns = clock() * 1e9
+    old = sum(expires_ns <= now_ns for _, _, expires_ns, _ in pool._since())
+    short = max(0, min(old, pool.config.min_size - (len(pool) - old)))
+    for _ in range(short):
+        try:
+            if not pool._open_one(-1):
+                break
+        except Exception as error:
+            logger.warning("pool %r: no successor for an old connection: %s", pool.name, error)
+            break
+    pool._retire_idle("lifetime", 0)
+
+
+def _fill(pool: Pool, entry: Entry) -> float | None:
+    """Keep ``min_size`` connections open; after a failure come back with growing pauses."""
+    first, longest = pool.config.backoff
+    try:
+        while len(pool) < pool.config.min_size and not pool.closed:
+            if not pool._open_one(-1):
+                return clock() + first  # as many as may connect at once do; look again
+            entry.failures = 0
+    except Exception as error:
+        entry.failures += 1
+        pause = min(longest, first * 2 ** min(entry.failures - 1, 30))
+        logger.warning(
+            "pool %r: %d of at least %d connections are open, and another one failed (%s: %s); next try in %.3g s",
+            pool.name, len(pool), pool.config.min_size, type(error).__name__, error, pause,
+        )  # fmt: skip
+        return clock() + pause
+    return None
+
+
+def _report_leaks(pool: Pool, entry: Entry, leak_after: float) -> float:
+    """Report each lease that is held too long, once, with its holder's stack as it is now."""
+    now = clock()
+    held = {(lease[0], lease[7]): lease[6] / 1e9 for lease in pool._leases()}
+    entry.reported &= held.keys()
+    for key, since in held.items():
+        if now - since < leak_after or key in entry.reported:
+            continue
+        entry.reported.add(key)
+        info = next((info for info in pool.leases() if info.slot == key[0]), None)
+        if info is None:
+            continue
+        pool._count_leak()
+        stack = info.stack()
+        logger.warning(
+            "pool %r: connection %d has been out for %.1f s (leak_after is %.1f s), held by %s; it is at:\n%s",
+            pool.name, info.slot, info.age_s, leak_after, info.thread, "".join(stack) or "  (its stack is gone)\n",
+        )  # fmt: skip
+        pool._tell("leak_suspected", server=info.server, duration=info.age_s)
+    waiting = [since + leak_after for key, since in held.items() if key not in entry.reported]
+    return min([*waiting, now + leak_after])

@@ -1,0 +1,155 @@
+"""How a greenlet sleeps and is woken. (A thread's way is in the core, a task's in ``_async``.)
+
+The question is "does *this thread* have a hub?", asked when somebody has to wait: the pool may be older than a
+monkey-patch, and a worker of gevent's thread pool has no hub although the process is patched.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def sleeper_here() -> Any:
+    """Give what the current greenlet sleeps on, None where it is the thread itself that must sleep.
+
+    RuntimeError in the hub's own greenlet: it must never block.
+    """
+    gevent_hub = sys.modules.get("gevent.hub")
+    if gevent_hub is not None:
+        hub = _gevent_hub()
+        if hub is not None:
+            return GeventSleeper(hub)
+    eventlet_hubs = sys.modules.get("eventlet.hubs")
+    if eventlet_hubs is not None:
+        hub = getattr(eventlet_hubs._threadlocal, "hub", None)
+        if hub is not None:
+            return EventletSleeper(hub)
+    return None
+
+
+def pause(seconds: float) -> None:
+    """Sleep without blocking the hub of this thread, if it has one."""
+    if "gevent.hub" in sys.modules and _gevent_hub() is not None:
+        import gevent
+
+        gevent.sleep(seconds)
+        return
+    import time
+
+    time.sleep(seconds)
+
+
+def _gevent_hub() -> Any:
+    from gevent._hub_local import get_hub_if_exists
+
+    return get_hub_if_exists()
+
+
+class GeventSleeper:
+    """One wait of one greenlet on its own thread's hub."""
+
+    __slots__ = ("_asleep", "_greenlet", "_hub", "_woken")
+
+    def __init__(self, hub: Any) -> None:
+        import greenlet
+
+        self._hub = hub
+        self._greenlet = greenlet.getcurrent()
+        self._asleep = False
+        self._woken = False
+        if self._greenlet is hub:
+            raise RuntimeError("a checkout that has to wait cannot be made in gevent's hub: spawn a greenlet for it")
+
+    def sleep(self, seconds: float | None) -> None:
+        """Switch to the hub until woken or until ``seconds`` are over. A kill or Timeout raises here."""
+        if self._woken:
+            return
+        # A started watcher keeps the loop alive: a wake from another thread is no reason for LoopExit.
+        watcher = self._hub.loop.async_() if seconds is None else self._hub.loop.timer(max(seconds, 0.0))
+        watcher.start(self._wake)
+        self._asleep = True
+        try:
+            self._hub.switch()
+        finally:
+            self._asleep = False
+            watcher.stop()
+            watcher.close()
+
+    def rouse(self) -> bool:
+        """Wake the greenlet, from whatever thread; False when its hub is gone."""
+        self._woken = True
+        loop = self._hub.loop
+        if loop is None:
+            return False
+        if _gevent_hub() is self._hub:
+            loop.run_callback(self._wake)
+        else:
+            loop.run_callback_threadsafe(self._wake)
+        return True
+
+    def _wake(self) -> None:
+        if self._asleep:
+            self._asleep = False
+            self._greenlet.switch()
+
+
+class EventletSleeper:
+    """One wait of one greenlet on its thread's eventlet hub; from another thread it is woken through a socket pair."""
+
+    __slots__ = ("_asleep", "_greenlet", "_hub", "_near", "_thread", "_woken")
+
+    def __init__(self, hub: Any) -> None:
+        import greenlet
+
+        self._hub = hub
+        self._greenlet = greenlet.getcurrent()
+        self._asleep = False
+        self._woken = False
+        self._thread = _thread_uid()
+        self._near: Any = None
+        if self._greenlet is hub.greenlet:
+            raise RuntimeError("a checkout that has to wait cannot be made in eventlet's hub: spawn a greenlet for it")
+
+    def sleep(self, seconds: float | None) -> None:
+        """Switch to the hub until woken or until ``seconds`` are over. A kill or Timeout raises here."""
+        from eventlet.hubs import trampoline
+        from eventlet.timeout import Timeout
+
+        import eventlet.patcher
+
+        if self._woken:
+            return
+        socket = eventlet.patcher.original("socket")
+        near, far = socket.socketpair()
+        self._near = near
+        limit = Timeout(seconds) if seconds is not None else None
+        try:
+            if not self._woken:
+                trampoline(far, read=True)
+        except Timeout as over:
+            if over is not limit:
+                raise
+        finally:
+            if limit is not None:
+                limit.cancel()
+            self._near = None
+            near.close()
+            far.close()
+
+    def rouse(self) -> bool:
+        """Wake the greenlet, from whatever thread."""
+        self._woken = True
+        near = self._near
+        if near is not None:
+            try:
+                near.send(b"!")
+            except OSError:
+                pass  # it woke by itself, and has seen what was decided
+        return True
+
+
+def _thread_uid() -> int:
+    from ._core import Core
+
+    return Core._thread_uid()
