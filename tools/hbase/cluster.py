@@ -23,6 +23,7 @@ from xml.sax.saxutils import escape
 
 HERE = Path(__file__).resolve().parent
 STATE = HERE.parent.parent / ".cache" / "hbase"
+TRIES = 2
 LOOPBACK = "127.0.0.1"
 MASTER = "org.apache.hadoop.hbase.master.HMaster"
 GATEWAY = "org.apache.hadoop.hbase.thrift.ThriftServer"
@@ -90,14 +91,15 @@ def jars() -> Path:
     pom = HERE / "pom.xml"
     if stamp.exists() and stamp.read_bytes() == pom.read_bytes():
         return lib
-    mvn = tool("mvn")
+    command = [tool("mvn"), "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", "-DincludeScope=runtime"]
     STATE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=STATE, prefix="lib-") as scratch:
-        command = [mvn, "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", "-DincludeScope=runtime"]
-        done = subprocess.run(
-            [*command, f"-DoutputDirectory={scratch}/lib"], capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
+        command.append(f"-DoutputDirectory={scratch}/lib")
+        for _ in range(TRIES):  # what a broken download left behind is not brought in again
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                break
+        else:
             raise Unavailable(f"mvn could not bring HBase's jars (status {done.returncode}):\n{done.stdout[-2000:]}")
         fresh = Path(scratch, "lib")
         shutil.copy(pom, fresh / "pom.xml")  # last: a folder with this file is whole

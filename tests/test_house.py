@@ -1,0 +1,223 @@
+"""The house's own rules: rooms import downwards, files stay short, nothing is left undone, every public name is told of."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SRC = ROOT / "src" / "fastpool"
+pytestmark = pytest.mark.skipif(not SRC.is_dir(), reason="the tests run without the checkout around them")
+
+# The floors of docs/architecture.md: a room imports from its own floor or from below, and never in a circle.
+FLOORS: list[set[str]] = [
+    {"_version"},
+    {"_errors", "_config", "_events", "_stats", "_driver", "_waiting", "_servers", "_core"},
+    {"_pool", "_async", "_connecting", "_keeper"},
+    {"adapters", "metrics", "testing"},
+    {"_cli", "__main__"},
+]
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+KNOWS_HBASE = FLOOR["adapters"]
+LONGEST = {".py": 350, ".pyx": 450, ".pxi": 450, ".pxd": 250, ".h": 250}
+LONGEST_TEST = 400
+CODE = {".py", ".pyx", ".pxi", ".pxd", ".h", ".sh"}
+# in pieces, or this file would be the first that breaks the rule
+UNFINISHED = re.compile("|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X", "for " + "now", "simpl" + "ified", "place" + "holder"]))
+ELSEWHERE = re.compile(
+    "|".join(
+        ["pypi" + r"\.org", "python" + "hosted", r"repo\." + "maven", r"maven\." + "org", r"crates\." + "io", r"proxy\." + "golang"]
+        + [r"deb\." + "debian", r"registry\." + "npmjs", "/ro" + "ot/", "/wo" + "rk/", "/home/" + r"\w", r"bash_" + "jobs", r"\.pyenv" + "/versions/\\d"]
+    )
+)
+PUBLIC = {
+    "AllServersUnavailable",
+    "AsyncPool",
+    "ConnectionPool",
+    "Driver",
+    "Histogram",
+    "LeaseError",
+    "LeaseInfo",
+    "NoConnectionsAvailable",
+    "Pool",
+    "PoolClosed",
+    "PoolDeadlock",
+    "PoolError",
+    "PoolOverloaded",
+    "Stats",
+    "__version__",
+    "install",
+    "uninstall",
+}
+HEAVY = ("asyncio", "happybase", "thriftpy2", "gevent", "eventlet", "greenlet", "rich", "click", "prometheus_client")
+
+
+def files() -> list[Path]:
+    """Every file of the project's own: what git tracks, or would if asked."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout: which files are the project's own is not known")
+    return [path for name in listed if name and (path := ROOT / name).is_file()]
+
+
+def room(path: Path) -> str:
+    """The room that a source file belongs to: `_pool`, `adapters` …; of a part of the core, `_core`."""
+    first = path.relative_to(SRC).parts[0].removesuffix(path.suffix)
+    return "_core" if first.startswith("_core") or first == "_c" else first
+
+
+def type_checking_only(tree: ast.Module) -> set[ast.AST]:
+    """The nodes under `if TYPE_CHECKING:`, which are never run."""
+    return {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+        for child in node.body
+        for inner in ast.walk(child)
+    }
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The dotted names that a Python file imports when it runs, wherever in it; relative ones made absolute."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    never_run = type_checking_only(tree)
+    package = ["fastpool", *path.relative_to(SRC).parts[:-1]]
+    for node in ast.walk(tree):
+        if node in never_run:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def rooms_imported(path: Path) -> set[str]:
+    """The rooms of fastpool that a file imports from."""
+    found = set()
+    for name in imports(path):
+        first, _, rest = name.partition(".")
+        if first == "fastpool" and rest:
+            found.add(rest.split(".")[0])
+    return found - {room(path)}
+
+
+def python_files() -> list[Path]:
+    return [path for path in sorted(SRC.rglob("*.py")) if path != SRC / "__init__.py"]
+
+
+def test_every_room_has_a_floor() -> None:
+    assert {room(path) for path in python_files()} - set(FLOOR) == set()
+
+
+def test_rooms_import_downwards_only() -> None:
+    faults = [
+        f"{path.relative_to(ROOT)} (floor {FLOOR[room(path)]}) imports {other} (floor {FLOOR.get(other)})"
+        for path in python_files()
+        for other in rooms_imported(path)
+        if FLOOR.get(other, -1) > FLOOR[room(path)]
+    ]
+    assert faults == []
+
+
+def test_no_rooms_import_each_other() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in python_files():
+        graph.setdefault(room(path), set()).update(rooms_imported(path))
+
+    def reaches(start: str, goal: str) -> bool:
+        seen: set[str] = set()
+        todo = [start]
+        while todo:
+            for other in graph.get(todo.pop(), set()) - seen:
+                seen.add(other)
+                todo.append(other)
+        return goal in seen
+
+    assert [name for name in graph if reaches(name, name)] == []
+
+
+def test_nothing_below_the_adapters_knows_what_hbase_is() -> None:
+    faults = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in python_files()
+        if FLOOR[room(path)] < KNOWS_HBASE
+        for name in imports(path)
+        if name.split(".")[0] in ("happybase", "thriftpy2", "Hbase_thrift", "aiohappybase")
+    ]
+    assert faults == []
+
+
+def test_c_parts_cimport_only_c_parts() -> None:
+    faults = []
+    for path in sorted(SRC.joinpath("_c").glob("*.pxd")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if re.match(r"\s*(from|c?import)\b", line) and "cimport" in line and "fastpool" in line and "fastpool._c" not in line:
+                faults.append(f"{path.name}: {line.strip()}")
+    assert faults == []
+
+
+def test_no_file_is_too_long() -> None:
+    faults = []
+    for path in files():
+        in_tests = path.is_relative_to(ROOT / "tests") or path.is_relative_to(ROOT / "bench")
+        longest = LONGEST_TEST if in_tests and path.suffix == ".py" else LONGEST.get(path.suffix)
+        if longest is not None and (n := len(path.read_text(encoding="utf-8").splitlines())) > longest:
+            faults.append(f"{path.relative_to(ROOT)}: {n} lines, {longest} at most")
+    assert faults == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "suffixes"),
+    [pytest.param(UNFINISHED, CODE, id="nothing-left-undone"), pytest.param(ELSEWHERE, None, id="no-other-machine")],
+)
+def test_words_that_do_not_belong(pattern: re.Pattern[str], suffixes: set[str] | None) -> None:
+    faults = []
+    for path in files():
+        if suffixes is not None and path.suffix not in suffixes:
+            continue
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except UnicodeDecodeError:
+            continue  # a picture
+        faults += [f"{path.relative_to(ROOT)}:{n}: {line.strip()}" for n, line in enumerate(lines, 1) if pattern.search(line)]
+    assert faults == []
+
+
+def test_the_public_names_are_these() -> None:
+    import fastpool
+
+    assert set(fastpool.__all__) >= PUBLIC
+    assert list(fastpool.__all__) == sorted(fastpool.__all__), "a sorted list is one in which nothing hides"
+    for name in fastpool.__all__:
+        assert hasattr(fastpool, name), f"fastpool.__all__ has {name}, fastpool does not"
+
+
+def test_every_public_name_is_documented() -> None:
+    import fastpool
+
+    told = "".join(path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")])
+    public = [name for name in fastpool.__all__ if not name.startswith("__")]
+    assert [name for name in public if not re.search(rf"\b{name}\b", told)] == [], "neither in the README nor in docs/"
+    faults = [name for name in public if not getattr(fastpool, name).__doc__]
+    for name in public:
+        thing = getattr(fastpool, name)
+        if isinstance(thing, type):
+            members = {k: v for k, v in vars(thing).items() if not k.startswith("_") and callable(v)}
+            faults += [f"{name}.{k}" for k, v in members.items() if not v.__doc__]
+    assert faults == [], "public, but without a docstring"
+
+
+def test_importing_fastpool_imports_nothing_heavy() -> None:
+    program = f"import sys, fastpool; print(*[n for n in {HEAVY!r} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
