@@ -52,6 +52,7 @@ cdef class Lease:
                 return lease_enter(self, slot)
         return lease_enter(self, NULL)
 
+    @cython.binding(False)
     def __exit__(self, kind, exc, trace):
         cdef Core core = self.core
         cdef Slot *slot = self.slot

@@ -27,7 +27,7 @@ class Driver:
     marks: bool = False
     exhausted_error: type[NoConnectionsAvailable] = NoConnectionsAvailable
     deadlock_error: type[PoolDeadlock] = PoolDeadlock
-    exhausted_message: str = "no connection available"
+    exhausted_message: str | None = None  # how the error of an exhausted pool begins; None: with the pool's name
 
     def connect(self, server: Any, timeout: float | None) -> Any:
         """Open a connection and return it; whatever this raises is what the caller of the checkout sees."""

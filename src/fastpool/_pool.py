@@ -250,7 +250,15 @@ class Pool(Core):
             return []
         now = clock()
         return [
-            LeaseInfo.from_core(slot, server, ident, green, task, depth, max(now - since / 1e9, 0.0))
+            LeaseInfo.of(
+                slot=slot,
+                server=server,
+                depth=depth,
+                age_s=max(now - since / 1e9, 0.0),
+                ident=ident,
+                greenlet=green,
+                task=task,
+            )
             for slot, server, ident, green, task, depth, since, _ in self._leases()
         ]
 
@@ -282,7 +290,7 @@ class Pool(Core):
         error_class = driver.exhausted_error if kind is None else driver.deadlock_error
         headline = driver.exhausted_message
         if kind is not None:
-            headline += ": every lease is held by owners that wait for this very pool"
+            headline = f"{headline or f'pool {self.name!r}'}: every lease is held by owners that wait for this very pool"
         error = error_class(explain(stats, holders, waited, phase, self.last_error, headline=headline))
         error.phase, error.waited, error.stats, error.holders = phase, waited, stats, holders
         return error

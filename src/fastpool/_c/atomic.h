@@ -122,7 +122,7 @@ typedef struct {
 static uint64_t fp_last_uid = 0;
 FP_THREAD_LOCAL fp_thread fp_thread_block;
 
-static inline fp_thread *fp_thread_self(void)
+static inline fp_thread *fp_thread_begin(void)
 {
     fp_thread *me = &fp_thread_block;
     if (me->uid == 0) {
@@ -131,5 +131,18 @@ static inline fp_thread *fp_thread_self(void)
     }
     return me;
 }
+
+#if defined(__GLIBC__) && defined(__GNUC__)
+/* A pointer in the static block is one load away, the block itself a call into the loader.  musl has no room there. */
+FP_THREAD_LOCAL fp_thread *fp_thread_known __attribute__((tls_model("initial-exec")));
+static inline fp_thread *fp_thread_self(void)
+{
+    if (__builtin_expect(fp_thread_known == NULL, 0))
+        fp_thread_known = fp_thread_begin();
+    return fp_thread_known;
+}
+#else
+static inline fp_thread *fp_thread_self(void) { return fp_thread_begin(); }
+#endif
 
 #endif
