@@ -147,26 +147,24 @@ class LeaseInfo:
     _task: weakref.ref[Any] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def of(
+    def from_core(
         cls,
-        *,
         slot: int,
         server: Any,
-        depth: int,
-        age_s: float,
         ident: int | None,
-        thread: str | None = None,
         greenlet: Any = None,
         task: Any = None,
+        depth: int = 1,
+        age_s: float = 0.0,
     ) -> LeaseInfo:
-        """Make one of what is known of the holder.
+        """Make one of what the core knows of the holder.
 
-        ``ident`` is its thread's (None: the thread has ended), ``thread`` the thread's name if known better than
-        from ``ident``; ``greenlet`` and ``task`` are the objects or weak references to them, None for neither.
+        ``ident`` is its thread's, None if that has ended; ``greenlet`` and ``task`` are the objects or weak
+        references to them, None for neither.
         """
         greenlet, task = _weak(greenlet), _weak(task)
-        name = thread or thread_name(ident)
-        return cls(slot, server, _owner(name, greenlet, task), name, depth, age_s, ident, greenlet, task)
+        thread = thread_name(ident)
+        return cls(slot, server, _owner(thread, greenlet, task), thread, depth, age_s, ident, greenlet, task)
 
     def stack(self) -> list[str]:
         """Where the holder is now, outermost call first, as ``traceback.format_stack`` gives it; [] if it is gone.
@@ -324,5 +322,8 @@ def explain(
 
 def error_text(error: BaseException) -> str:
     """An exception in one line, as the last line of its traceback has it."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # its __str__ is somebody else's code
+        text = "(its message cannot be shown)"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

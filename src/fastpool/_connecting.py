@@ -1,0 +1,286 @@
+"""Opening a connection: which server, what if it refuses, and when to leave it alone.
+
+A server that refused is left alone for a while, growing with each refusal in a row, drawn at random below its limit
+("full jitter", so that many processes do not come back in step). Meanwhile the others serve. When none is left to
+ask, the caller fails at once, with what the last one said, instead of burning its timeout.
+"""
+
+from __future__ import annotations
+
+import inspect
+import random
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ._config import Config
+from ._driver import Driver
+from ._echo import echo
+from ._errors import AllServersUnavailable
+from ._servers import Server, normalise_server, normalise_servers, server_text
+from ._stats import duration_text, error_text
+
+if TYPE_CHECKING:
+    from ._core import Seat
+
+# A connect that its caller's own deadline ended before this many seconds says little about the server: one impatient
+# caller must not turn all others away. A second one in a row does count, or a server that hangs would never be down.
+FAIR_TRIAL = 1.0
+_DOUBLINGS = 30
+
+
+class ServerState(NamedTuple):
+    """How a server stands: refusals in a row, seconds until it may be tried again, and what it said last."""
+
+    refusals: int
+    retry_in: float
+    error: BaseException
+
+
+class _Down:
+    """A server that refused: what is remembered of it until it accepts a connection again."""
+
+    __slots__ = ("error", "refusals", "since", "until")
+
+    def __init__(self, since: float) -> None:
+        self.refusals = 0
+        self.since = self.until = since
+        self.error: BaseException = AllServersUnavailable()
+
+
+class Connector:
+    """Opens the connections of one pool.
+
+    ``tell(name, **fields)`` passes events on; ``clock()`` gives monotonic seconds; ``rng`` draws pauses and servers.
+    No lock is held while the driver, a callable of ``servers`` or ``balance``, or ``tell`` runs.
+    """
+
+    __slots__ = ("_clock", "_config", "_doubted", "_down", "_driver", "_lock", "_rng", "_tell", "_turn", "last_error")
+
+    def __init__(
+        self,
+        driver: Driver,
+        config: Config,
+        tell: Callable[..., object],
+        clock: Callable[[], float],
+        rng: random.Random | None = None,
+    ) -> None:
+        self._driver = driver
+        self._config = config
+        self._tell = tell
+        self._clock = clock
+        self._rng = rng or random.Random()
+        # Reentrant, because a signal handler may open a connection, too, in the middle of this very bookkeeping.
+        self._lock = threading.RLock()
+        self._down: dict[Server, _Down] = {}
+        self._doubted: set[Server] = set()
+        self._turn = 0  # whose turn it is, as an index into the list of servers
+        self.last_error: BaseException | None = None
+        """What the last connect that failed said (an echo, without traceback); None if none did yet."""
+
+    def open(
+        self, seat: Seat, timeout: float | None, leased_by_server: Callable[[], Mapping[Any, int]]
+    ) -> tuple[Any, Server | None]:
+        """Open a connection for ``seat`` within ``timeout`` seconds (None: no limit); return it and its server.
+
+        Raises what the driver raised; with several servers AllServersUnavailable when none of them serves, its
+        ``__cause__`` being what the last one said.
+        """
+        trial = _Trial(self, timeout, leased_by_server)
+        try:
+            while True:
+                server, left = trial.next()
+                try:
+                    connection = self._driver.open_seat(seat, server, left)
+                except Exception as error:
+                    if not trial.refused(error):
+                        raise
+                else:
+                    trial.accepted()
+                    return connection, server
+        finally:
+            trial.forget()
+
+    async def aopen(
+        self, seat: Seat, timeout: float | None, leased_by_server: Callable[[], Mapping[Any, int]]
+    ) -> tuple[Any, Server | None]:
+        """The same for a driver whose ``open_seat`` may be a coroutine function."""
+        trial = _Trial(self, timeout, leased_by_server)
+        try:
+            while True:
+                server, left = trial.next()
+                try:
+                    connection = self._driver.open_seat(seat, server, left)
+                    if inspect.isawaitable(connection):
+                        connection = await connection
+                except Exception as error:
+                    if not trial.refused(error):
+                        raise
+                else:
+                    trial.accepted()
+                    return connection, server
+        finally:
+            trial.forget()
+
+    def states(self) -> dict[Server, ServerState]:
+        """The servers that refused and have not accepted since."""
+        now = self._clock()
+        with self._lock:
+            return {
+                server: ServerState(down.refusals, max(down.until - now, 0.0), down.error)
+                for server, down in self._down.items()
+            }
+
+    def reset_after_fork(self) -> None:
+        """Begin anew in the child: another thread may have held the lock, and the same numbers would be drawn."""
+        self._lock = threading.RLock()
+        self._down = {}
+        self._doubted = set()
+        self._rng.seed()
+        self._turn = self._rng.randrange(1 << 16)  # not all children to the first server
+
+    # ---- what a trial asks ------------------------------------------------------------------------------------
+
+    def _servers(self) -> tuple[Server, ...]:
+        servers = self._config.servers
+        if not callable(servers):
+            return servers or ()
+        found = servers()
+        if isinstance(found, Iterable) and not isinstance(found, (str, bytes, Mapping)):
+            found = tuple(found)
+        current = normalise_servers(found)
+        with self._lock:
+            for gone in self._down.keys() - set(current):
+                del self._down[gone]
+            self._doubted.intersection_update(current)
+        return current
+
+    def _choose(
+        self, servers: tuple[Server, ...], able: tuple[Server, ...], leased_by_server: Callable[[], Mapping[Any, int]]
+    ) -> Server:
+        balance = self._config.balance
+        if callable(balance):
+            chosen = normalise_server(balance(tuple(dict.fromkeys(able)), leased_by_server()))
+            if chosen not in able:
+                raise ValueError(f"balance chose {chosen!r}, which is none of the servers it was given: {able!r}")
+            return chosen
+        if balance == "least_leased":
+            leased = leased_by_server()
+            fewest = min(leased.get(server, 0) for server in able)
+            able = tuple(server for server in able if leased.get(server, 0) == fewest)
+        with self._lock:
+            if balance == "random":
+                return self._rng.choice(able)
+            # The next in the full list, so that a server's absence does not double its neighbour's share.
+            count = len(servers)
+            index = next(i for i in range(self._turn, self._turn + count) if servers[i % count] in able)
+            self._turn = (index + 1) % count
+            return servers[index % count]
+
+    def _refused(self, server: Server, error: BaseException, fair: bool) -> None:
+        first, longest = self._config.backoff
+        now = self._clock()
+        with self._lock:
+            if not fair and server not in self._doubted:
+                self._doubted.add(server)
+                return
+            down = self._down.get(server)
+            news = down is None
+            if down is None:
+                down = self._down[server] = _Down(now)
+            down.error = error
+            # Connects that were under way together and fail together are one refusal.
+            if down.until <= now:
+                limit = min(longest, first * 2 ** min(down.refusals, _DOUBLINGS))
+                down.refusals += 1
+                down.until = now + self._rng.uniform(0, limit)
+            rest = down.until - now
+        if news:
+            self._tell("server_down", server=server, error=error, duration=rest)
+
+    def _accepted(self, server: Server) -> None:
+        if not (self._down or self._doubted):
+            return
+        with self._lock:
+            self._doubted.discard(server)
+            down = self._down.pop(server, None)
+        if down is not None:
+            self._tell("server_up", server=server, duration=self._clock() - down.since)
+
+
+class _Trial:
+    """One attempt to open a connection: server after server, until one accepts or none is left."""
+
+    __slots__ = ("_began", "_connector", "_deadline", "_error", "_leased", "_server", "_servers", "_tried")
+
+    def __init__(
+        self, connector: Connector, timeout: float | None, leased_by_server: Callable[[], Mapping[Any, int]]
+    ) -> None:
+        self._connector = connector
+        self._deadline = None if timeout is None else connector._clock() + timeout
+        self._leased = leased_by_server
+        self._servers = connector._servers()
+        self._tried: dict[Server, BaseException] = {}
+        self._server: Server | None = None
+        self._error: BaseException | None = None
+        self._began = 0.0
+
+    def next(self) -> tuple[Server | None, float | None]:
+        """The server to ask now, and the seconds left; AllServersUnavailable (or the one server's own error)."""
+        connector = self._connector
+        if self._servers:
+            resting = {server: state for server, state in connector.states().items() if state.retry_in > 0}
+            able = tuple(s for s in self._servers if s not in self._tried and s not in resting)
+            if not able or (self._tried and self._left() == 0.0):
+                raise self._none_left(resting)
+            self._server = connector._choose(self._servers, able, self._leased)
+        self._began = connector._clock()
+        connector._tell("connect_started", server=self._server)
+        return self._server, self._left()
+
+    def refused(self, error: Exception) -> bool:
+        """Take note; True: ask the next one, False: raise this error."""
+        connector, server = self._connector, self._server
+        took = connector._clock() - self._began
+        remembered = echo(error)
+        connector.last_error = remembered
+        self._error = error
+        if server is not None:
+            self._tried[server] = remembered
+            connector._refused(server, remembered, fair=took >= FAIR_TRIAL or self._left() != 0.0)
+        connector._tell("connect_failed", server=server, error=error, duration=took)
+        return len(set(self._servers)) > 1
+
+    def accepted(self) -> None:
+        """The connection is open."""
+        if self._server is not None:
+            self._connector._accepted(self._server)
+
+    def forget(self) -> None:
+        """Let go of the error: it knows the frame that knows this trial."""
+        self._error = None
+
+    def _left(self) -> float | None:
+        return None if self._deadline is None else max(self._deadline - self._connector._clock(), 0.0)
+
+    def _none_left(self, resting: Mapping[Server, ServerState]) -> BaseException:
+        servers = tuple(dict.fromkeys(self._servers))
+        if len(servers) == 1:
+            remembered = resting[servers[0]].error
+            again = echo(remembered, 0)
+            again.__cause__ = remembered
+            return again
+        lines = [f"none of {len(servers)} servers gave a connection"]
+        for server in servers:
+            if server in self._tried:
+                what = f"failed: {error_text(self._tried[server])}"
+            elif server in resting:
+                _, rest, error = resting[server]
+                what = f"is left alone for another {duration_text(rest)}, it had failed: {error_text(error)}"
+            else:
+                what = "was not tried: the time is up"
+            lines.append(f"  {server_text(server)} {what}")
+        failure = AllServersUnavailable("\n".join(lines))
+        last = self._connector.last_error
+        failure.__cause__ = self._error or (None if last is None else echo(last))
+        return failure
