@@ -8,15 +8,15 @@ import pytest
 
 pytest.importorskip("happybase")
 
-from fastpool.testing import HBaseServer  # noqa: E402
+from fastpool.testing import HBaseServer
 
-from . import upstream  # noqa: E402
+from . import upstream
 
 WIRES = [(protocol, transport) for protocol in ("binary", "compact") for transport in ("buffered", "framed")]
 POOLS = ("happybase", "fastpool")
 TURNS = 10
 
-BROKEN_POOL = '''\
+BROKEN_POOL = """\
 import threading
 
 import happybase
@@ -27,7 +27,7 @@ class ConnectionPool(happybase.ConnectionPool):
         if threading.current_thread() is not threading.main_thread():
             raise AssertionError("no connection for a thread")
         return super().connection(timeout)
-'''
+"""
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -36,9 +36,7 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.mark.parametrize(("protocol", "transport"), WIRES, ids=["-".join(wire) for wire in WIRES])
 def test_whole_suite_passes(tmp_path: Path, pool: str, protocol: str, transport: str) -> None:
     with HBaseServer(protocol=protocol, transport=transport) as server:
-        outcome = upstream.run(
-            tmp_path, server.host, server.port, pool=pool, protocol=protocol, transport=transport
-        )
+        outcome = upstream.run(tmp_path, server.host, server.port, pool=pool, protocol=protocol, transport=transport)
     assert (len(outcome.passed), outcome.failed, outcome.skipped) == (upstream.TESTS, [], []), outcome.output
 
 
@@ -65,5 +63,5 @@ def test_another_copy_of_the_suite_is_refused() -> None:
 def test_missing_package_index_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(upstream, "CACHE", tmp_path / "cache" / "upstream")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(RuntimeError, match="put happybase-1.3.0.tar.gz into .cache/upstream/"):
+    with pytest.raises(RuntimeError, match=r"put happybase-1[.]3[.]0[.]tar[.]gz into [.]cache/upstream/"):
         upstream.fetch()

@@ -123,7 +123,7 @@ def repair(text: str, pool: str) -> str:
     """Give the suite with its repairs, its pool imported from the module ``pool``."""
     for old, new in REPAIRS.items():
         if text.count(old) != 1:
-            raise RuntimeError(f"happybase's test_api.py is not the one that this runner knows: no single {old!r} in it")
+            raise RuntimeError(f"happybase's test_api.py is not the one that this runner knows: no single {old!r}")
         text = text.replace(old, new.format(pool=pool))
     return text
 
@@ -175,6 +175,6 @@ def run(
         raise RuntimeError(f"happybase's suite did not run; pytest ended with code {done.returncode}:\n{done.stdout}")
     for case in ElementTree.parse(report).iter("testcase"):
         kinds = {child.tag for child in case}
-        among = outcome.failed if kinds & {"failure", "error"} else outcome.skipped if "skipped" in kinds else outcome.passed
-        among.append(case.get("name", ""))
+        among = outcome.skipped if "skipped" in kinds else outcome.passed
+        (outcome.failed if kinds & {"failure", "error"} else among).append(case.get("name", ""))
     return outcome

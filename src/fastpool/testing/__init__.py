@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .fault_proxy import FaultProxy, HeldReplies
+    from .fault_orders import HeldReplies
+    from .fault_proxy import FaultProxy
     from .hbase_script import Hold, Misbehaviour
     from .hbase_server import HBaseServer
 
@@ -17,7 +18,7 @@ __all__ = ["FaultProxy", "HBaseServer", "HeldReplies", "Hold", "Misbehaviour"]
 _HOMES = {
     "FaultProxy": "fault_proxy",
     "HBaseServer": "hbase_server",
-    "HeldReplies": "fault_proxy",
+    "HeldReplies": "fault_orders",
     "Hold": "hbase_script",
     "Misbehaviour": "hbase_script",
 }

@@ -81,7 +81,7 @@ class Method:
         self.arguments: Callable[[], Any] = getattr(idl.Hbase, f"{name}_args")
         self.result: Callable[[], Any] = result
         self._handler = handler
-        self._names = [spec[1] for spec in self.arguments.thrift_spec.values()]  # type: ignore[attr-defined]
+        self._names = [spec[1] for spec in self.arguments.thrift_spec.values()]
         self._errors = {spec[2]: spec[1] for spec in result.thrift_spec.values() if spec[1] != "success"}
         self._io_error = idl.IOError
         self._illegal = idl.IllegalArgument if name in _CATCHES_ILLEGAL else None
@@ -200,7 +200,9 @@ class Engine:
             if self._max_workers is not None and len(self._workers) >= self._max_workers:
                 self._pending.append(connection)
             else:
-                worker = threading.Thread(target=self._work, args=(connection,), name="fastpool-hbase-serve", daemon=True)
+                worker = threading.Thread(
+                    target=self._work, args=(connection,), name="fastpool-hbase-serve", daemon=True
+                )
                 self._workers.add(worker)
                 worker.start()
             self._changed.notify_all()
@@ -282,7 +284,9 @@ class Engine:
             if wrong is None:
                 connection.send(encode(method.name, kind, seqid, payload))
             else:
-                wrong.carry_out(connection, lambda name, number: encode(name, kind, number, payload), method.name, seqid)
+                wrong.carry_out(
+                    connection, lambda name, number: encode(name, kind, number, payload), method.name, seqid
+                )
         finally:
             for hold in holds:
                 hold.answered()

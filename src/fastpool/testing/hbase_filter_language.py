@@ -106,8 +106,10 @@ def _column_prefix(a: Arguments) -> Filter:
 def _column_range(a: Arguments) -> Filter:
     low, low_in, high, high_in = a[0].string(), a[1].boolean(), a[2].string(), a[3].boolean()
     return CellFilter(
-        lambda cell: (cell.qualifier > low or (low_in and cell.qualifier == low) or not low)
-        and (cell.qualifier < high or (high_in and cell.qualifier == high) or not high)
+        lambda cell: (
+            (cell.qualifier > low or (low_in and cell.qualifier == low) or not low)
+            and (cell.qualifier < high or (high_in and cell.qualifier == high) or not high)
+        )
     )
 
 

@@ -46,7 +46,7 @@ class Comparator:
             raise ValueError(f"Incorrect comparator {kind!r}; one of binary, binaryprefix, regexstring, substring")
         self._wanted = symbol == b"="
         if self._match is not None and symbol not in (b"=", b"!="):
-            raise ValueError("A regexstring comparator and substring comparator can only be used with EQUAL and NOT_EQUAL")
+            raise ValueError("A regexstring or substring comparator can only be used with EQUAL and NOT_EQUAL")
 
     def __call__(self, data: bytes) -> bool:
         """Say whether ``data`` compares as asked."""
@@ -70,7 +70,7 @@ class Filter:
         return [True] * len(cells)
 
     def drops_row(self) -> bool:
-        """Whether the row last given to :meth:`keep` is out as a whole. Asked once per row, and only if cells are left."""
+        """Whether the row last given to :meth:`keep` is out as a whole; asked once, and only if cells are left."""
         return False
 
     def transform(self, cells: list[Cell]) -> list[Cell]:
@@ -243,7 +243,7 @@ class And(FilterList):
         return any(part.finished() for part in self._parts)
 
     def keep(self, row: bytes, cells: Sequence[Cell]) -> list[bool]:
-        return [all(votes) for votes in zip(*(part.keep(row, cells) for part in self._parts))]
+        return [all(votes) for votes in zip(*(part.keep(row, cells) for part in self._parts), strict=True)]
 
     def drops_row(self) -> bool:
         return any(part.drops_row() for part in self._parts)
@@ -257,10 +257,11 @@ class Or(FilterList):
 
     def keep(self, row: bytes, cells: Sequence[Cell]) -> list[bool]:
         going = [part for part in self._parts if not part.finished()]
-        return [any(votes) for votes in zip(*(part.keep(row, cells) for part in going))]
+        return [any(votes) for votes in zip(*(part.keep(row, cells) for part in going), strict=True)]
 
     def drops_row(self) -> bool:
-        return all([part.drops_row() for part in self._parts])
+        votes = [part.drops_row() for part in self._parts]  # all are asked: a PageFilter counts its rows
+        return all(votes)
 
 
 class Wrapped(Filter):

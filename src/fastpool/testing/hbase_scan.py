@@ -76,7 +76,7 @@ class Scanner:
     def _filtered(self, row: bytes, cells: list[Cell]) -> list[Cell]:
         if self._filter is None or not cells:
             return cells
-        cells = [cell for cell, kept in zip(cells, self._filter.keep(row, cells)) if kept]
+        cells = [cell for cell, kept in zip(cells, self._filter.keep(row, cells), strict=True) if kept]
         if not cells or self._filter.drops_row():
             return []
         return self._filter.transform(cells)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, Self
 
 KINDS = ("wrong_seqid", "wrong_name", "extra_reply", "extra_reply_later", "half_reply", "late_reply", "close")
 
@@ -94,10 +94,12 @@ class Hold(_Held):
         self.entered.set()
         self._sleep(line)
 
-    def __enter__(self) -> Hold:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.release()
 
 
@@ -216,8 +218,9 @@ class Script:
         for hold in holds:
             hold.pass_through(line)
         if seconds:
-            # time.sleep is the more exact one, but a server that stops does not wait for it.
-            self._stopping.wait(seconds) if seconds > 0.1 else time.sleep(seconds)
+            # sleep is the more exact of the two, but a server that stops does not wait for its end.
+            pause: Callable[[float], object] = time.sleep if seconds <= 0.1 else self._stopping.wait
+            pause(seconds)
         return holds, wrong
 
     def wake(self) -> None:

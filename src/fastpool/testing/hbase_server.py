@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
+from .arguments import seconds, whole
 from .hbase_engine import Engine
 from .hbase_process import Child
 from .hbase_script import KINDS, Hold, Misbehaviour, Script
@@ -45,28 +46,20 @@ class HBaseServer:
     ) -> None:
         if not isinstance(host, str):
             raise TypeError(f"'host' must be a string, not {host!r}")
-        if not isinstance(port, int) or isinstance(port, bool):
-            raise TypeError(f"'port' must be an integer, not {port!r}")
-        if not 0 <= port <= 65535:
-            raise ValueError(f"'port' must be 0 … 65535, not {port}")
         if protocol not in PROTOCOLS:
             raise ValueError(f"'protocol' must be one of {', '.join(PROTOCOLS)}, not {protocol!r}")
         if transport not in TRANSPORTS:
             raise ValueError(f"'transport' must be one of {', '.join(TRANSPORTS)}, not {transport!r}")
-        if max_workers is not None and (not isinstance(max_workers, int) or isinstance(max_workers, bool)):
-            raise TypeError(f"'max_workers' must be an integer or None, not {max_workers!r}")
-        if max_workers is not None and max_workers < 1:
-            raise ValueError(f"'max_workers' must be at least 1, not {max_workers}")
-        if read_timeout is not None and _seconds("read_timeout", read_timeout) == 0:
+        if read_timeout is not None and seconds("read_timeout", read_timeout) == 0:
             raise ValueError("'read_timeout' must be more than 0 s, or None for never")
         self.host = host
-        self.port = port
+        self.port = whole("port", port, 0, 65535)
         self.process = bool(process)
         self.protocol = protocol
         self.transport = transport
-        self.max_workers = max_workers
+        self.max_workers = None if max_workers is None else whole("max_workers", max_workers, 1)
         self.read_timeout = read_timeout
-        self._delay = _seconds("delay", delay)
+        self._delay = seconds("delay", delay)
         self._script = Script()
         self._store = Store()
         self._engine: Engine | None = None
@@ -75,7 +68,7 @@ class HBaseServer:
 
     # Life
 
-    def start(self) -> HBaseServer:
+    def start(self) -> Self:
         """Listen and serve; RuntimeError if it runs already, OSError if the address cannot be had."""
         if self._running:
             raise RuntimeError(f"{self!r} runs already")
@@ -103,10 +96,12 @@ class HBaseServer:
         elif self._engine is not None:
             self._engine.stop()
 
-    def __enter__(self) -> HBaseServer:
+    def __enter__(self) -> Self:
         return self if self._running else self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def __repr__(self) -> str:
@@ -162,17 +157,17 @@ class HBaseServer:
         return self._delay
 
     @delay.setter
-    def delay(self, seconds: float) -> None:
-        self._delay = _seconds("delay", seconds)
-        self.slow(None, seconds)
+    def delay(self, delay: float) -> None:
+        self._delay = seconds("delay", delay)
+        self.slow(None, delay)
 
-    def slow(self, method: str | None, seconds: float) -> None:
-        """Have each call of ``method`` (None: of any) take so many seconds; 0 ends it."""
-        _seconds("seconds", seconds)
+    def slow(self, method: str | None, delay: float) -> None:
+        """Have each call of ``method`` (None: of any) take ``delay`` seconds; 0 ends it."""
+        seconds("delay", delay)
         if not self.process:
-            self._script.set_delay(seconds, self._known(method))
+            self._script.set_delay(delay, self._known(method))
         elif self._running:
-            self._ask("slow", method=method, seconds=seconds)
+            self._ask("slow", method=method, delay=delay)
 
     def drop_connections(self, *, reset: bool = False) -> int:
         """End all present connections from the server's side, with a reset instead of an end if ``reset``.
@@ -209,15 +204,14 @@ class HBaseServer:
         self._require_in_process("misbehave")
         if kind not in KINDS:
             raise ValueError(f"'kind' must be one of {', '.join(KINDS)}, not {kind!r}")
-        if times < 1:
-            raise ValueError(f"'times' must be at least 1, not {times}")
+        whole("times", times, 1)
         if until is not None and kind != "late_reply":
             raise ValueError(f"'until' goes with late_reply only, not with {kind}")
         return self._script.misbehave(kind, self._known(method), times, until)
 
     def _known(self, method: str | None) -> str | None:
         if method is not None and self._engine is not None and method not in self._engine.methods:
-            raise ValueError(f"'method' must be one of HBase's Thrift methods, such as getRowWithColumns, not {method!r}")
+            raise ValueError(f"'method' must be one of HBase's Thrift methods (getRowWithColumns …), not {method!r}")
         return method
 
     def _require_in_process(self, what: str) -> None:
@@ -233,11 +227,3 @@ class HBaseServer:
         if self._child is None or not self._running:
             raise RuntimeError(f"{self!r} does not run: start it before asking it")
         return self._child.ask(what, **arguments)
-
-
-def _seconds(name: str, value: float) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"'{name}' must be a number of seconds, not {value!r}")
-    if not value >= 0 or value == float("inf"):
-        raise ValueError(f"'{name}' must be at least 0 s and finite, not {value!r}")
-    return value

@@ -13,10 +13,9 @@ from types import ModuleType
 from typing import Any
 
 from .hbase_filter_language import parse_filter
+from .hbase_requests import check_read, check_row, check_write, split, whole
 from .hbase_scan import Range, Scanner
-from .hbase_store import FOREVER, LATEST, Cell, Column, Family, HBaseError, Store, Table, parse_column
-
-_Put = tuple[bytes, bytes, bytes]
+from .hbase_store import FOREVER, LATEST, Cell, Family, HBaseError, Store, Table, parse_column
 
 
 class Service:
@@ -120,10 +119,12 @@ class Service:
     def getVer(self, table: bytes, row: bytes, column: bytes, versions: int, attributes: Any) -> list[Any]:
         return self.getVerTs(table, row, column, LATEST, versions, attributes)
 
-    def getVerTs(self, table: bytes, row: bytes, column: bytes, timestamp: int, versions: int, attributes: Any) -> list[Any]:
+    def getVerTs(
+        self, table: bytes, row: bytes, column: bytes, timestamp: int, versions: int, attributes: Any
+    ) -> list[Any]:
         if versions < 1:
             raise HBaseError("java.io.IOException", "versions must be positive")
-        _check_read(timestamp)
+        check_read(timestamp)
         return self._cells(self._store.table(table).get(row, [parse_column(column)], timestamp, versions))
 
     def getRowOrBefore(self, table: bytes, row: bytes, family: bytes) -> list[Any]:
@@ -162,12 +163,12 @@ class Service:
         return self._rows(table, rows, columns, timestamp)
 
     def _rows(self, name: bytes, rows: Sequence[bytes], columns: Sequence[bytes] | None, timestamp: int) -> list[Any]:
-        _check_read(timestamp)
+        check_read(timestamp)
         table = self._store.table(name)
         wanted = [parse_column(column) for column in columns] if columns else None
         results = []
         for row in rows:
-            cells = table.get(_check_row(row), wanted, timestamp)
+            cells = table.get(check_row(row), wanted, timestamp)
             if cells:
                 results.append(self._result(row, cells))
         return results
@@ -185,10 +186,10 @@ class Service:
         self.mutateRowTs(table, row, mutations, LATEST, attributes)
 
     def mutateRowTs(self, table: bytes, row: bytes, mutations: Sequence[Any], timestamp: int, attributes: Any) -> None:
-        _check_row(row)
-        _check_write(timestamp)
+        check_row(row)
+        check_write(timestamp)
         found = self._store.table(table)
-        puts, deletes = _split(mutations)
+        puts, deletes = split(mutations)
         with found.lock:
             if deletes:
                 found.delete(row, deletes, timestamp)
@@ -199,15 +200,16 @@ class Service:
         self.mutateRowsTs(table, batches, LATEST, attributes)
 
     def mutateRowsTs(self, table: bytes, batches: Sequence[Any], timestamp: int, attributes: Any) -> None:
-        _check_write(timestamp)
-        work = [(_check_row(batch.row), *_split(batch.mutations)) for batch in batches]
-        all_puts = [(row, [_whole(put) for put in puts]) for row, puts, _ in work if puts]
+        check_write(timestamp)
+        work = [(check_row(batch.row), *split(batch.mutations)) for batch in batches]
+        all_puts = [(row, [whole(put) for put in puts]) for row, puts, _ in work if puts]
         found = self._store.table(table)
         with found.lock:  # everything is checked before anything is written
             found.require_enabled()
-            found.require_families(cell[0] for _, puts, deletes in work for cell in (*puts, *deletes))
-            for row, puts in all_puts:
-                found.put(row, puts, timestamp)
+            for _, puts, deletes in work:
+                found.require_families([put[0] for put in puts] + [column[0] for column in deletes])
+            for row, cells in all_puts:
+                found.put(row, cells, timestamp)
             for row, _, deletes in work:
                 if deletes:
                     found.delete(row, deletes, timestamp)
@@ -216,17 +218,17 @@ class Service:
         self.deleteAllTs(table, row, column, LATEST, attributes)
 
     def deleteAllTs(self, table: bytes, row: bytes, column: bytes, timestamp: int, attributes: Any) -> None:
-        self._store.table(table).delete(_check_row(row), [parse_column(column)], timestamp)
+        self._store.table(table).delete(check_row(row), [parse_column(column)], timestamp)
 
     def deleteAllRow(self, table: bytes, row: bytes, attributes: Any) -> None:
         self.deleteAllRowTs(table, row, LATEST, attributes)
 
     def deleteAllRowTs(self, table: bytes, row: bytes, timestamp: int, attributes: Any) -> None:
-        self._store.table(table).delete(_check_row(row), None, timestamp)
+        self._store.table(table).delete(check_row(row), None, timestamp)
 
     def atomicIncrement(self, table: bytes, row: bytes, column: bytes, amount: int) -> int:
         family, qualifier = parse_column(column)
-        return self._store.table(table).increment(_check_row(row), family, qualifier or b"", amount)
+        return self._store.table(table).increment(check_row(row), family, qualifier or b"", amount)
 
     def increment(self, increment: Any) -> None:
         self.atomicIncrement(increment.table, increment.row, increment.column, increment.ammount)
@@ -238,13 +240,17 @@ class Service:
     def append(self, append: Any) -> list[Any]:
         if len(append.columns) != len(append.values):
             raise ValueError("not the same number of columns in family and qualifier as of values")
-        cells = [_whole((*parse_column(column), value)) for column, value in zip(append.columns, append.values)]
-        return self._cells(self._store.table(append.table).append(_check_row(append.row), cells))
+        cells = [
+            whole((*parse_column(column), value)) for column, value in zip(append.columns, append.values, strict=True)
+        ]
+        return self._cells(self._store.table(append.table).append(check_row(append.row), cells))
 
-    def checkAndPut(self, table: bytes, row: bytes, column: bytes, value: bytes | None, put: Any, attributes: Any) -> bool:
-        cell = _whole((*parse_column(put.column), put.value or b""))
+    def checkAndPut(
+        self, table: bytes, row: bytes, column: bytes, value: bytes | None, put: Any, attributes: Any
+    ) -> bool:
+        cell = whole((*parse_column(put.column), put.value or b""))
         family, qualifier = parse_column(column)
-        return self._store.table(table).check_and_put(_check_row(row), (family, qualifier or b""), value, cell)
+        return self._store.table(table).check_and_put(check_row(row), (family, qualifier or b""), value, cell)
 
     # Scans
 
@@ -282,7 +288,7 @@ class Service:
         batch: int | None = None,
         sort_columns: bool = False,
     ) -> int:
-        _check_read(before)
+        check_read(before)
         wanted = [parse_column(column) for column in columns or ()]
         scanner = Scanner(self._store.table(table), rows, wanted, before, row_filter, batch, sort_columns)
         number = next(self._ids)
@@ -310,41 +316,3 @@ class Service:
     def close_scanners(self) -> None:
         """Forget all scanners, as a restarted gateway does."""
         self._scanners.clear()
-
-
-def _check_row(row: bytes) -> bytes:
-    if not row:
-        raise ValueError("Row length 0 is not allowed")
-    if len(row) > 32767:
-        raise ValueError(f"Row length {len(row)} is > 32767")
-    return row
-
-
-def _check_read(timestamp: int) -> None:
-    if timestamp < 0:
-        raise ValueError(f"Timestamp cannot be negative. minStamp:0, maxStamp:{timestamp}")
-
-
-def _check_write(timestamp: int) -> None:
-    if timestamp < 0:
-        raise ValueError(f"Timestamp cannot be negative. ts={timestamp}")
-
-
-def _split(mutations: Iterable[Any]) -> tuple[list[tuple[bytes, bytes | None, bytes]], list[Column]]:
-    """Give the puts (family, qualifier, value) and the deletes (family, qualifier) among ``mutations``."""
-    puts: list[tuple[bytes, bytes | None, bytes]] = []
-    deletes: list[Column] = []
-    for mutation in mutations:
-        column = parse_column(mutation.column)
-        if mutation.isDelete:
-            deletes.append(column)
-        else:
-            puts.append((*column, mutation.value or b""))
-    return puts, deletes
-
-
-def _whole(cell: tuple[bytes, bytes | None, bytes]) -> _Put:
-    family, qualifier, value = cell
-    if qualifier is None:
-        raise ValueError(f"Invalid column {family!r}: a qualifier is needed, family:qualifier")
-    return family, qualifier, value

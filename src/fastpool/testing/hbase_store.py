@@ -14,10 +14,11 @@ import time
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 LATEST = 2**63 - 1
-"""As a time stamp of a put: now. As the upper end of a read: no end. In ms since the epoch, like all time stamps here."""
+"""As a time stamp of a put: now. As the upper end of a read: no end. All time stamps are ms since the epoch."""
 
 FOREVER = 2**31 - 1
 COMPRESSIONS = ("NONE", "GZ", "LZO", "LZ4", "SNAPPY", "BZIP2", "ZSTD", "LZMA", "BROTLI")
@@ -73,7 +74,7 @@ class Family:
 
 
 def parse_column(column: bytes) -> Column:
-    """Split ``family:qualifier``; a name without a colon is a whole family, one that ends with it the empty qualifier."""
+    """Split ``family:qualifier``; without a colon it is a whole family, with nothing after it the empty qualifier."""
     family, colon, qualifier = column.partition(b":")
     return family, qualifier if colon else None
 
@@ -121,7 +122,9 @@ class Table:
 
     # Reading
 
-    def get(self, row: bytes, columns: Sequence[Column] | None = None, before: int = LATEST, versions: int = 1) -> list[Cell]:
+    def get(
+        self, row: bytes, columns: Sequence[Column] | None = None, before: int = LATEST, versions: int = 1
+    ) -> list[Cell]:
         """Give the newest ``versions`` of each column that are older than ``before``, in HBase's order."""
         with self.lock:
             self.require_enabled()
@@ -132,7 +135,7 @@ class Table:
             found: list[Cell] = []
             for family, name, cells in self._columns(row, columns):
                 seen = self._visible(family, cells, before)
-                found += [Cell(family, name, *one) for one, _ in zip(seen, range(versions))]
+                found += [Cell(family, name, *one) for one in islice(seen, versions)]
             return found
 
     def _columns(self, row: bytes, columns: Sequence[Column] | None) -> list[tuple[bytes, bytes, Versions]]:
@@ -214,7 +217,7 @@ class Table:
             del self.keys[bisect_left(self.keys, row)]
 
     def increment(self, row: bytes, family: bytes, qualifier: bytes, amount: int) -> int:
-        """Add ``amount`` to a counter (8 bytes, big-endian; wraps around as Java's long does) and give the new value."""
+        """Add ``amount`` to a counter (8 bytes, big-endian, wrapping as Java's long does); give the new value."""
         with self.lock:
             cells = self.get(row, [(family, qualifier)])
             old = cells[0].value if cells else bytes(8)
@@ -240,7 +243,9 @@ class Table:
                 fresh.append(Cell(family, qualifier, stamp, value))
             return fresh
 
-    def check_and_put(self, row: bytes, check: tuple[bytes, bytes], value: bytes | None, put: tuple[bytes, bytes, bytes]) -> bool:
+    def check_and_put(
+        self, row: bytes, check: tuple[bytes, bytes], value: bytes | None, put: tuple[bytes, bytes, bytes]
+    ) -> bool:
         """Store ``put`` if the column ``check`` holds ``value`` (None: if it does not exist); say whether it did."""
         with self.lock:
             self.require_families([put[0]])
