@@ -147,18 +147,17 @@ class LeaseInfo:
     _task: weakref.ref[Any] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def of(
+    def from_core(
         cls,
-        *,
         slot: int,
         server: Any,
-        depth: int,
-        age_s: float,
         ident: int | None,
         greenlet: Any = None,
         task: Any = None,
+        depth: int = 1,
+        age_s: float = 0.0,
     ) -> LeaseInfo:
-        """Make one of what is known of the holder.
+        """Make one of what the core knows of the holder.
 
         ``ident`` is its thread's, None if that has ended; ``greenlet`` and ``task`` are the objects or weak
         references to them, None for neither.

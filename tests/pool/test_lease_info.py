@@ -14,7 +14,7 @@ FACTS = {"slot": 3, "server": ("a", 1), "depth": 1, "age_s": 0.5}
 
 
 def here(**fields):
-    return LeaseInfo.of(**(FACTS | {"ident": threading.get_ident()} | fields))
+    return LeaseInfo.from_core(**(FACTS | {"ident": threading.get_ident()} | fields))
 
 
 def functions(info):
@@ -44,7 +44,7 @@ def parked_thread():
 
 
 def test_a_thread_in_words_and_its_stack(parked_thread):
-    info = LeaseInfo.of(**FACTS, ident=parked_thread.ident)
+    info = LeaseInfo.from_core(**FACTS, ident=parked_thread.ident)
     assert (info.slot, info.server, info.depth, info.age_s) == (3, ("a", 1), 1, 0.5)
     assert (info.thread, info.owner) == ("worker-1", "thread 'worker-1'")
     names = functions(info)
@@ -67,7 +67,7 @@ def test_the_asking_itself_is_left_out_of_ones_own_stack():
 
 
 def test_a_thread_that_has_ended():
-    info = LeaseInfo.of(**FACTS, ident=None)
+    info = LeaseInfo.from_core(**FACTS, ident=None)
     assert info.thread == "a thread that has ended"
     assert info.stack() == []
 
@@ -139,7 +139,7 @@ def test_a_task_is_not_kept_alive():
         gc.collect()
         assert ref() is None
         assert info.stack() == []
-        assert LeaseInfo.of(**FACTS, ident=1, task=ref).owner == "task that is gone in thread 'thread 1'"
+        assert LeaseInfo.from_core(**FACTS, ident=1, task=ref).owner == "task that is gone in thread 'thread 1'"
 
     asyncio.run(main())
 
@@ -190,7 +190,7 @@ def test_gevents_own_names_are_used():
 
 
 def test_it_travels_without_its_holder(parked_thread):
-    info = LeaseInfo.of(**FACTS, ident=parked_thread.ident)
+    info = LeaseInfo.from_core(**FACTS, ident=parked_thread.ident)
     there = copy.deepcopy(info)
     assert there == info
     assert there.stack() == []
