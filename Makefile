@@ -49,7 +49,7 @@ $(VENV)/.core: $(VENV)/.test $(CORE)
 	@touch $@
 
 $(VENV)/.probe: $(VENV)/.core $(PROBE)
-	@FASTPOOL_PROBE=1 $(py) setup.py --quiet build_ext --inplace
+	@$(if $(PROBE),FASTPOOL_PROBE=1 $(py) setup.py --quiet build_ext --inplace)
 	@touch $@
 
 # ---- running

@@ -13,13 +13,9 @@ SHIPPED = {".py", ".pyi", ".typed"}
 
 
 def sources(suffixes: Iterable[str]) -> set[str]:
-    """The files under src/ with these suffixes, as paths in an sdist or a wheel; without what the build leaves there."""
+    """The files under src/ with these suffixes, as paths in a wheel."""
     wanted = set(suffixes)
-    return {
-        path.relative_to(SRC).as_posix()
-        for path in SRC.joinpath("fastpool").rglob("*")
-        if path.suffix in wanted
-    }
+    return {path.relative_to(SRC).as_posix() for path in SRC.joinpath("fastpool").rglob("*") if path.suffix in wanted}
 
 
 def sdist_faults(paths: Iterable[str]) -> list[str]:

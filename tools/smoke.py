@@ -1,4 +1,4 @@
-"""Try an installed fastpool, with nothing but the standard library beside it; raises at the first thing that is wrong."""
+"""Try an installed fastpool, with nothing but the standard library beside it; raises at the first fault."""
 
 from __future__ import annotations
 
@@ -85,7 +85,9 @@ def main() -> None:
     expect(not heavy, f"import fastpool brings in {heavy}")
     expect(fastpool.__version__ == metadata.version("fastpool"), "the version is not the one installed")
     here = Path(__file__).resolve().parent.parent
-    expect(here / "src" not in Path(fastpool.__file__).resolve().parents, "this is the source tree, not what is installed")
+    expect(
+        here / "src" not in Path(fastpool.__file__).resolve().parents, "this is the source tree, not what is installed"
+    )
     expect(resources.files(fastpool).joinpath("py.typed").is_file(), "py.typed is missing")
     if "t" in sys.abiflags:
         expect(not sys._is_gil_enabled(), "importing fastpool turned the GIL on")  # type: ignore[attr-defined]

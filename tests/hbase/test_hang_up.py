@@ -27,7 +27,9 @@ def gateway(gateway_of: Callable[..., Gateway]) -> Gateway:
 def hung_up_on(gateway: Gateway) -> int:
     """How many of this process's connections to the gateway has the gateway closed?"""
     connections = psutil.Process(os.getpid()).net_connections("tcp")
-    return sum(c.status == psutil.CONN_CLOSE_WAIT and bool(c.raddr) and c.raddr.port == gateway.port for c in connections)
+    return sum(
+        c.status == psutil.CONN_CLOSE_WAIT and bool(c.raddr) and c.raddr.port == gateway.port for c in connections
+    )
 
 
 def await_hang_up(gateway: Gateway, n: int) -> None:
@@ -38,7 +40,9 @@ def await_hang_up(gateway: Gateway, n: int) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it also forgets to close the old socket
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # it also forgets to close the old socket
 def test_happybase_hands_out_the_dead_connection(gateway: Gateway) -> None:
     """The control: without this, the next tests would prove nothing."""
     pool = happybase.ConnectionPool(1, host=gateway.host, port=gateway.port)

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from Hbase_thrift import AlreadyExists, IOError as HBaseIOError
+from Hbase_thrift import AlreadyExists
+from Hbase_thrift import IOError as HBaseIOError
 
 import fastpool
 from tools.hbase.cluster import Gateway

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 from xml.sax.saxutils import escape
 
 HERE = Path(__file__).resolve().parent
@@ -29,7 +30,14 @@ MASTER = "org.apache.hadoop.hbase.master.HMaster"
 GATEWAY = "org.apache.hadoop.hbase.thrift.ThriftServer"
 MASTER_READY = "Master has completed initialization"
 OPENS = (
-    "java.lang java.lang.reflect java.nio sun.nio.ch java.util java.util.concurrent java.net jdk.internal.ref".split()
+    "java.lang",
+    "java.lang.reflect",
+    "java.net",
+    "java.nio",
+    "java.util",
+    "java.util.concurrent",
+    "jdk.internal.ref",
+    "sun.nio.ch",
 )
 LOG4J = f"""\
 log4j.rootLogger=WARN,err
@@ -285,7 +293,7 @@ class Cluster:
     def _clean(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def __enter__(self) -> Cluster:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
