@@ -19,7 +19,6 @@ cdef class Core:
     cdef public object config        # Config
     cdef public object connector     # opens connections: servers, back-off
     cdef public object listeners     # falsy: nobody is told
-    cdef public object last_error    # of the last failed connect
     cdef public object keeping       # the keeper's entry for this pool
     cdef public bint was_opened      # open() has been called, or the first connection opened
     cdef readonly bint nested

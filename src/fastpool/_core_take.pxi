@@ -157,7 +157,6 @@ cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline) except 
         look_crowded(core)
         u64_add(&core.house.totals[CONNECT_ERRORS], 1)
         if isinstance(error, Exception):
-            core.last_error = error
             if deadline != INT64_MAX and deadline != began and clock_ns() >= deadline:
                 raise exhausted(core, "connect", began) from error
         raise

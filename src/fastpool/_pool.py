@@ -250,15 +250,7 @@ class Pool(Core):
             return []
         now = clock()
         return [
-            LeaseInfo.of(
-                slot=slot,
-                server=server,
-                depth=depth,
-                age_s=max(now - since / 1e9, 0.0),
-                ident=ident,
-                greenlet=green,
-                task=task,
-            )
+            LeaseInfo.from_core(slot, server, ident, green, task, depth, max(now - since / 1e9, 0.0))
             for slot, server, ident, green, task, depth, since, _ in self._leases()
         ]
 
@@ -291,7 +283,7 @@ class Pool(Core):
         headline = driver.exhausted_message
         if kind is not None:
             headline = f"{headline or f'pool {self.name!r}'}: every lease is held by owners that wait for this very pool"
-        error = error_class(explain(stats, holders, waited, phase, self.last_error, headline=headline))
+        error = error_class(explain(stats, holders, waited, phase, self.connector.last_error, headline=headline))
         error.phase, error.waited, error.stats, error.holders = phase, waited, stats, holders
         return error
 
