@@ -114,6 +114,7 @@ class ScriptedServer:
         self.protocol = protocol
         self.script: Script | None = None
         self.accepted: list[Stream] = []
+        self._changed = threading.Condition()
         self.calls: list[str] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.host, self.port = self._listener.getsockname()
@@ -125,6 +126,12 @@ class ScriptedServer:
         """Keyword arguments for a happybase connection."""
         return {"host": self.host, "port": self.port, "transport": self.transport, "protocol": self.protocol}
 
+    def connections(self, expected: int) -> int:
+        """How many connections were accepted so far; waits up to 5 s for ``expected``, as accepting takes a moment."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self.accepted) >= expected, 5)
+            return len(self.accepted)
+
     def _accept(self) -> None:
         while True:
             try:
@@ -132,7 +139,9 @@ class ScriptedServer:
             except OSError:
                 return
             stream = Stream(sock, self.transport, self.protocol)
-            self.accepted.append(stream)
+            with self._changed:
+                self.accepted.append(stream)
+                self._changed.notify_all()
             thread = threading.Thread(target=self._serve, args=(stream,), daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -151,6 +160,9 @@ class ScriptedServer:
                     return
 
     def close(self) -> None:
+        """End everything; again is harmless."""
+        if self._listener.fileno() < 0:
+            return
         # shutdown() wakes accept(), close() alone does not.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

@@ -117,7 +117,7 @@ def test_user_closes_and_opens_again(held: Held, server: ScriptedServer) -> None
     assert held.seat.fit
     assert held.row(b"a") == row(b"a")
     assert old.getTableNames() == [b"t"]  # a reference kept from before follows
-    assert len(server.accepted) == 2
+    assert server.connections(2) == 2
 
 
 def test_refresh_and_open_as_happybases_pool_did(held: Held) -> None:
@@ -141,7 +141,7 @@ def test_outer_block_goes_on_after_the_inner_one_broke_it(held: Held, server: Sc
         assert not held.seat.renew
     assert client.getTableNames() == [b"t"]
     assert held.seat.renewals == 3
-    assert len(server.accepted) == 4
+    assert server.connections(4) == 4
 
 
 def test_outer_block_never_reads_what_the_inner_one_left(plain: Held, plain_server: ScriptedServer) -> None:

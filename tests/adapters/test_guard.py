@@ -187,7 +187,7 @@ def test_declared_errors_keep_the_connection(held: Held, server: ScriptedServer,
     assert held.seat.fit
     server.script = None
     assert held.row(b"a") == row(b"a")
-    assert len(server.accepted) == 1
+    assert server.connections(1) == 1
 
 
 def test_argument_that_cannot_be_sent_costs_nothing(held: Held, server: ScriptedServer) -> None:

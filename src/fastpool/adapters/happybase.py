@@ -10,6 +10,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from dataclasses import fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ import happybase
 import happybase.pool
 
 from .. import _errors
+from .._config import Config
 from .._driver import Driver
 from .._pool import Pool
 from ._connection import GuardedConnection
@@ -33,25 +36,11 @@ logger = logging.getLogger("happybase.pool")
 # checkin, and keeping idle connections alive.
 _PATIENCE_S = 5.0
 
+# Whether this thread is keeping connections alive, so that a check must make the server hear something.
+_keeping = threading.local()
+
 # What is the pool's among the keyword arguments; ``timeout`` is not: in happybase's pool it is the socket's.
-_POOL_OPTIONS = (
-    "min_size",
-    "max_overflow",
-    "max_idle",
-    "max_waiting",
-    "max_lifetime",
-    "idle_timeout",
-    "max_uses",
-    "check_after",
-    "keepalive",
-    "servers",
-    "balance",
-    "backoff",
-    "leak_after",
-    "listeners",
-    "name",
-    "timing",
-)
+_POOL_OPTIONS = frozenset(option.name for option in fields(Config)) - {"max_size", "timeout"}
 
 
 class NoConnectionsAvailable(_errors.NoConnectionsAvailable, happybase.NoConnectionsAvailable):
@@ -88,13 +77,11 @@ class HappybaseDriver(Driver):
         c.end()
 
     def check(self, c: GuardedConnection, timeout: float | None) -> bool:
-        """Say whether ``c`` is open and in step, without I/O."""
+        """Say whether ``c`` is open and in step: without I/O at a checkout, with a call to keep it alive."""
+        if getattr(_keeping, "alive", False):
+            # The server's read timeout counts calls, and TCP's keepalive does not move it.
+            c.client.ping(_PATIENCE_S)
         return c.client.in_step()
-
-    def keepalive(self, c: GuardedConnection, timeout: float | None) -> bool:
-        """Ask the server something: its read timeout counts calls, and TCP's keepalive does not move it."""
-        c.client.ping(_PATIENCE_S if timeout is None else min(timeout, _PATIENCE_S))
-        return True
 
     def reset(self, c: GuardedConnection) -> None:
         """Close the scanners that the block left open."""
@@ -122,40 +109,36 @@ class ConnectionPool(Pool):
 
     __slots__ = ()
 
-    def __init__(
-        self,
-        size: int,
-        *,
-        checkout_timeout: float | None = None,
-        nested: bool = True,
-        max_connecting: int | None = None,
-        open: bool = True,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, size: int, *, checkout_timeout: float | None = None, nested: bool = True, **kwargs: Any) -> None:
         if not isinstance(size, int):
             raise TypeError("Pool 'size' arg must be an integer")
         if not size > 0:
             raise ValueError("Pool 'size' arg must be greater than zero")
-        options = {name: kwargs.pop(name) for name in _POOL_OPTIONS if name in kwargs}
+        size = int(size)  # True is 1, as in happybase
+        options = {name: kwargs.pop(name) for name in _POOL_OPTIONS & kwargs.keys()}
         driver = HappybaseDriver(**kwargs)
         logger.debug("Initializing connection pool with %d connections", size)
-        super().__init__(
-            driver=driver,
-            max_size=int(size),
-            timeout=checkout_timeout,
-            nested=nested,
-            max_connecting=int(size) if max_connecting is None else max_connecting,
-            open=open,
-            **options,
-        )
-        if open:
-            # As happybase does, so that a host that cannot be reached is noticed now.
+        options.setdefault("max_connecting", size)
+        super().__init__(driver=driver, max_size=size, timeout=checkout_timeout, nested=nested, **options)
+
+    def open(self) -> None:
+        """Open the first connection (and ``min_size``), so that a server that cannot be reached is noticed now."""
+        first = not self.was_opened
+        super().open()
+        if first and len(self) == 0:
             try:
                 with self.connection():
                     pass
             except BaseException:
-                self.close()
+                self.was_opened = False
                 raise
+
+    def _keep_alive(self, older_than_ns: int) -> int:
+        _keeping.alive = True
+        try:
+            return super()._keep_alive(older_than_ns)
+        finally:
+            _keeping.alive = False
 
     def table(self, name: str | bytes, **lease_options: Any) -> TableBlock:
         """A checkout and its table in one: ``with pool.table("users") as table:``; options as for ``connection``."""
@@ -206,3 +189,6 @@ def uninstall() -> None:
         if module.ConnectionPool is ConnectionPool:
             module.ConnectionPool = original
     _replaced.clear()
+
+
+ConnectionPool.__module__ = "fastpool"
