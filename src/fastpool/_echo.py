@@ -24,6 +24,7 @@ def echo(error: BaseException, depth: int = _DEPTH) -> BaseException:
     Where a type does not allow that, a PoolError that names it and says the same.
     """
     fresh = _again(error, depth)
+    fresh.__dict__.update(error.__dict__)
     fresh.__suppress_context__ = error.__suppress_context__
     if depth:
         if error.__cause__ is not None:
@@ -56,5 +57,4 @@ def _without_init(error: BaseException) -> BaseException:
         value = getattr(error, name, None)
         if value is not None and getattr(fresh, name, None) is None:
             setattr(fresh, name, value)
-    fresh.__dict__.update(error.__dict__)
     return fresh

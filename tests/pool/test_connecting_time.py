@@ -1,0 +1,284 @@
+"""Opening a connection within a deadline, with servers that change, after a fork, and awaited."""
+
+import asyncio
+import gc
+import random
+import weakref
+
+import pytest
+
+from fastpool import AllServersUnavailable, PoolError
+from fastpool._config import Config
+from fastpool._connecting import FAIR_TRIAL, Connector
+from fastpool._echo import echo
+from tests.pool.connecting_world import NAMES, A, B, C, Refused, World, open_
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+# ---- the deadline
+
+
+def test_one_deadline_for_all_servers_together(world):
+    connector = world.connector(servers=NAMES)
+    world.refuse(A, B)
+    world.takes = {A: 2, B: 3}
+    assert open_(connector, world, 10)[1] == C
+    assert world.asked == [(A, 10), (B, 8), (C, 5)]
+
+
+def test_when_the_time_is_up_the_others_are_not_asked_and_the_message_says_so(world):
+    connector = world.connector(servers=NAMES)
+    world.refuse(A, B, C)
+    world.takes = {A: 2, B: 3}
+    with pytest.raises(AllServersUnavailable) as caught:
+        open_(connector, world, 5)
+    assert world.servers_asked() == [A, B]
+    assert str(caught.value).splitlines()[-1] == "  c:3 was not tried: the time is up"
+    assert str(caught.value.__cause__) == f"{B} says no"
+
+
+def test_the_first_is_asked_even_if_no_time_is_left(world):
+    connector = world.connector(servers=NAMES)
+    assert open_(connector, world, 0) == (f"connection to {A}", A)
+    assert world.asked == [(A, 0)]
+
+
+def test_one_impatient_caller_does_not_put_a_server_down_but_two_in_a_row_do(world):
+    connector = world.connector(servers=["a:1"], backoff=(10, 10))
+    world.refuse(A)
+    world.takes[A] = FAIR_TRIAL / 2
+    with pytest.raises(Refused):
+        open_(connector, world, FAIR_TRIAL / 2)
+    assert connector.states() == {}
+    with pytest.raises(Refused):
+        open_(connector, world, FAIR_TRIAL / 2)
+    assert connector.states()[A].refusals == 1
+
+
+def test_a_success_in_between_clears_the_doubt(world):
+    connector = world.connector(servers=["a:1"], backoff=(10, 10))
+    world.takes[A] = FAIR_TRIAL / 2
+    for _ in range(3):
+        world.refuse(A)
+        with pytest.raises(Refused):
+            open_(connector, world, FAIR_TRIAL / 2)
+        world.heal(A)
+        assert open_(connector, world, 5)[1] == A
+    assert connector.states() == {}
+
+
+def test_a_server_that_hangs_for_a_fair_time_is_down_at_once(world):
+    connector = world.connector(servers=["a:1"], backoff=(10, 10))
+    world.refuse(A)
+    world.takes[A] = FAIR_TRIAL
+    with pytest.raises(Refused):
+        open_(connector, world, FAIR_TRIAL)
+    assert connector.states()[A].refusals == 1
+
+
+# ---- servers that change
+
+
+def test_a_callable_is_asked_at_each_connect(world):
+    current = [NAMES[:1], [B], (C,), iter(["a:1"])]
+    calls = iter(current)
+    connector = world.connector(servers=lambda: next(calls))
+    assert [open_(connector, world)[1] for _ in current] == [A, B, C, A]
+
+
+def test_what_the_callable_raises_is_what_the_caller_sees(world):
+    def servers():
+        raise LookupError("no registry")
+
+    with pytest.raises(LookupError, match="no registry"):
+        open_(world.connector(servers=servers), world)
+
+
+@pytest.mark.parametrize(("answer", "error"), [([], ValueError), (None, TypeError), ("a:1", TypeError), (3, TypeError)])
+def test_a_callable_that_answers_nonsense(world, answer, error):
+    with pytest.raises(error, match="servers"):
+        open_(world.connector(servers=lambda: answer), world)
+
+
+def test_a_server_that_left_the_list_is_forgotten(world):
+    current = NAMES[:2]
+    connector = world.connector(servers=lambda: current, backoff=(10, 10))
+    world.refuse(A)
+    open_(connector, world)
+    assert set(connector.states()) == {A}
+    current = ["b:2", "c:3"]
+    open_(connector, world)
+    assert connector.states() == {}
+
+
+def test_back_off_holds_for_servers_of_a_callable_too(world):
+    connector = world.connector(servers=lambda: NAMES[:2], backoff=(10, 10))
+    world.refuse(A)
+    for _ in range(5):
+        assert open_(connector, world)[1] == B
+    assert world.servers_asked().count(A) == 1
+
+
+# ---- fork
+
+
+def test_a_child_begins_anew(world):
+    connector = world.connector(servers=NAMES[:2], backoff=(10, 10))
+    world.refuse(A)
+    open_(connector, world)
+    held = connector._lock
+    held.acquire()
+    connector.reset_after_fork()
+    assert connector.states() == {}
+    world.heal(A)
+    assert {open_(connector, world)[1] for _ in range(2)} == {A, B}
+    held.release()
+
+
+def test_children_draw_other_numbers_than_their_parent():
+    parent, child = (Connector(World(), Config.build(), print, float, random.Random(1)) for _ in range(2))
+    child.reset_after_fork()
+    assert [parent._rng.random() for _ in range(4)] != [child._rng.random() for _ in range(4)]
+
+
+# ---- awaited
+
+
+def test_the_same_awaited(world):
+    connector = world.connector(servers=NAMES, backoff=(10, 10))
+    world.refuse(A)
+    connect = world.connect
+
+    async def later(server, timeout):
+        await asyncio.sleep(0)
+        return connect(server, timeout)
+
+    world.connect = later
+    assert asyncio.run(connector.aopen(None, 3, dict)) == (f"connection to {B}", B)
+    world.connect = connect
+    assert asyncio.run(connector.aopen(None, 3, dict)) == (f"connection to {C}", C)
+    assert set(connector.states()) == {A}
+    world.refuse(B, C)
+    with pytest.raises(AllServersUnavailable):
+        asyncio.run(connector.aopen(None, 3, dict))
+
+
+def test_a_cancelled_connect_blames_nobody(world):
+    connector = world.connector(servers=NAMES)
+
+    async def never(server, timeout):
+        await asyncio.get_running_loop().create_future()
+
+    async def main():
+        task = asyncio.create_task(connector.aopen(None, None, dict))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    world.connect = never
+    asyncio.run(main())
+    assert connector.states() == {}
+
+
+# ---- what is kept of an error
+
+
+class Coded(Exception):
+    def __init__(self, code):
+        super().__init__(f"code {code}")
+        self.code = code
+
+
+class Stubborn(Exception):
+    def __new__(cls, code, *, key):
+        return super().__new__(cls, code)
+
+    def __init__(self, code, *, key):
+        super().__init__(code)
+
+
+def raised(error, cause=None):
+    try:
+        raise error from cause
+    except type(error) as caught:
+        return caught
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Refused("no"),
+        Coded(7),
+        ConnectionRefusedError(111, "Connection refused"),
+        FileNotFoundError(2, "No such file", "there"),
+        TimeoutError(),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
+        ImportError("no", name="x"),
+        ExceptionGroup("two", [ValueError(1), OSError(2, "x")]),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_echo_is_equal_in_all_but_its_traceback(error):
+    original = raised(error)
+    original.note = "kept"
+    fresh = echo(original)
+    assert fresh is not original
+    assert (type(fresh), str(fresh), fresh.note) == (type(original), str(original), "kept")
+    assert fresh.args[:1] == original.args[:1]
+    assert fresh.__traceback__ is None
+    for field in ("errno", "strerror", "filename", "code", "name"):
+        assert getattr(fresh, field, None) == getattr(original, field, None)
+
+
+def test_an_echo_has_echoes_for_causes_and_contexts():
+    try:
+        try:
+            raise OSError(111, "Connection refused")
+        except OSError:
+            raise Refused("could not connect")  # noqa: B904 - the implicit context is what is tested
+    except Refused as error:
+        fresh = echo(error)
+        assert error.__context__.__traceback__ is not None
+    assert (type(fresh.__context__), fresh.__context__.errno) == (ConnectionRefusedError, 111)
+    assert fresh.__context__.__traceback__ is None
+    caused = echo(raised(Refused("no"), OSError(111, "x")))
+    assert type(caused.__cause__) is ConnectionRefusedError
+    assert caused.__suppress_context__
+
+
+def test_a_ring_of_causes_ends():
+    one, two = Refused(1), Refused(2)
+    one.__cause__, two.__cause__ = two, one
+    assert str(echo(one).__cause__.__cause__) == "1"
+
+
+def test_what_cannot_be_made_again_is_named():
+    fresh = echo(raised(Stubborn("no way", key=1)))
+    assert type(fresh) is PoolError
+    assert str(fresh) == "Stubborn: no way"
+
+
+def test_nothing_of_the_caller_is_kept_alive(world):
+    class Big:
+        pass
+
+    connector = world.connector(servers=NAMES, backoff=(10, 10))
+    world.refuse(A, B, C)
+
+    def caller():
+        big = Big()
+        try:
+            open_(connector, world)
+        except AllServersUnavailable:
+            pass
+        return weakref.ref(big)
+
+    world.events = []
+    ref = caller()
+    world.events.clear()
+    assert ref() is None, gc.get_referrers(ref())
