@@ -1,0 +1,130 @@
+"""The main job: one load through happybase's pool and through ours, and what became of an interrupted call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from .interrupted import Outcome, can_interrupt, interrupted_call
+from .load import Load, run
+from .questions import opened
+from .ratios import Ratio, interleaved
+from .rivals import CONNECTION_POOL, HAPPYBASE, with_connection
+
+TURNS = 3
+_WARM = 0.2
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one pool did. ``after_interruption`` is None where calls cannot be interrupted (no POSIX timers)."""
+
+    name: str
+    checkout_ns: float
+    few: tuple[Load, ...]
+    many: Load
+    after_interruption: Outcome | None
+
+    @property
+    def few_ops_per_s(self) -> float:
+        return sum(load.operations for load in self.few) / sum(load.seconds for load in self.few)
+
+    @property
+    def few_longest_wait_s(self) -> float:
+        return max(load.longest_wait_s for load in self.few)
+
+
+@dataclass(frozen=True)
+class Result:
+    """``ratio`` is happybase's time per checkout as a multiple of ours."""
+
+    happybase: Side
+    fastpool: Side
+    ratio: Ratio
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "sides": [_side_as_json(side) for side in (self.happybase, self.fastpool)],
+            "checkout": asdict(self.ratio),
+        }
+
+
+class Screen(Protocol):
+    """Where progress is shown: one step after the other, each told how many operations there were so far."""
+
+    def step(self, what: str, seconds: float | None) -> Callable[[int], None]: ...
+
+    def done(self, result: str) -> None: ...
+
+
+def demonstrate(server: Any, seconds: float, screen: Screen) -> Result:
+    """Run everything against ``server`` (an HBaseServer with the load's table), in about ``seconds``."""
+    rivals = (HAPPYBASE, CONNECTION_POOL)
+    slice_few = max(0.1, seconds * 0.3 / (2 * TURNS))
+    slice_many = max(0.1, seconds * 0.5 / 2)
+    ratio = _checkouts(server, screen)
+    few: dict[str, list[Load]] = {rival.name: [] for rival in rivals}
+    many: dict[str, Load] = {}
+    after: dict[str, Outcome | None] = {}
+    with opened(HAPPYBASE, server, 8) as theirs, opened(CONNECTION_POOL, server, 8) as ours:
+        pools = {HAPPYBASE.name: theirs, CONNECTION_POOL.name: ours}
+        for pool in pools.values():
+            run(pool, threads=8, connections=8, seconds=_WARM)
+        for _ in range(TURNS):
+            for name, pool in pools.items():
+                few[name].append(_load(screen, name, pool, 8, slice_few))
+        for name, pool in pools.items():
+            many[name] = _load(screen, name, pool, 64, slice_many)
+        for name, pool in pools.items():
+            after[name] = _interruption(screen, name, pool, server)
+    side = {
+        name: Side(name, checkout_ns, tuple(few[name]), many[name], after[name])
+        for name, checkout_ns in ((HAPPYBASE.name, ratio.theirs_ns), (CONNECTION_POOL.name, ratio.ours_ns))
+    }
+    return Result(side[HAPPYBASE.name], side[CONNECTION_POOL.name], ratio)
+
+
+def _checkouts(server: Any, screen: Screen) -> Ratio:
+    screen.step("checkout + checkin alone, taking turns", None)
+    with opened(HAPPYBASE, server, 8) as theirs, opened(CONNECTION_POOL, server, 8) as ours:
+        with with_connection(theirs) as their_cycles, with_connection(ours) as our_cycles:
+            ratio = interleaved(our_cycles, their_cycles)
+    screen.done(f"{ratio.theirs_ns:,.0f} ns and {ratio.ours_ns:,.0f} ns")
+    return ratio
+
+
+def _load(screen: Screen, name: str, pool: Any, threads: int, seconds: float) -> Load:
+    tick = screen.step(f"{threads} threads on 8 connections: {name}", seconds)
+    seen = partial(run, pool, threads=threads, connections=8, seconds=seconds)(tick=tick)
+    screen.done(f"{seen.ops_per_s:,.0f} operations/s")
+    return seen
+
+
+def _interruption(screen: Screen, name: str, pool: Any, server: Any) -> Outcome | None:
+    if not can_interrupt():
+        return None
+    screen.step(f"a call is interrupted: {name}", None)
+    outcome = interrupted_call(pool, server)
+    screen.done(f"row(b'{outcome.asked}') then gives {outcome.got!r}")
+    return outcome
+
+
+def _side_as_json(side: Side) -> dict[str, Any]:
+    return {
+        "name": side.name,
+        "checkout_ns": side.checkout_ns,
+        "8_on_8": {
+            "ops_per_s": side.few_ops_per_s,
+            "longest_wait_s": side.few_longest_wait_s,
+        },
+        "64_on_8": {
+            "ops_per_s": side.many.ops_per_s,
+            "longest_wait_s": side.many.longest_wait_s,
+            "ideal_wait_s": side.many.ideal_wait_s,
+            "fewest_operations_of_a_thread": side.many.fewest,
+            "mean_operations_of_a_thread": side.many.operations / side.many.threads,
+        },
+        "after_interruption": None if side.after_interruption is None else asdict(side.after_interruption),
+    }

@@ -1,0 +1,94 @@
+"""What was found: one figure per finding, with the target it has to reach, if it has one."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .rivals import FLOOR, HAPPYBASE, POOL, STUBBED
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound; ``at_most`` or at least."""
+
+    bound: float
+    at_most: bool = False
+
+    def met(self, value: float) -> bool:
+        return value <= self.bound if self.at_most else value >= self.bound
+
+    def __str__(self) -> str:
+        return f"{'≤' if self.at_most else '≥'} {self.bound:g}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One row of the tables.
+
+    ``value`` in ``unit`` is what the target is about, None if it could not be had: ``missing`` then says why.
+    ``figures`` has what it was made of.
+    """
+
+    question: str
+    what: str
+    value: float | None = None
+    unit: str = "×"
+    target: Target | None = None
+    missing: str | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """``reached``, ``missed``, or nothing where there is no target or no figure."""
+        if self.target is None or self.value is None:
+            return ""
+        return "reached" if self.target.met(self.value) else "missed"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "question": self.question,
+            "what": self.what,
+            "value": self.value,
+            "unit": self.unit,
+            "target": str(self.target) if self.target else None,
+            "verdict": self.verdict or None,
+            "missing": self.missing,
+            "figures": dict(self.figures),
+        }
+
+
+def environment() -> dict[str, Any]:
+    """Where the figures come from: Python, machine, and the versions of all that took part."""
+    gil = getattr(sys, "_is_gil_enabled", None)
+    return {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "gil": True if gil is None else gil(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "versions": {
+            rival.package: version
+            for rival in (POOL, HAPPYBASE, FLOOR, *STUBBED)
+            if rival.package and (version := rival.version())
+        },
+    }
+
+
+def report(findings: Iterable[Finding]) -> dict[str, Any]:
+    """All of it, fit for JSON."""
+    return {"environment": environment(), "findings": [finding.as_json() for finding in findings]}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())

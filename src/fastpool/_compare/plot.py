@@ -1,0 +1,57 @@
+"""The comparison with other pools as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from .findings import Finding
+from .questions import OF
+from .rivals import CONNECTION_POOL, FLOOR, POOL
+
+_OURS, _OTHERS = "#1b7f5c", "#8a8f98"
+
+
+def save(findings: Sequence[Finding], path: Path) -> None:
+    """Draw how long a checkout + checkin takes, shortest first; ImportError without matplotlib.
+
+    Each bar is a multiple of fastpool.Pool's time, as measured in turns with it.
+    """
+    bars = _bars(findings)
+    if not bars:
+        raise ValueError("There is nothing to draw: the question 'cycle' was not asked, or nothing could be measured")
+    figure = import_module("matplotlib.figure").Figure(figsize=(9, 0.45 * len(bars) + 1.2), layout="constrained")
+    axes = figure.subplots()
+    names = [name for name, _ in bars]
+    times = [value for _, value in bars]
+    colours = [_OURS if name.startswith("fastpool") else _OTHERS for name in names]
+    drawn = axes.barh(names, times, color=colours)
+    axes.bar_label(drawn, [f"{value:.1f}×" for value in times], padding=4)
+    axes.set_xscale("log")
+    axes.set_xlim(right=max(times) * 2)
+    axes.invert_yaxis()
+    axes.set_xlabel(f"time of one checkout + checkin, as a multiple of {POOL.name} (log scale)")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+
+
+def _bars(findings: Sequence[Finding]) -> list[tuple[str, float]]:
+    found = {
+        tuple(finding.what.split(OF)): finding.value
+        for finding in findings
+        if finding.question == "checkout + checkin" and finding.value is not None
+    }
+    by_floor = f"an {FLOOR.name}"
+    pool = found.get((POOL.name, by_floor))
+    bars = [(POOL.name, 1.0)]
+    for (name, base), value in found.items():
+        if base == POOL.name:
+            bars.append((name, value))
+        elif base == CONNECTION_POOL.name and pool is not None:
+            bars.append((name, value * found[CONNECTION_POOL.name, by_floor] / pool))
+        elif name == CONNECTION_POOL.name and pool is not None:
+            bars.append((name, value / pool))
+    if pool is not None:
+        bars.append((FLOOR.name, 1 / pool))
+    return sorted(bars, key=lambda bar: bar[1]) if len(bars) > 1 else []

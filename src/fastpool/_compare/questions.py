@@ -1,0 +1,261 @@
+"""The questions, and how each is answered. Each gives its findings one by one, as they come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from importlib import import_module
+from itertools import repeat
+from statistics import median
+from typing import Any
+
+from . import load, memory
+from .findings import Finding, Target
+from .floor import FloorUnavailable
+from .ratios import CYCLES, OWN_TIME, ROUNDS, WALL_TIME, Clock, Cycles, interleaved
+from .rivals import CONNECTION_POOL, FLOOR, HAPPYBASE, POOL, STUBBED, Address, Rival, fastpool_pool
+from .stubs import Stub
+from .team import team
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to look: ``rounds`` of ``cycles`` for what is timed alone, ``turns`` of ``seconds`` over loopback."""
+
+    rounds: int = ROUNDS
+    cycles: int = CYCLES
+    turns: int = 5
+    seconds: float = 1.0
+
+
+Server = Any
+"""A running HBaseServer that holds the load's table."""
+
+Question = Callable[[Server, Effort], Iterator[Finding]]
+
+Build = Callable[[Rival], AbstractContextManager[Cycles]]
+
+OF = ", as a multiple of "
+
+_SIZE = 8
+_CHEAPER = {
+    "happybase.ConnectionPool": Target(25),
+    "SQLAlchemy QueuePool": Target(30),
+    "psycopg_pool ConnectionPool": Target(15),
+    "DBUtils PooledDB": Target(12),
+    "redis-py ConnectionPool": Target(30),
+    "redis-py BlockingConnectionPool": Target(30),
+}
+
+
+def cycle(server: Server, effort: Effort) -> Iterator[Finding]:
+    """One checkout and checkin, nobody else about."""
+
+    def build(rival: Rival) -> AbstractContextManager[Cycles]:
+        return rival.build(_SIZE, _address(server))
+
+    question = "checkout + checkin"
+    for pool in (POOL, CONNECTION_POOL):
+        what = f"{pool.name}{OF}an {FLOOR.name}"
+        yield _compare(effort, question, what, FLOOR, pool, build, target=Target(1.3, at_most=True))
+    for rival in (HAPPYBASE, *STUBBED):
+        ours, what = _against(rival)
+        yield _compare(effort, question, what, ours, rival, build, target=_CHEAPER.get(rival.name))
+
+
+def nested(server: Server, effort: Effort) -> Iterator[Finding]:
+    """A second checkout inside the block, which gets the same connection."""
+
+    @contextmanager
+    def build(rival: Rival) -> Iterator[Cycles]:
+        with opened(rival, server, _SIZE) as pool:
+            yield partial(_inside, pool)
+
+    ours, what = _against(HAPPYBASE)
+    yield _compare(effort, "nested checkout", what, ours, HAPPYBASE, build)
+
+
+def contended(server: Server, effort: Effort) -> Iterator[Finding]:
+    """Four threads on two connections that cost nothing: all that is seen is the line."""
+
+    @contextmanager
+    def build(rival: Rival) -> Iterator[Cycles]:
+        with rival.build(2, _address(server)) as cycles, team(cycles, 4) as together:
+            yield together
+
+    for rival in (HAPPYBASE, *(rival for rival in STUBBED if rival.blocks)):
+        ours, what = _against(rival)
+        yield _compare(effort, "4 threads on 2 connections that do nothing", what, ours, rival, build, clock=WALL_TIME)
+
+
+def options(server: Server, effort: Effort) -> Iterator[Finding]:
+    """What an option adds to a checkout of fastpool.Pool."""
+    listener: dict[str, Callable[[Any], None]] = {"checked_out": lambda event: None}
+    for what, given in {
+        "timing=True": {"timing": True},
+        "one listener, for checked_out": {"listeners": [listener]},
+        "max_uses=10**9": {"max_uses": 10**9},
+        "max_lifetime=3600": {"max_lifetime": 3600.0},
+        "check_after=0 (a stub has nothing to probe)": {"check_after": 0},
+    }.items():
+        with_option = partial(_pool, _SIZE, given)
+        question = "what an option of fastpool.Pool costs"
+        yield _compare(effort, question, f"{what}{OF}none", POOL, POOL, _plain, with_option)
+
+
+def size(server: Server, effort: Effort) -> Iterator[Finding]:
+    """Does a big pool cost more, in time or in memory?"""
+    question = "large pools"
+    what = f"checkout + checkin with 4096 slots{OF}8 slots"
+    most = Target(1.2, at_most=True)
+    yield _compare(effort, question, what, POOL, POOL, _plain, partial(_pool, 4096, {}), most)
+    if (missing := POOL.missing()) is None:
+        per_slot = memory.bytes_per_slot(Stub)
+        missing = "this system does not say how much memory a process uses" if per_slot is None else None
+    else:
+        per_slot = None
+    what = "memory per idle slot, beyond the connection"
+    yield Finding(question, what, per_slot, "bytes", Target(512, at_most=True), missing)
+
+
+def loopback(server: Server, effort: Effort) -> Iterator[Finding]:
+    """Small calls to a Thrift server in another process, both pools taking turns."""
+    for threads, connections, at_least in ((1, 1, 1.1), (8, 8, 1.2), (64, 8, 1.0)):
+        question = f"{threads} thread{'s' * (threads > 1)} on {connections}, one small call each"
+        if missing := CONNECTION_POOL.missing() or HAPPYBASE.missing():
+            yield Finding(question, "operations/s", missing=missing)
+            continue
+        with _both(server, connections) as (ours, theirs):
+            run = partial(load.run, threads=threads, connections=connections)
+            for pool in (ours, theirs):
+                run(pool, seconds=effort.seconds / 4)
+            a, b = [], []
+            for turn in range(effort.turns):
+                for pool in (ours, theirs) if turn % 2 else (theirs, ours):
+                    (a if pool is ours else b).append(run(pool, seconds=effort.seconds))
+        times = median(x.ops_per_s / y.ops_per_s for x, y in zip(a, b, strict=True))
+        what = f"operations/s of {CONNECTION_POOL.name}{OF}{HAPPYBASE.name}"
+        yield Finding(question, what, times, target=Target(at_least), figures={
+            "ours_ops_per_s": median(x.ops_per_s for x in a),
+            "theirs_ops_per_s": median(x.ops_per_s for x in b),
+            "ours_longest_wait_s": max(x.longest_wait_s for x in a),
+            "theirs_longest_wait_s": max(x.longest_wait_s for x in b),
+        })  # fmt: skip
+
+
+def fairness(server: Server, effort: Effort) -> Iterator[Finding]:
+    """64 threads on 8 connections with replies that take 4 ms: does everyone get a turn?"""
+    question = "64 threads on 8, replies that take 4 ms"
+    for rival in (CONNECTION_POOL, HAPPYBASE):
+        if missing := rival.missing():
+            yield Finding(question, rival.name, missing=missing)
+            continue
+        with opened(rival, server, 8) as pool:
+            load.run(pool, threads=64, connections=8, seconds=effort.seconds / 4)
+            server.delay = 0.004
+            try:
+                seen = load.run(pool, threads=64, connections=8, seconds=effort.seconds * effort.turns)
+            finally:
+                server.delay = 0.0
+        held = rival is CONNECTION_POOL
+        figures = {"longest_wait_s": seen.longest_wait_s, "ideal_wait_s": seen.ideal_wait_s, "ops_per_s": seen.ops_per_s}
+        yield Finding(
+            question,
+            f"{rival.name}: longest wait{OF}the ideal one",
+            seen.waits_of_ideal,
+            target=Target(3, at_most=True) if held else None,
+            figures=figures,
+        )
+        yield Finding(
+            question,
+            f"{rival.name}: operations of the thread that got fewest, as a share of the mean",
+            seen.fewest_of_mean,
+            target=Target(0.5) if held else None,
+            figures={"fewest": seen.fewest, "mean": seen.operations / seen.threads},
+        )
+
+
+QUESTIONS: dict[str, Question] = {
+    "cycle": cycle,
+    "nested": nested,
+    "contended": contended,
+    "options": options,
+    "size": size,
+    "loopback": loopback,
+    "fairness": fairness,
+}
+
+
+def _compare(
+    effort: Effort,
+    question: str,
+    what: str,
+    ours: Rival,
+    theirs: Rival,
+    build_ours: Build,
+    build_theirs: Build | None = None,
+    target: Target | None = None,
+    clock: Clock = OWN_TIME,
+) -> Finding:
+    """Time two sides in turns; ``build_theirs`` is ``build_ours`` if it is not given."""
+    missing = ours.missing() or theirs.missing()
+    if missing is None:
+        try:
+            with build_ours(ours) as a, (build_theirs or build_ours)(theirs) as b:
+                ratio = interleaved(a, b, rounds=effort.rounds, cycles=effort.cycles, clock=clock)
+        except FloorUnavailable as error:
+            missing = str(error)
+        else:
+            return Finding(question, what, ratio.times, target=target, figures=asdict(ratio))
+    return Finding(question, what, target=target, missing=missing)
+
+
+def _against(rival: Rival) -> tuple[Rival, str]:
+    """Which of ours a rival is compared with, and how that is said."""
+    ours = CONNECTION_POOL if rival is HAPPYBASE else POOL
+    return ours, f"{rival.name}{OF}{ours.name}"
+
+
+def _pool(size: int, options: dict[str, Any], rival: Rival) -> AbstractContextManager[Cycles]:
+    return fastpool_pool(size, None, **options)
+
+
+_plain = partial(_pool, _SIZE, {})
+
+
+def _inside(pool: Any, n: int) -> None:
+    with pool.connection():
+        for _ in repeat(None, n):
+            with pool.connection():
+                pass
+
+
+@contextmanager
+def opened(rival: Rival, server: Server, connections: int) -> Iterator[Any]:
+    module, _, name = rival.name.partition(".")
+    pool = getattr(import_module(module), name)(connections, host=server.host, port=server.port)
+    try:
+        yield pool
+    finally:
+        close(pool)
+
+
+@contextmanager
+def _both(server: Server, connections: int) -> Iterator[tuple[Any, Any]]:
+    with ExitStack() as stack:
+        yield (
+            stack.enter_context(opened(CONNECTION_POOL, server, connections)),
+            stack.enter_context(opened(HAPPYBASE, server, connections)),
+        )
+
+
+def close(pool: Any) -> None:
+    # happybase's pool has no close: its connections end when they are collected
+    if hasattr(pool, "close"):
+        pool.close()
+
+
+def _address(server: Server) -> Address:
+    return server.host, server.port

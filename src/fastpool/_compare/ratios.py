@@ -1,0 +1,77 @@
+"""How many times the time of the one is the time of the other: both sides take turns, and the median counts."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median, quantiles
+from time import get_clock_info, perf_counter_ns, thread_time_ns
+
+Cycles = Callable[[int], None]
+"""Does something so many times."""
+
+Clock = Callable[[], int]
+"""Gives nanoseconds."""
+
+# What one thread does alone is timed in its own processor time: what other processes take meanwhile is not its cost.
+OWN_TIME: Clock = thread_time_ns if get_clock_info("thread_time").resolution <= 1e-6 else perf_counter_ns
+WALL_TIME: Clock = perf_counter_ns
+
+ROUNDS = 40
+CYCLES = 10_000
+_LEAST_CYCLES = 50
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """``times`` is the median over the rounds of theirs / ours; ``low`` and ``high`` are its quartiles."""
+
+    times: float
+    low: float
+    high: float
+    ours_ns: float
+    theirs_ns: float
+    rounds: int
+
+
+def interleaved(
+    ours: Cycles, theirs: Cycles, *, rounds: int = ROUNDS, cycles: int = CYCLES, clock: Clock = OWN_TIME
+) -> Ratio:
+    """Time both alternately and compare within each round, so that a machine that slows down slows down both.
+
+    :param rounds: how many; who begins changes from round to round.
+    :param cycles: of our side per round; the other side gets about as much time, and at least 50 cycles.
+    :param clock: ``WALL_TIME`` for sides that work or wait in other threads.
+    """
+    if rounds < 2:
+        raise ValueError(f"'rounds' must be at least 2, not {rounds!r}")
+    ours(cycles)
+    theirs(_LEAST_CYCLES)
+    one = timed(theirs, _LEAST_CYCLES, clock)
+    their_cycles = min(cycles, max(_LEAST_CYCLES, round(cycles * timed(ours, cycles, clock) / max(1.0, one))))
+    samples: list[tuple[float, float]] = []
+    for turn in range(rounds):
+        if turn % 2:
+            b = timed(theirs, their_cycles, clock)
+            a = timed(ours, cycles, clock)
+        else:
+            a = timed(ours, cycles, clock)
+            b = timed(theirs, their_cycles, clock)
+        samples.append((a, b))
+    times = [b / a for a, b in samples]
+    low, _, high = quantiles(times, n=4)
+    return Ratio(median(times), low, high, median(a for a, _ in samples), median(b for _, b in samples), rounds)
+
+
+def timed(side: Cycles, cycles: int, clock: Clock) -> float:
+    """How many ns one of so many cycles took; the garbage collector does not run meanwhile."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        begin = clock()
+        side(cycles)
+        return (clock() - begin) / cycles
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,90 @@
+"""Connections that cost nothing, each with as much of its kind's face as its pool looks at."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+
+class Stub:
+    """A connection that does nothing; enough for fastpool, SQLAlchemy and a plain queue."""
+
+    def close(self) -> None:
+        pass
+
+    def rollback(self) -> None:
+        pass
+
+    def commit(self) -> None:
+        pass
+
+    def cursor(self) -> Any:
+        return self
+
+
+class PgStatus:
+    """psycopg's low-level connection, as far as psycopg_pool looks at it: idle."""
+
+    transaction_status = 0
+
+
+class PgStub(Stub):
+    """A psycopg connection that does nothing."""
+
+    pgconn = PgStatus()
+    closed = False
+    autocommit = False
+
+    @classmethod
+    def connect(cls, conninfo: str = "", **kwargs: Any) -> PgStub:
+        return cls()
+
+    def __enter__(self) -> PgStub:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+
+class RedisStub(Stub):
+    """A redis-py connection that is always connected and never has anything to read."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.pid = os.getpid()
+
+    def connect(self) -> None:
+        pass
+
+    def disconnect(self, *args: object) -> None:
+        pass
+
+    def can_read(self, timeout: float = 0) -> bool:
+        return False
+
+    def should_reconnect(self) -> bool:
+        return False
+
+    def re_auth(self) -> None:
+        pass
+
+
+class DbApi:
+    """A DB-API module whose connections are stubs; ``threadsafety`` 1 means that connections are not shared."""
+
+    apilevel = "2.0"
+    threadsafety = 1
+    paramstyle = "qmark"
+
+    class Error(Exception):
+        pass
+
+    class OperationalError(Error):
+        pass
+
+    class InterfaceError(Error):
+        pass
+
+    class InternalError(Error):
+        pass
+
+    connect = Stub

@@ -1,0 +1,74 @@
+"""The findings as tables, on a terminal or in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+from .findings import Finding
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_COLOURS = {"reached": "green", "missed": "bold red"}
+
+
+def show(console: Console, findings: Iterable[Finding]) -> None:
+    """Print one table per question."""
+    for question, rows in groupby(findings, key=lambda finding: finding.question):
+        table = Table(title=question, title_justify="left", title_style="bold", expand=False)
+        table.add_column("what")
+        table.add_column("measured", justify="right", no_wrap=True)
+        table.add_column("to reach", justify="right", no_wrap=True)
+        table.add_column("", no_wrap=True)
+        table.add_column("made of")
+        for row in rows:
+            measured = row.missing if row.value is None else amount(row.value, row.unit)
+            bound = f"{row.target} {row.unit}" if row.target else ""
+            verdict = Text(row.verdict, style=_COLOURS.get(row.verdict, ""))
+            table.add_row(row.what, measured, bound, verdict, made_of(row.figures))
+        console.print(table)
+
+
+def environment_line(environment: Mapping[str, object]) -> str:
+    """One line that says where the figures come from."""
+    gil = "" if environment["gil"] else ", without the GIL"
+    return (
+        f"{environment['implementation']} {environment['python']}{gil} on {environment['system']}, "
+        f"{environment['cores']} cores, {environment['processor']}"
+    )
+
+
+def amount(value: float, unit: str) -> str:
+    """A figure as people read it."""
+    return f"{value:.2f} {unit}" if value < 10 else f"{value:,.1f} {unit}" if value < 100 else f"{value:,.0f} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """A time as people read it."""
+    for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
+        if seconds * factor >= 1:
+            return f"{seconds * factor:.3g} {unit}" if seconds * factor < 100 else f"{seconds * factor:,.0f} {unit}"
+    return f"{seconds * 1e9:.0f} ns"
+
+
+def made_of(figures: Mapping[str, float]) -> str:
+    """What a finding's value was made of."""
+    parts = []
+    if "times" in figures:
+        parts.append(f"{duration(figures['theirs_ns'] / 1e9)} / {duration(figures['ours_ns'] / 1e9)}")
+        parts.append(f"quartiles {figures['low']:.2f} … {figures['high']:.2f}")
+    if "ours_ops_per_s" in figures:
+        parts.append(f"{figures['ours_ops_per_s']:,.0f} / {figures['theirs_ops_per_s']:,.0f} per s")
+        waits = (duration(figures[f"{whose}_longest_wait_s"]) for whose in ("ours", "theirs"))
+        parts.append("longest waits " + " / ".join(waits))
+    if "ideal_wait_s" in figures:
+        parts.append(f"{duration(figures['longest_wait_s'])} / {duration(figures['ideal_wait_s'])}")
+        parts.append(f"{figures['ops_per_s']:,.0f} per s")
+    if "fewest" in figures:
+        parts.append(f"{figures['fewest']:,.0f} / {figures['mean']:,.0f}")
+    return ", ".join(parts)
