@@ -101,7 +101,7 @@ lint: $(VENV)/.lint $(VENV)/.core ## style, types, and the stub of the compiled 
 	@$(py) -m ruff format --check .
 	@$(py) -m mypy
 	@$(py) -m mypy.stubtest fastpool._core
-	@$(VENV)/bin/cython-lint src/fastpool tests
+	@PATH="$(abspath $(VENV))/bin:$$PATH" cython-lint src/fastpool tests
 
 format: $(VENV)/.lint ## let ruff mend what it can
 	@$(py) -m ruff check --fix .

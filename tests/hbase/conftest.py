@@ -35,6 +35,20 @@ def cluster() -> Iterator[Cluster]:
         yield made
 
 
+def first_call(gateway: Gateway) -> None:
+    """Make a gateway's first call, which takes it seconds: what follows may have short timeouts."""
+    connection = happybase.Connection(
+        gateway.host,
+        gateway.port,
+        transport="framed" if gateway.config.framed else "buffered",
+        protocol="compact" if gateway.config.compact else "binary",
+    )
+    try:
+        connection.tables()
+    finally:
+        connection.close()
+
+
 @pytest.fixture(scope="session")
 def gateway_of(cluster: Cluster) -> Callable[..., Gateway]:
     """Give the gateway with these settings, started when first asked for."""
@@ -44,6 +58,7 @@ def gateway_of(cluster: Cluster) -> Callable[..., Gateway]:
         config = GatewayConfig(**settings)  # type: ignore[arg-type]
         if config not in made:
             made[config] = cluster.gateway(config)
+            first_call(made[config])
         return made[config]
 
     return gateway_of

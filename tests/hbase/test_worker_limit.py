@@ -11,7 +11,7 @@ import fastpool
 from tools.hbase.cluster import Gateway
 
 WORKERS = 4
-CALL_TIMEOUT_MS = 1500
+CALL_TIMEOUT_MS = 2500
 
 
 @pytest.fixture
