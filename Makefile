@@ -90,6 +90,9 @@ test-all: ## the suite on every Python at hand
 
 # ---- looking and shipping
 
+model: $(VENV)/.test ## check the models of the protocols by Spin (needs spin; otherwise skipped)
+	@$(py) -m pytest -m "not hbase" tests/model $(ARGS)
+
 probe: $(VENV)/.probe ## build the test-only module that drives the C parts alone
 
 annotate: $(VENV)/.core ## src/fastpool/_core.html: which lines of the core touch Python
