@@ -1,0 +1,50 @@
+"""What a pool must be like after trouble: as big, as right and as frugal as before."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ._scripted import row
+
+
+def descriptors() -> int:
+    """How many descriptors this process has open."""
+    folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
+    return len(os.listdir(folder))
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Whether ``holds()`` becomes true in time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def all_at_once(pool: Any, size: int) -> None:
+    """``size`` threads hold a connection at the same time, and each gets its own rows."""
+    together = threading.Barrier(size)
+    good: list[int] = []
+
+    def use(number: int) -> None:
+        with pool.connection(timeout=10) as c:
+            together.wait(10)
+            for i in range(5):
+                key = b"%d:%d" % (number, i)
+                assert c.table("t").row(key) == row(key)
+            good.append(id(c))
+
+    threads = [threading.Thread(target=use, args=(n,)) for n in range(size)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(set(good)) == size
+    stats = pool.stats()
+    assert (stats.leased, stats.idle, stats.connecting, stats.waiting) == (0, size, 0, 0)

@@ -1,0 +1,113 @@
+"""After ten thousand faults of every kind the pool is what it was: as many connections, as many descriptors."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from thriftpy2.thrift import TApplicationException
+from thriftpy2.transport import TTransportException
+
+import fastpool
+
+from ._scripted import Call, ScriptedServer, row
+from ._settle import all_at_once, descriptors, eventually
+
+SIZE = 4
+FAULTS = 10_000
+
+
+class Interruption(BaseException):
+    pass
+
+
+class Trap(list[bytes]):
+    """A list of columns that interrupts the call that sends it."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise Interruption
+
+
+def client_interrupted(c: Any) -> None:
+    with pytest.raises(Interruption):
+        c.client.getRowWithColumns(b"t", b"r", Trap([b"cf:a"]), {})
+
+
+def client_closed(c: Any) -> None:
+    c.close()
+
+
+def transport_closed(c: Any) -> None:
+    c.transport.close()
+
+
+def socket_torn(c: Any) -> None:
+    c.transport.sock.close()
+    with pytest.raises(OSError):
+        c.tables()
+
+
+def left_by_exception(c: Any) -> None:
+    c.table("t").scan()
+    raise Interruption
+
+
+def left_scanning(c: Any) -> None:
+    next(c.table("t").scan(batch_size=2))
+    raise Interruption
+
+
+SERVER_FAULTS: dict[str, tuple[Callable[[Call], None], type[Exception]]] = {
+    "wrong id": (lambda call: call.stream.send(call.stream.good(call, seqid=7)), TApplicationException),
+    "wrong name": (lambda call: call.stream.send(call.stream.good(call, name="getRow")), TApplicationException),
+    "refusal": (lambda call: call.stream.send(call.stream.refusal(call)), TApplicationException),
+    "half": (lambda call: (call.stream.send(call.stream.good(call)[:-4]), hang_up()), TTransportException),
+    "hang up": (lambda call: hang_up(), TTransportException),
+}
+CLIENT_FAULTS = [client_interrupted, client_closed, transport_closed, socket_torn, left_by_exception, left_scanning]
+
+
+def hang_up() -> None:
+    raise OSError
+
+
+def fault(pool: fastpool.ConnectionPool, server: ScriptedServer, seen: Counter[str]) -> None:
+    if random.random() < 0.15:
+        name, (script, error) = random.choice(list(SERVER_FAULTS.items()))
+        seen[name] += 1
+        with pool.connection() as c:
+            server.script = script
+            try:
+                with pytest.raises((error, OSError)):
+                    c.tables()
+            finally:
+                server.script = None
+    else:
+        harm = random.choice(CLIENT_FAULTS)
+        seen[harm.__name__] += 1
+        try:
+            with pool.connection() as c:
+                harm(c)
+        except Interruption:
+            pass
+
+
+def test_ten_thousand_faults(plain_server: ScriptedServer) -> None:
+    seen: Counter[str] = Counter()
+    with fastpool.ConnectionPool(SIZE, timeout=5000, **plain_server.connect) as pool:
+        all_at_once(pool, SIZE)
+        before = descriptors()
+        for number in range(FAULTS):
+            fault(pool, plain_server, seen)
+            if number % 10 == 0:
+                key = b"%d" % number
+                with pool.connection() as c:
+                    assert c.table("t").row(key) == row(key)
+        assert seen.total() == FAULTS
+        assert len(seen) == len(SERVER_FAULTS) + len(CLIENT_FAULTS)
+        all_at_once(pool, SIZE)
+        assert eventually(lambda: descriptors() == before)
+    assert eventually(lambda: not any(thread.is_alive() for thread in plain_server._threads[1:]))
