@@ -1,0 +1,146 @@
+"""Pools in Prometheus, through prometheus_client's default registry or one of your own::
+
+    from fastpool.metrics import prometheus
+
+    pool = fastpool.Pool(connect, name="users")
+    prometheus.register(pool)
+
+All numbers come from ``pool.stats()`` at the moment of the scrape, and counting them cost nothing extra. Note that
+prometheus_client's multiprocess mode cannot see collectors: with several worker processes scrape each, or push.
+``fastpool_use_seconds``, and waits that did not have to wait, are recorded only in pools with ``timing=True``.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ._watched import Watched
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+    from prometheus_client.registry import CollectorRegistry
+
+    from .._stats import Histogram, Stats
+
+# Edges of the pool's own buckets, four times as wide each (1 µs, 4 µs, … 69 s): every count in them is exact.
+BOUNDS_S = tuple(2**power / 1e9 for power in range(10, 37, 2))
+
+_COUNTERS = {
+    "checkouts": "Connections taken from the pool.",
+    "checkins": "Connections given back to the pool.",
+    "waits": "Checkouts that had to stand in line.",
+    "timeouts": "Checkouts that got no connection in their time.",
+    "cancelled": "Checkouts that gave up waiting: cancelled, killed or interrupted.",
+    "connects": "Connections opened.",
+    "connect_errors": "Connections that could not be opened.",
+    "leaks": "Leases reported as held for too long.",
+}
+_HISTOGRAMS = {
+    "checkout_wait": ("wait", "How long checkouts waited for a connection."),
+    "connect": ("connect", "How long opening a connection took."),
+    "use": ("hold", "How long connections were held."),
+}
+
+
+class PoolCollector:
+    """A prometheus_client collector for any number of pools, told apart by the label ``pool``.
+
+    Holds its pools weakly: one that is gone is reported no more.
+    """
+
+    def __init__(self, *pools: Any) -> None:
+        self._watched = Watched()
+        for pool in pools:
+            self.add(pool)
+
+    def add(self, pool: Any) -> None:
+        """Report this pool, too; ValueError if another open one has its name."""
+        self._watched.add(pool)
+
+    def discard(self, pool: Any) -> None:
+        """Report this pool no more."""
+        self._watched.discard(pool)
+
+    def collect(self) -> Iterator[Metric]:
+        """What the registry asks for at each scrape."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+        stats = [one for _, one in self._watched.stats()]
+        yield _family(
+            GaugeMetricFamily("fastpool_connections", "Connections that are open or being opened.", labels=_STATE),
+            ((one.name, state, n) for one in stats for state, n in _states(one).items()),
+        )
+        for name, field, text in _GAUGES:
+            yield _family(
+                GaugeMetricFamily(f"fastpool_{name}", text, labels=["pool"]),
+                ((one.name, getattr(one, field)) for one in stats),
+            )
+        for name, text in _COUNTERS.items():
+            yield _family(
+                CounterMetricFamily(f"fastpool_{name}", text, labels=["pool"]),
+                ((one.name, getattr(one, name)) for one in stats),
+            )
+        yield _family(
+            CounterMetricFamily("fastpool_rejected", "Checkouts turned away at once.", labels=["pool", "reason"]),
+            ((one.name, "max_waiting", one.rejected) for one in stats),
+        )
+        yield _family(
+            CounterMetricFamily("fastpool_closed", "Connections closed, and why.", labels=["pool", "reason"]),
+            ((one.name, reason, n) for one in stats for reason, n in one.closed.items()),
+        )
+        for name, (field, text) in _HISTOGRAMS.items():
+            family = HistogramMetricFamily(f"fastpool_{name}_seconds", text, labels=["pool"])
+            for one in stats:
+                histogram = getattr(one, field)
+                family.add_metric([one.name], cumulative(histogram), histogram.sum_s)
+            yield family
+
+
+def register(*pools: Any, registry: CollectorRegistry | None = None) -> PoolCollector:
+    """Report these pools in ``registry`` (default: prometheus_client's own); may be called again for more pools."""
+    if registry is None:
+        from prometheus_client import REGISTRY
+
+        registry = REGISTRY
+    with _guard:
+        collector = _collectors.get(registry)
+        fresh = collector is None
+        if collector is None:
+            collector = PoolCollector()
+        for pool in pools:
+            collector.add(pool)
+        if fresh:
+            registry.register(collector)
+            _collectors[registry] = collector
+    return collector
+
+
+def cumulative(histogram: Histogram) -> list[tuple[str, float]]:
+    """A pool's histogram as Prometheus wants it: ``(le, how many up to there)``, ending with ``+Inf``."""
+    buckets = list(histogram.buckets)
+    total = sum(n for _, n in buckets)
+    counts = [(str(bound), float(sum(n for edge, n in buckets if edge <= bound))) for bound in BOUNDS_S]
+    return [*counts, ("+Inf", float(total))]
+
+
+_STATE = ["pool", "state"]
+_GAUGES = (
+    ("connections_max", "max_size", "Most connections open at once."),
+    ("connections_min", "min_size", "Connections that are kept open."),
+    ("pending_requests", "waiting", "Checkouts that stand in line."),
+)
+_guard = threading.Lock()
+_collectors: weakref.WeakKeyDictionary[Any, PoolCollector] = weakref.WeakKeyDictionary()
+
+
+def _states(stats: Stats) -> dict[str, int]:
+    return {"idle": stats.idle, "used": stats.leased, "connecting": stats.connecting}
+
+
+def _family(family: Any, samples: Iterator[tuple[Any, ...]]) -> Any:
+    for *labels, value in samples:
+        family.add_metric(labels, value)
+    return family

@@ -1,0 +1,10 @@
+"""The plainest connections there are, for tests of what is reported."""
+
+
+class Plain:
+    def close(self):
+        pass
+
+
+def refuse():
+    raise ConnectionRefusedError(111, "Connection refused")
