@@ -33,10 +33,11 @@ class Watched:
 
     def discard(self, pool: Any) -> None:
         """Watch it no more."""
+        name = pool.name
         with self._lock:
-            ref = self._pools.get(pool.name)
+            ref = self._pools.get(name)
             if ref is not None and ref() is pool:
-                del self._pools[pool.name]
+                del self._pools[name]
 
     def stats(self) -> Iterator[tuple[Any, Stats]]:
         """Each pool that still exists, with its numbers of now."""
