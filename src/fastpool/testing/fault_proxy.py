@@ -231,7 +231,7 @@ class FaultProxy:
     def _heal(self) -> None:
         self._faults = Faults()
         for relay in self._relays:
-            relay.cut_left = None
+            relay.heal()
         if not self._listening:
             self._listener.listen(1024)
             self._selector.register(self._listener, selectors.EVENT_READ)

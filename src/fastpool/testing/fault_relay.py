@@ -90,6 +90,11 @@ class Flow:
                 self.waiting[0] = (due, data[count:])
         return sent
 
+    def hurry(self) -> None:
+        """Let what waits for its time be due."""
+        self.waiting = deque((0.0, data) for _, data in self.waiting)
+        self.last_due = 0.0
+
     def finish(self) -> None:
         """Pass the end on, once everything before it was."""
         if self.ended and not self.waiting and not self.closed:
@@ -163,6 +168,11 @@ class Relay:
         """When the next bytes that wait for their time are due."""
         flows = (self.requests,) if faults.hold else (self.requests, self.replies)
         return min((flow.waiting[0][0] for flow in flows if flow.waiting and not flow.blocked), default=None)
+
+    def heal(self) -> None:
+        """Forget what faults left behind."""
+        self.cut_left = None
+        self.replies.hurry()
 
     def half_close(self) -> None:
         """Tell the client that no more replies come, and go on taking its requests."""

@@ -164,6 +164,8 @@ class Engine:
             self._stopping = True
         self._wake_writer.send(b"x")
         self._acceptor.join(_STOP_WITHIN)
+        for connection in list(self._connections):
+            connection.hang_up()  # before what holds calls back lets go of them: a server that ends answers nobody
         self.script.stop()
         self.drop()
         for worker in list(self._workers):
