@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
+from statistics import fmean
 from typing import Any, Protocol
 
 from .interrupted import Outcome, can_interrupt, interrupted_call
@@ -13,8 +13,42 @@ from .questions import opened
 from .ratios import Ratio, interleaved
 from .rivals import CONNECTION_POOL, HAPPYBASE, with_connection
 
-TURNS = 3
+_FEW_TURNS = 3
+_MANY_TURNS = 2
 _WARM = 0.2
+
+
+@dataclass(frozen=True)
+class Turns:
+    """What several turns of the same load showed together."""
+
+    loads: tuple[Load, ...]
+
+    @property
+    def ops_per_s(self) -> float:
+        return sum(load.operations for load in self.loads) / sum(load.seconds for load in self.loads)
+
+    @property
+    def longest_wait_s(self) -> float:
+        return max(load.longest_wait_s for load in self.loads)
+
+    @property
+    def ideal_wait_s(self) -> float:
+        return fmean(load.ideal_wait_s for load in self.loads)
+
+    @property
+    def fewest(self) -> int:
+        """How many operations that thread did, in that turn, which got fewest."""
+        return min(load.fewest for load in self.loads)
+
+    @property
+    def mean(self) -> float:
+        """How many operations a thread did in a turn on average."""
+        return fmean(load.operations / load.threads for load in self.loads)
+
+    def as_json(self) -> dict[str, float]:
+        names = ("ops_per_s", "longest_wait_s", "ideal_wait_s", "fewest", "mean")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -23,17 +57,9 @@ class Side:
 
     name: str
     checkout_ns: float
-    few: tuple[Load, ...]
-    many: Load
+    few: Turns
+    many: Turns
     after_interruption: Outcome | None
-
-    @property
-    def few_ops_per_s(self) -> float:
-        return sum(load.operations for load in self.few) / sum(load.seconds for load in self.few)
-
-    @property
-    def few_longest_wait_s(self) -> float:
-        return max(load.longest_wait_s for load in self.few)
 
 
 @dataclass(frozen=True)
@@ -62,25 +88,26 @@ class Screen(Protocol):
 def demonstrate(server: Any, seconds: float, screen: Screen) -> Result:
     """Run everything against ``server`` (an HBaseServer with the load's table), in about ``seconds``."""
     rivals = (HAPPYBASE, CONNECTION_POOL)
-    slice_few = max(0.1, seconds * 0.3 / (2 * TURNS))
-    slice_many = max(0.1, seconds * 0.5 / 2)
+    slice_few = max(0.1, seconds * 0.3 / (2 * _FEW_TURNS))
+    slice_many = max(0.1, seconds * 0.5 / (2 * _MANY_TURNS))
     ratio = _checkouts(server, screen)
     few: dict[str, list[Load]] = {rival.name: [] for rival in rivals}
-    many: dict[str, Load] = {}
+    many: dict[str, list[Load]] = {rival.name: [] for rival in rivals}
     after: dict[str, Outcome | None] = {}
     with opened(HAPPYBASE, server, 8) as theirs, opened(CONNECTION_POOL, server, 8) as ours:
         pools = {HAPPYBASE.name: theirs, CONNECTION_POOL.name: ours}
         for pool in pools.values():
             run(pool, threads=8, connections=8, seconds=_WARM)
-        for _ in range(TURNS):
+        for _ in range(_FEW_TURNS):
             for name, pool in pools.items():
                 few[name].append(_load(screen, name, pool, 8, slice_few))
-        for name, pool in pools.items():
-            many[name] = _load(screen, name, pool, 64, slice_many)
+        for _ in range(_MANY_TURNS):
+            for name, pool in pools.items():
+                many[name].append(_load(screen, name, pool, 64, slice_many))
         for name, pool in pools.items():
             after[name] = _interruption(screen, name, pool, server)
     side = {
-        name: Side(name, checkout_ns, tuple(few[name]), many[name], after[name])
+        name: Side(name, checkout_ns, Turns(tuple(few[name])), Turns(tuple(many[name])), after[name])
         for name, checkout_ns in ((HAPPYBASE.name, ratio.theirs_ns), (CONNECTION_POOL.name, ratio.ours_ns))
     }
     return Result(side[HAPPYBASE.name], side[CONNECTION_POOL.name], ratio)
@@ -97,7 +124,7 @@ def _checkouts(server: Any, screen: Screen) -> Ratio:
 
 def _load(screen: Screen, name: str, pool: Any, threads: int, seconds: float) -> Load:
     tick = screen.step(f"{threads} threads on 8 connections: {name}", seconds)
-    seen = partial(run, pool, threads=threads, connections=8, seconds=seconds)(tick=tick)
+    seen = run(pool, threads=threads, connections=8, seconds=seconds, tick=tick)
     screen.done(f"{seen.ops_per_s:,.0f} operations/s")
     return seen
 
@@ -115,16 +142,7 @@ def _side_as_json(side: Side) -> dict[str, Any]:
     return {
         "name": side.name,
         "checkout_ns": side.checkout_ns,
-        "8_on_8": {
-            "ops_per_s": side.few_ops_per_s,
-            "longest_wait_s": side.few_longest_wait_s,
-        },
-        "64_on_8": {
-            "ops_per_s": side.many.ops_per_s,
-            "longest_wait_s": side.many.longest_wait_s,
-            "ideal_wait_s": side.many.ideal_wait_s,
-            "fewest_operations_of_a_thread": side.many.fewest,
-            "mean_operations_of_a_thread": side.many.operations / side.many.threads,
-        },
+        "8_on_8": side.few.as_json(),
+        "64_on_8": side.many.as_json(),
         "after_interruption": None if side.after_interruption is None else asdict(side.after_interruption),
     }

@@ -31,12 +31,13 @@ class Target:
 class Finding:
     """One row of the tables.
 
-    ``value`` in ``unit`` is what the target is about, None if it could not be had: ``missing`` then says why.
-    ``figures`` has what it was made of.
+    ``value`` in ``unit`` is what the target is about: ``what`` as a multiple of ``base``, where there is a base. It is
+    None if it could not be had: ``missing`` then says why. ``figures`` has what it was made of.
     """
 
     question: str
     what: str
+    base: str = ""
     value: float | None = None
     unit: str = "×"
     target: Target | None = None
@@ -54,6 +55,7 @@ class Finding:
         return {
             "question": self.question,
             "what": self.what,
+            "base": self.base or None,
             "value": self.value,
             "unit": self.unit,
             "target": str(self.target) if self.target else None,
@@ -91,4 +93,6 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from time import perf_counter
@@ -66,11 +66,20 @@ class Load:
         return self.longest_wait_s / self.ideal_wait_s if self.ideal_wait_s else 0.0
 
 
-def fill(connection: Any) -> None:
-    """Make the table that the load reads: each row holds its own name."""
-    connection.create_table(TABLE, {FAMILY: {}})
-    for row in ROWS:
-        connection.table(TABLE).put(row, {f"{FAMILY}:name".encode(): row})
+@contextmanager
+def served() -> Iterator[Any]:
+    """An HBaseServer in a process of its own, with the table that the load reads: each row holds its own name."""
+    import happybase
+
+    from ..testing import HBaseServer
+
+    with HBaseServer(process=True) as server:
+        connection = happybase.Connection(server.host, server.port)
+        connection.create_table(TABLE, {FAMILY: {}})
+        for row in ROWS:
+            connection.table(TABLE).put(row, {f"{FAMILY}:name".encode(): row})
+        connection.close()
+        yield server
 
 
 def run(

@@ -7,7 +7,6 @@ from importlib import import_module
 from pathlib import Path
 
 from .findings import Finding
-from .questions import OF
 from .rivals import CONNECTION_POOL, FLOOR, POOL
 
 _OURS, _OTHERS = "#1b7f5c", "#8a8f98"
@@ -38,19 +37,18 @@ def save(findings: Sequence[Finding], path: Path) -> None:
 
 def _bars(findings: Sequence[Finding]) -> list[tuple[str, float]]:
     found = {
-        tuple(finding.what.split(OF)): finding.value
+        (finding.what, finding.base): finding.value
         for finding in findings
         if finding.question == "checkout + checkin" and finding.value is not None
     }
-    by_floor = f"an {FLOOR.name}"
-    pool = found.get((POOL.name, by_floor))
+    pool = found.get((POOL.name, FLOOR.name))
     bars = [(POOL.name, 1.0)]
     for (name, base), value in found.items():
         if base == POOL.name:
             bars.append((name, value))
         elif base == CONNECTION_POOL.name and pool is not None:
-            bars.append((name, value * found[CONNECTION_POOL.name, by_floor] / pool))
-        elif name == CONNECTION_POOL.name and pool is not None:
+            bars.append((name, value * found[CONNECTION_POOL.name, FLOOR.name] / pool))
+        elif (name, base) == (CONNECTION_POOL.name, FLOOR.name) and pool is not None:
             bars.append((name, value / pool))
     if pool is not None:
         bars.append((FLOOR.name, 1 / pool))

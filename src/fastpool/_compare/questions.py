@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import import_module
@@ -31,13 +31,11 @@ class Effort:
 
 
 Server = Any
-"""A running HBaseServer that holds the load's table."""
+"""A running HBaseServer that holds the load's table; None if happybase is not installed."""
 
 Question = Callable[[Server, Effort], Iterator[Finding]]
 
 Build = Callable[[Rival], AbstractContextManager[Cycles]]
-
-OF = ", as a multiple of "
 
 _SIZE = 8
 _CHEAPER = {
@@ -50,6 +48,12 @@ _CHEAPER = {
 }
 
 
+def ask(question: str, effort: Effort) -> Iterator[Finding]:
+    """Answer one of QUESTIONS, with a server of its own where the Thrift client for one is installed."""
+    with nullcontext() if HAPPYBASE.missing() else load.served() as server:
+        yield from QUESTIONS[question](server, effort)
+
+
 def cycle(server: Server, effort: Effort) -> Iterator[Finding]:
     """One checkout and checkin, nobody else about."""
 
@@ -57,12 +61,14 @@ def cycle(server: Server, effort: Effort) -> Iterator[Finding]:
         return rival.build(_SIZE, _address(server))
 
     question = "checkout + checkin"
-    for pool in (POOL, CONNECTION_POOL):
-        what = f"{pool.name}{OF}an {FLOOR.name}"
-        yield _compare(effort, question, what, FLOOR, pool, build, target=Target(1.3, at_most=True))
+    for beside in ("", " (with asyncio imported)"):
+        if beside:
+            import_module("asyncio")  # from here on: some of the rivals bring it in anyway
+        for pool in (POOL, CONNECTION_POOL):
+            most = Target(1.3, at_most=True)
+            yield _compare(effort, question, FLOOR, pool, build, what=pool.name + beside, target=most)
     for rival in (HAPPYBASE, *STUBBED):
-        ours, what = _against(rival)
-        yield _compare(effort, question, what, ours, rival, build, target=_CHEAPER.get(rival.name))
+        yield _compare(effort, question, _ours(rival), rival, build, target=_CHEAPER.get(rival.name))
 
 
 def nested(server: Server, effort: Effort) -> Iterator[Finding]:
@@ -73,8 +79,7 @@ def nested(server: Server, effort: Effort) -> Iterator[Finding]:
         with opened(rival, server, _SIZE) as pool:
             yield partial(_inside, pool)
 
-    ours, what = _against(HAPPYBASE)
-    yield _compare(effort, "nested checkout", what, ours, HAPPYBASE, build)
+    yield _compare(effort, "nested checkout", CONNECTION_POOL, HAPPYBASE, build)
 
 
 def contended(server: Server, effort: Effort) -> Iterator[Finding]:
@@ -86,38 +91,39 @@ def contended(server: Server, effort: Effort) -> Iterator[Finding]:
             yield together
 
     for rival in (HAPPYBASE, *(rival for rival in STUBBED if rival.blocks)):
-        ours, what = _against(rival)
-        yield _compare(effort, "4 threads on 2 connections that do nothing", what, ours, rival, build, clock=WALL_TIME)
+        yield _compare(effort, "4 threads on 2 connections", _ours(rival), rival, build, clock=WALL_TIME)
 
 
 def options(server: Server, effort: Effort) -> Iterator[Finding]:
     """What an option adds to a checkout of fastpool.Pool."""
     listener: dict[str, Callable[[Any], None]] = {"checked_out": lambda event: None}
-    for what, given in {
+    cases: dict[str, dict[str, Any]] = {
         "timing=True": {"timing": True},
         "one listener, for checked_out": {"listeners": [listener]},
         "max_uses=10**9": {"max_uses": 10**9},
         "max_lifetime=3600": {"max_lifetime": 3600.0},
         "check_after=0 (a stub has nothing to probe)": {"check_after": 0},
-    }.items():
+    }
+    for what, given in cases.items():
         with_option = partial(_pool, _SIZE, given)
-        question = "what an option of fastpool.Pool costs"
-        yield _compare(effort, question, f"{what}{OF}none", POOL, POOL, _plain, with_option)
+        yield _compare(
+            effort, "options of fastpool.Pool", POOL, POOL, _plain, with_option, what=what, base="none of them"
+        )
 
 
 def size(server: Server, effort: Effort) -> Iterator[Finding]:
     """Does a big pool cost more, in time or in memory?"""
     question = "large pools"
-    what = f"checkout + checkin with 4096 slots{OF}8 slots"
-    most = Target(1.2, at_most=True)
-    yield _compare(effort, question, what, POOL, POOL, _plain, partial(_pool, 4096, {}), most)
+    large, most = partial(_pool, 4096, {}), Target(1.2, at_most=True)
+    what, base = "checkout + checkin with 4096 slots", "the same with 8"
+    yield _compare(effort, question, POOL, POOL, _plain, large, what=what, base=base, target=most)
     if (missing := POOL.missing()) is None:
         per_slot = memory.bytes_per_slot(Stub)
         missing = "this system does not say how much memory a process uses" if per_slot is None else None
     else:
         per_slot = None
     what = "memory per idle slot, beyond the connection"
-    yield Finding(question, what, per_slot, "bytes", Target(512, at_most=True), missing)
+    yield Finding(question, what, "", per_slot, "bytes", Target(512, at_most=True), missing)
 
 
 def loopback(server: Server, effort: Effort) -> Iterator[Finding]:
@@ -127,17 +133,18 @@ def loopback(server: Server, effort: Effort) -> Iterator[Finding]:
         if missing := CONNECTION_POOL.missing() or HAPPYBASE.missing():
             yield Finding(question, "operations/s", missing=missing)
             continue
-        with _both(server, connections) as (ours, theirs):
+        with opened(CONNECTION_POOL, server, connections) as ours, opened(HAPPYBASE, server, connections) as theirs:
             run = partial(load.run, threads=threads, connections=connections)
             for pool in (ours, theirs):
                 run(pool, seconds=effort.seconds / 4)
-            a, b = [], []
+            a: list[load.Load] = []
+            b: list[load.Load] = []
             for turn in range(effort.turns):
                 for pool in (ours, theirs) if turn % 2 else (theirs, ours):
                     (a if pool is ours else b).append(run(pool, seconds=effort.seconds))
         times = median(x.ops_per_s / y.ops_per_s for x, y in zip(a, b, strict=True))
-        what = f"operations/s of {CONNECTION_POOL.name}{OF}{HAPPYBASE.name}"
-        yield Finding(question, what, times, target=Target(at_least), figures={
+        what = f"operations/s of {CONNECTION_POOL.name}"
+        yield Finding(question, what, HAPPYBASE.name, times, target=Target(at_least), figures={
             "ours_ops_per_s": median(x.ops_per_s for x in a),
             "theirs_ops_per_s": median(x.ops_per_s for x in b),
             "ours_longest_wait_s": max(x.longest_wait_s for x in a),
@@ -160,17 +167,23 @@ def fairness(server: Server, effort: Effort) -> Iterator[Finding]:
             finally:
                 server.delay = 0.0
         held = rival is CONNECTION_POOL
-        figures = {"longest_wait_s": seen.longest_wait_s, "ideal_wait_s": seen.ideal_wait_s, "ops_per_s": seen.ops_per_s}
+        figures = {
+            "longest_wait_s": seen.longest_wait_s,
+            "ideal_wait_s": seen.ideal_wait_s,
+            "ops_per_s": seen.ops_per_s,
+        }
         yield Finding(
             question,
-            f"{rival.name}: longest wait{OF}the ideal one",
+            f"longest wait with {rival.name}",
+            "the ideal",
             seen.waits_of_ideal,
             target=Target(3, at_most=True) if held else None,
             figures=figures,
         )
         yield Finding(
             question,
-            f"{rival.name}: operations of the thread that got fewest, as a share of the mean",
+            f"operations of the thread that got fewest with {rival.name}",
+            "the mean",
             seen.fewest_of_mean,
             target=Target(0.5) if held else None,
             figures={"fewest": seen.fewest, "mean": seen.operations / seen.threads},
@@ -191,31 +204,36 @@ QUESTIONS: dict[str, Question] = {
 def _compare(
     effort: Effort,
     question: str,
-    what: str,
     ours: Rival,
     theirs: Rival,
     build_ours: Build,
     build_theirs: Build | None = None,
+    *,
+    what: str | None = None,
+    base: str | None = None,
     target: Target | None = None,
     clock: Clock = OWN_TIME,
 ) -> Finding:
-    """Time two sides in turns; ``build_theirs`` is ``build_ours`` if it is not given."""
+    """Time two sides in turns: theirs, called ``what``, as a multiple of ours, called ``base``.
+
+    ``build_theirs`` is ``build_ours`` if it is not given, and the names are the rivals'.
+    """
+    finding = partial(Finding, question, what or theirs.name, base or ours.name, target=target)
     missing = ours.missing() or theirs.missing()
     if missing is None:
         try:
             with build_ours(ours) as a, (build_theirs or build_ours)(theirs) as b:
                 ratio = interleaved(a, b, rounds=effort.rounds, cycles=effort.cycles, clock=clock)
-        except FloorUnavailable as error:
+        except (FloorUnavailable, ImportError) as error:
             missing = str(error)
         else:
-            return Finding(question, what, ratio.times, target=target, figures=asdict(ratio))
-    return Finding(question, what, target=target, missing=missing)
+            return finding(ratio.times, figures=asdict(ratio))
+    return finding(missing=missing)
 
 
-def _against(rival: Rival) -> tuple[Rival, str]:
-    """Which of ours a rival is compared with, and how that is said."""
-    ours = CONNECTION_POOL if rival is HAPPYBASE else POOL
-    return ours, f"{rival.name}{OF}{ours.name}"
+def _ours(rival: Rival) -> Rival:
+    """Which of ours a rival is compared with."""
+    return CONNECTION_POOL if rival is HAPPYBASE else POOL
 
 
 def _pool(size: int, options: dict[str, Any], rival: Rival) -> AbstractContextManager[Cycles]:
@@ -234,28 +252,16 @@ def _inside(pool: Any, n: int) -> None:
 
 @contextmanager
 def opened(rival: Rival, server: Server, connections: int) -> Iterator[Any]:
+    """A pool of connections to ``server``, of happybase's make or ours; closed at the end if it can be."""
     module, _, name = rival.name.partition(".")
     pool = getattr(import_module(module), name)(connections, host=server.host, port=server.port)
     try:
         yield pool
     finally:
-        close(pool)
+        # happybase's pool has no close: its connections end when they are collected
+        if hasattr(pool, "close"):
+            pool.close()
 
 
-@contextmanager
-def _both(server: Server, connections: int) -> Iterator[tuple[Any, Any]]:
-    with ExitStack() as stack:
-        yield (
-            stack.enter_context(opened(CONNECTION_POOL, server, connections)),
-            stack.enter_context(opened(HAPPYBASE, server, connections)),
-        )
-
-
-def close(pool: Any) -> None:
-    # happybase's pool has no close: its connections end when they are collected
-    if hasattr(pool, "close"):
-        pool.close()
-
-
-def _address(server: Server) -> Address:
-    return server.host, server.port
+def _address(server: Server) -> Address | None:
+    return None if server is None else (server.host, server.port)

@@ -26,13 +26,12 @@ Build = Callable[[int, Address | None], AbstractContextManager[Cycles]]
 
 @dataclass(frozen=True)
 class Rival:
-    """``package`` is the distribution to install, ``module`` what to look for; ``thrift``: needs a Thrift server."""
+    """``package`` is the distribution to install, ``module`` what has to be there for it to run."""
 
     name: str
     package: str | None
     module: str
     build: Build
-    thrift: bool = False
     blocks: bool = True
     """Do callers wait when all connections are out? If not, it has no place in a comparison under contention."""
 
@@ -191,12 +190,10 @@ def _needed(address: Address | None) -> Address:
     return address
 
 
-FLOOR = Rival("empty compiled context manager", "Cython", "Cython", empty_floor)
+FLOOR = Rival("an empty compiled context manager", "Cython", "Cython", empty_floor)
 POOL = Rival("fastpool.Pool", "fastpool", "fastpool._core", fastpool_pool)
-CONNECTION_POOL = Rival(
-    "fastpool.ConnectionPool", "fastpool", "fastpool.adapters.happybase", fastpool_connection_pool, thrift=True
-)
-HAPPYBASE = Rival("happybase.ConnectionPool", "happybase", "happybase", happybase_connection_pool, thrift=True)
+CONNECTION_POOL = Rival("fastpool.ConnectionPool", "fastpool", "happybase", fastpool_connection_pool)
+HAPPYBASE = Rival("happybase.ConnectionPool", "happybase", "happybase", happybase_connection_pool)
 
 STUBBED = (
     Rival("SQLAlchemy QueuePool", "SQLAlchemy", "sqlalchemy", sqlalchemy_queue_pool),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Self
 
 
 class Stub:
@@ -39,7 +39,7 @@ class PgStub(Stub):
     def connect(cls, conninfo: str = "", **kwargs: Any) -> PgStub:
         return cls()
 
-    def __enter__(self) -> PgStub:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

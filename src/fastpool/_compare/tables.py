@@ -22,6 +22,7 @@ def show(console: Console, findings: Iterable[Finding]) -> None:
     for question, rows in groupby(findings, key=lambda finding: finding.question):
         table = Table(title=question, title_justify="left", title_style="bold", expand=False)
         table.add_column("what")
+        table.add_column("as a multiple of")
         table.add_column("measured", justify="right", no_wrap=True)
         table.add_column("to reach", justify="right", no_wrap=True)
         table.add_column("", no_wrap=True)
@@ -30,7 +31,7 @@ def show(console: Console, findings: Iterable[Finding]) -> None:
             measured = row.missing if row.value is None else amount(row.value, row.unit)
             bound = f"{row.target} {row.unit}" if row.target else ""
             verdict = Text(row.verdict, style=_COLOURS.get(row.verdict, ""))
-            table.add_row(row.what, measured, bound, verdict, made_of(row.figures))
+            table.add_row(row.what, row.base, measured, bound, verdict, made_of(row.figures))
         console.print(table)
 
 
@@ -57,11 +58,11 @@ def duration(seconds: float) -> str:
 
 
 def made_of(figures: Mapping[str, float]) -> str:
-    """What a finding's value was made of."""
+    """What a finding's value was made of; in brackets the quartiles over the rounds."""
     parts = []
     if "times" in figures:
-        parts.append(f"{duration(figures['theirs_ns'] / 1e9)} / {duration(figures['ours_ns'] / 1e9)}")
-        parts.append(f"quartiles {figures['low']:.2f} … {figures['high']:.2f}")
+        times = f"{duration(figures['theirs_ns'] / 1e9)} / {duration(figures['ours_ns'] / 1e9)}"
+        parts.append(f"{times} ({figures['low']:.2f} … {figures['high']:.2f})")
     if "ours_ops_per_s" in figures:
         parts.append(f"{figures['ours_ops_per_s']:,.0f} / {figures['theirs_ops_per_s']:,.0f} per s")
         waits = (duration(figures[f"{whose}_longest_wait_s"]) for whose in ("ours", "theirs"))
