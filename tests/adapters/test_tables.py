@@ -133,6 +133,20 @@ def test_forgotten_scan_says_nothing_on_anothers_connection(plain: Held, plain_s
     assert plain.seat.fit
 
 
+@pytest.mark.parametrize("while_held", [True, False])
+def test_scan_in_a_cycle_is_collected_in_silence(plain: Held, plain_server: ScriptedServer, while_held: bool) -> None:
+    scan = plain.connection.table("t").scan(batch_size=10)
+    next(scan)
+    cycle: list[object] = [scan]
+    cycle.append(cycle)
+    if not while_held:
+        released(plain)
+    del scan, cycle
+    gc.collect()
+    assert plain_server.calls.count("scannerClose") == while_held
+    assert plain.seat.fit
+
+
 def test_scan_collected_in_another_thread_is_left_to_the_checkin(plain: Held, plain_server: ScriptedServer) -> None:
     scans = [plain.connection.table("t").scan(batch_size=10)]
     next(scans[0])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import happybase
@@ -37,39 +38,64 @@ class Table(happybase.Table):
         return self._leased
 
     def scan(self, *args: Any, **kwargs: Any) -> Iterator[tuple[bytes, dict[bytes, Any]]]:
-        """Scan as happybase does; LeaseError from the first row that is asked for after the lease."""
-        rows = _Scanned(self.name, self._leased, self._seat, self._epoch)
-        return rows.fenced(happybase.Table.scan(rows, *args, **kwargs))
-
-
-class _Scanned(Table):
-    """The table as one scan sees it, so that the scan can be cut off from the server."""
-
-    _cut_off = False
-
-    @property
-    def connection(self) -> happybase.Connection:
-        if self._cut_off:
-            raise LeaseError(f"the scan of {self.name!r} was cut off")
-        return super().connection
-
-    def fenced(self, rows: Any) -> Iterator[tuple[bytes, dict[bytes, Any]]]:
-        fence = self._seat.fence
-        epoch = self._epoch
+        """Scan as happybase does; LeaseError for the first row that is asked for after the lease."""
+        scan = _Scan(self)
         thread = threading.get_ident()
+        fence, epoch = self._seat.fence, self._epoch
         fence(epoch)
         try:
-            for row in rows:
+            for row in happybase.Table.scan(scan, *args, **kwargs):
                 yield row
                 # happybase fetches many rows at once; those it has left were not asked for under this lease either.
                 fence(epoch)
-        except BaseException:
-            # In the thread that scans this is a break, and the scanner is closed right away. Elsewhere it is the
-            # garbage collector, which must not talk on a connection that its holder may be about to use.
-            self._cut_off = threading.get_ident() != thread or not self._leased.client.is_open()
-            try:
-                rows.close()
-            except LeaseError:
-                # The lease is over, and took its scanners along; or a call is under way, and the checkin will.
-                pass
-            raise
+        finally:
+            # In the thread that scans this is the end, or a break. Elsewhere it is the garbage collector, which must
+            # not talk on a connection that its holder may be about to use: the checkin closes the scanner.
+            if threading.get_ident() == thread:
+                scan.close()
+
+
+class _Scan(happybase.Table):
+    """Table, connection and client to happybase's scan(), which then never closes its scanner by itself.
+
+    It would do so from a finalizer, at any time, in any thread and in any order.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.name = table.name
+        self._table = table
+        self._scanner: int | None = None
+
+    @property
+    def connection(self) -> _Scan:
+        return self
+
+    @property
+    def client(self) -> _Scan:
+        return self
+
+    @property
+    def compat(self) -> str:
+        compat: str = self._table.connection.compat
+        return compat
+
+    def __getattr__(self, method: str) -> Any:
+        call = getattr(self._table.connection.client, method)
+        return functools.partial(self._open, call) if method.startswith("scannerOpen") else call
+
+    def _open(self, call: Callable[..., int], *args: Any) -> int:
+        self._scanner = call(*args)
+        return self._scanner
+
+    def scannerClose(self, scanner: int) -> None:  # noqa: N802 - the IDL's name
+        """Not from here."""
+
+    def close(self) -> None:
+        """Close the scanner on the server, if this scan opened one and its lease lasts."""
+        if self._scanner is None or not self._table._leased.client.is_open():
+            return
+        try:
+            self._table.connection.client.scannerClose(self._scanner)
+        except LeaseError:
+            # The lease is over, and took its scanners along; or a call is under way, and the checkin will.
+            pass
