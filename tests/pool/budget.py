@@ -1,0 +1,115 @@
+"""Counts what one checkout + checkin costs, in a process of its own, and prints it as JSON.
+
+    python budget.py POOL [MODULE …]      POOL: Pool or ConnectionPool; the modules are imported first
+
+Counts, not times: so they are the same on every machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import sys
+import threading
+import tracemalloc
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import repeat
+from types import FrameType
+from typing import Any
+
+COUNTED = 100
+STEADY = 10_000
+
+Loop = Callable[[int], None]
+
+
+class Stub:
+    """A connection that does nothing."""
+
+    def close(self) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def opened(kind: str) -> Iterator[Any]:
+    import fastpool
+
+    if kind == "Pool":
+        with fastpool.Pool(Stub, max_size=4) as pool:
+            yield pool
+    else:
+        with fastpool.testing.HBaseServer(process=True) as server:
+            with fastpool.ConnectionPool(4, host=server.host, port=server.port) as pool:
+                yield pool
+
+
+def events(loop: Loop) -> Counter[str]:
+    """Which profiler events so many cycles cause: `call` is a Python frame, `c_call` a call of a C function."""
+    seen: Counter[str] = Counter()
+
+    def profile(frame: FrameType, event: str, argument: object) -> None:
+        seen[event] += 1
+
+    sys.setprofile(profile)
+    try:
+        loop(COUNTED)
+    finally:
+        sys.setprofile(None)
+    return seen
+
+
+def allocated(loop: Loop) -> tuple[int, int]:
+    """Blocks that remain after so many cycles, and the most bytes that were allocated at any moment meanwhile."""
+    loop(COUNTED)
+    before = sys.getallocatedblocks()
+    loop(STEADY)
+    blocks = sys.getallocatedblocks() - before
+    tracemalloc.start()
+    loop(COUNTED)
+    tracemalloc.reset_peak()
+    begin = tracemalloc.get_traced_memory()[0]
+    loop(STEADY)
+    peak = tracemalloc.get_traced_memory()[1] - begin
+    tracemalloc.stop()
+    return blocks, peak
+
+
+def measure(kind: str) -> dict[str, float]:
+    """Frames and C calls per cycle; memory beyond that of `with lock: pass`.
+
+    The interpreter itself makes two bound methods for any `with`, and forgets them at its end.
+    """
+    with opened(kind) as pool:
+
+        def cycles(n: int) -> None:
+            for _ in repeat(None, n):
+                with pool.connection():
+                    pass
+
+        lock = threading.Lock()
+
+        def plain(n: int) -> None:
+            for _ in repeat(None, n):
+                with lock:
+                    pass
+
+        gc.disable()
+        cycles(COUNTED)
+        seen, idle = events(cycles), events(lambda n: None)
+        blocks, peak = allocated(cycles)
+        plain_blocks, plain_peak = allocated(plain)
+    return {
+        "frames": (seen["call"] - idle["call"]) / COUNTED,
+        "c_calls": (seen["c_call"] - idle["c_call"]) / COUNTED,
+        "blocks": blocks - plain_blocks,
+        "peak_bytes": peak - plain_peak,
+    }
+
+
+if __name__ == "__main__":
+    for module in sys.argv[2:]:
+        importlib.import_module(module)
+    print(json.dumps(measure(sys.argv[1])))

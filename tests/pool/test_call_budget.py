@@ -1,0 +1,69 @@
+"""The price of `with pool.connection(): pass`, counted and not timed: no Python frame, few C calls, no memory."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MOST_C_CALLS = 4
+
+
+def budget(pool, *modules):
+    script = Path(__file__).with_name("budget.py")
+    done = subprocess.run([sys.executable, script, pool, *modules], capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def installed(*modules):
+    return tuple(module for module in modules if importlib.util.find_spec(module.partition(".")[0]))
+
+
+COMPANY = {
+    "alone": (),
+    "asyncio": ("asyncio",),
+    "greenlet": installed("greenlet"),
+    "everything": ("asyncio", "concurrent.futures", *installed("greenlet", "gevent", "sqlalchemy", "eventlet")),
+}
+"""Who else is imported: asking for the current greenlet or task must not cost a call where there is none."""
+
+
+@pytest.mark.parametrize("company", COMPANY)
+@pytest.mark.parametrize("pool", ["Pool", "ConnectionPool"])
+def test_a_cycle_stays_within_its_budget(pool, company):
+    if company == "greenlet" and not COMPANY[company]:
+        pytest.skip("greenlet is not installed")
+    cost = budget(pool, *COMPANY[company])
+    assert cost["frames"] == 0
+    assert 0 < cost["c_calls"] <= MOST_C_CALLS
+    assert cost["blocks"] == 0, "memory grows with each cycle"
+    assert cost["peak_bytes"] <= 0, "a cycle allocates more than `with lock: pass` does, if only for a moment"
+
+
+def test_the_counting_sees_frames_calls_and_memory(monkeypatch):
+    """A pool written in Python, counted in the same way: each of the four figures shows it."""
+    import contextlib
+
+    from tests.pool import budget as counting
+
+    kept = []
+
+    class Slow:
+        @contextlib.contextmanager
+        def connection(self):
+            kept.append(object())
+            yield self
+
+    @contextlib.contextmanager
+    def opened(kind):
+        yield Slow()
+
+    monkeypatch.setattr(counting, "opened", opened)
+    cost = counting.measure("Slow")
+    assert cost["frames"] >= 4
+    assert cost["c_calls"] >= 1
+    assert cost["blocks"] >= counting.STEADY
+    assert cost["peak_bytes"] > 0
