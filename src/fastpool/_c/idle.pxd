@@ -9,7 +9,7 @@ head that looks the same is the same (no ABA), and slots are never freed, so a s
 word and writes no shared line at all.  Its entry stays in the stack (LISTED), and may by then be
 
 * stale: the slot is not idle.  Whoever pops such an entry turns LISTED off and goes on; the slot's next return
-  pushes a new entry, because LISTED is off.  Both sides decide on the slot's word, so exactly one of them acts.
+  pushes a new entry, because LISTED is off.  Both sides decide by one swap of the slot's word, so exactly one acts.
 * too deep: the slot was taken past the stack and returned again, later than the entries above it.  Such a slot is
   *warm*: it sets its bit in the warm map and stamps ``order``.  A thread that has no slot of its own compares the
   warm slots with the top of the stack and so gets the one returned last.  The map is a hint about order and nothing
@@ -18,10 +18,11 @@ word and writes no shared line at all.  Its entry stays in the stack (LISTED), a
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from .atomic cimport u32_load, u32_peek, u32_put, u64_add, u64_and, u64_cas, u64_load, u64_or, u64_peek, u64_put
+from .atomic cimport u32_peek, u32_put, u64_add, u64_and, u64_cas, u64_load, u64_load_sc, u64_or, u64_peek, \
+    u64_put
 from .clock cimport clock_order
 from .slot cimport EPOCH, IDLE, LEASED, LISTED, STATE, Slot, slot_grab, slot_state
-from .table cimport CHUNKS, FIRST, Table, low_bit, table_slot, table_warm, table_warm_words
+from .table cimport Table, low_bit, table_chunks, table_slot, table_warm, table_warm_words
 
 cdef struct Idle:
     uint64_t head    # [atomic] top of the stack of entries for idle slots
@@ -37,13 +38,14 @@ cdef inline void idle_push(Idle *idle, Table *table, Slot *slot) noexcept nogil:
     cdef uint64_t head
     while True:
         head = u64_load(&idle.head)
-        u32_put(&slot.next_idle, <uint32_t>head)
-        # seq_cst, as every change of the set: the second half of "publish the slot, then look at the gate"
+        u32_put(&slot.next_idle, <uint32_t>head)  # relaxed: published by the swap of the head
+        # seq_cst, as every change of the set: the first half of "publish the slot, then look at the gate"
         if u64_cas(&idle.head, head, stack_link(head, slot.index + 1)):
             return
 
 
 cdef inline void idle_heat(Idle *idle, Table *table, Slot *slot) noexcept nogil:
+    """Into the warm map, by the slot's holder; only holders change its bit, so the relaxed looks are not outrun."""
     cdef uint64_t bit
     cdef uint64_t *word = table_warm(table, slot.index, &bit)
     if not u64_peek(word) & bit:
@@ -52,6 +54,7 @@ cdef inline void idle_heat(Idle *idle, Table *table, Slot *slot) noexcept nogil:
 
 
 cdef inline void idle_cool(Idle *idle, Table *table, Slot *slot) noexcept nogil:
+    """Out of the warm map, by the slot's holder."""
     cdef uint64_t bit
     cdef uint64_t *word
     if u64_peek(&idle.warm) == 0:
@@ -62,25 +65,27 @@ cdef inline void idle_cool(Idle *idle, Table *table, Slot *slot) noexcept nogil:
             u64_add(&idle.warm, <uint64_t>-1)
 
 
-cdef inline void idle_put(Idle *idle, Table *table, Slot *slot) noexcept nogil:
-    """Publish a slot that the caller holds (LEASED) as IDLE, the last returned."""
+cdef inline bint idle_publish(Idle *idle, Table *table, Slot *slot) noexcept nogil:
+    """Make a slot that the caller holds (LEASED) IDLE; True: its entry is in no stack, and the caller's to push."""
     cdef uint64_t word = u64_peek(&slot.word)
-    cdef uint64_t step = EPOCH + IDLE - LEASED
-    if word & LISTED:
-        if <uint32_t>u64_peek(&idle.head) != slot.index + 1:
-            u64_put(&slot.order, clock_order())
-            idle_heat(idle, table, slot)
-        elif u64_peek(&idle.warm) != 0:
-            u64_put(&slot.order, clock_order())
-        # One RMW publishes and says whether the entry was popped meanwhile.
-        if not u64_add(&slot.word, step) & LISTED:
-            if not u64_or(&slot.word, LISTED) & LISTED:
-                idle_push(idle, table, slot)
-        return
-    if u64_peek(&idle.warm) != 0:
+    if word & LISTED and <uint32_t>u64_peek(&idle.head) != slot.index + 1:
         u64_put(&slot.order, clock_order())
-    u64_add(&slot.word, step + LISTED)  # nobody else turns LISTED on while the slot is leased
-    idle_push(idle, table, slot)
+        idle_heat(idle, table, slot)
+    elif u64_peek(&idle.warm) != 0:
+        u64_put(&slot.order, clock_order())
+    while True:
+        # One swap makes it IDLE and settles who pushes: were LISTED turned on in a second step, the slot could be
+        # taken past the stack, and listed by its next holder, in between.  seq_cst: what the lease wrote is seen by
+        # the next, and where no entry is pushed this is the first half of "publish the slot, then look at the gate".
+        word = u64_load(&slot.word)
+        if u64_cas(&slot.word, word, (word + (EPOCH + IDLE - LEASED)) | LISTED):
+            return not word & LISTED
+
+
+cdef inline void idle_put(Idle *idle, Table *table, Slot *slot) noexcept nogil:
+    """Return a slot that the caller holds (LEASED) to the set, as the one returned last."""
+    if idle_publish(idle, table, slot):
+        idle_push(idle, table, slot)
 
 
 cdef inline Slot *idle_warmest(Idle *idle, Table *table) noexcept nogil:
@@ -90,11 +95,9 @@ cdef inline Slot *idle_warmest(Idle *idle, Table *table) noexcept nogil:
     cdef uint64_t bits
     cdef uint32_t word
     cdef int chunk
-    for chunk in range(CHUNKS):
-        if table.chunks[chunk] == NULL:
-            break
+    for chunk in range(table_chunks(table)):
         for word in range(table_warm_words(chunk)):
-            bits = u64_peek(&table.warm[chunk][word])
+            bits = u64_peek(&table.warm[chunk][word])  # relaxed: a hint, the slot's word decides
             while bits:
                 slot = &table.chunks[chunk][word * 64 + low_bit(bits)]
                 bits &= bits - 1
@@ -104,13 +107,36 @@ cdef inline Slot *idle_warmest(Idle *idle, Table *table) noexcept nogil:
     return best
 
 
+cdef inline Slot *idle_pop(Idle *idle, Table *table, uint64_t head) noexcept nogil:
+    """Take the top entry off the stack, if the head is still as seen; the slot may or may not be idle."""
+    cdef Slot *slot = table_slot(table, <uint32_t>head - 1)
+    # relaxed: the link belongs to the head that was loaded before it, and counts only if that head is still there
+    if u64_cas(&idle.head, head, stack_link(head, u32_peek(&slot.next_idle))):
+        return slot
+    return NULL
+
+
+cdef inline bint idle_unlist(Idle *idle, Table *table, Slot *slot) noexcept nogil:
+    """With the slot's entry in hand: turn LISTED off, and take the slot (True) if it is idle, in one step."""
+    cdef uint64_t word
+    while True:
+        word = u64_load(&slot.word)
+        if slot_state(word) == IDLE:
+            if u64_cas(&slot.word, word, word + (EPOCH + LEASED - IDLE - LISTED)):
+                idle_cool(idle, table, slot)
+                return True
+        elif u64_cas(&slot.word, word, word & ~<uint64_t>LISTED):
+            return False
+
+
 cdef inline Slot *idle_take(Idle *idle, Table *table) noexcept nogil:
     """Take the idle slot that was returned last: LEASED and the caller's; NULL if none is idle."""
     cdef uint64_t head, word
     cdef Slot *slot
     cdef Slot *warm
     while True:
-        head = u64_load(&idle.head)
+        # seq_cst: one who waits looks here after it has counted itself in the gate
+        head = u64_load_sc(&idle.head)
         if <uint32_t>head == 0:
             return NULL
         slot = table_slot(table, <uint32_t>head - 1)
@@ -122,20 +148,13 @@ cdef inline Slot *idle_take(Idle *idle, Table *table) noexcept nogil:
                     idle_cool(idle, table, warm)
                     return warm
                 continue
-        if not u64_cas(&idle.head, head, stack_link(head, u32_peek(&slot.next_idle))):
-            continue
-        # The entry is in our hands: turn LISTED off, and take the slot if it is idle, in one step.
-        while True:
-            word = u64_load(&slot.word)
-            if slot_state(word) == IDLE:
-                if u64_cas(&slot.word, word, word + (EPOCH + LEASED - IDLE - LISTED)):
-                    idle_cool(idle, table, slot)
-                    return slot
-            elif u64_cas(&slot.word, word, word & ~<uint64_t>LISTED):
-                break
+        slot = idle_pop(idle, table, head)
+        if slot != NULL and idle_unlist(idle, table, slot):
+            return slot
 
 
 cdef inline void vacant_put(uint64_t *stack, Slot *slot) noexcept nogil:
+    """Push a slot that the caller owns; the same orders as in idle_push."""
     cdef uint64_t head
     while True:
         head = u64_load(stack)
@@ -145,10 +164,11 @@ cdef inline void vacant_put(uint64_t *stack, Slot *slot) noexcept nogil:
 
 
 cdef inline Slot *vacant_take(uint64_t *stack, Table *table) noexcept nogil:
+    """Pop a slot, the caller's from then on; NULL if there is none."""
     cdef uint64_t head
     cdef Slot *slot
     while True:
-        head = u64_load(stack)
+        head = u64_load_sc(stack)  # seq_cst: the second look of one who waits, as in idle_take
         if <uint32_t>head == 0:
             return NULL
         slot = table_slot(table, <uint32_t>head - 1)

@@ -20,8 +20,7 @@ pass.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from .atomic cimport i64_add, u32_add, u32_cas, u32_load, u32_store, u64_cas, \
-    u64_load_sc, u64_peek
+from .atomic cimport i64_add, u32_add, u32_cas, u32_load, u32_load_sc, u32_store, u64_cas, u64_load_sc, u64_peek
 from .idle cimport Idle, idle_put, idle_take, vacant_put, vacant_take
 from .slot cimport CONNECTING, GONE, LEASED, VACANT, Slot, slot_move, slot_state
 from .table cimport Table, table_grow, table_slot
@@ -56,17 +55,19 @@ cdef struct Pool:
     int64_t opened           # [atomic] connections open or being opened
     uint32_t max_size        # [atomic]
     uint32_t limit           # [atomic] max_size + max_overflow: slots in use, GONE ones excepted
-    uint32_t active          # slots that are not GONE; under the queue's mutex
+    uint32_t active          # [atomic] slots that are not GONE; changed under the queue's mutex
     bint (*wake)(Waiter *waiter) noexcept nogil  # once per popped waiter that is not a thread: rouse it, let go of its object
     Queue queue
     Table table
 
 
 cdef inline bint permit_take(Pool *pool) noexcept nogil:
+    """The right to open a connection; False: as many as allowed are being opened."""
     cdef uint32_t seen
     while True:
-        seen = u32_load(&pool.connecting)
-        if seen >= u32_load(&pool.max_connecting):
+        # seq_cst, as all that one who waits looks at after it has counted itself in the gate
+        seen = u32_load_sc(&pool.connecting)
+        if seen >= u32_load_sc(&pool.max_connecting):
             return False
         if u32_cas(&pool.connecting, seen, seen + 1):
             return True
@@ -76,10 +77,14 @@ cdef inline void pool_permit_drop(Pool *pool) noexcept nogil:
     u32_add(&pool.connecting, <uint32_t>-1)
 
 
+cdef inline bint pool_below_limit(Pool *pool) noexcept nogil:
+    return u32_load_sc(&pool.active) < u32_load_sc(&pool.limit)
+
+
 cdef inline Slot *pool_new_slot(Pool *pool) noexcept nogil:
     """Bring one more slot into the game, if the limit allows and there is memory; the caller's, in state VACANT."""
     cdef Slot *slot = NULL
-    if u32_load(&pool.active) >= u32_load(&pool.limit):
+    if not pool_below_limit(pool):
         return NULL
     lock_take(pool.queue.mutex, 1)
     if pool.active < u32_load(&pool.limit):
@@ -90,14 +95,41 @@ cdef inline Slot *pool_new_slot(Pool *pool) noexcept nogil:
             else:
                 u32_store(&pool.limit, pool.active)  # no memory for more: live within what there is
         if slot != NULL:
-            u32_store(&pool.active, pool.active + 1)
+            u32_add(&pool.active, 1)
             slot_move(slot, VACANT)
     lock_drop(pool.queue.mutex)
     return slot
 
 
+cdef inline bint pool_swallow(Pool *pool, Slot *slot) noexcept nogil:
+    """Take a vacant slot out of the game if the pool has shrunk; True if it did.  The caller settles."""
+    cdef bint over
+    if u32_load(&pool.active) <= u32_load(&pool.limit):
+        return False
+    lock_take(pool.queue.mutex, 1)
+    over = pool.active > u32_load(&pool.limit)
+    if over:
+        u32_add(&pool.active, <uint32_t>-1)  # seq_cst: it may make room, and the caller looks at the gate next
+        slot_move(slot, GONE)
+        vacant_put(&pool.gone, slot)
+    lock_drop(pool.queue.mutex)
+    return over
+
+
+cdef inline void pool_swallow_vacant(Pool *pool) noexcept nogil:
+    """After a shrink: the vacant slots that are too many go at once.  No permit is needed: nobody connects in them."""
+    cdef Slot *slot
+    while u32_load(&pool.active) > u32_load(&pool.limit):
+        slot = vacant_take(&pool.vacant, &pool.table)
+        if slot == NULL:
+            return
+        if not pool_swallow(pool, slot):
+            # Grown again meanwhile.  Somebody may have missed it while it was in hand: the caller settles.
+            vacant_put(&pool.vacant, slot)
+
+
 cdef inline bint pool_has_room(Pool *pool) noexcept nogil:
-    return <uint32_t>u64_load_sc(&pool.vacant) != 0 or u32_load(&pool.active) < u32_load(&pool.limit)
+    return <uint32_t>u64_load_sc(&pool.vacant) != 0 or pool_below_limit(pool)
 
 
 cdef inline Slot *pool_take_vacant(Pool *pool) noexcept nogil:
@@ -108,6 +140,8 @@ cdef inline Slot *pool_take_vacant(Pool *pool) noexcept nogil:
         slot = vacant_take(&pool.vacant, &pool.table)
         if slot == NULL:
             slot = pool_new_slot(pool)
+        elif pool_swallow(pool, slot):
+            slot = NULL  # the pool has shrunk since it became vacant
         if slot != NULL:
             slot_move(slot, CONNECTING)
             i64_add(&pool.opened, 1)
@@ -163,21 +197,6 @@ cdef inline void pool_permit_back(Pool *pool) noexcept nogil:
     """A connect ended, so another may begin."""
     pool_permit_drop(pool)
     pool_settle_if(pool)
-
-
-cdef inline bint pool_swallow(Pool *pool, Slot *slot) noexcept nogil:
-    """Take a vacant slot out of the game if the pool has shrunk; True if it did."""
-    cdef bint over
-    if u32_load(&pool.active) <= u32_load(&pool.limit):
-        return False
-    lock_take(pool.queue.mutex, 1)
-    over = pool.active > u32_load(&pool.limit)
-    if over:
-        u32_store(&pool.active, pool.active - 1)
-        slot_move(slot, GONE)
-        vacant_put(&pool.gone, slot)
-    lock_drop(pool.queue.mutex)
-    return over
 
 
 cdef inline void pool_publish_vacant(Pool *pool, Slot *slot) noexcept nogil:

@@ -55,6 +55,11 @@ cdef inline uint64_t *table_warm(Table *table, uint32_t index, uint64_t *bit_out
     return &table.warm[bit - FIRST_BIT][offset >> 6]
 
 
+cdef inline int table_chunks(Table *table) noexcept nogil:
+    """Chunks that hold a slot.  From the size, whose load sees them whole; a chunk's own address may be too new."""
+    return top_bit(u32_load(&table.size) + FIRST - 1) - FIRST_BIT + 1
+
+
 cdef inline uint32_t table_warm_words(int chunk) noexcept nogil:
     return ((<uint32_t>FIRST << chunk) + 63) >> 6
 
