@@ -36,7 +36,7 @@ install = echo "$(VENV): installing what is needed for: $(1)" && $(py) tools/req
 
 # editable: the compiled modules are built in place, and what is edited in src/ is what runs
 $(VENV)/.test: $(VENV)/.made pyproject.toml tools/requires.py
-	@$(call install,test green)
+	@$(call install,test green servers)
 	@$(py) -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -65,6 +65,7 @@ stress: $(VENV)/.probe ## the long randomised tests
 
 bench: $(VENV)/.bench $(VENV)/.core ## the comparisons with other pools, and the table of ratios
 	@$(py) -m pytest bench $(ARGS)
+	@$(py) -m bench
 
 hbase: $(VENV)/.made ## start a real HBase with its Thrift gateway for an hour (needs Java and Maven)
 	@$(py) tools/hbase/hbase.py start $(ARGS)
