@@ -26,7 +26,7 @@ from fastpool._c.pool cimport CLOSED, CROWDED, SLOW_GIVE, SLOW_TAKE, Pool, permi
 from fastpool._c.slot cimport BUSY, CONNECTING, DROPPED, EPOCH, IDLE, LEASED, LISTED, OUTDATED, RENEW, RETIRING, \
     TAINTED, UNTIDY, Slot, slot_grab, slot_lease, slot_move, slot_state
 from fastpool._c.table cimport Table, table_free, table_slot
-from fastpool._c.waitq cimport HANDED, QUEUED_MASK, TIMED_OUT, CANCELLED, WAITING, Waiter, lock_free, lock_status, \
+from fastpool._c.waitq cimport ABANDONED, HANDED, QUEUED_MASK, TIMED_OUT, CANCELLED, WAITING, Waiter, lock_free, lock_status, \
     lock_take_timed, LOCK_ACQUIRED, LOCK_INTR, queue_enlist, queue_leave, queue_open, waiter_drop, waiter_new, \
     waiter_settle, waiter_take
 
@@ -62,7 +62,8 @@ REASONS = ("lifetime", "idle", "max_uses", "max_idle", "overflow", "dead", "desy
 
 cdef enum:
     KEEP = -1
-    WHY_LIFETIME, WHY_IDLE, WHY_MAX_USES, WHY_MAX_IDLE, WHY_OVERFLOW, WHY_DEAD, WHY_DESYNC, WHY_ERROR, WHY_DISCARDED,
+    ASK = -3        # the driver's check must say
+    WHY_LIFETIME = 0, WHY_IDLE, WHY_MAX_USES, WHY_MAX_IDLE, WHY_OVERFLOW, WHY_DEAD, WHY_DESYNC, WHY_ERROR, WHY_DISCARDED,
     WHY_CLEARED, WHY_RESIZED, WHY_CLOSED, REASON_COUNT
 
 cdef enum:          # of a lease
@@ -82,6 +83,7 @@ include "_core_lease.pxi"
 include "_core_wait.pxi"
 include "_core_take.pxi"
 include "_core_give.pxi"
+include "_core_claim.pxi"
 
 
 def clock():

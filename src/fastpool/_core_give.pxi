@@ -1,22 +1,29 @@
 # Checkin, the slow way: judge, reset, discard.
 
 cdef int give_by_hand(Core core, object c, bint discard) except -1:
-    cdef Seat seat = core.by_id.get(id(c))
+    cdef Slot *slot = claim_by_hand(core, c)
+    if slot != NULL:
+        give_back(core, slot, None, discard)
+    return 0
+
+
+cdef Slot *claim_by_hand(Core core, object c) except? NULL:
+    """The slot of a connection that comes back, the caller's from now on; NULL: it was the parent process's."""
+    cdef Seat seat
     cdef uint64_t word
-    if seat is None or seat.connection is not c:
-        if core._inherited or core.graves:
-            abandon(core, c)
-            return 0
-        raise LeaseError(f"pool {core.name!r} did not give out {c!r}, or has closed it: it cannot be returned here")
     if core.pool.generation != generation():
         after_fork(core)
-        abandon(core, c)
-        return 0
+    seat = core.by_id.get(id(c))
+    if seat is None or seat.connection is not c:
+        for inherited in core.graves:
+            if isinstance(inherited, list) and any((<Seat>one).connection is c for one in inherited):
+                abandon(core, c)
+                return NULL
+        raise LeaseError(f"pool {core.name!r} did not give out {c!r}, or has closed it: it cannot be returned here")
     word = u64_load(&seat.slot.word)
     if slot_state(word) != LEASED or u64_peek(&seat.slot.owner) == 0 or not claim(seat.slot, slot_lease(word)):
         raise LeaseError(f"connection {seat.slot.index} of pool {core.name!r} was given back already: once is enough")
-    give_back(core, seat.slot, None, discard)
-    return 0
+    return seat.slot
 
 
 cdef int give_back(Core core, Slot *slot, object exc, bint discard) except -1:
@@ -56,7 +63,21 @@ cdef int give_back(Core core, Slot *slot, object exc, bint discard) except -1:
         return 0
     i64_put(&slot.since_ns, now)
     i64_put(&slot.fresh_ns, fresh_until(core, slot, now))
+    give(core, slot)
+    return 0
+
+
+cdef int give(Core core, Slot *slot) except -1:
+    """Return a slot with a good connection."""
     pool_give(core.pool, slot)
+    return after_giving(core)
+
+
+cdef int after_giving(Core core) except -1:
+    """Look at the gate again: those who wait are served, and a pool that was closed meanwhile keeps nothing open."""
+    pool_settle_if(core.pool)
+    if u64_load(&core.pool.gate) & CLOSED:
+        retire_idle(core, WHY_CLOSED, 0)
     return 0
 
 
@@ -283,7 +304,7 @@ cdef int64_t keep_alive(Core core, int64_t older_than) except -1:
         if why == KEEP:
             slot.checked_ns = clock_ns()
             i64_put(&slot.fresh_ns, fresh_until(core, slot, clock_ns()))
-            pool_give(core.pool, slot)
+            give(core, slot)
         else:
             dead += 1
             if why == WHY_DEAD or why == WHY_DESYNC:

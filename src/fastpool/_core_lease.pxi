@@ -13,7 +13,6 @@ cdef class Lease:
     cdef object timeout         # not looked at yet (the drop-in raises for a bad one at __enter__)
     cdef uint32_t state
     cdef bint discarded
-    cdef bint inner             # shares the lease of an outer block
 
     def __enter__(self):
         cdef Core core = self.core
@@ -83,11 +82,24 @@ cdef class Lease:
                 (<Seat>slot.seat).remember(u64_peek(&slot.owner))
             lease_shut(slot, me, visit)
             idle_put(&core.pool.idle, &core.pool.table, slot)
-            # The slot is free now; whoever began to wait meanwhile is served from here.
-            pool_settle_if(core.pool)
+            if FREE_THREADED and u32_load(&slot.mark) & OUTDATED:
+                i64_put(&slot.fresh_ns, 0)  # a clear() came between: the next taker looks
+            # The slot is free now; whoever began to wait, or closed the pool, meanwhile is served from here.
+            if u64_load_sc(&core.pool.gate) & (QUEUED_MASK | CLOSED):
+                after_giving(core)
             self.core = None
             return None
         return lease_exit(self, exc)
+
+    @property
+    def connection(self):
+        """What the block was given; None outside of it."""
+        return (<Seat>self.slot.seat).connection if self.state == ENTERED else None
+
+    def by_hand(self):
+        """From now on the connection is given back by `checkin`, and this object has no part in it."""
+        self.state = DONE
+        self.core = None
 
     def discard(self):
         """Close the connection at the end of the block instead of returning it."""
@@ -122,19 +134,19 @@ cdef object lease_enter(Lease self, Slot *slot):
     if core.nested:
         slot_shared = find_shared(core) if slot == NULL else None
         if slot_shared is not None:
-            self.slot = (<Seat>slot_shared).slot
+            lease_attach(self, (<Seat>slot_shared).slot)
             self.slot.depth += 1
-            self.inner = True
-            self.word = slot_lease(u64_load(&self.slot.word))
-            self.born_in = generation()
-            self.state = ENTERED
             return (<Seat>slot_shared).connection
     slot = take_from(core, self.timeout_ns, True, slot)
+    lease_attach(self, slot)
+    return (<Seat>slot.seat).connection
+
+
+cdef void lease_attach(Lease self, Slot *slot) noexcept:
     self.slot = slot
     self.word = slot_lease(u64_load(&slot.word))
     self.born_in = generation()
     self.state = ENTERED
-    return (<Seat>slot.seat).connection
 
 
 cdef object lease_exit(Lease self, object exc):

@@ -129,6 +129,79 @@ cdef class Core:
         """
         give_by_hand(self, c, discard)
 
+    # ---- for code that awaits -------------------------------------------------------------------------------
+
+    @cython.binding(False)
+    def _quick_lease(self, loop):
+        """An entered lease, if one can be had at once and without a question; else None."""
+        cdef Thread *me = thread_self()
+        cdef Visit *visit = visit_find(me, self.pool.id)
+        cdef Lease lease
+        cdef Slot *slot
+        cdef Seat seat
+        cdef int64_t now
+        if (
+            visit == NULL
+            or u64_peek(&self.pool.gate) & ~(CROWDED | SLOW_GIVE) != 0
+            or self.pool.generation != generation()
+            or (self.nested and visit.held)
+        ):
+            return None
+        slot = <Slot *>visit.slot
+        if not lease_retake(visit):
+            slot = idle_take(&self.pool.idle, &self.pool.table)
+            if slot == NULL:
+                return None
+        seat = <Seat>slot.seat
+        now = clock_coarse_ns()
+        if now >= i64_peek(&slot.fresh_ns) or seat.loop is not loop:
+            idle_put(&self.pool.idle, &self.pool.table, slot)
+            pool_settle_if(self.pool)
+            return None
+        task = current_task(loop) if current_task is not None else None
+        seat.green = None
+        seat.task = None if task is None else weakref_to(task)
+        seat.bound = True
+        lease_open(slot, me, visit, now)
+        slot.uses += 1
+        lease = Lease.__new__(Lease)
+        lease.core = self
+        lease_attach(lease, slot)
+        return lease
+
+    def _shared_lease(self):
+        """nested: an entered lease on the connection that this very task (greenlet, thread) holds already, or None."""
+        cdef Lease lease
+        cdef Seat seat = find_shared(self) if self.nested else None
+        if seat is None:
+            return None
+        lease = Lease.__new__(Lease)
+        lease.core = self
+        lease_attach(lease, seat.slot)
+        seat.slot.depth += 1
+        return lease
+
+    def _claim(self, timeout, loop):
+        """Begin a checkout step by step."""
+        return claim_new(self, timeout, loop)
+
+    def _claim_lease(self, Lease lease, exc):
+        """Begin the checkin of a lease step by step; None if nothing is left to do."""
+        return claim_lease(lease, exc)
+
+    @property
+    def _resets(self):
+        """Does the driver reset connections?"""
+        return self.has_reset
+
+    def _claim_by_hand(self, c):
+        """Begin the checkin of a connection that was checked out by hand."""
+        cdef Slot *slot = claim_by_hand(self, c)
+        return None if slot == NULL else claim_slot(self, slot)
+
+    def _look_for_worlds(self):
+        look_for_worlds()
+
     # ---- what the Python half asks --------------------------------------------------------------------------
 
     def __len__(self):

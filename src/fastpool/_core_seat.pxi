@@ -37,6 +37,7 @@ cdef class Seat:
     cdef public object server
     cdef object green              # weak reference to the holder's greenlet, None for a thread's main one
     cdef object task               # weak reference to the holder's task
+    cdef object loop               # the event loop it was opened in, None for a synchronous connection
     cdef bint bound                # held by a block, which ends where it began
     cdef uint64_t past[8]          # threads that held it lately
     cdef int at

@@ -92,9 +92,29 @@ cdef Slot *find_fit(Core core, Thread *me, int64_t began, int64_t deadline, bint
 
 
 cdef int unfit(Core core, Slot *slot, int64_t deadline, bint ask) except -2:
-    """Why the connection in a slot that the caller owns cannot be handed out; KEEP if it can.  Raises only what is
-    not an Exception, the connection discarded and the slot free."""
-    cdef Seat seat = <Seat>slot.seat
+    """Why the connection in a slot that the caller owns cannot be handed out; KEEP if it can.
+
+    ask: look it over however fresh it is.  Raises only what is not an Exception, the connection then discarded and
+    the slot free.
+    """
+    cdef int why
+    try:
+        why = unfit_unasked(core, slot, ask)
+        if why != ASK:
+            return why
+        if not core.driver.check((<Seat>slot.seat).connection, seconds_left(deadline)):
+            return WHY_DEAD
+    except Exception:
+        return WHY_DEAD
+    except BaseException:
+        retire(core, slot, WHY_ERROR)
+        raise
+    slot.checked_ns = clock_ns()
+    return KEEP
+
+
+cdef int unfit_unasked(Core core, Slot *slot, bint ask) except -2:
+    """The same as far as it can be told without the driver's check; ASK if that must say."""
     cdef int64_t now
     cdef int said
     cdef long long fd
@@ -110,23 +130,17 @@ cdef int unfit(Core core, Slot *slot, int64_t deadline, bint ask) except -2:
         return WHY_IDLE
     if not ask and (core.check_ns < 0 or now < i64_peek(&slot.fresh_ns)):
         return KEEP
-    try:
-        if core.has_probe:
-            fd = core.driver.fileno(seat.connection)
-            if fd >= 0:
-                with nogil:
-                    said = probe(fd)
-                if said == CLOSED_BY_PEER:
-                    return WHY_DEAD
-                if said == DATA_WAITS:
-                    return WHY_DESYNC
-        if core.has_check and not core.driver.check(seat.connection, seconds_left(deadline)):
-            return WHY_DEAD
-    except Exception:
-        return WHY_DEAD
-    except BaseException:
-        retire(core, slot, WHY_ERROR)
-        raise
+    if core.has_probe:
+        fd = core.driver.fileno((<Seat>slot.seat).connection)
+        if fd >= 0:
+            with nogil:
+                said = probe(fd)
+            if said == CLOSED_BY_PEER:
+                return WHY_DEAD
+            if said == DATA_WAITS:
+                return WHY_DESYNC
+    if core.has_check:
+        return ASK
     slot.checked_ns = now
     return KEEP
 
@@ -258,5 +272,5 @@ cdef bint open_one(Core core, int64_t limit_ns) except -1:
     if slot == NULL:
         return False
     connect(core, slot, began, INT64_MAX if limit_ns < 0 else began + limit_ns)
-    pool_give(core.pool, slot)
+    give(core, slot)
     return True

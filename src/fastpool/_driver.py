@@ -33,17 +33,16 @@ class Driver:
         """Open a connection and return it; whatever this raises is what the caller of the checkout sees."""
         raise TypeError(f"{type(self).__name__} does not say how to connect: override connect(server, timeout)")
 
-    def close(self, c: Any) -> None:
+    def close(self, c: Any) -> Any:
         """End ``c``. What this raises is logged and no one else's business."""
         close = getattr(c, "close", None)
-        if close is not None:
-            close()
+        return None if close is None else close()
 
     def check(self, c: Any, timeout: float | None) -> bool:
         """Say whether ``c`` still works; may do I/O. Raising means: dead."""
         return True
 
-    def reset(self, c: Any) -> None:
+    def reset(self, c: Any) -> Any:
         """Make ``c`` fit for the next caller; if this raises, the connection is discarded."""
 
     def fileno(self, c: Any) -> int:

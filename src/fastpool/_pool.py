@@ -76,7 +76,7 @@ class Pool(Core):
         return CallableDriver(connect, **parts)
 
     def _start(self, driver: Driver, config: Config) -> None:
-        checks, resets, descriptors = abilities(driver)
+        checks, resets, descriptors = self._abilities(driver)
         self._set_up(
             driver,
             config.name,
@@ -93,7 +93,14 @@ class Pool(Core):
         self._set_listeners(Listeners(config.listeners))
         self._configure(config)
         if config.open:
-            self.open()
+            self._open_now()
+
+    @staticmethod
+    def _abilities(driver: Driver) -> tuple[bool, bool, bool]:
+        return abilities(driver)
+
+    def _open_now(self) -> None:
+        self.open()
 
     def _configure(self, config: Config) -> None:
         self.config = config
@@ -111,6 +118,15 @@ class Pool(Core):
             -1 if config.max_idle is None else config.max_idle,
             config.max_connecting,
         )
+
+    def aconnection(self, timeout: Any = ...) -> Any:
+        """``async with pool.aconnection() as c:``: a task waits in the same line as the threads, its loop running on.
+
+        ``timeout`` as for ``connection``. Connects and checks, which may block, are made in the loop's executor.
+        """
+        from ._acheckout import TaskLease
+
+        return TaskLease(self, timeout)
 
     # ---- life ---------------------------------------------------------------------------------------------------
 
@@ -186,16 +202,9 @@ class Pool(Core):
 
         ``timeout``: seconds to spend at most. Raises what the driver's connect raises.
         """
-        most = self.config.max_size
-        if n is not None and (isinstance(n, bool) or not isinstance(n, int)):
-            raise TypeError(f"n must be an integer or None, not {n!r}")
-        if n is not None and not 0 <= n <= most:
-            raise ValueError(f"n must be from 0 to max_size ({most}), not {n}")
-        wanted = most if n is None else n
+        wanted = self._warm_to(n)
         limit = seconds_to_ns("timeout", timeout)
         deadline = None if timeout is None else clock() + limit / 1e9
-        if self.closed:
-            raise PoolClosed(f"pool {self.name!r} is closed")
         while len(self) < wanted and not self.closed:
             left = None if deadline is None else deadline - clock()
             if left is not None and left <= 0:
@@ -205,6 +214,16 @@ class Pool(Core):
                     break
                 pause(0.001)  # others are connecting: as many as max_connecting
         return len(self)
+
+    def _warm_to(self, n: int | None) -> int:
+        most = self.config.max_size
+        if n is not None and (isinstance(n, bool) or not isinstance(n, int)):
+            raise TypeError(f"n must be an integer or None, not {n!r}")
+        if n is not None and not 0 <= n <= most:
+            raise ValueError(f"n must be from 0 to max_size ({most}), not {n}")
+        if self.closed:
+            raise PoolClosed(f"pool {self.name!r} is closed")
+        return most if n is None else n
 
     def clear(self, reason: str | None = None) -> None:
         """Replace all connections of now: idle ones at once, leased ones when they come back."""

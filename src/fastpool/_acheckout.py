@@ -1,0 +1,215 @@
+"""A checkout that awaits: the steps of the compiled core, with an ``await`` where a thread would block.
+
+The claim owns the slot between the steps. Whatever ends this coroutine, a cancellation at any point included, the
+claim gives the slot back when it is dropped, at the latest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ._core import clock
+from ._errors import LeaseError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ._core import Claim, Lease
+    from ._pool import Pool
+
+
+class Doing(Protocol):
+    """How a pool's driver is called from a task: awaited, or in a thread."""
+
+    async def open(self, claim: Claim) -> tuple[Any, Any]: ...
+    async def check(self, claim: Claim) -> bool: ...
+    async def close(self, c: Any) -> None: ...
+
+
+async def obtain(pool: Pool, claim: Claim, doing: Doing, bound: bool) -> Lease:
+    """The lease of a checkout. Raises as ``Pool.connection`` does."""
+    if pool.listeners:
+        pool._tell("checkout_started")
+    try:
+        await _find_fit(pool, claim, doing)
+    except BaseException as error:
+        if pool.listeners:
+            pool._tell("checkout_failed", error=error)
+        raise
+    return claim.lease(bound)
+
+
+async def _find_fit(pool: Pool, claim: Claim, doing: Doing) -> None:
+    front = queued = False
+    while True:
+        if front or not claim.take():
+            await _wait(claim, front)
+            if not queued:
+                queued = True
+                claim.waited()
+        if claim.connecting:
+            await connect(pool, claim, doing)
+            return
+        verdict = claim.verdict()
+        if verdict == "?":
+            verdict = None if await doing.check(claim) else "dead"
+            if verdict is None:
+                claim.checked()
+        if verdict is None:
+            return
+        if verdict in ("dead", "desync"):
+            claim.suspect()
+        await doing.close(claim.empty(verdict))
+        pool._tell("closed_connection", reason=verdict)
+        if claim.over:
+            raise claim.exhausted("check")
+        if claim.slot_in_hand:
+            await connect(pool, claim, doing)
+            return
+        front = True  # it had been served; as many connects as allowed are under way
+
+
+async def _wait(claim: Claim, front: bool) -> None:
+    """Stand in line until something is handed over."""
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+
+    def fire() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    def rouse() -> bool:
+        if asyncio._get_running_loop() is loop:
+            fire()
+        else:
+            loop.call_soon_threadsafe(fire)  # RuntimeError from a closed loop: the giver keeps what it gives
+        return True
+
+    try:
+        if claim.line_up(rouse, front):
+            return
+        while True:
+            left = claim.seconds_left
+            timer = None if left is None else loop.call_later(min(left, 0.005) if _clock_stopped() else left, fire)
+            try:
+                await future
+            finally:
+                if timer is not None:
+                    timer.cancel()
+            if claim.collect():
+                return
+            if claim.over and claim.leave(True):
+                raise claim.exhausted("wait")
+            future = loop.create_future()
+            if claim.collect():
+                return
+    except BaseException:
+        # Handed over at this very moment: to the next in line first, and then on with the exception.
+        claim.give_up()
+        raise
+
+
+def _clock_stopped() -> bool:
+    from ._core import clock_is_stopped
+
+    return clock_is_stopped()
+
+
+async def connect(pool: Pool, claim: Claim, doing: Doing) -> None:
+    """Open the connection for which the claim has room."""
+    began = clock()
+    try:
+        c, server = await doing.open(claim)
+    except BaseException as error:
+        claim.connect_failed()
+        if isinstance(error, Exception) and claim.over:
+            raise claim.exhausted("connect") from error
+        raise
+    claim.install(c, server, clock() - began)
+
+
+class InThread:
+    """A synchronous driver, called from a task: what may block is done in a thread of the loop's executor."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def _do(self, call: Callable[[], Any], late: Callable[[Any], object] | None = None) -> Any:
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(None, call)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if late is not None:
+                work.add_done_callback(lambda done: late(done) if not done.cancelled() else None)
+            raise
+
+    async def open(self, claim: Claim) -> tuple[Any, Any]:
+        pool, seat, left = self._pool, claim.seat, claim.seconds_left
+
+        def late(done: asyncio.Future[Any]) -> None:
+            if done.exception() is None:  # nobody wants it any more
+                asyncio.get_running_loop().run_in_executor(None, self._close, done.result()[0])
+
+        result: tuple[Any, Any] = await self._do(
+            lambda: pool.connector.open(seat, left, pool._leased_by_server), late
+        )
+        return result
+
+    async def check(self, claim: Claim) -> bool:
+        c, left = claim.connection, claim.seconds_left
+        try:
+            return bool(await self._do(lambda: self._pool.driver.check(c, left)))
+        except Exception:
+            return False
+
+    async def close(self, c: Any) -> None:
+        await self._do(lambda: self._close(c))
+
+    def _close(self, c: Any) -> None:
+        try:
+            self._pool.driver.close(c)
+        except Exception as error:
+            self._pool._log_driver_error("close", error)
+
+
+class TaskLease:
+    """``async with pool.aconnection() as c``: a task's lease on a connection of a synchronous pool."""
+
+    __slots__ = ("_discard", "_lease", "_pool", "_timeout")
+
+    def __init__(self, pool: Pool, timeout: Any) -> None:
+        self._pool = pool
+        self._timeout = timeout
+        self._lease: Lease | None = None
+        self._discard = False
+
+    async def __aenter__(self) -> Any:
+        pool = self._pool
+        if self._lease is not None:
+            raise LeaseError("a lease is good for one block: call aconnection() for each")
+        pool._look_for_worlds()
+        lease = pool._shared_lease() or pool._quick_lease(None)
+        if lease is None:
+            lease = await obtain(pool, pool._claim(self._timeout, None), InThread(pool), True)
+        self._lease = lease
+        return lease.connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        lease = self._lease
+        if lease is None:
+            raise LeaseError("this block has not begun")
+        if self._discard:
+            lease.discard()
+        lease.__exit__(kind, error, trace)
+
+    def discard(self) -> None:
+        """Close the connection at the end of the block instead of returning it."""
+        self._discard = True
+
+
+Closing = Callable[[Any], Awaitable[None]]

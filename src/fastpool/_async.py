@@ -1,0 +1,346 @@
+"""AsyncPool: connections that are opened and closed with ``await``.
+
+It works in several event loops at once, and in one after another; a connection opened in one loop is never handed to
+another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any, Self
+
+from ._acheckout import connect, obtain
+from ._config import seconds_to_ns
+from ._core import clock
+from ._driver import Driver, abilities
+from ._errors import LeaseError, PoolClosed
+from ._keeper import keeper
+from ._pool import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from ._core import Claim, Lease
+
+Loop = asyncio.AbstractEventLoop
+
+
+class LoopDriver(Driver):
+    """Wraps a driver whose methods may be coroutine functions: each call is made in the connection's own loop."""
+
+    def __init__(self, inner: Driver) -> None:
+        self.inner = inner
+        self.exhausted_error = inner.exhausted_error
+        self.deadlock_error = inner.deadlock_error
+        self.exhausted_message = inner.exhausted_message
+        self.homes: dict[int, tuple[Any, Loop]] = {}  # id(connection) -> (connection, loop it was opened in)
+        self.closing: set[asyncio.Future[Any]] = set()  # so that a close under way is not collected
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"inner": self.inner}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["inner"])  # type: ignore[misc]
+
+    def open_seat(self, seat: Any, server: Any, timeout: float | None) -> Any:
+        """Give what ``connect`` gives: a connection or an awaitable of one."""
+        return self.inner.connect(server, timeout)
+
+    def fileno(self, c: Any) -> int:
+        """Give the inner driver's descriptor."""
+        return self.inner.fileno(c)
+
+    def usable(self, c: Any, exc: BaseException) -> bool:
+        """Ask the inner driver."""
+        return self.inner.usable(c, exc)
+
+    def abandon(self, c: Any) -> None:
+        """Forget an inherited connection; its loop is the parent's."""
+        self.homes.pop(id(c), None)
+        self.inner.abandon(c)
+
+    def check(self, c: Any, timeout: float | None) -> bool:
+        """Ask from outside of the loop (the keeper does): True as well if the loop does not run just now."""
+        loop = self.homes[id(c)][1]
+        if loop.is_closed():
+            return False
+        if not loop.is_running():
+            return True
+        future = asyncio.run_coroutine_threadsafe(settled(self.inner.check, c, timeout), loop)
+        return bool(future.result(timeout if timeout is not None else 30.0))
+
+    def close(self, c: Any) -> None:
+        """Close ``c`` in its own loop, soon; with that loop closed there is nothing left to do."""
+        _, loop = self.homes.pop(id(c), (c, None))
+        if loop is None or loop.is_closed():
+            return
+        if asyncio._get_running_loop() is loop:
+            self._close_here(c)
+        else:
+            try:
+                loop.call_soon_threadsafe(self._close_here, c)
+            except RuntimeError:
+                pass  # it was closed this very moment
+
+    def _close_here(self, c: Any) -> None:
+        task = asyncio.get_running_loop().create_task(self.closed(c))
+        self.closing.add(task)
+        task.add_done_callback(self.closing.discard)
+
+    async def closed(self, c: Any) -> None:
+        """Close ``c`` in the running loop; what that raises is logged."""
+        self.homes.pop(id(c), None)
+        try:
+            await settled(self.inner.close, c)
+        except Exception as error:
+            import logging
+
+            logging.getLogger("fastpool").warning("close of a connection failed: %r", error, exc_info=error)
+
+
+async def settled(call: Callable[..., Any], *args: Any) -> Any:
+    """Call, and await what comes if it is awaitable."""
+    result = call(*args)
+    return await result if inspect.isawaitable(result) else result
+
+
+class InLoop:
+    """The driver's calls of one checkout, awaited in the running loop."""
+
+    __slots__ = ("_driver", "_loop", "_pool")
+
+    def __init__(self, pool: AsyncPool, loop: Loop) -> None:
+        self._pool = pool
+        self._driver: LoopDriver = pool.driver
+        self._loop = loop
+
+    async def open(self, claim: Claim) -> tuple[Any, Any]:
+        """Open within the time that is left: a connect that takes longer is cancelled."""
+        opening = self._pool.connector.aopen(claim.seat, claim.seconds_left, self._pool._leased_by_server)
+        c, server = await (opening if claim.seconds_left is None else asyncio.wait_for(opening, claim.seconds_left))
+        self._driver.homes[id(c)] = (c, self._loop)
+        return c, server
+
+    async def check(self, claim: Claim) -> bool:
+        """Ask the driver's check, within the time that is left; raising means dead."""
+        c, left = claim.connection, claim.seconds_left
+        try:
+            return bool(await asyncio.wait_for(settled(self._driver.inner.check, c, left), left))
+        except Exception:
+            return False
+
+    async def close(self, c: Any) -> None:
+        """Close in the connection's loop, without waiting for it."""
+        self._driver.close(c)
+
+
+class AsyncPool(Pool):
+    """A pool whose connections are opened, checked, reset and closed with ``await``.
+
+    Arguments as for :class:`fastpool.Pool`; ``connect``, ``close``, ``check`` and ``reset`` may be coroutine functions
+    or plain ones. ``checkin`` never awaits.
+    """
+
+    __slots__ = ()
+
+    def _start(self, driver: Driver, config: Any) -> None:
+        super()._start(driver if isinstance(driver, LoopDriver) else LoopDriver(driver), config)
+
+    @staticmethod
+    def _abilities(driver: Driver) -> tuple[bool, bool, bool]:
+        return abilities(driver.inner if isinstance(driver, LoopDriver) else driver)
+
+    def _open_now(self) -> None:
+        """Not in the constructor: there may be no loop yet. The first checkout does it, or open()."""
+
+    async def open(self) -> None:  # type: ignore[override]
+        """Open ``min_size`` connections in this loop, and keep them so. Again is harmless."""
+        await self._open()
+
+    async def _open(self) -> None:
+        if self.closed:
+            raise PoolClosed(f"pool {self.name!r} is closed, and stays closed: make another one")
+        first, self.was_opened = not self.was_opened, True
+        if first:
+            self._tell("pool_opened")
+        while len(self) < self.config.min_size and await self._open_one_here(None):
+            pass
+        self._keep()
+
+    async def _open_one_here(self, timeout: float | None) -> bool:
+        loop = asyncio.get_running_loop()
+        claim = self._claim(timeout, loop)
+        if self.closed or not claim.take_room():
+            return False
+        await connect(self, claim, InLoop(self, loop))
+        claim.put()
+        return True
+
+    async def close(self, timeout: float | None = None) -> None:  # type: ignore[override]
+        """As :meth:`fastpool.Pool.close`; waits until the connections of this loop are closed."""
+        limit = seconds_to_ns("timeout", timeout)
+        first = self._shut()
+        if timeout is not None:
+            deadline = clock() + limit / 1e9
+            while (self._counts()[1] or self._counts()[2]) and clock() < deadline:
+                await asyncio.sleep(min(0.005, max(deadline - clock(), 0)))
+            self._drop_leased()
+        here = asyncio.get_running_loop()
+        mine = [closing for closing in self.driver.closing if closing.get_loop() is here]
+        if mine:
+            await asyncio.wait(mine)
+        if first:
+            keeper.forget(self)
+            self._tell("pool_closed")
+
+    async def warm(self, n: int | None = None, timeout: float | None = None) -> int:  # type: ignore[override]
+        """As :meth:`fastpool.Pool.warm`."""
+        wanted = self._warm_to(n)
+        limit = seconds_to_ns("timeout", timeout)
+        deadline = None if timeout is None else clock() + limit / 1e9
+        while len(self) < wanted and not self.closed:
+            left = None if deadline is None else deadline - clock()
+            if left is not None and left <= 0:
+                break
+            if not await self._open_one_here(left):
+                if self._counts()[2] == 0:
+                    break
+                await asyncio.sleep(0.001)
+        return len(self)
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __enter__(self) -> Any:
+        raise TypeError("an AsyncPool is used with `async with`")
+
+    def connection(self, timeout: Any = ...) -> AsyncLease:  # type: ignore[override]
+        """``async with pool.connection() as c:``; timeout as for ``Pool.connection``."""
+        return AsyncLease(self, timeout)
+
+    aconnection = connection
+
+    async def checkout(self, timeout: Any = ...) -> Any:  # type: ignore[override]
+        """Take a connection by hand; give it back with :meth:`checkin`, exactly once."""
+        loop = asyncio.get_running_loop()
+        lease = await obtain(self, self._claim(timeout, loop), InLoop(self, loop), False)
+        connection = lease.connection
+        lease.by_hand()
+        return connection
+
+    def checkin(self, c: Any, discard: bool = False) -> None:
+        """Give back what :meth:`checkout` gave; never awaits, and may be called from any thread."""
+        claim = self._claim_by_hand(c)
+        if claim is not None:
+            finish(self, claim, None, discard)
+
+    def _open_one(self, timeout_ns: int) -> bool:
+        """The keeper's way: in the loop of some connection that is open, if one runs."""
+        for _, loop in list(self.driver.homes.values()):
+            if loop.is_running():
+                opening = self._open_one_here(None if timeout_ns < 0 else timeout_ns / 1e9)
+                return bool(asyncio.run_coroutine_threadsafe(opening, loop).result(60.0))
+        return False
+
+
+def finish(pool: AsyncPool, claim: Claim, error: BaseException | None, discard: bool) -> asyncio.Future[Any] | None:
+    """End a lease whose claim we have; the reset, if it must be awaited, goes on as a task, which is returned."""
+    driver: LoopDriver = pool.driver
+    reason = claim.judge(error, discard)
+    if reason is None and pool._resets:
+        home = driver.homes.get(id(claim.connection))
+        if home is None or home[1].is_closed():
+            reason = "discarded"
+        elif asyncio._get_running_loop() is home[1]:
+            task = home[1].create_task(_reset(pool, claim, error))
+            driver.closing.add(task)
+            task.add_done_callback(driver.closing.discard)
+            return task
+        else:
+            try:
+                home[1].call_soon_threadsafe(finish, pool, claim, error, discard)
+                return None
+            except RuntimeError:
+                reason = "discarded"  # its loop was closed this very moment
+    c = claim.give(error) if reason is None else claim.retire(reason)
+    if c is not None:
+        driver.close(c)
+        pool._tell("closed_connection", connection=c, reason=reason)
+    return None
+
+
+async def _reset(pool: AsyncPool, claim: Claim, error: BaseException | None) -> None:
+    """Reset before the connection is available again; one that cannot be reset is closed."""
+    try:
+        await settled(pool.driver.inner.reset, claim.connection)
+    except BaseException as failure:
+        c = claim.retire("error")
+        pool.driver.close(c)
+        if not isinstance(failure, Exception):
+            raise
+        pool._log_driver_error("reset", failure)
+        return
+    c = claim.give(error)
+    if c is not None:
+        pool.driver.close(c)
+
+
+class AsyncLease:
+    """The right to use a connection for the length of an ``async with`` block."""
+
+    __slots__ = ("_discard", "_lease", "_pool", "_timeout")
+
+    def __init__(self, pool: AsyncPool, timeout: Any) -> None:
+        self._pool = pool
+        self._timeout = timeout
+        self._lease: Lease | None = None
+        self._discard = False
+
+    async def __aenter__(self) -> Any:
+        pool = self._pool
+        if self._lease is not None:
+            raise LeaseError("a lease is good for one block: call pool.connection() for each")
+        loop = asyncio.get_running_loop()
+        lease = pool._quick_lease(loop)
+        if lease is None:
+            lease = pool._shared_lease()
+        if lease is None:
+            if not pool.was_opened and pool.config.min_size:
+                await pool._open()
+            lease = await obtain(pool, pool._claim(self._timeout, loop), InLoop(pool, loop), True)
+        self._lease = lease
+        return lease.connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        lease, pool = self._lease, self._pool
+        if lease is None:
+            raise LeaseError("this block has not begun")
+        if self._discard:
+            lease.discard()
+        if not pool._resets:
+            lease.__exit__(kind, error, trace)
+            return
+        claim = pool._claim_lease(lease, error)
+        if claim is None:
+            return
+        task = finish(pool, claim, error, self._discard)
+        if task is not None and error is None:
+            # The block is over when the connection is fit again; a cancellation here does not stop the reset.
+            await asyncio.shield(task)
+
+    def discard(self) -> None:
+        """Close the connection at the end of the block instead of returning it."""
+        self._discard = True
+
+
+AsyncPool.__module__ = "fastpool"

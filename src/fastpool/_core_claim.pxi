@@ -1,0 +1,349 @@
+# A checkout that awaits: the same steps as in _core_take.pxi, one by one, for code that must return to a loop between
+# them.  A claim owns its slot from one step to the next, and gives it back if it is dropped.
+
+@cython.final
+@cython.no_gc_clear
+cdef class Claim:
+    """A checkout (or checkin) under way in a task.  Every step leaves the slot with exactly one owner."""
+    cdef Core core
+    cdef Slot *slot              # owned by this claim; NULL: none
+    cdef Ticket ticket           # in line
+    cdef int64_t began, deadline
+    cdef bint instant
+    cdef uint64_t born_in
+    cdef object loop             # only connections opened in this loop will do; None: any
+
+    @property
+    def seat(self):
+        """The seat of the slot in hand."""
+        return seat_of(self.core, self.slot)
+
+    @property
+    def connection(self):
+        """The connection in hand."""
+        return (<Seat>self.slot.seat).connection
+
+    @property
+    def slot_in_hand(self):
+        """Has it a slot?"""
+        return self.slot != NULL
+
+    @property
+    def connecting(self):
+        """Is the slot in hand room for a connection, with a permit to open it?"""
+        return slot_state(u64_load(&self.slot.word)) == CONNECTING
+
+    @property
+    def foreign(self):
+        """Was the connection in hand opened in another loop?"""
+        return self.loop is not None and (<Seat>self.slot.seat).loop is not self.loop
+
+    @property
+    def seconds_left(self):
+        """Until the deadline; None without one."""
+        return None if self.deadline == self.began else seconds_left(self.deadline)
+
+    @property
+    def over(self):
+        """Is the deadline past?"""
+        return self.deadline != INT64_MAX and clock_ns() >= self.deadline
+
+    @property
+    def waiting(self):
+        """In line, and nothing decided yet?"""
+        return u64_load(&self.ticket.waiter.state) == WAITING
+
+    def take(self):
+        """Take what is free: own last connection, the one returned last, room for a new one, another loop's."""
+        cdef Core core = self.core
+        cdef Thread *me = thread_self()
+        cdef Visit *visit
+        if core.pool.generation != generation():
+            after_fork(core)
+        if u64_load(&core.pool.gate) & CLOSED:
+            raise PoolClosed(f"pool {core.name!r} is closed")
+        if u64_load_sc(&core.pool.gate) & QUEUED_MASK:
+            return False
+        visit = visit_make(me, core.pool.id, &core.pool.table)
+        self.slot = <Slot *>visit.slot if lease_retake(visit) else idle_take(&core.pool.idle, &core.pool.table)
+        if self.slot != NULL and self.foreign:
+            self.exchange()
+        elif self.slot == NULL:
+            self.slot = pool_take_vacant(core.pool)
+        return self.slot != NULL
+
+    cdef int exchange(self) except -1:
+        """Another loop's connection in hand: rather one of this loop's, or room for one."""
+        cdef Core core = self.core
+        cdef Slot *better = NULL
+        cdef Slot *slot
+        cdef uint64_t word
+        cdef uint32_t i
+        for i in range(u32_load(&core.pool.table.size)):
+            slot = table_slot(&core.pool.table, i)
+            word = u64_load(&slot.word)
+            if slot_state(word) == IDLE and (<Seat>slot.seat).loop is self.loop and slot_grab(slot, word):
+                better = slot
+                break
+        if better == NULL:
+            better = pool_take_vacant(core.pool)
+        if better != NULL:
+            slot, self.slot = self.slot, better
+            pool_give(core.pool, slot)
+        return 0
+
+    def take_room(self):
+        """Take room for a new connection, with a permit to open it."""
+        if self.core.pool.generation != generation():
+            after_fork(self.core)
+        self.slot = pool_take_vacant(self.core.pool)
+        return self.slot != NULL
+
+    def put(self):
+        """Leave the connection in hand to whoever wants one."""
+        cdef Slot *slot = self.slot
+        self.slot = NULL
+        give(self.core, slot)
+
+    def line_up(self, rouse, bint front):
+        """Stand in line; `rouse()` is called from whatever thread decides.  True: a slot was there after all."""
+        cdef Core core = self.core
+        cdef Thread *me = thread_self()
+        self.ticket = ticket_new(core, me, rouse)
+        line_up(core, self.ticket.waiter, self.instant, front)
+        if self.collect():
+            return True
+        if self.instant:
+            if self.leave(True):
+                raise exhausted(core, "wait", self.began)
+            return self.collect()
+        u64_add(&core.house.totals[WAITS], 1)
+        core.queued[<size_t>self.ticket.waiter] = (me.uid,) + owner_here()
+        look_for_deadlock(core, self.began)
+        if core.listeners:
+            tell(core, "wait_started", {})
+        return False
+
+    def collect(self):
+        """Take what was handed over.  PoolClosed: the line was dissolved."""
+        cdef Waiter *waiter = self.ticket.waiter
+        self.slot = <Slot *>waiter_take(waiter)
+        if self.slot != NULL:
+            self.core.queued.pop(<size_t>waiter, None)
+            return True
+        if u64_load(&waiter.state) == ABANDONED:
+            raise PoolClosed(f"pool {self.core.name!r} was closed while this caller waited for a connection")
+        return False
+
+    def leave(self, bint timed_out):
+        """Out of line without a slot; False: one was handed over first (`collect` it, or drop the claim)."""
+        cdef Waiter *waiter
+        if self.ticket is None:
+            return True
+        waiter = self.ticket.waiter
+        self.core.queued.pop(<size_t>waiter, None)
+        if not step_out(self.core, waiter, TIMED_OUT if timed_out else CANCELLED):
+            return u64_load(&waiter.state) != HANDED
+        if not timed_out:
+            u64_add(&self.core.house.totals[GAVE_UP], 1)
+        return True
+
+    def give_up(self):
+        """Whatever the line still gives goes to the next in it."""
+        cdef Slot *slot
+        if self.ticket is None or self.leave(False):
+            return
+        slot = <Slot *>waiter_take(self.ticket.waiter)
+        if slot != NULL:
+            u64_add(&self.core.house.totals[GAVE_UP], 1)
+            pool_pass(self.core.pool, slot)
+
+    def exhausted(self, str phase):
+        """The error to raise when the time is over."""
+        return exhausted(self.core, phase, self.began)
+
+    def waited(self):
+        """The wait in line is over: record how long it took."""
+        if not self.core.timing:
+            histogram_add(&self.core.house.wait, clock_ns() - self.began)
+        return (clock_ns() - self.began) / 1e9
+
+    def verdict(self):
+        """Why the connection in hand cannot be used: a reason, None if it can, '?' if `check` must say."""
+        cdef int why
+        if self.foreign:
+            return "discarded"
+        why = unfit_unasked(self.core, self.slot, False)
+        if why == ASK:
+            return "?"
+        return None if why == KEEP else REASONS[why]
+
+    def suspect(self):
+        """The connection in hand was found dead: doubt the others of its server."""
+        suspect_server(self.core, self.slot.server, self.slot)
+
+    def checked(self):
+        """`check` was content."""
+        self.slot.checked_ns = clock_ns()
+
+    def empty(self, str reason):
+        """Take the connection away, to be closed by the caller; the slot stays in hand, with room for another.
+
+        False: as many connects as allowed are under way, so the slot is free again.
+        """
+        cdef Core core = self.core
+        cdef Slot *slot = self.slot
+        c = take_away(core, slot, REASONS.index(reason))
+        if permit_take(core.pool):
+            slot_move(slot, CONNECTING)
+        else:
+            self.slot = NULL
+            pool_give_vacant(core.pool, slot, False)
+        return c
+
+    def install(self, c, server, double seconds):
+        """The connection that was opened takes its place; PoolClosed: the pool was closed meanwhile."""
+        cdef Core core = self.core
+        cdef Slot *slot = self.slot
+        cdef Seat seat = seat_of(core, slot)
+        install(core, slot, seat, c, server, clock_ns())
+        seat.loop = self.loop
+        u64_add(&core.house.totals[CONNECTS], 1)
+        histogram_add(&core.house.connect, <int64_t>(seconds * 1e9))
+        slot_move(slot, LEASED)
+        pool_permit_back(core.pool)
+        look_crowded(core)
+        if core.listeners:
+            tell(core, "connected", {"server": server, "connection": c, "duration": seconds})
+        if u64_load(&core.pool.gate) & CLOSED:
+            raise PoolClosed(f"pool {core.name!r} was closed while this caller connected")
+
+    def connect_failed(self):
+        """No connection came: the slot is free, and the next in line is woken."""
+        cdef Slot *slot = self.slot
+        self.slot = NULL
+        pool_give_vacant(self.core.pool, slot, True)
+        look_crowded(self.core)
+        u64_add(&self.core.house.totals[CONNECT_ERRORS], 1)
+
+    def lease(self, bint bound):
+        """The checkout is done: a lease that holds the connection."""
+        cdef Core core = self.core
+        cdef Lease lease = Lease.__new__(Lease)
+        cdef Slot *slot = self.slot
+        cdef Seat seat = <Seat>slot.seat
+        green, task = owner_here()
+        seat.green = None if green is None else weakref_to(green)
+        seat.task = None if task is None else weakref_to(task)
+        enter_table(core, slot, thread_self(), self.began, bound)
+        self.slot = NULL
+        lease.core = core
+        lease_attach(lease, slot)
+        if core.listeners:
+            tell(core, "checked_out", {"server": seat.server, "connection": seat.connection,
+                                       "waited": (clock_ns() - self.began) / 1e9})
+        return lease
+
+    # ---- the way back ---------------------------------------------------------------------------------------
+
+    def judge(self, exc, bint discard):
+        """Why the connection of the lease that ended cannot be kept, None if it can."""
+        cdef int why = judge(self.core, self.slot, <Seat>self.slot.seat, exc, discard)
+        return None if why == KEEP else REASONS[why]
+
+    def give(self, exc):
+        """The connection is fit: to the next in line, or to the free ones.  A connection to close, if it is surplus."""
+        cdef Core core = self.core
+        cdef Slot *slot = self.slot
+        cdef int64_t now = clock_ns()
+        cdef int why = surplus(core, slot, now)
+        self.over_with(exc, now)
+        if why != KEEP:
+            return self.retire(REASONS[why])
+        i64_put(&slot.since_ns, now)
+        i64_put(&slot.fresh_ns, fresh_until(core, slot, now))
+        self.slot = NULL
+        give(core, slot)
+        return None
+
+    def retire(self, str reason):
+        """The connection is not kept: returns it, to be closed by the caller; the slot is free."""
+        cdef Core core = self.core
+        cdef Slot *slot = self.slot
+        if u64_peek(&slot.owner) != 0:
+            self.over_with(None, clock_ns())
+        self.slot = NULL
+        c = take_away(core, slot, REASONS.index(reason))
+        pool_give_vacant(core.pool, slot, False)
+        look_crowded(core)
+        core._capacity_lost()
+        return c
+
+    cdef int over_with(self, object exc, int64_t now) except -1:
+        cdef Core core = self.core
+        cdef Slot *slot = self.slot
+        cdef Seat seat = <Seat>slot.seat
+        cdef Thread *me = thread_self()
+        cdef int64_t since = i64_peek(&slot.since_ns)
+        if core.timing:
+            histogram_add(&core.house.hold, now - since)
+        if core.listeners:
+            tell(core, "checked_in", {"server": seat.server, "connection": seat.connection,
+                                      "duration": (now - since) / 1e9, "error": exc})
+        lease_end(core, slot, seat, me, visit_find(me, core.pool.id))
+        return 0
+
+    def __dealloc__(self):
+        cdef Slot *slot = self.slot
+        if self.core is None or self.born_in != generation():
+            return
+        if self.ticket is not None and not self.leave(False):
+            slot = <Slot *>waiter_take(self.ticket.waiter)
+        if slot == NULL:
+            return
+        if slot_state(u64_load(&slot.word)) != CONNECTING:
+            u32_or(&slot.mark, TAINTED)  # nobody knows what state it is in
+            i64_put(&slot.fresh_ns, 0)
+            if u64_peek(&slot.owner) != 0:
+                lease_shut(slot, thread_self(), visit_find(thread_self(), self.core.pool.id))
+        pool_pass(self.core.pool, slot)
+
+
+cdef Claim claim_new(Core core, object timeout, object loop):
+    cdef Claim claim = Claim.__new__(Claim)
+    cdef int64_t limit = core.timeout_ns if timeout is ... else timeout_ns(timeout)
+    claim.core = core
+    claim.loop = loop
+    claim.born_in = generation()
+    claim.began = clock_ns()
+    claim.deadline = INT64_MAX if limit < 0 else claim.began + limit
+    claim.instant = limit == 0
+    return claim
+
+
+cdef object claim_lease(Lease lease, object exc):
+    """End a lease and own its slot, to finish the checkin step by step.
+
+    None: nothing is left to do (an inner block, a lease that close() dropped, a fork).
+    """
+    cdef Core core = lease.core
+    if lease.state != ENTERED:
+        raise LeaseError("this block has ended already: a lease is good for one block")
+    if (
+        lease.born_in != generation()
+        or lease.slot.depth > 1
+        or slot_lease(u64_load(&lease.slot.word)) != lease.word
+    ):
+        lease_exit(lease, exc)
+        return None
+    lease.state = DONE
+    lease.core = None
+    if not claim(lease.slot, lease.word):
+        raise LeaseError(f"connection {lease.slot.index} was given back twice at once")
+    return claim_slot(core, lease.slot)
+
+
+cdef Claim claim_slot(Core core, Slot *slot):
+    cdef Claim claim = claim_new(core, None, (<Seat>slot.seat).loop)
+    claim.slot = slot
+    return claim
