@@ -12,9 +12,10 @@ def main() -> None:
     try:
         from ._cli import cli
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRAS:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRAS:
             raise
-        sys.exit(f"fastpool's command line needs {error.name}, which is not installed: pip install 'fastpool[cli]'")
+        sys.exit(f"fastpool's command line needs {missing}, which is not installed: pip install 'fastpool[cli]'")
     cli(prog_name="fastpool")
 
 

@@ -24,9 +24,9 @@ from ._version import __version__
 _WIDE = 150
 _STDOUT = "-"
 
-# A flag that may be given a file: --json writes to stdout, --json FILE to a file.
+# A flag that may be given a file: --json writes to stdout and everything else to stderr, --json FILE to a file.
 _json = click.option(
-    "--json", "json_to", is_flag=False, flag_value=_STDOUT, metavar="[FILE]", help="Give the figures as JSON instead."
+    "--json", "json_to", is_flag=False, flag_value=_STDOUT, metavar="[FILE]", help="Give the figures as JSON, too."
 )
 
 
@@ -59,12 +59,11 @@ def demo(seconds: float, plain: bool, json_to: str | None) -> None:
     console.print("Starting an HBase Thrift server (in memory) in a process of its own …")
     with served() as server, _screen(console) as screen:
         result = demonstrate(server, seconds, screen)
-    if json_to is not None:
-        _write({"environment": environment(), **result.as_json()}, json_to)
-        return
     console.print()
     console.print(demo_table(result))
     console.print(environment_line(environment()))
+    if json_to is not None:
+        _write({"environment": environment(), **result.as_json()}, json_to)
 
 
 @cli.command()

@@ -16,8 +16,8 @@ from typing import Any
 
 from .load import FAMILY, ROWS, TABLE, Pool
 
-_SLOW = 1.0
-_PATIENCE = 0.25
+_SLOW = 0.8
+_PATIENCE = 0.2
 
 
 class TimeIsUp(Exception):

@@ -26,11 +26,10 @@ def save(findings: Sequence[Finding], path: Path) -> None:
     times = [value for _, value in bars]
     colours = [_OURS if name.startswith("fastpool") else _OTHERS for name in names]
     drawn = axes.barh(names, times, color=colours)
-    axes.bar_label(drawn, [f"{value:.1f}×" for value in times], padding=4)
-    axes.set_xscale("log")
-    axes.set_xlim(right=max(times) * 2)
+    axes.bar_label(drawn, [f"{value:.2f}×" if value < 10 else f"{value:.0f}×" for value in times], padding=4)
+    axes.set_xlim(right=max(times) * 1.1)
     axes.invert_yaxis()
-    axes.set_xlabel(f"time of one checkout + checkin, as a multiple of {POOL.name} (log scale)")
+    axes.set_xlabel(f"time of one checkout + checkin, as a multiple of {POOL.name}")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
 
