@@ -1,0 +1,62 @@
+"""Pooling http.client's connections: several servers, an answer that is not found, a server that hangs up.
+
+python examples/http_client.py /index.html 127.0.0.1:8000 127.0.0.1:8001
+"""
+
+import http.client
+import sys
+
+import fastpool
+
+
+class NotFound(Exception):
+    """The server has no such page. The answer was read whole, so the connection is as good as before."""
+
+
+def connect(server, timeout=None):
+    # `timeout` is what this checkout has left: a server that hangs costs nobody more than that
+    host, port = server
+    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    connection.connect()
+    connection.sock.settimeout(10)  # from here on the requests' own
+    return connection
+
+
+def descriptor(connection):
+    # http.client closes its socket by itself after an answer that said "Connection: close"; there is then no
+    # descriptor to give, and a connection for which this raises is replaced
+    return connection.sock.fileno()
+
+
+def open_pool(servers, **options):
+    return fastpool.Pool(
+        connect,
+        fileno=descriptor,
+        keep_on=NotFound,
+        servers=servers,
+        max_size=4,
+        idle_timeout=30,
+        **options,
+    )
+
+
+def get(pool, path):
+    """The page's text; NotFound, or whatever http.client raises, and then the connection is not used again."""
+    with pool.connection(timeout=5) as connection:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()  # to the end, or the next request could not be sent
+        if response.status == 404:
+            raise NotFound(path)
+        return body.decode()
+
+
+def main(path, *servers):
+    with open_pool(list(servers)) as pool:
+        for _ in range(4):
+            print(get(pool, path).strip())
+        print(pool)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,99 @@
+"""Pooling smtplib's and imaplib's connections: both protocols have a NOOP to check with and a way to start afresh.
+
+python examples/mail.py 127.0.0.1:8025 127.0.0.1:8143 user secret
+"""
+
+import imaplib
+import smtplib
+import sys
+from email.message import EmailMessage
+
+import fastpool
+
+
+def open_smtp(server):
+    """A pool for sending. A mail server hangs up on who is silent for some minutes: `check` finds out before you do."""
+
+    def connect(server, timeout=None):
+        host, port = server
+        connection = smtplib.SMTP(host, port, timeout=timeout or 30)
+        connection.sock.settimeout(30)
+        return connection
+
+    return fastpool.Pool(
+        connect,
+        close=smtplib.SMTP.quit,
+        check=lambda connection: connection.noop()[0] == 250,
+        reset=lambda connection: connection.rset(),  # whatever the last user left half said
+        fileno=lambda connection: connection.sock.fileno(),
+        keep_on=(smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.SMTPDataError),
+        servers=[server],
+        max_size=2,
+        check_after=10,  # servers answer NOOP at once, but it is a round trip: not more often than that
+        max_uses=100,  # many servers allow no more mails on one connection
+    )
+
+
+def send(pool, to, subject, text):
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "fastpool@example.org", to, subject
+    message.set_content(text)
+    with pool.connection() as connection:
+        connection.send_message(message)
+
+
+def open_imap(server, user, password, **options):
+    """A pool for reading. Logging in is slow, so it is done once per connection."""
+
+    def connect(server, timeout=None):
+        host, port = server
+        connection = imaplib.IMAP4(host, port, timeout=timeout)
+        try:
+            connection.sock.settimeout(30)
+            connection.login(user, password)
+        except BaseException:
+            connection.shutdown()  # the pool has not seen it yet, so nobody else would
+            raise
+        return connection
+
+    def reset(connection):
+        if connection.state == "SELECTED":
+            connection.close()  # the next user begins without a mailbox, as after the login
+
+    def close(connection):
+        try:
+            connection.logout()
+        except (imaplib.IMAP4.error, OSError):
+            connection.shutdown()  # the server was gone already; the socket is still ours to close
+
+    return fastpool.Pool(
+        connect,
+        close=close,
+        check=lambda connection: connection.noop()[0] == "OK",
+        reset=reset,
+        fileno=lambda connection: connection.sock.fileno(),
+        servers=[server],
+        max_size=2,
+        keepalive=60,  # IMAP servers end a silent session after some minutes
+        **options,
+    )
+
+
+def count_messages(pool, mailbox="INBOX"):
+    with pool.connection() as connection:
+        status, found = connection.select(mailbox, readonly=True)
+        if status != "OK":
+            raise LookupError(f"no mailbox {mailbox!r}")
+        return int(found[0])
+
+
+def main(smtp, imap, user, password):
+    with open_smtp(smtp) as sending, open_imap(imap, user, password) as reading:
+        for number in range(3):
+            send(sending, f"{user}@example.org", f"Number {number}", "Sent through a pool.")
+        print(f"{sending.stats().connects} connection(s) sent 3 mails")
+        print(f"{count_messages(reading)} message(s) in INBOX")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,57 @@
+"""Pooling redis-py's clients, each with one connection of its own, instead of using redis-py's pool.
+
+python examples/redis_py.py 127.0.0.1:6379
+"""
+
+import sys
+
+import redis
+
+import fastpool
+
+
+def connect(server, timeout=None):
+    host, port = server
+    client = redis.Redis(
+        host,
+        port,
+        decode_responses=True,
+        single_connection_client=True,
+        socket_connect_timeout=timeout,
+        socket_timeout=5,
+    )
+    client.ping()  # redis-py connects at the first command: let it be now, where a failure belongs
+    return client
+
+
+def reset(client):
+    # A user who left a WATCH behind would make the next one's transaction fail.
+    client.execute_command("UNWATCH")
+
+
+def open_pool(servers, **options):
+    return fastpool.Pool(
+        connect,
+        reset=reset,
+        check=redis.Redis.ping,
+        keep_on=(redis.ResponseError, redis.WatchError),  # the server answered: nothing is wrong with the connection
+        servers=servers,
+        max_size=4,
+        **options,
+    )
+
+
+def count_visit(pool, page):
+    with pool.connection() as client:
+        return client.incr(f"visits:{page}")
+
+
+def main(*servers):
+    with open_pool(list(servers)) as pool:
+        for _ in range(3):
+            print(f"visit {count_visit(pool, 'home')} of the home page")
+        print(pool)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

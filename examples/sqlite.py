@@ -1,0 +1,56 @@
+"""Pooling sqlite3's connections: what a user left open is rolled back, and a refused row costs no connection.
+
+python examples/sqlite.py people.db
+"""
+
+import sqlite3
+import sys
+import threading
+
+import fastpool
+
+
+def open_pool(path):
+    def connect():
+        # A connection goes from thread to thread, one at a time: that is what the pool sees to.
+        connection = sqlite3.connect(path, check_same_thread=False, timeout=10)
+        connection.execute("PRAGMA journal_mode=WAL")
+        return connection
+
+    return fastpool.Pool(
+        connect,
+        reset=sqlite3.Connection.rollback,  # nothing, if the user has committed
+        check=lambda connection: connection.execute("SELECT 1").fetchone() == (1,),
+        keep_on=sqlite3.IntegrityError,  # the row was refused, the connection is fine (and will be rolled back)
+        max_size=3,
+        check_after=60,  # there is no network in between
+    )
+
+
+def add(pool, name):
+    with pool.connection() as connection:
+        connection.execute("INSERT INTO people (name) VALUES (?)", (name,))
+        connection.commit()
+
+
+def names(pool):
+    with pool.connection() as connection:
+        return [name for (name,) in connection.execute("SELECT name FROM people ORDER BY name")]
+
+
+def main(path):
+    with open_pool(path) as pool:
+        with pool.connection() as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS people (name TEXT PRIMARY KEY)")
+            connection.commit()
+        threads = [threading.Thread(target=add, args=(pool, f"person {number}")) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print(", ".join(names(pool)))
+        print(f"8 threads shared {len(pool)} connection(s), {pool.stats().waits} of them had to wait")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
