@@ -6,6 +6,8 @@ python examples/redis_py.py 127.0.0.1:6379
 import sys
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 import fastpool
 
@@ -19,6 +21,7 @@ def connect(server, timeout=None):
         single_connection_client=True,
         socket_connect_timeout=timeout,
         socket_timeout=5,
+        retry=Retry(NoBackoff(), 0),  # trying again, elsewhere and later, is the pool's job
     )
     client.ping()  # redis-py connects at the first command: let it be now, where a failure belongs
     return client
