@@ -6,9 +6,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, repeat
 from time import perf_counter
 from typing import Any, Protocol
+
+from .ratios import Cycles
+from .team import team
 
 TABLE = "bench"
 FAMILY = "cf"
@@ -123,6 +126,19 @@ def run(
         max(worker.longest(end) for worker in workers),
         held / max(1, holds),
     )
+
+
+@contextmanager
+def callers(pool: Pool, threads: int) -> Iterator[Cycles]:
+    """Give a function that does so many operations in all, shared by ``threads`` threads."""
+
+    def operations(n: int) -> None:
+        for _ in repeat(None, n):
+            with pool.connection() as connection:
+                connection.table(TABLE).row(ROWS[0])
+
+    with team(operations, threads) as together:
+        yield together
 
 
 class _Worker:

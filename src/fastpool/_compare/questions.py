@@ -77,7 +77,7 @@ def nested(server: Server, effort: Effort) -> Iterator[Finding]:
     @contextmanager
     def build(rival: Rival) -> Iterator[Cycles]:
         with opened(rival, server, _SIZE) as pool:
-            yield partial(_inside, pool)
+            yield nested_cycles(pool)
 
     yield _compare(effort, "nested checkout", CONNECTION_POOL, HAPPYBASE, build)
 
@@ -243,11 +243,16 @@ def _pool(size: int, options: dict[str, Any], rival: Rival) -> AbstractContextMa
 _plain = partial(_pool, _SIZE, {})
 
 
-def _inside(pool: Any, n: int) -> None:
-    with pool.connection():
-        for _ in repeat(None, n):
-            with pool.connection():
-                pass
+def nested_cycles(pool: Any) -> Cycles:
+    """Checkouts inside the block of another one."""
+
+    def cycles(n: int) -> None:
+        with pool.connection():
+            for _ in repeat(None, n):
+                with pool.connection():
+                    pass
+
+    return cycles
 
 
 @contextmanager

@@ -1,0 +1,54 @@
+"""How long does one checkout + checkin take?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fastpool._compare.questions import nested_cycles, opened
+from fastpool._compare.ratios import Cycles
+from fastpool._compare.rivals import Rival, fastpool_pool
+from fastpool._compare.team import team
+
+CYCLES = 1000
+"""In each timed round, so that a figure is that of a thousand cycles: µs read as ns."""
+
+
+def measured(benchmark: Any, group: str, cycles: Cycles) -> None:
+    benchmark.group = f"{group} ({CYCLES:,} cycles a round)"
+    benchmark.pedantic(cycles, args=(CYCLES,), rounds=100, warmup_rounds=2)
+
+
+def test_alone(benchmark: Any, rival: Rival, server: Any) -> None:
+    with rival.build(8, (server.host, server.port)) as cycles:
+        measured(benchmark, "checkout + checkin, nobody else about", cycles)
+
+
+def test_nested(benchmark: Any, thrift_rival: Rival, server: Any) -> None:
+    with opened(thrift_rival, server, 8) as pool:
+        measured(benchmark, "nested checkout + checkin", nested_cycles(pool))
+
+
+def test_contended(benchmark: Any, rival: Rival, server: Any) -> None:
+    if not rival.blocks:
+        pytest.skip(f"{rival.name} raises where others wait")
+    with rival.build(2, (server.host, server.port)) as cycles, team(cycles, 4) as together:
+        measured(benchmark, "4 threads on 2 connections", together)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"timing": True},
+        {"listeners": [{"checked_out": lambda event: None}]},
+        {"max_uses": 10**9},
+        {"max_lifetime": 3600.0},
+        {"size": 4096},
+    ],
+    ids=["none", "timing", "one listener", "max_uses", "max_lifetime", "4096 slots"],
+)
+def test_options(benchmark: Any, options: dict[str, Any]) -> None:
+    with fastpool_pool(**{"size": 8, "address": None, **options}) as cycles:
+        measured(benchmark, "options of fastpool.Pool", cycles)
