@@ -24,7 +24,6 @@ help: ## what there is to make
 
 # ---- setting up
 
-# the newest set-up wins: a folder copied from elsewhere, or made by a Python that is gone, is made anew
 $(VENV)/.made:
 	@python='$(PYTHON)'; python=$${python:-$$(tools/find-python.sh)} && \
 		echo "setting up $(VENV) with $$python" && "$$python" -m venv --clear $(VENV)
@@ -32,7 +31,7 @@ $(VENV)/.made:
 
 # install EXTRA…: what pyproject.toml says they need; a wheel is taken before a newer version that must be compiled
 install = echo "$(VENV): installing what is needed for: $(1)" && $(py) tools/requires.py $(1) | \
-	xargs -d '\n' $(py) -m pip install --quiet --prefer-binary
+	$(py) -m pip install --quiet --prefer-binary -r /dev/stdin
 
 # editable: the compiled modules are built in place, and what is edited in src/ is what runs
 $(VENV)/.test: $(VENV)/.made pyproject.toml tools/requires.py
