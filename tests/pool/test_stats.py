@@ -1,12 +1,15 @@
 """What a pool reports: histograms, snapshots, and the readable message of an exhausted pool."""
 
 import dataclasses
+import pickle
 import random
+import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastpool import NoConnectionsAvailable
 from fastpool._stats import (
     CLOSE_REASONS,
     Histogram,
@@ -136,6 +139,16 @@ def test_stats_have_the_fields_that_are_promised_and_are_frozen():
     assert some_stats() == some_stats()
     assert hash(some_stats()) == hash(some_stats())
     assert dataclasses.asdict(stats)["closed"]["dead"] == 0
+
+
+def test_what_an_error_says_of_the_pool_travels_with_it():
+    error = NoConnectionsAvailable("none")
+    error.stats, error.waited, error.phase = some_stats(wait=histogram_of([5, 7])), 0.5, "wait"
+    error.holders = (LeaseInfo.from_core(0, None, threading.get_ident()),)
+    there = pickle.loads(pickle.dumps(error))
+    assert (type(there), str(there), there.phase, there.waited) == (NoConnectionsAvailable, "none", "wait", 0.5)
+    assert (there.stats, there.holders) == (error.stats, error.holders)
+    assert there.stats.wait.percentile(50) == error.stats.wait.percentile(50)
 
 
 def test_the_reasons_are_those_that_are_promised():
