@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import import_module
@@ -14,10 +15,10 @@ from typing import Any
 from . import load, memory
 from .findings import Finding, Target
 from .floor import FloorUnavailable
-from .ratios import CYCLES, OWN_TIME, ROUNDS, WALL_TIME, Clock, Cycles, interleaved
+from .ratios import CYCLES, OWN_TIME, ROUNDS, WALL_TIME, Clock, Cycles, Ratio, interleaved
 from .rivals import CONNECTION_POOL, FLOOR, HAPPYBASE, POOL, STUBBED, Address, Rival, fastpool_pool
 from .stubs import Stub
-from .team import team
+from .team import in_a_thread_of_its_own, team
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ Question = Callable[[Server, Effort], Iterator[Finding]]
 Build = Callable[[Rival], AbstractContextManager[Cycles]]
 
 _SIZE = 8
+_IN_USE = ContextVar("fastpool_compare_in_use", default=False)
 _CHEAPER = {
     "happybase.ConnectionPool": Target(25),
     "SQLAlchemy QueuePool": Target(30),
@@ -61,12 +63,11 @@ def cycle(server: Server, effort: Effort) -> Iterator[Finding]:
         return rival.build(_SIZE, _address(server))
 
     question = "checkout + checkin"
-    for beside in ("", " (with asyncio imported)"):
-        if beside:
-            import_module("asyncio")  # from here on: some of the rivals bring it in anyway
-        for pool in (POOL, CONNECTION_POOL):
-            most = Target(1.3, at_most=True)
-            yield _compare(effort, question, FLOOR, pool, build, what=pool.name + beside, target=most)
+    most = Target(1.3, at_most=True)
+    for pool in (POOL, CONNECTION_POOL):
+        yield _compare(effort, question, FLOOR, pool, build, target=most)
+        what = f"{pool.name} beside asyncio and context variables"
+        yield _compare(effort, question, FLOOR, pool, build, what=what, target=most, prepare=_use_asyncio)
     for rival in (HAPPYBASE, *STUBBED):
         yield _compare(effort, question, _ours(rival), rival, build, target=_CHEAPER.get(rival.name))
 
@@ -213,22 +214,37 @@ def _compare(
     base: str | None = None,
     target: Target | None = None,
     clock: Clock = OWN_TIME,
+    prepare: Callable[[], object] = lambda: None,
 ) -> Finding:
     """Time two sides in turns: theirs, called ``what``, as a multiple of ours, called ``base``.
 
-    ``build_theirs`` is ``build_ours`` if it is not given, and the names are the rivals'.
+    ``build_theirs`` is ``build_ours`` if it is not given, and the names are the rivals'. ``prepare`` is called first,
+    in the thread that is used for this comparison only.
     """
     finding = partial(Finding, question, what or theirs.name, base or ours.name, target=target)
+
+    def compare() -> Ratio:
+        prepare()
+        with build_ours(ours) as a, (build_theirs or build_ours)(theirs) as b:
+            return interleaved(a, b, rounds=effort.rounds, cycles=effort.cycles, clock=clock)
+
     missing = ours.missing() or theirs.missing()
     if missing is None:
         try:
-            with build_ours(ours) as a, (build_theirs or build_ours)(theirs) as b:
-                ratio = interleaved(a, b, rounds=effort.rounds, cycles=effort.cycles, clock=clock)
+            for rival in (ours, theirs):
+                import_module(rival.module)
+            ratio = in_a_thread_of_its_own(compare)
         except (FloorUnavailable, ImportError) as error:
             missing = str(error)
         else:
             return finding(ratio.times, figures=asdict(ratio))
     return finding(missing=missing)
+
+
+def _use_asyncio() -> None:
+    """Have asyncio imported, and a context in this thread: what any web framework does."""
+    import_module("asyncio")
+    _IN_USE.set(True)
 
 
 def _ours(rival: Rival) -> Rival:

@@ -1,14 +1,36 @@
-"""Threads that begin together: a side of a comparison, worked off by several at once."""
+"""Threads for comparisons: one of its own for each, or several that begin together."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from .ratios import Cycles
 
 _PATIENCE = 120.0
+
+T = TypeVar("T")
+
+
+def in_a_thread_of_its_own(do: Callable[[], T]) -> T:
+    """Give what ``do()`` gives, run in a new thread: what earlier comparisons left behind in theirs is not there."""
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            results.append(do())
+        except BaseException as error:  # raised again where the result was asked for
+            errors.append(error)
+
+    thread = threading.Thread(target=work, name="comparison", daemon=True)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 @contextmanager
