@@ -30,8 +30,8 @@ $(VENV)/.made:
 	@touch $@
 
 # install EXTRA…: what pyproject.toml says they need; a wheel is taken before a newer version that must be compiled
-install = echo "$(VENV): installing what is needed for: $(1)" && $(py) tools/requires.py $(1) | \
-	$(py) -m pip install --quiet --prefer-binary -r /dev/stdin
+install = echo "$(VENV): installing what is needed for: $(1)" && $(py) tools/requires.py $(1) >$(VENV)/requirements.txt && \
+	$(py) -m pip install --quiet --prefer-binary -r $(VENV)/requirements.txt
 
 # editable: the compiled modules are built in place, and what is edited in src/ is what runs
 $(VENV)/.test: $(VENV)/.made pyproject.toml tools/requires.py
