@@ -44,9 +44,8 @@ class Stream:
 
     def calls(self) -> Iterator[Call]:
         under = thriftpy2.transport.TSocket(sock=self.sock)
-        trans = (
-            thriftpy2.transport.TFramedTransport(under) if self.framed else thriftpy2.transport.TBufferedTransport(under)
-        )
+        kind = thriftpy2.transport.TFramedTransport if self.framed else thriftpy2.transport.TBufferedTransport
+        trans = kind(under)
         prot = self.protocol(trans, decode_response=False)
         while True:
             try:
@@ -95,9 +94,8 @@ def answer(call: Call) -> Any:
     elif call.name == "scannerOpenWithScan":
         result.success = call.seqid
     elif call.name == "scannerGetList":
-        result.success = [
-            TRowResult(row=b"%d" % i, columns={b"cf:a": TCell(value=b"v", timestamp=1)}) for i in range(call.args.nbRows)
-        ]
+        columns = {b"cf:a": TCell(value=b"v", timestamp=1)}
+        result.success = [TRowResult(row=b"%d" % i, columns=columns) for i in range(call.args.nbRows)]
     elif hasattr(result, "success"):
         result.success = 0
     return result

@@ -8,7 +8,7 @@ from fastpool._errors import LeaseError
 
 
 class FakeSeat:
-    """``lease()`` and ``give_back()`` are the pool's part; the rest is what a driver sees of ``fastpool._core.Seat``."""
+    """``lease()`` and ``give_back()`` are the pool's part; the rest is what a driver sees of a real Seat."""
 
     def __init__(self) -> None:
         self.index = 0

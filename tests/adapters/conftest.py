@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("happybase")
 
-from ._held import Held  # noqa: E402
-from ._scripted import ScriptedServer  # noqa: E402
+from ._held import Held
+from ._scripted import ScriptedServer
 
 WIRES = [(t, p) for t in ("buffered", "framed") for p in ("binary", "compact")]
 

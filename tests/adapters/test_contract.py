@@ -16,11 +16,11 @@ from thriftpy2.transport import TTransportException
 
 import fastpool
 
+from ._scripted import ScriptedServer, row
+
 # happybase drops transports without closing them: what it leaks is part of what is compared here.
 LEAKS = "ignore:.*:pytest.PytestUnraisableExceptionWarning", "ignore:unclosed:ResourceWarning"
 pytestmark = [pytest.mark.filterwarnings(leak) for leak in LEAKS]
-
-from ._scripted import ScriptedServer, row
 
 
 @pytest.fixture(params=["happybase", "fastpool"])
@@ -45,13 +45,13 @@ def make(pool_class: Any, plain_server: ScriptedServer) -> Iterator[Any]:
 
 @pytest.mark.parametrize("size", ["abc", "3", 1.0, None, b"1"])
 def test_size_must_be_an_integer(pool_class: Any, size: Any) -> None:
-    with pytest.raises(TypeError, match="^Pool 'size' arg must be an integer$"):
+    with pytest.raises(TypeError, match=r"^Pool 'size' arg must be an integer$"):
         pool_class(size=size)
 
 
 @pytest.mark.parametrize("size", [0, -1])
 def test_size_must_be_positive(pool_class: Any, size: int) -> None:
-    with pytest.raises(ValueError, match="^Pool 'size' arg must be greater than zero$"):
+    with pytest.raises(ValueError, match=r"^Pool 'size' arg must be greater than zero$"):
         pool_class(size=size)
 
 
@@ -273,7 +273,7 @@ def hang_up(call: Any) -> None:
     raise OSError
 
 
-class within_thread:  # noqa: N801 - reads as a word
+class within_thread:
     """A block while another thread holds a connection of ``pool``, or after it failed to: gives which."""
 
     def __init__(self, pool: Any, **kwargs: Any) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from Hbase_thrift import AlreadyExists, Hbase, IllegalArgument, IOError as HBaseIOError
+from Hbase_thrift import AlreadyExists, Hbase, IllegalArgument
+from Hbase_thrift import IOError as HBaseIOError
 from thriftpy2.thrift import TApplicationException, TException
 from thriftpy2.transport import TTransportException
 

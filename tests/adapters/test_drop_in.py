@@ -44,7 +44,7 @@ def test_defaults() -> None:
 
 def test_options_are_the_pools_and_the_rest_is_the_connections(plain_server: ScriptedServer) -> None:
     pool = fastpool.ConnectionPool(
-        4, timeout=250, checkout_timeout=0.5, nested=False, max_connecting=1, max_uses=9, name="x", **plain_server.connect
+        4, timeout=250, checkout_timeout=0.5, nested=False, max_connecting=1, max_uses=9, **plain_server.connect
     )
     config = pool.config
     assert (config.timeout, config.nested, config.max_connecting, config.max_uses) == (0.5, False, 1, 9)
@@ -123,9 +123,7 @@ def test_table_block_lets_exceptions_through(pool: fastpool.ConnectionPool) -> N
     assert pool.stats().leased == 0
 
 
-def test_scanners_left_open_are_closed_at_checkin(
-    pool: fastpool.ConnectionPool, plain_server: ScriptedServer
-) -> None:
+def test_scanners_left_open_are_closed_at_checkin(pool: fastpool.ConnectionPool, plain_server: ScriptedServer) -> None:
     with pool.connection() as c:
         scans = [c.table("t").scan(batch_size=3) for _ in range(2)]
         for scan in scans:

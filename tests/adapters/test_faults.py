@@ -67,7 +67,14 @@ SERVER_FAULTS: dict[str, tuple[Callable[[Call], None], type[Exception]]] = {
     "half": (lambda call: (call.stream.send(call.stream.good(call)[:-4]), hang_up()), TTransportException),
     "hang up": (lambda call: hang_up(), TTransportException),
 }
-CLIENT_FAULTS = [client_interrupted, client_closed, transport_closed, socket_torn, left_in_the_middle_of_a_batch, left_scanning]
+CLIENT_FAULTS = [
+    client_interrupted,
+    client_closed,
+    transport_closed,
+    socket_torn,
+    left_in_the_middle_of_a_batch,
+    left_scanning,
+]
 
 
 def hang_up() -> None:

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from Hbase_thrift import AlreadyExists, Hbase, IllegalArgument, IOError as HBaseIOError
+from Hbase_thrift import AlreadyExists, Hbase, IllegalArgument
+from Hbase_thrift import IOError as HBaseIOError
 from thriftpy2.thrift import TApplicationException, TException, TMessageType
 from thriftpy2.transport import TTransportException
 
@@ -54,7 +55,9 @@ def wrong_name(call: Call) -> None:
 
 
 def wrong_type(call: Call) -> None:
-    call.stream.send(call.stream.encode(call.name, call.seqid, getattr(Hbase, call.name + "_result")(), TMessageType.CALL))
+    call.stream.send(
+        call.stream.encode(call.name, call.seqid, getattr(Hbase, call.name + "_result")(), TMessageType.CALL)
+    )
 
 
 def no_result(call: Call) -> None:

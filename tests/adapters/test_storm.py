@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from typing import Self
 
 import pytest
 from thriftpy2.transport import TTransportException
@@ -68,7 +69,7 @@ class Alarm:
         self._armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def __enter__(self) -> Alarm:
+    def __enter__(self) -> Self:
         self._before = signal.signal(signal.SIGALRM, self._ring)
         return self
 
@@ -188,7 +189,9 @@ def test_exceptions_set_by_another_thread(pool: fastpool.ConnectionPool, storm_s
         worker = random.choice(workers)
         if worker.ready.wait(0.001):
             worker.ready.clear()
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(worker.ident or 0), ctypes.py_object(Interruption))
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                ctypes.c_ulong(worker.ident or 0), ctypes.py_object(Interruption)
+            )
         assert worker.is_alive()
         assert time.monotonic() < deadline + 20
     for worker in workers:

@@ -1,5 +1,7 @@
 """The socket under a guarded Thrift connection: opened within a bound, closed without waiting, never reopened."""
 
+# mypy: disallow-subclassing-any=False, disallow-untyped-calls=False, warn-return-any=False
+
 from __future__ import annotations
 
 import os
