@@ -118,7 +118,7 @@ cdef class Claim:
                 raise exhausted(core, "wait", self.began)
             return self.collect()
         u64_add(&core.house.totals[WAITS], 1)
-        core.queued[<size_t>self.ticket.waiter] = (me.uid,) + owner_here()
+        note_waiting(core, <size_t>self.ticket.waiter, me)
         look_for_deadlock(core, self.began)
         if core.listeners:
             tell(core, "wait_started", {})
@@ -129,7 +129,7 @@ cdef class Claim:
         cdef Waiter *waiter = self.ticket.waiter
         self.slot = <Slot *>waiter_take(waiter)
         if self.slot != NULL:
-            self.core.queued.pop(<size_t>waiter, None)
+            forget_waiting(self.core, <size_t>waiter, thread_self())
             return True
         if u64_load(&waiter.state) == ABANDONED:
             raise PoolClosed(f"pool {self.core.name!r} was closed while this caller waited for a connection")
@@ -141,7 +141,7 @@ cdef class Claim:
         if self.ticket is None:
             return True
         waiter = self.ticket.waiter
-        self.core.queued.pop(<size_t>waiter, None)
+        forget_waiting(self.core, <size_t>waiter, thread_self())
         if not step_out(self.core, waiter, TIMED_OUT if timed_out else CANCELLED):
             return u64_load(&waiter.state) != HANDED
         if not timed_out:

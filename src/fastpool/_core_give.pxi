@@ -331,7 +331,7 @@ cdef int after_fork(Core core) except -1:
     Py_INCREF(old)
     Py_INCREF(inherited)
     core.house, core.pool = fresh, &fresh.pool
-    core.seats, core.by_id, core.queued = [], {}, {}
+    core.seats, core.by_id, core.queued, core.queued_green = [], {}, {}, {}
     core.graves.append(inherited)
     core._forked()
     for seat in inherited:

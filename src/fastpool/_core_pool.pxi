@@ -11,7 +11,8 @@ cdef class Core:
     cdef Lease spare                 # a lease object nobody uses now
     cdef list seats                  # by slot index: keeps the seats alive
     cdef dict by_id                  # id(connection) -> seat, for checkin by hand; written at connect and close
-    cdef dict queued                 # waiter's address -> (thread uid, greenlet, task), for deadlocks
+    cdef dict queued                 # numbers of the threads that wait, to find deadlocks
+    cdef dict queued_green           # waiter's address -> (thread's number, greenlet, task), likewise
     cdef list graves                 # what a fork left us: never to be touched, never to be destroyed
     cdef object __weakref__
     cdef readonly object driver
@@ -43,6 +44,7 @@ cdef class Core:
         self.seats = []
         self.by_id = {}
         self.queued = {}
+        self.queued_green = {}
         self.graves = []
         self.server_keys = {}
         self.spare = Lease.__new__(Lease)

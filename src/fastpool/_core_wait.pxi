@@ -77,6 +77,18 @@ cdef bint step_out(Core core, Waiter *waiter, uint64_t outcome) noexcept:
     return True
 
 
+cdef object sleeper_here = None
+
+
+cdef object find_sleeper():
+    """What this greenlet sleeps on; None where it is the thread that must sleep."""
+    global sleeper_here
+    if sleeper_here is None:
+        from ._waiting import sleeper_here as found
+        sleeper_here = found
+    return sleeper_here()
+
+
 cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, bint instant, bint front) except NULL:
     """Wait for a slot until the deadline: LEASED with a connection or CONNECTING, and the caller's.
 
@@ -87,8 +99,7 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
     cdef Slot *slot
     sleeper = None
     if not instant and greenlet_current is not None:
-        from ._waiting import sleeper_here
-        sleeper = sleeper_here()
+        sleeper = find_sleeper()
     if sleeper is not None:
         ticket = ticket_new(core, me, sleeper.rouse)
         waiter = ticket.waiter
@@ -109,7 +120,7 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
                     return slot
             raise exhausted(core, "wait", began)
         u64_add(&core.house.totals[WAITS], 1)
-        core.queued[key] = (me.uid,) + owner_here()
+        note_waiting(core, key, me)
         look_for_deadlock(core, began)
         if core.listeners:
             tell(core, "wait_started", {})
@@ -139,7 +150,7 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
                 pool_pass(core.pool, slot)
         raise
     finally:
-        core.queued.pop(key, None)
+        forget_waiting(core, key, me)
         if ticket is None:
             waiter_drop(waiter)
 
@@ -175,6 +186,31 @@ cdef tuple owner_here():
     return (None, None) if owner_is_thread() else owner_green()
 
 
+cdef int note_waiting(Core core, object key, Thread *me) except -1:
+    """Remember who waits: a thread by its number, a greenlet or task by its waiter."""
+    if owner_is_thread():
+        core.queued[me.uid] = None
+    else:
+        core.queued_green[key] = (me.uid,) + owner_green()
+    return 0
+
+
+cdef int forget_waiting(Core core, object key, Thread *me) except -1:
+    if core.queued_green.pop(key, None) is None and owner_is_thread():
+        core.queued.pop(me.uid, None)
+    return 0
+
+
+cdef bint waits_here(Core core, uint64_t owner, Seat seat) except -1:
+    """Does the owner of this lease stand in this pool's own line?"""
+    if seat.green is None and seat.task is None:
+        return owner in core.queued
+    for uid, green, task in list(core.queued_green.values()):
+        if uid == owner and same_owner(seat.green, green) and same_owner(seat.task, task):
+            return True
+    return False
+
+
 cdef int look_for_deadlock(Core core, int64_t began) except -1:
     """PoolDeadlock if every slot is leased by the block of an owner that itself waits here (the caller among them)."""
     cdef uint32_t i, leased = 0
@@ -182,7 +218,6 @@ cdef int look_for_deadlock(Core core, int64_t began) except -1:
     cdef Seat seat
     if u32_load(&core.pool.active) < u32_load(&core.pool.limit) or u32_load(&core.pool.connecting) != 0:
         return 0
-    waiting = list(core.queued.values())
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
         if slot_state(u64_load(&slot.word)) != LEASED:
@@ -192,10 +227,7 @@ cdef int look_for_deadlock(Core core, int64_t began) except -1:
         seat = <Seat>slot.seat
         if not seat.bound or u64_peek(&slot.owner) == 0:
             return 0
-        for uid, green, task in waiting:
-            if uid == u64_peek(&slot.owner) and same_owner(seat.green, green) and same_owner(seat.task, task):
-                break
-        else:
+        if not waits_here(core, u64_peek(&slot.owner), seat):
             return 0
         leased += 1
     if leased:

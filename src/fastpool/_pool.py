@@ -79,7 +79,7 @@ class Pool(Core):
         checks, resets, descriptors = self._abilities(driver)
         self._set_up(
             driver,
-            config.name,
+            config.name or "pool",
             nested=config.nested,
             timing=config.timing,
             marks=driver.marks,

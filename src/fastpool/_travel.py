@@ -29,7 +29,7 @@ def pack(pool: Any) -> tuple[Any, ...]:
     return unpack, parts
 
 
-def unpack(kind: type, driver: Driver, config: Config) -> Any:
+def unpack(kind: Any, driver: Driver, config: Config) -> Any:
     """The pool of this configuration in this process: one that is open, else a new one."""
     key = _key(kind, driver, config, config.name)
     with _guard:
