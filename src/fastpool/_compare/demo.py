@@ -13,8 +13,8 @@ from .questions import opened
 from .ratios import Ratio, interleaved
 from .rivals import CONNECTION_POOL, HAPPYBASE, with_connection
 
-_FEW_TURNS = 3
-_MANY_TURNS = 2
+_FEW_TURNS = 5
+_MANY_TURNS = 3
 _WARM = 0.2
 
 

@@ -28,10 +28,10 @@ def show(console: Console, findings: Iterable[Finding]) -> None:
         table.add_column("", no_wrap=True)
         table.add_column("made of")
         for row in rows:
-            measured = row.missing if row.value is None else amount(row.value, row.unit)
+            measured = "–" if row.value is None else amount(row.value, row.unit)
             bound = f"{row.target} {row.unit}" if row.target else ""
             verdict = Text(row.verdict, style=_COLOURS.get(row.verdict, ""))
-            table.add_row(row.what, row.base, measured, bound, verdict, made_of(row.figures))
+            table.add_row(row.what, row.base, measured, bound, verdict, row.missing or made_of(row.figures))
         console.print(table)
 
 
