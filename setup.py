@@ -41,15 +41,15 @@ def extension(name: str, source: str) -> Extension:
     )
 
 
-extensions = [extension("fastpool._core", "src/fastpool/_core.pyx")]
-if os.environ.get("FASTPOOL_PROBE") == "1":
-    extensions.append(extension("_probe", "tests/_probe.pyx"))
-
-setup(
-    ext_modules=cythonize(
-        extensions,
-        include_path=["src"],
-        annotate=os.environ.get("FASTPOOL_ANNOTATE") == "1",
-        compiler_directives=DIRECTIVES,
+if __name__ == "__main__":  # tools/native.py takes the recipe from here, and nothing else
+    extensions = [extension("fastpool._core", "src/fastpool/_core.pyx")]
+    if os.environ.get("FASTPOOL_PROBE") == "1":
+        extensions.append(extension("_probe", "tests/_probe.pyx"))
+    setup(
+        ext_modules=cythonize(
+            extensions,
+            include_path=["src"],
+            annotate=os.environ.get("FASTPOOL_ANNOTATE") == "1",
+            compiler_directives=DIRECTIVES,
+        )
     )
-)

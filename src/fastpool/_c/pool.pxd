@@ -56,7 +56,8 @@ cdef struct Pool:
     uint32_t max_size        # [atomic]
     uint32_t limit           # [atomic] max_size + max_overflow: slots in use, GONE ones excepted
     uint32_t active          # [atomic] slots that are not GONE; changed under the queue's mutex
-    bint (*wake)(Waiter *waiter) noexcept nogil  # once per popped waiter that is not a thread: rouse it, let go of its object
+    # Once per popped waiter that is not a thread: rouse it, let go of its object.  False: it cannot be roused.
+    bint (*wake)(Waiter *waiter) noexcept nogil
     Queue queue
     Table table
 

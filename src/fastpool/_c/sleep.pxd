@@ -1,0 +1,67 @@
+"""A thread's own wait, whole, as native code: for callers that have no GIL.
+
+It stands in the same line as everyone else; what differs from `wait_in_line` of the core is that no signal handler
+can run here, so nothing but a slot, the deadline or the end of the pool ends the sleep.
+"""
+
+from libc.stdint cimport INT64_MAX, int64_t, uint64_t
+
+from .atomic cimport u64_load
+from .clock cimport clock_ns
+from .pool cimport CLOSED, Pool, pool_pass, pool_settle
+from .slot cimport Slot
+from .waitq cimport CANCELLED, TIMED_OUT, WAITING, Waiter, lock_take_timed, queue_enlist, queue_leave, waiter_drop, \
+    waiter_new, waiter_settle, waiter_take
+
+cdef enum:
+    SLEPT_WELL = 0   # there is a slot
+    TOO_LATE = 1     # the deadline came first
+    POOL_CLOSED = 2
+    OUT_OF_MEMORY = 3
+
+cdef enum:
+    LONGEST_US = 3600_000_000   # one sleep; what comes after is only another one
+
+
+cdef inline void sleep_until(Waiter *waiter, int64_t deadline) noexcept nogil:
+    """Sleep until something is decided, or until the deadline (in ns; INT64_MAX: none)."""
+    cdef int64_t left
+    while u64_load(&waiter.state) == WAITING:
+        left = INT64_MAX
+        if deadline != INT64_MAX:
+            left = deadline - clock_ns()
+            if left <= 0:
+                return
+        left = left // 1000 + 1
+        lock_take_timed(waiter.lock, left if left < LONGEST_US else LONGEST_US, 0)
+
+
+cdef inline Slot *sleep_in_line(Pool *pool, uint64_t owner, int64_t deadline, bint front, int *said) noexcept nogil:
+    """Wait for a slot: LEASED with a connection or CONNECTING, and the caller's.  NULL: `said` tells why."""
+    cdef Waiter *waiter = waiter_new(True, owner, clock_ns())
+    cdef Slot *slot
+    if waiter == NULL:
+        said[0] = OUT_OF_MEMORY
+        return NULL
+    said[0] = SLEPT_WELL
+    if queue_enlist(&pool.queue, &pool.gate, waiter, front) & CLOSED:
+        said[0] = POOL_CLOSED
+    else:
+        pool_settle(pool)
+        sleep_until(waiter, deadline)
+        if u64_load(&waiter.state) == WAITING:
+            said[0] = TOO_LATE
+    if said[0] != SLEPT_WELL and waiter_settle(waiter, TIMED_OUT if said[0] == TOO_LATE else CANCELLED):
+        queue_leave(&pool.queue, &pool.gate, waiter)
+        waiter_drop(waiter)
+        return NULL
+    slot = <Slot *>waiter_take(waiter)
+    waiter_drop(waiter)
+    if slot == NULL:
+        said[0] = POOL_CLOSED  # ABANDONED
+    elif said[0] == POOL_CLOSED:
+        pool_pass(pool, slot)  # handed over before this thread saw that the pool is closed
+        slot = NULL
+    else:
+        said[0] = SLEPT_WELL   # perhaps a late success
+    return slot

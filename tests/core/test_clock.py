@@ -1,0 +1,66 @@
+"""The core's clock: the operating system's monotonic one, and movable by tests."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.core.native import probe
+
+parts = probe()
+
+
+@pytest.fixture(autouse=True)
+def run_again() -> Iterator[None]:
+    yield
+    parts.stop_clock(0)
+
+
+def test_it_is_the_monotonic_clock() -> None:
+    before = time.monotonic_ns()
+    precise, coarse, real, _ = parts.clocks()
+    after = time.monotonic_ns()
+    assert before <= precise <= real <= after
+    assert before - 20_000_000 <= coarse <= after, "the coarse one is behind by a tick or so, and never ahead"
+
+
+def test_it_never_goes_back() -> None:
+    readings = [parts.clocks() for _ in range(10_000)]
+    for which in (0, 1, 3):
+        column = [reading[which] for reading in readings]
+        assert column == sorted(column)
+
+
+def test_order_tells_before_from_after_between_threads() -> None:
+    """`order` is what decides which slot was returned last."""
+    stamps: list[int] = []
+    for _ in range(50):
+        thread = threading.Thread(target=lambda: stamps.append(parts.clocks()[3]))
+        thread.start()
+        thread.join()
+        stamps.append(parts.clocks()[3])
+    assert stamps == sorted(set(stamps))
+
+
+def test_stopped_it_stands_where_it_was_put() -> None:
+    parts.stop_clock(5_000_000_000)
+    assert parts.clocks()[:2] == (5_000_000_000, 5_000_000_000)
+    assert parts.clocks()[2] != 5_000_000_000, "the real one is still to be had"
+    parts.stop_clock(6_000_000_001)
+    assert parts.clocks()[:2] == (6_000_000_001, 6_000_000_001)
+    parts.stop_clock(0)
+    assert abs(parts.clocks()[0] - time.monotonic_ns()) < 1_000_000_000
+
+
+def test_thread_numbers_are_never_used_again() -> None:
+    uids: list[int] = []
+    for _ in range(200):
+        thread = threading.Thread(target=lambda: uids.append(parts.thread_uid()))
+        thread.start()
+        thread.join()
+    assert len(set(uids)) == 200, "unlike idents, which the system gives out again"
+    assert parts.thread_uid() == parts.thread_uid()
+    assert parts.thread_uid() not in uids
