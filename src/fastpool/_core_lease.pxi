@@ -129,7 +129,7 @@ cdef object lease_enter(Lease self, Slot *slot):
     """The slow way in; `slot`: an idle one just taken that must be looked at first."""
     cdef Core core = self.core
     if self.timeout is not None:
-        self.timeout_ns = timeout_ns(self.timeout) if self.timeout is not ... else core.timeout_ns
+        self.timeout_ns = timeout_ns(self.timeout)
         self.timeout = None
     if core.nested:
         slot_shared = find_shared(core) if slot == NULL else None

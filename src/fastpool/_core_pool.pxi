@@ -108,10 +108,11 @@ cdef class Core:
         else:
             lease.state = NEW
             lease.discarded = False
+            lease.timeout = None
         lease.core = self
         if timeout is ...:
             lease.timeout_ns = self.timeout_ns
-        elif self.lazy_timeout:
+        elif self.lazy_timeout and timeout is not None:
             lease.timeout = timeout
         else:
             lease.timeout_ns = timeout_ns(timeout)
