@@ -103,13 +103,15 @@ def run(
     shared.barrier.wait(_STOP_WITHIN)
     begin = perf_counter()
     until = begin + seconds
-    while (left := until - perf_counter()) > 0 and shared.error is None:
-        shared.failed.wait(min(left, every))
-        if tick is not None:
-            tick(sum(worker.done for worker in workers))
-    end = perf_counter()
-    per_thread = tuple(worker.done for worker in workers)
-    shared.stop = True
+    try:
+        while (left := until - perf_counter()) > 0 and shared.error is None:
+            shared.failed.wait(min(left, every))
+            if tick is not None:
+                tick(sum(worker.done for worker in workers))
+        end = perf_counter()
+        per_thread = tuple(worker.done for worker in workers)
+    finally:
+        shared.stop = True
     for thread in running:
         thread.join(_STOP_WITHIN)
         if thread.is_alive():
