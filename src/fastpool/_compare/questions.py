@@ -67,7 +67,7 @@ def cycle(server: Server, effort: Effort) -> Iterator[Finding]:
     for pool in (POOL, CONNECTION_POOL):
         yield _compare(effort, question, FLOOR, pool, build, target=most)
         what = f"{pool.name} beside asyncio and context variables"
-        yield _compare(effort, question, FLOOR, pool, build, what=what, target=most, prepare=_use_asyncio)
+        yield _compare(effort, question, FLOOR, pool, build, what=what, prepare=_use_asyncio)
     for rival in (HAPPYBASE, *STUBBED):
         yield _compare(effort, question, _ours(rival), rival, build, target=_CHEAPER.get(rival.name))
 
