@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import sys
-import sysconfig
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,7 +72,6 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "gil": True if gil is None else gil(),
-        "optimized": _optimized(),
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -88,12 +86,6 @@ def environment() -> dict[str, Any]:
 def report(findings: Iterable[Finding]) -> dict[str, Any]:
     """All of it, fit for JSON."""
     return {"environment": environment(), "findings": [finding.as_json() for finding in findings]}
-
-
-def _optimized() -> bool | None:
-    """Was this Python built with profile-guided optimization? None where nobody can say."""
-    arguments = sysconfig.get_config_var("CONFIG_ARGS")
-    return None if arguments is None else "--enable-optimizations" in arguments
 
 
 def _processor() -> str:

@@ -37,10 +37,9 @@ def show(console: Console, findings: Iterable[Finding]) -> None:
 
 def environment_line(environment: Mapping[str, object]) -> str:
     """One line that says where the figures come from."""
-    build = "" if environment["gil"] else " without the GIL"
-    build += " built without optimizations" if environment["optimized"] is False else ""
+    gil = "" if environment["gil"] else " without the GIL"
     return (
-        f"{environment['implementation']} {environment['python']}{build} on {environment['system']}, "
+        f"{environment['implementation']} {environment['python']}{gil} on {environment['system']}, "
         f"{environment['cores']} cores, {environment['processor']}"
     )
 
