@@ -14,15 +14,15 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 
 from fastpool._c.atomic cimport Thread, Visit, generation, i64_add, i64_peek, i64_put, thread_self, u32_and, u32_cas, \
-    u32_load, u32_or, u32_peek, u32_put, u32_store, u64_add, u64_and, u64_cas, u64_load, u64_load_sc, u64_or, \
+    u32_load, u32_or, u32_peek, u32_put, u32_store, u32_swap, u64_add, u64_and, u64_cas, u64_load, u64_load_sc, u64_or, \
     u64_peek, u64_put, watch_forks
 from fastpool._c.clock cimport clock_coarse_ns, clock_ns, clock_real, clock_stopped
 from fastpool._c.count cimport BUCKETS, Histogram, histogram_add, histogram_edge
 from fastpool._c.idle cimport idle_put, idle_take
 from fastpool._c.lease cimport lease_count, lease_open, lease_retake, lease_shut, visit_find, visit_make
 from fastpool._c.pool cimport CLOSED, CROWDED, SLOW_GIVE, SLOW_TAKE, Pool, permit_take, pool_abandon_waiters, \
-    pool_give, pool_give_vacant, pool_hand, pool_pass, pool_permit_back, pool_settle, pool_settle_if, pool_take_free, \
-    pool_take_vacant
+    pool_give, pool_give_vacant, pool_hand, pool_pass, pool_permit_back, pool_settle, pool_settle_if, pool_swallow_vacant, \
+    pool_take_free, pool_take_vacant
 from fastpool._c.slot cimport BUSY, CONNECTING, DROPPED, EPOCH, IDLE, LEASED, LISTED, OUTDATED, RENEW, RETIRING, \
     TAINTED, UNTIDY, Slot, slot_grab, slot_lease, slot_move, slot_state
 from fastpool._c.table cimport Table, table_free, table_slot

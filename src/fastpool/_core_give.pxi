@@ -74,10 +74,15 @@ cdef int give(Core core, Slot *slot) except -1:
 
 
 cdef int after_giving(Core core) except -1:
-    """Look at the gate again: those who wait are served, and a pool that was closed meanwhile keeps nothing open."""
+    """Look at the gate again: those who wait are served, and a pool that was closed (or made smaller) meanwhile keeps
+    nothing (no more than that) open."""
+    cdef uint64_t gate
     pool_settle_if(core.pool)
-    if u64_load(&core.pool.gate) & CLOSED:
+    gate = u64_load(&core.pool.gate)
+    if gate & CLOSED:
         retire_idle(core, WHY_CLOSED, 0)
+    elif gate & CROWDED:
+        retire_idle(core, WHY_RESIZED, u32_load(&core.pool.max_size))
     return 0
 
 
@@ -221,6 +226,7 @@ cdef int64_t retire_idle(Core core, int why, int64_t keep) except -1:
     cdef Slot *slot
     cdef int64_t closed = 0
     cdef int64_t now = clock_ns()
+    cdef int64_t too_many = count_idle(core) - core.max_idle if why == WHY_MAX_IDLE else INT64_MAX
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
         word = u64_load(&slot.word)
@@ -230,7 +236,7 @@ cdef int64_t retire_idle(Core core, int why, int64_t keep) except -1:
             continue
         if why == WHY_IDLE and i64_peek(&slot.since_ns) + core.idle_ns > now:
             continue
-        if why == WHY_MAX_IDLE and not crowded_idle(core):
+        if closed >= too_many:
             break
         if slot_grab(slot, word):
             u64_put(&slot.owner, 0)
@@ -239,22 +245,12 @@ cdef int64_t retire_idle(Core core, int why, int64_t keep) except -1:
     return closed
 
 
-cdef bint crowded_idle(Core core) noexcept:
+cdef int64_t count_idle(Core core) noexcept:
     cdef uint32_t i
     cdef int64_t idle = 0
     for i in range(u32_load(&core.pool.table.size)):
         idle += slot_state(u64_load(&table_slot(&core.pool.table, i).word)) == IDLE
-    return idle > core.max_idle
-
-
-cdef void swallow_vacant(Core core) noexcept:
-    """After a shrink: vacant slots above the limit leave the game at once, leased ones when they come back."""
-    cdef Slot *slot
-    while u32_load(&core.pool.active) > u32_load(&core.pool.limit):
-        slot = pool_take_vacant(core.pool)
-        if slot == NULL:
-            return
-        pool_give_vacant(core.pool, slot, True)
+    return idle
 
 
 cdef int outdate(Core core) except -1:

@@ -84,8 +84,8 @@ cdef class Lease:
             idle_put(&core.pool.idle, &core.pool.table, slot)
             if FREE_THREADED and u32_load(&slot.mark) & OUTDATED:
                 i64_put(&slot.fresh_ns, 0)  # a clear() came between: the next taker looks
-            # The slot is free now; whoever began to wait, or closed the pool, meanwhile is served from here.
-            if u64_load_sc(&core.pool.gate) & (QUEUED_MASK | CLOSED):
+            # The slot is free now; whoever began to wait, or closed or shrank the pool, meanwhile is served from here.
+            if u64_load_sc(&core.pool.gate) & (QUEUED_MASK | CLOSED | CROWDED):
                 after_giving(core)
             self.core = None
             return None

@@ -70,11 +70,12 @@ cdef class Core:
         cdef int64_t limit = (1 << 20) if max_overflow < 0 else max_size + max_overflow
         u32_store(&pool.max_size, max_size)
         u32_store(&pool.max_connecting, max_connecting)
-        u32_store(&pool.limit, <uint32_t>(limit if limit < (1 << 20) else (1 << 20)))
+        # seq_cst: new room, published before this thread looks at the gate
+        u32_swap(&pool.limit, <uint32_t>(limit if limit < (1 << 20) else (1 << 20)))
         self.max_idle = max_idle
         choose_flags(self)
         look_crowded(self)
-        swallow_vacant(self)
+        pool_swallow_vacant(pool)
         pool_settle_if(pool)
 
     def _set_times(self, int64_t timeout_ns, int64_t check_ns, int64_t idle_ns, int64_t life_ns, uint64_t max_uses,
