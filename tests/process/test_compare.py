@@ -1,0 +1,220 @@
+"""What measures: does it find what is there? Clocks and pools are made up, so that the right answer is known."""
+
+import contextlib
+import gc
+import threading
+
+import pytest
+
+from fastpool._compare import floor, load, plot, tables
+from fastpool._compare.findings import Finding, Target, report
+from fastpool._compare.questions import _CHEAPER, QUESTIONS, Effort
+from fastpool._compare.ratios import interleaved, timed
+from fastpool._compare.rivals import CONNECTION_POOL, FLOOR, HAPPYBASE, POOL, STUBBED, Rival
+from fastpool._compare.team import in_a_thread_of_its_own, team
+
+
+class Clock:
+    """A clock that only moves when a side works."""
+
+    def __init__(self):
+        self.now = 0
+        self.speed = 1.0
+        self.order = []
+
+    def __call__(self):
+        return int(self.now)
+
+    def side(self, name, ns):
+        def cycles(n):
+            self.order.append(name)
+            self.now += n * ns * self.speed
+
+        return cycles
+
+
+def test_the_ratio_is_theirs_over_ours():
+    clock = Clock()
+    found = interleaved(clock.side("a", 100), clock.side("b", 2500), rounds=8, cycles=1000, clock=clock)
+    assert (found.times, found.low, found.high) == (25, 25, 25)
+    assert (found.ours_ns, found.theirs_ns, found.rounds) == (100, 2500, 8)
+
+
+def test_both_sides_take_turns_and_take_turns_at_beginning():
+    clock = Clock()
+    interleaved(clock.side("a", 100), clock.side("b", 100), rounds=4, cycles=1000, clock=clock)
+    assert "".join(clock.order[-8:]) == "abbaabba"
+
+
+def test_a_machine_that_changes_its_speed_does_not_change_the_ratio():
+    clock = Clock()
+    slow_from = 60
+
+    def theirs(n):
+        clock.speed = 3.0 if len(clock.order) > slow_from else 1.0
+        clock.side("b", 500)(n)
+
+    def ours(n):
+        clock.speed = 3.0 if len(clock.order) > slow_from else 1.0
+        clock.side("a", 100)(n)
+
+    found = interleaved(ours, theirs, rounds=50, cycles=1000, clock=clock)
+    assert found.times == pytest.approx(5)
+    assert found.ours_ns in (100, 300)
+
+
+def test_fewer_than_two_rounds_are_refused():
+    with pytest.raises(ValueError, match="'rounds' must be at least 2, not 1"):
+        interleaved(lambda n: None, lambda n: None, rounds=1)
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_collector_rests_while_a_side_is_timed(enabled):
+    seen = []
+    before = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        timed(lambda n: seen.append(gc.isenabled()), 1, Clock())
+        assert seen == [False]
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+def test_a_team_shares_the_work():
+    done = []
+    with team(done.append, 4) as together:
+        together(100)
+        together(40)
+    assert done == [25] * 4 + [10] * 4
+
+
+def test_what_a_team_or_a_thread_raises_is_raised_to_who_asked():
+    def fail(n):
+        raise LookupError("in the team")
+
+    with pytest.raises(LookupError, match="in the team"), team(fail, 2) as together:
+        together(10)
+    with pytest.raises(LookupError, match="in the team"):
+        in_a_thread_of_its_own(lambda: fail(1))
+    assert in_a_thread_of_its_own(threading.get_ident) != threading.get_ident()
+
+
+class Unfair:
+    """A pool of one connection that lets one thread in and keeps all others out, until that one is gone."""
+
+    def __init__(self):
+        self.chosen = None
+        self.lock = threading.Lock()
+        self.over = threading.Event()
+
+    def table(self, name):
+        return self
+
+    def row(self, row):
+        return {}
+
+    @contextlib.contextmanager
+    def connection(self):
+        with self.lock:
+            self.chosen = self.chosen or threading.get_ident()
+        if threading.get_ident() != self.chosen:
+            assert self.over.wait(30)
+        yield self
+
+
+def test_a_load_shows_who_starves():
+    pool = Unfair()
+    seen = load.run(pool, threads=3, connections=1, seconds=0.3, every=0.05, tick=lambda n: n and pool.over.set())
+    assert seen.operations == sum(seen.per_thread) > 0
+    pool = Unfair()
+    alarm = threading.Timer(0.5, pool.over.set)
+    alarm.start()
+    seen = load.run(pool, threads=3, connections=1, seconds=0.2)
+    alarm.join()
+    assert seen.fewest == 0
+    assert sorted(seen.per_thread)[:2] == [0, 0]
+    assert seen.longest_wait_s == pytest.approx(seen.seconds, rel=0.5)
+    assert seen.longest_wait_s <= seen.seconds + 0.2, "a wait counts no longer than the run saw it"
+
+
+def test_a_load_raises_what_a_thread_raised():
+    class Broken(Unfair):
+        def row(self, row):
+            raise ConnectionError("the server is gone")
+
+    with pytest.raises(ConnectionError, match="the server is gone"):
+        load.run(Broken(), threads=1, connections=1, seconds=30)
+
+
+def test_the_ideal_wait_is_one_turn_of_all():
+    seen = load.Load(64, 8, 2.0, (10,) * 64, longest_wait_s=0.048, mean_hold_s=0.004)
+    assert seen.ideal_wait_s == pytest.approx(0.032)
+    assert seen.waits_of_ideal == pytest.approx(1.5)
+    assert (seen.ops_per_s, seen.fewest_of_mean) == (320, 1)
+
+
+def test_findings_know_whether_they_reached_their_target():
+    assert Finding("q", "w", value=1.3, target=Target(1.3, at_most=True)).verdict == "reached"
+    assert Finding("q", "w", value=1.31, target=Target(1.3, at_most=True)).verdict == "missed"
+    assert Finding("q", "w", value=25, target=Target(25)).verdict == "reached"
+    assert Finding("q", "w", value=24.9, target=Target(25)).verdict == "missed"
+    assert Finding("q", "w", value=1.0).verdict == ""
+    assert Finding("q", "w", target=Target(1), missing="not installed").verdict == ""
+    row = report([Finding("q", "w", "b", 2.0, target=Target(3))])["findings"][0]
+    assert (row["what"], row["base"], row["value"], row["target"], row["verdict"]) == ("w", "b", 2.0, "≥ 3", "missed")
+
+
+def test_every_rival_with_a_target_exists():
+    assert set(_CHEAPER) <= {rival.name for rival in (HAPPYBASE, *STUBBED)}
+
+
+def test_a_rival_that_is_not_installed_says_so():
+    rival = Rival("a pool", "no-such-distribution", "no_such_module", lambda size, address: contextlib.nullcontext())
+    assert (rival.missing(), rival.version()) == ("not installed", None)
+    assert POOL.missing() is None
+
+
+def test_a_picture_puts_everything_on_one_scale():
+    def found(what, base, value):
+        return Finding("checkout + checkin", what, base, value)
+
+    bars = plot._bars(
+        [
+            found(POOL.name, FLOOR.name, 1.25),
+            found(CONNECTION_POOL.name, FLOOR.name, 1.5),
+            found(HAPPYBASE.name, CONNECTION_POOL.name, 20.0),
+            found("other", POOL.name, 10.0),
+            found("absent", POOL.name, None),
+        ]
+    )
+    assert bars == [
+        (FLOOR.name, pytest.approx(0.8)),
+        (POOL.name, 1.0),
+        (CONNECTION_POOL.name, pytest.approx(1.2)),
+        ("other", 10.0),
+        (HAPPYBASE.name, pytest.approx(24.0)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(2.5, "2.5 s"), (0.012, "12 ms"), (3.4e-5, "34 µs"), (1.2e-7, "120 ns"), (0.1234, "123 ms")]
+)
+def test_times_are_readable(seconds, text):
+    assert tables.duration(seconds) == text
+
+
+def test_the_floor_says_what_it_lacks(monkeypatch):
+    monkeypatch.setattr(floor.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(floor.FloorUnavailable, match="pip install Cython"):
+        floor.empty()
+
+
+def test_the_questions_about_stubs_are_answered_without_a_server():
+    quick = Effort(rounds=3, cycles=200)
+    answers = {finding.what: finding for finding in QUESTIONS["options"](None, quick)}
+    assert len(answers) == 5
+    assert all(finding.value > 0 for finding in answers.values())
+    sizes = list(QUESTIONS["size"](None, quick))
+    assert sizes[0].value > 0
+    assert sizes[1].value is None or 0 <= sizes[1].value < 2000
