@@ -11,7 +11,7 @@ from cpython.dict cimport PyDict_Size
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint32_t, uint64_t
 
 from fastpool._c.atomic cimport Thread, Visit, generation, i64_add, i64_peek, i64_put, thread_self, u32_and, u32_cas, \
     u32_load, u32_or, u32_peek, u32_put, u32_store, u32_swap, u64_add, u64_and, u64_cas, u64_load, u64_load_sc, u64_or, \
@@ -48,10 +48,15 @@ cdef extern from "probe.h":
         DATA_WAITS "FP_DATA_WAITS"
     int probe "fp_probe"(long long fd) nogil
 
+cdef extern from *:
+    """
+    int _PyOS_IsMainThread(void); /* exported by every CPython; its header is private since 3.13 */
+    """
+    bint is_main_thread "_PyOS_IsMainThread"()
+
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object o)
     PyObject *PyImport_GetModuleDict()
-    bint is_main_thread "_PyOS_IsMainThread"()
 
 if watch_forks() != 0:
     raise ImportError("fastpool: pthread_atfork failed, so a forked child could not be told from its parent")

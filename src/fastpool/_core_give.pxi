@@ -135,7 +135,7 @@ cdef int surplus(Core core, Slot *slot, int64_t now) noexcept:
     """Why a good connection is not kept all the same; KEEP if it is."""
     cdef int64_t idle = 0
     cdef uint32_t i
-    if core.max_uses and slot.uses >= core.max_uses:
+    if slot.uses >= core.max_uses:
         return WHY_MAX_USES
     if slot.expires_ns <= now:
         return WHY_LIFETIME

@@ -68,6 +68,7 @@ cdef class Lease:
             and slot_lease(u64_peek(&slot.word)) == self.word
             and core.pool.generation == generation()
             and not self.discarded
+            and slot.uses < core.max_uses
         ):
             if FREE_THREADED and not u32_cas(&self.state, ENTERED, DONE):
                 raise LeaseError("this block has ended already: a lease is good for one block")
@@ -77,7 +78,7 @@ cdef class Lease:
             if core.stamps:
                 now = clock_coarse_ns()
                 i64_put(&slot.since_ns, now)
-                i64_put(&slot.fresh_ns, now + core.check_ns)
+                i64_put(&slot.fresh_ns, fresh_until(core, slot, now))
             if core.marks:
                 (<Seat>slot.seat).remember(u64_peek(&slot.owner))
             lease_shut(slot, me, visit)

@@ -32,7 +32,7 @@ cdef class Core:
     cdef bint stamps                 # a checkin must read the clock
     cdef int64_t timeout_ns          # default; -1: no limit
     cdef int64_t check_ns, idle_ns, life_ns     # -1: none
-    cdef uint64_t max_uses           # 0: no limit
+    cdef uint64_t max_uses           # UINT64_MAX: no limit
     cdef int64_t max_waiting, max_idle          # -1: no limit
     cdef uint32_t server_count
     cdef dict server_keys
@@ -85,7 +85,7 @@ cdef class Core:
         self.check_ns = check_ns
         self.idle_ns = idle_ns
         self.life_ns = life_ns
-        self.max_uses = max_uses
+        self.max_uses = max_uses if max_uses else UINT64_MAX
         self.max_waiting = max_waiting
         choose_flags(self)
 
@@ -222,6 +222,7 @@ cdef class Core:
         cdef int64_t idle = 0, leased = 0
         cdef uint64_t checkouts = 0, checkins = 0
         cdef uint32_t i
+        cdef int k
         cdef Slot *slot
         cdef int state
         for i in range(u32_load(&self.pool.table.size)):
@@ -234,8 +235,8 @@ cdef class Core:
             elif state == LEASED and u64_peek(&slot.owner) != 0:
                 leased += 1
         return (idle, leased, u32_load(&self.pool.connecting), u64_load(&self.pool.gate) & QUEUED_MASK,
-                checkouts, checkins, [u64_peek(&self.house.totals[i]) for i in range(TOTAL_COUNT)],
-                [u64_peek(&self.house.closed[i]) for i in range(REASON_COUNT)])
+                checkouts, checkins, [u64_peek(&self.house.totals[k]) for k in range(TOTAL_COUNT)],
+                [u64_peek(&self.house.closed[k]) for k in range(REASON_COUNT)])
 
     def _histogram(self, str which):
         """(count, sum_ns, max_ns, counts by bucket)."""
@@ -350,16 +351,23 @@ cdef int64_t timeout_ns(object timeout) except -2:
     return <int64_t>(seconds * 1e9) if seconds < 9e9 else -1
 
 
-cdef void choose_flags(Core core) noexcept:
+cdef int choose_flags(Core core) except -1:
     """Which checkouts and checkins have more to do than the fast paths."""
     cdef uint64_t flags = 0
-    if core.listeners or core.timing:
+    if core.timing:
         flags |= SLOW_TAKE | SLOW_GIVE
-    if core.has_reset or core.max_idle >= 0 or core.max_uses or core.idle_ns >= 0 or core.life_ns >= 0:
+    if core.listeners:
+        if core.listeners.hears("checkout_started") or core.listeners.hears("checked_out"):
+            flags |= SLOW_TAKE
+        if core.listeners.hears("checked_in"):
+            flags |= SLOW_GIVE
+    if core.has_reset or core.max_idle >= 0:
         flags |= SLOW_GIVE
-    core.stamps = core.idle_ns >= 0 or (core.check_ns >= 0 and (core.has_check or core.has_probe))
+    core.stamps = core.idle_ns >= 0 or core.life_ns >= 0 or (
+        core.check_ns >= 0 and (core.has_check or core.has_probe))
     u64_or(&core.pool.gate, flags)
     u64_and(&core.pool.gate, flags | ~(SLOW_TAKE | SLOW_GIVE))
+    return 0
 
 
 cdef void look_crowded(Core core) noexcept:

@@ -211,11 +211,12 @@ cdef int install(Core core, Slot *slot, Seat seat, object c, object server, int6
     return 0
 
 
-cdef int64_t fresh_until(Core core, Slot *slot, int64_t now) noexcept:
+cdef inline int64_t fresh_until(Core core, Slot *slot, int64_t now) noexcept:
     """Up to when a connection returned now may be handed out without a question."""
     cdef int64_t until = INT64_MAX
     if core.check_ns >= 0 and (core.has_check or core.has_probe):
-        until = now + core.check_ns
+        # 0: always. The checkout compares with the coarse clock, which is behind this one.
+        until = now + core.check_ns if core.check_ns else 0
     if core.idle_ns >= 0 and now + core.idle_ns < until:
         until = now + core.idle_ns
     return until if until < slot.expires_ns else slot.expires_ns
