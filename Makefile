@@ -10,9 +10,8 @@ py := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_INPUT = 1
 
-# what the compiled modules are made of
+# what the compiled module is made of
 CORE := setup.py $(wildcard src/fastpool/*.pyx src/fastpool/*.pxi src/fastpool/*.pxd src/fastpool/_c/*.pxd src/fastpool/_c/*.h)
-PROBE := $(wildcard tests/_probe.pyx tests/_probe.pxd)
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test bench stress hbase hbase-stop test-hbase test-freethreaded test-all model \
@@ -33,7 +32,7 @@ $(VENV)/.made:
 install = echo "$(VENV): installing what is needed for: $(1)" && $(py) tools/requires.py $(1) >$(VENV)/requirements.txt && \
 	$(py) -m pip install --quiet --prefer-binary -r $(VENV)/requirements.txt
 
-# editable: the compiled modules are built in place, and what is edited in src/ is what runs
+# editable: the compiled module is built in place, and what is edited in src/ is what runs
 $(VENV)/.test: $(VENV)/.made pyproject.toml tools/requires.py
 	@$(call install,test green servers)
 	@$(py) -m pip install --quiet --no-deps --no-build-isolation --editable .
@@ -47,19 +46,15 @@ $(VENV)/.core: $(VENV)/.test $(CORE)
 	@$(py) setup.py --quiet build_ext --inplace
 	@touch $@
 
-$(VENV)/.probe: $(VENV)/.core $(PROBE)
-	@$(if $(PROBE),FASTPOOL_PROBE=1 $(py) setup.py --quiet build_ext --inplace)
-	@touch $@
-
 # ---- running
 
 demo: $(VENV)/.core ## the main job, live: one load through happybase's pool and through fastpool
 	@$(py) -m fastpool demo $(ARGS)
 
-test: $(VENV)/.probe ## the test suite (stress and real-HBase tests have targets of their own)
+test: $(VENV)/.core ## the test suite (stress and real-HBase tests have targets of their own)
 	@$(with) $(py) -m pytest $(ARGS)
 
-stress: $(VENV)/.probe ## the long randomised tests
+stress: $(VENV)/.core ## the long randomised tests
 	@$(with) $(py) -m pytest -m stress $(ARGS)
 
 bench: $(VENV)/.bench $(VENV)/.core ## the comparisons with other pools, and the table of ratios
@@ -93,7 +88,8 @@ test-all: ## the suite on every Python at hand
 model: $(VENV)/.test ## check the models of the protocols by Spin (needs spin; otherwise skipped)
 	@$(py) -m pytest -m "not hbase" tests/model $(ARGS)
 
-probe: $(VENV)/.probe ## build the test-only module that drives the C parts alone
+probe: $(VENV)/.core ## build the test-only module that drives the C parts alone (the tests do so themselves)
+	@$(py) tools/native.py tests/_probe.pyx
 
 annotate: $(VENV)/.core ## src/fastpool/_core.html: which lines of the core touch Python
 	@FASTPOOL_ANNOTATE=1 CYTHON_FORCE_REGEN=1 $(py) setup.py --quiet build_ext --inplace

@@ -1,6 +1,5 @@
 """Describes the one compiled module; all metadata is in pyproject.toml.
 
-FASTPOOL_PROBE=1 also builds tests/_probe.pyx, which drives the C parts alone and is never shipped.
 FASTPOOL_ANNOTATE=1 writes src/fastpool/_core.html, where a yellow line is a line that touches Python.
 """
 
@@ -42,12 +41,9 @@ def extension(name: str, source: str) -> Extension:
 
 
 if __name__ == "__main__":  # tools/native.py takes the recipe from here, and nothing else
-    extensions = [extension("fastpool._core", "src/fastpool/_core.pyx")]
-    if os.environ.get("FASTPOOL_PROBE") == "1":
-        extensions.append(extension("_probe", "tests/_probe.pyx"))
     setup(
         ext_modules=cythonize(
-            extensions,
+            [extension("fastpool._core", "src/fastpool/_core.pyx")],
             include_path=["src"],
             annotate=os.environ.get("FASTPOOL_ANNOTATE") == "1",
             compiler_directives=DIRECTIVES,
