@@ -282,7 +282,7 @@ def test_server_that_is_not_there_resets_the_client() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         with FaultProxy(nobody.getsockname()) as proxy:
-            with socket.create_connection((proxy.host, proxy.port), 5) as sock, pytest.raises(ConnectionResetError):
+            with pytest.raises(ConnectionResetError), socket.create_connection((proxy.host, proxy.port), 5) as sock:
                 sock.recv(1)
             assert proxy.wait_connections(0)
 

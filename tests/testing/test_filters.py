@@ -27,7 +27,7 @@ def table() -> Table:
 
 def scan(text: str, *, reverse: bool = False) -> str:
     """Tell what a scan with this filter gives: rows, and their columns without the family f."""
-    found = Scanner(table(), Range(reverse=reverse), row_filter=parse_filter(text.encode())).next(99)
+    found = Scanner(table, Range(reverse=reverse), row_filter=parse_filter(text.encode())).next(99)
     return ", ".join(
         f"{row.decode()}: " + " ".join((b"%s.%s" % cell[:2]).decode().removeprefix("f.") for cell in cells)
         for row, cells in found
@@ -116,7 +116,7 @@ def test_filter_in_a_scan_backwards(text: str, expected: str) -> None:
 def test_key_only_filter_leaves_no_value_or_its_length() -> None:
     for text, value in ((b"KeyOnlyFilter()", b""), (b"KeyOnlyFilter(true)", b"\0\0\0\5")):
         wanted = parse_filter(b"ColumnPrefixFilter('y') AND " + text)
-        [(_, [cell])] = Scanner(table(), Range(), row_filter=wanted).next(1)
+        [(_, [cell])] = Scanner(table, Range(), row_filter=wanted).next(1)
         assert cell.value == value
 
 

@@ -209,6 +209,8 @@ def test_scan_batching_cuts_rows_and_sorting_sorts(client: Any) -> None:
 
 
 def test_errors_that_the_interface_declares(client: Any) -> None:
+    unknown_table = client.scannerOpen(b"none", b"", [], {})
+    unknown_family = client.scannerOpen(b"t", b"", [b"g"], {})
     for act, kind, message in (
         (lambda: client.createTable(b"t", [ColumnDescriptor(name=b"f")]), AlreadyExists, b"table name already in use"),
         (lambda: client.createTable(b"u", [ColumnDescriptor(name=b"a/b")]), IllegalArgument, b"Illegal character"),
@@ -219,8 +221,9 @@ def test_errors_that_the_interface_declares(client: Any) -> None:
         (lambda: client.deleteTable(b"none"), HBaseIOError, b"table does not exist"),
         (lambda: client.enableTable(b"t"), HBaseIOError, b"TableNotDisabledException: t"),
         (lambda: client.isTableEnabled(b"none"), HBaseIOError, b"TableNotFoundException: none"),
-        (lambda: client.scannerOpen(b"none", b"", [], {}), HBaseIOError, b"TableNotFoundException: none"),
-        (lambda: client.scannerOpen(b"t", b"", [b"g"], {}), HBaseIOError, b"Column family g does not exist"),
+        (lambda: client.scannerGet(unknown_table), HBaseIOError, b"TableNotFoundException: none"),
+        (lambda: client.scannerGet(unknown_family), HBaseIOError, b"Column family g does not exist"),
+        (lambda: client.mutateRow(b"a b", b"r", [], {}), IllegalArgument, b"Illegal table name"),
     ):
         with pytest.raises(kind) as raised:
             act()
@@ -235,6 +238,10 @@ def test_errors_that_it_does_not_declare_are_internal_ones(client: Any) -> None:
         lambda: client.mutateRowsTs(b"t", [], -1, {}),
         lambda: client.scannerOpenWithScan(b"t", TScan(filterString=b"NoFilter()"), {}),
         lambda: client.getRow(b"t", None, {}),
+        lambda: client.createTable(b"a b", []),
+        lambda: client.isTableEnabled(b"a b"),
+        lambda: client.getTableRegions(b"a b"),
+        lambda: client.scannerOpen(b"a b", b"", [], {}),
         lambda: client.getRowTs(b"t", b"a", -1, {}),
     ):
         with pytest.raises(TApplicationException) as raised:

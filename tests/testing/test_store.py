@@ -112,7 +112,7 @@ def test_counter_is_never_hidden_by_an_older_self() -> None:
 
 def test_append_and_check_and_put() -> None:
     t = table()
-    assert values(t.append(b"r", [(b"f", b"a", b"x"), (b"f", b"b", b"y")])) == [b"x", b"y"]
+    assert values(t.append(b"r", [(b"f", b"b", b"y"), (b"f", b"a", b"x")])) == [b"x", b"y"]
     assert values(t.append(b"r", [(b"f", b"a", b"z")])) == [b"xz"]
     assert not t.check_and_put(b"r", (b"f", b"a"), b"x", (b"f", b"c", b"1"))
     assert t.check_and_put(b"r", (b"f", b"a"), b"xz", (b"f", b"c", b"1"))

@@ -54,6 +54,8 @@ class FaultProxy:
         self._relays: set[Relay] = set()
         self._opened = 0
         self._orders: deque[Order] = deque()
+        self._ordering = threading.Lock()
+        self._taking_orders = False
         self._thread: threading.Thread | None = None
         self._stopping = False
 
@@ -71,7 +73,7 @@ class FaultProxy:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._wake_reader, selectors.EVENT_READ)
-        self._faults, self._stopping = Faults(), False
+        self._faults, self._stopping, self._taking_orders = Faults(), False, True
         self._thread = threading.Thread(target=self._run, name=f"fastpool-faults-{self.port}", daemon=True)
         self._thread.start()
         return self
@@ -81,11 +83,13 @@ class FaultProxy:
         thread = self._thread
         if thread is None:
             return
-        if thread.is_alive():
-            self._do(self._stop)
+        try:
+            if self._taking_orders:
+                self._do(self._stop)
+        finally:
             thread.join(_WITHIN)
-        self._thread = None
-        self._wake_writer.close()
+            self._thread = None
+            self._wake_writer.close()
 
     def __enter__(self) -> Self:
         return self if self._thread is not None else self.start()
@@ -192,12 +196,12 @@ class FaultProxy:
         self._do(change)
 
     def _do(self, order: Callable[[], object]) -> None:
-        thread = self._thread
-        if thread is None or not thread.is_alive():
-            raise RuntimeError(f"{self!r} does not run: use it as a context manager, or start() it first")
         given = Order(order)
-        self._orders.append(given)
-        self._wake_writer.send(b"x")
+        with self._ordering:
+            if not self._taking_orders:
+                raise RuntimeError(f"{self!r} does not run: use it as a context manager, or start() it first")
+            self._orders.append(given)
+            self._wake_writer.send(b"x")
         if not given.done.wait(_WITHIN):
             raise RuntimeError(f"{self!r} has not done as it was told within {_WITHIN:g} s")
         if given.error is not None:
@@ -251,9 +255,11 @@ class FaultProxy:
                 relay.end(reset=False)
             self._listener.close()
             self._selector.close()
-            self._wake_reader.close()
-            while self._orders:
-                self._orders.popleft().done.set()
+            with self._ordering:
+                self._taking_orders = False
+                self._wake_reader.close()
+                while self._orders:
+                    self._orders.popleft().done.set()
 
     def _turn(self) -> None:
         touched = {key.data for key, _ in self._selector.select(self._patience()) if key.data is not None}

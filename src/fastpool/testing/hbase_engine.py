@@ -26,7 +26,7 @@ logger = logging.getLogger("fastpool.testing")
 
 _CALL, _REPLY, _EXCEPTION, _STRUCT = 1, 2, 3, 12
 _UNKNOWN_METHOD, _INTERNAL_ERROR = 1, 6
-_CATCHES_ILLEGAL = ("createTable", "mutateRow", "mutateRowTs", "checkAndPut")
+_CATCHES_ILLEGAL = ("mutateRow", "mutateRowTs", "checkAndPut")
 _STOP_WITHIN = 5.0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .hbase_filters import Filter
@@ -22,11 +22,14 @@ class Range:
 
 
 class Scanner:
-    """Gives the rows of a range as they are at the time they are fetched, each row consistent in itself."""
+    """Gives the rows of a range as they are at the time they are fetched, each row consistent in itself.
+
+    Nothing is looked at before the first fetch: as with HBase, it is that one which fails if there is no such table.
+    """
 
     def __init__(
         self,
-        table: Table,
+        find: Callable[[], Table],
         rows: Range,
         columns: Sequence[Column] = (),
         before: int = LATEST,
@@ -34,10 +37,9 @@ class Scanner:
         batch: int | None = None,
         sort_columns: bool = False,
     ) -> None:
-        table.require_enabled()
-        table.require_families(family for family, _ in columns)
         self.sort_columns = sort_columns
-        self._table = table
+        self._find = find
+        self._table: Table | None = None
         self._rows = rows
         self._columns = columns
         self._before = before
@@ -53,20 +55,23 @@ class Scanner:
     def next(self, count: int) -> list[tuple[bytes, list[Cell]]]:
         """Give up to ``count`` rows (pieces of rows, if a batch size was given); none at the end."""
         found: list[tuple[bytes, list[Cell]]] = []
-        with self._lock, self._table.lock:
-            self._table.require_enabled()
-            while len(found) < count and (self._pieces or self._fetch()):
-                found.append(self._pieces.popleft())
+        with self._lock:
+            table = self._table = self._table or self._find()
+            with table.lock:
+                table.require_enabled()
+                table.require_families(family for family, _ in self._columns)
+                while len(found) < count and (self._pieces or self._fetch(table)):
+                    found.append(self._pieces.popleft())
         return found
 
-    def _fetch(self) -> bool:
+    def _fetch(self, table: Table) -> bool:
         """Queue the next row that passes the filter; False at the end."""
         while not self._ended:
-            row = None if self._filter is not None and self._filter.finished() else self._advance()
+            row = None if self._filter is not None and self._filter.finished() else self._advance(table.keys)
             if row is None:
                 self._ended = True
                 return False
-            cells = self._filtered(row, self._table.get(row, self._columns, self._before))
+            cells = self._filtered(row, table.get(row, self._columns, self._before))
             if cells:
                 size = self._batch or len(cells)
                 self._pieces += [(row, cells[at : at + size]) for at in range(0, len(cells), size)]
@@ -81,8 +86,8 @@ class Scanner:
             return []
         return self._filter.transform(cells)
 
-    def _advance(self) -> bytes | None:
-        keys, rows = self._table.keys, self._rows
+    def _advance(self, keys: list[bytes]) -> bytes | None:
+        rows = self._rows
         if rows.reverse:
             edge = rows.start if self._last is None else self._last
             cut = bisect_right if self._last is None else bisect_left

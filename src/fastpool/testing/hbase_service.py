@@ -15,7 +15,7 @@ from typing import Any
 from .hbase_filter_language import parse_filter
 from .hbase_requests import check_read, check_row, check_write, split, whole
 from .hbase_scan import Range, Scanner
-from .hbase_store import FOREVER, LATEST, Cell, Family, HBaseError, Store, Table, parse_column
+from .hbase_store import FOREVER, LATEST, Cell, Family, HBaseError, Store, Table, check_name, parse_column
 
 
 class Service:
@@ -69,6 +69,7 @@ class Service:
         }
 
     def getTableRegions(self, table: bytes) -> list[Any]:
+        check_name(table)
         return [self._region(table)] if table in self._store.names() else []
 
     def getRegionInfo(self, row: bytes) -> Any:
@@ -91,22 +92,16 @@ class Service:
         )
 
     def createTable(self, table: bytes, families: Sequence[Any]) -> None:
-        made = [
-            Family(
-                parse_column(family.name)[0],
-                family.maxVersions,
-                family.compression.upper(),
-                family.inMemory,
-                family.bloomFilterType,
-                family.blockCacheEnabled,
-                family.timeToLive if family.timeToLive > 0 else FOREVER,
-            )
-            for family in families
-        ]
+        check_name(table)
+        try:
+            made = [_family(family) for family in families]
+        except ValueError as error:
+            raise self._idl.IllegalArgument(message=f"java.lang.IllegalArgumentException: {error}") from error
         if not self._store.create(table, made):
             raise self._idl.AlreadyExists(message="table name already in use")
 
     def deleteTable(self, table: bytes) -> None:
+        check_name(table)
         if table not in self._store.names():
             raise HBaseError("java.io.IOException", "table does not exist")
         self._store.delete(table)
@@ -290,7 +285,8 @@ class Service:
     ) -> int:
         check_read(before)
         wanted = [parse_column(column) for column in columns or ()]
-        scanner = Scanner(self._store.table(table), rows, wanted, before, row_filter, batch, sort_columns)
+        check_name(table)
+        scanner = Scanner(lambda: self._store.table(table), rows, wanted, before, row_filter, batch, sort_columns)
         number = next(self._ids)
         self._scanners[number] = scanner
         return number
@@ -316,3 +312,15 @@ class Service:
     def close_scanners(self) -> None:
         """Forget all scanners, as a restarted gateway does."""
         self._scanners.clear()
+
+
+def _family(asked: Any) -> Family:
+    return Family(
+        parse_column(asked.name)[0],
+        asked.maxVersions,
+        asked.compression.upper(),
+        asked.inMemory,
+        asked.bloomFilterType,
+        asked.blockCacheEnabled,
+        asked.timeToLive if asked.timeToLive > 0 else FOREVER,
+    )

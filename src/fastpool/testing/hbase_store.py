@@ -79,6 +79,12 @@ def parse_column(column: bytes) -> Column:
     return family, qualifier if colon else None
 
 
+def check_name(table: bytes) -> None:
+    """Raise ValueError if no table can be called so."""
+    if not _TABLE_NAME.fullmatch(table):
+        raise ValueError(f"Illegal table name: {table!r}")
+
+
 def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -232,7 +238,7 @@ class Table:
             return total
 
     def append(self, row: bytes, cells: Iterable[tuple[bytes, bytes, bytes]]) -> list[Cell]:
-        """Append to the newest values of (family, qualifier, suffix) columns and give the new cells."""
+        """Append to the newest values of (family, qualifier, suffix) columns; give the new cells, in order."""
         with self.lock:
             fresh: list[Cell] = []
             for family, qualifier, suffix in cells:
@@ -241,7 +247,7 @@ class Table:
                 value = (old[0].value if old else b"") + suffix
                 self._store(row, family, qualifier, stamp, value)
                 fresh.append(Cell(family, qualifier, stamp, value))
-            return fresh
+            return sorted(fresh)
 
     def check_and_put(
         self, row: bytes, check: tuple[bytes, bytes], value: bytes | None, put: tuple[bytes, bytes, bytes]
@@ -266,9 +272,8 @@ class Table:
             return []
 
     def compact(self, major: bool) -> None:
-        """Forget what outlived its family's time to live, if ``major``."""
+        """Forget what outlived its family's time to live, if ``major``. HBase takes this for disabled tables, too."""
         with self.lock:
-            self.require_enabled()
             for row in list(self.keys) if major else ():
                 for family, qualifier, cells in self._columns(row, None):
                     cells[:] = list(self._visible(family, cells, LATEST))
@@ -292,16 +297,16 @@ class Store:
             return [self._tables[name] for name in sorted(self._tables)]
 
     def table(self, name: bytes) -> Table:
-        """Give the table called ``name``; HBaseError if there is none."""
+        """Give the table called ``name``; HBaseError if there is none, ValueError if there cannot be one."""
         table = self._tables.get(name)
         if table is None:
+            check_name(name)
             raise HBaseError("org.apache.hadoop.hbase.TableNotFoundException", _text(name))
         return table
 
     def create(self, name: bytes, families: Sequence[Family]) -> bool:
         """Create a table; False if the name is taken. ValueError for a bad name, HBaseError without families."""
-        if not _TABLE_NAME.fullmatch(name):
-            raise ValueError(f"Illegal table name: {name!r}")
+        check_name(name)
         with self._lock:
             if name in self._tables:
                 return False
