@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# gevent builds on cffi, and psycopg's binary has no wheel, for the free-threaded 3.13: their tests skip themselves there
-LACKING = {"green", "servers"} if sysconfig.get_config_var("Py_GIL_DISABLED") and sys.version_info < (3, 14) else set[str]()
+# gevent needs cffi, and cffi and psycopg's binary have nothing for the free-threaded 3.13: their tests skip themselves
+LACKING = (
+    {"green", "servers"} if sysconfig.get_config_var("Py_GIL_DISABLED") and sys.version_info < (3, 14) else set[str]()
+)
 
 
 def requirements(project: dict[str, Any], extra: str) -> Iterator[str]:
