@@ -99,7 +99,7 @@ lint: $(VENV)/.lint $(VENV)/.core ## style, types, and the stub of the compiled 
 	@$(py) -m ruff check .
 	@$(py) -m ruff format --check .
 	@$(py) -m mypy
-	@$(py) -m mypy.stubtest fastpool._core
+	@$(py) -m mypy.stubtest --ignore-disjoint-bases fastpool._core
 	@PATH="$(abspath $(VENV))/bin:$$PATH" cython-lint src/fastpool tests
 
 format: $(VENV)/.lint ## let ruff mend what it can

@@ -25,6 +25,7 @@ DIRECTIVES = {
     "cdivision": True,
     "always_allow_keywords": False,
     "auto_pickle": False,
+    "autotestdict": False,
     "embedsignature": True,
     "embedsignature.format": "clinic",
 }
