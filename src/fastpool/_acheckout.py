@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
+from ._config import seconds_to_ns
 from ._core import clock
+from ._decorate import leased_task
 from ._errors import LeaseError
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from ._core import Claim, Lease
     from ._pool import Pool
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
 
 class Doing(Protocol):
     """How a pool's driver is called from a task: awaited, or in a thread."""
@@ -26,6 +31,7 @@ class Doing(Protocol):
     async def open(self, claim: Claim) -> tuple[Any, Any]: ...
     async def check(self, claim: Claim) -> bool: ...
     async def close(self, c: Any) -> None: ...
+    def close_soon(self, c: Any) -> None: ...
 
 
 async def obtain(pool: Pool, claim: Claim, doing: Doing, bound: bool) -> Lease:
@@ -35,10 +41,22 @@ async def obtain(pool: Pool, claim: Claim, doing: Doing, bound: bool) -> Lease:
     try:
         await _find_fit(pool, claim, doing)
     except BaseException as error:
+        drop(pool, claim, doing, error)
         if pool.listeners:
             pool._tell("checkout_failed", error=error)
         raise
     return claim.lease(bound)
+
+
+def drop(pool: Pool, claim: Claim, doing: Doing, error: BaseException) -> None:
+    """A checkout that failed with a connection in hand: it is closed, for nobody knows what state it is in."""
+    if isinstance(error, GeneratorExit):
+        return  # the garbage collector at work: the claim's own finalizer leaves the connection for the next to replace
+    reason = "closed" if pool.closed else "error"
+    c = claim.drop(reason)
+    if c is not None:
+        doing.close_soon(c)
+        pool._tell("closed_connection", connection=c, reason=reason)
 
 
 async def _find_fit(pool: Pool, claim: Claim, doing: Doing) -> None:
@@ -127,7 +145,11 @@ async def connect(pool: Pool, claim: Claim, doing: Doing) -> None:
         if isinstance(error, Exception) and claim.over:
             raise claim.exhausted("connect") from error
         raise
-    claim.install(c, server, clock() - began)
+    try:
+        claim.install(c, server, clock() - began)
+    except BaseException as error:
+        drop(pool, claim, doing, error)
+        raise
 
 
 class InThread:
@@ -168,6 +190,12 @@ class InThread:
     async def close(self, c: Any) -> None:
         await self._do(lambda: self._close(c))
 
+    def close_soon(self, c: Any) -> None:
+        try:
+            asyncio.get_running_loop().run_in_executor(None, self._close, c)
+        except RuntimeError:
+            self._close(c)  # the loop is on its way out and its threads are gone
+
     def _close(self, c: Any) -> None:
         try:
             self._pool.driver.close(c)
@@ -181,15 +209,23 @@ class TaskLease:
     __slots__ = ("_discard", "_lease", "_pool", "_timeout")
 
     def __init__(self, pool: Pool, timeout: Any) -> None:
+        if timeout is not ... and not pool.driver.marks:  # the drop-in looks at it when the block begins
+            seconds_to_ns("timeout", timeout)
         self._pool = pool
         self._timeout = timeout
         self._lease: Lease | None = None
         self._discard = False
 
+    def __call__(self, function: Callable[_P, Awaitable[_R]]) -> Callable[_P, Awaitable[_R]]:
+        """As a decorator: every call of the coroutine function runs inside a lease of its own."""
+        return leased_task(lambda: TaskLease(self._pool, self._timeout), function)
+
     async def __aenter__(self) -> Any:
         pool = self._pool
         if self._lease is not None:
             raise LeaseError("a lease is good for one block: call aconnection() for each")
+        if self._timeout is not ...:
+            seconds_to_ns("timeout", self._timeout)
         pool._look_for_worlds()
         lease = pool._shared_lease() or pool._quick_lease(None)
         if lease is None:
@@ -205,11 +241,17 @@ class TaskLease:
             raise LeaseError("this block has not begun")
         if self._discard:
             lease.discard()
-        lease.__exit__(kind, error, trace)
+        if error is None and not self._discard and not self._pool._resets:
+            lease.__exit__(kind, error, trace)
+            return
+        # A reset or a close may block, so a thread does it; a cancellation here does not stop it.
+        try:
+            work = asyncio.get_running_loop().run_in_executor(None, lease.__exit__, kind, error, trace)
+        except RuntimeError:
+            lease.__exit__(kind, error, trace)  # the loop is on its way out and its threads are gone
+            return
+        await asyncio.shield(work)
 
     def discard(self) -> None:
         """Close the connection at the end of the block instead of returning it."""
         self._discard = True
-
-
-Closing = Callable[[Any], Awaitable[None]]

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from ._acheckout import connect, obtain
 from ._config import seconds_to_ns
 from ._core import clock
+from ._decorate import leased_task
 from ._driver import Driver, abilities
 from ._errors import LeaseError, PoolClosed
 from ._keeper import keeper
 from ._pool import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
     from ._core import Claim, Lease
 
 Loop = asyncio.AbstractEventLoop
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 class LoopDriver(Driver):
@@ -69,7 +72,10 @@ class LoopDriver(Driver):
         if not loop.is_running():
             return True
         future = asyncio.run_coroutine_threadsafe(settled(self.inner.check, c, timeout), loop)
-        return bool(future.result(timeout if timeout is not None else 30.0))
+        try:
+            return bool(future.result(timeout if timeout is not None else 30.0))
+        finally:
+            future.cancel()
 
     def close(self, c: Any) -> None:
         """Close ``c`` in its own loop, soon; with that loop closed there is nothing left to do."""
@@ -118,8 +124,11 @@ class InLoop:
 
     async def open(self, claim: Claim) -> tuple[Any, Any]:
         """Open within the time that is left: a connect that takes longer is cancelled."""
-        opening = self._pool.connector.aopen(claim.seat, claim.seconds_left, self._pool._leased_by_server)
-        c, server = await (opening if claim.seconds_left is None else asyncio.wait_for(opening, claim.seconds_left))
+        claim.drop_homeless()
+        left = claim.seconds_left
+        # Not wait_for, which would make a task of its own and, on 3.11, can lose what that returned.
+        async with asyncio.timeout(left):
+            c, server = await self._pool.connector.aopen(claim.seat, left, self._pool._leased_by_server)
         self._driver.homes[id(c)] = (c, self._loop)
         return c, server
 
@@ -127,12 +136,17 @@ class InLoop:
         """Ask the driver's check, within the time that is left; raising means dead."""
         c, left = claim.connection, claim.seconds_left
         try:
-            return bool(await asyncio.wait_for(settled(self._driver.inner.check, c, left), left))
+            async with asyncio.timeout(left):
+                return bool(await settled(self._driver.inner.check, c, left))
         except Exception:
             return False
 
     async def close(self, c: Any) -> None:
         """Close in the connection's loop, without waiting for it."""
+        self._driver.close(c)
+
+    def close_soon(self, c: Any) -> None:
+        """The same."""
         self._driver.close(c)
 
 
@@ -299,10 +313,16 @@ class AsyncLease:
     __slots__ = ("_discard", "_lease", "_pool", "_timeout")
 
     def __init__(self, pool: AsyncPool, timeout: Any) -> None:
+        if timeout is not ...:
+            seconds_to_ns("timeout", timeout)
         self._pool = pool
         self._timeout = timeout
         self._lease: Lease | None = None
         self._discard = False
+
+    def __call__(self, function: Callable[_P, Awaitable[_R]]) -> Callable[_P, Awaitable[_R]]:
+        """As a decorator: every call of the coroutine function runs inside a lease of its own."""
+        return leased_task(lambda: AsyncLease(self._pool, self._timeout), function)
 
     async def __aenter__(self) -> Any:
         pool = self._pool

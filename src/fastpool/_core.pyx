@@ -28,7 +28,7 @@ from fastpool._c.slot cimport BUSY, CONNECTING, DROPPED, EPOCH, IDLE, LEASED, LI
 from fastpool._c.table cimport Table, table_free, table_slot
 from fastpool._c.waitq cimport ABANDONED, HANDED, QUEUED_MASK, TIMED_OUT, CANCELLED, WAITING, Waiter, lock_free, lock_status, \
     lock_take_timed, LOCK_ACQUIRED, LOCK_INTR, queue_enlist, queue_leave, queue_open, waiter_drop, waiter_new, \
-    waiter_settle, waiter_take
+    waiter_settle, waiter_take, REVOKED
 
 import sys
 
@@ -56,6 +56,8 @@ cdef extern from *:
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object o)
+    int Py_AddPendingCall(int (*function)(void *) noexcept with gil, void *argument)
+    void PyErr_SetObject(object kind, object error)
     PyObject *PyImport_GetModuleDict()
 
 if watch_forks() != 0:

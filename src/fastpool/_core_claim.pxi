@@ -117,7 +117,7 @@ cdef class Claim:
             if self.leave(True):
                 raise exhausted(core, "wait", self.began)
             return self.collect()
-        u64_add(&core.house.totals[WAITS], 1)
+        u64_add(&core.totals[WAITS], 1)
         note_waiting(core, <size_t>self.ticket.waiter, me)
         look_for_deadlock(core, self.began)
         if core.listeners:
@@ -127,6 +127,8 @@ cdef class Claim:
     def collect(self):
         """Take what was handed over.  PoolClosed: the line was dissolved."""
         cdef Waiter *waiter = self.ticket.waiter
+        if self.born_in != generation():
+            raise PoolError(f"pool {self.core.name!r}: this task waited in the parent process; ask again in the child")
         self.slot = <Slot *>waiter_take(waiter)
         if self.slot != NULL:
             forget_waiting(self.core, <size_t>waiter, thread_self())
@@ -138,14 +140,14 @@ cdef class Claim:
     def leave(self, bint timed_out):
         """Out of line without a slot; False: one was handed over first (`collect` it, or drop the claim)."""
         cdef Waiter *waiter
-        if self.ticket is None:
+        if self.ticket is None or self.born_in != generation():
             return True
         waiter = self.ticket.waiter
         forget_waiting(self.core, <size_t>waiter, thread_self())
         if not step_out(self.core, waiter, TIMED_OUT if timed_out else CANCELLED):
             return u64_load(&waiter.state) != HANDED
         if not timed_out:
-            u64_add(&self.core.house.totals[GAVE_UP], 1)
+            u64_add(&self.core.totals[GAVE_UP], 1)
         return True
 
     def give_up(self):
@@ -155,8 +157,36 @@ cdef class Claim:
             return
         slot = <Slot *>waiter_take(self.ticket.waiter)
         if slot != NULL:
-            u64_add(&self.core.house.totals[GAVE_UP], 1)
+            u64_add(&self.core.totals[GAVE_UP], 1)
             pool_pass(self.core.pool, slot)
+
+    def drop(self, str reason):
+        """The checkout failed: the slot is free.  Returns the connection that it had, to be closed by the caller."""
+        cdef Slot *slot
+        if self.born_in != generation():
+            return None
+        self.give_up()
+        slot = self.slot
+        if slot != NULL and self.connecting:
+            self.slot = NULL
+            pool_give_vacant(self.core.pool, slot, True)
+            look_crowded(self.core)
+            return None
+        return None if slot == NULL else self.retire(reason)
+
+    def drop_homeless(self):
+        """Forget the idle connections whose loop is closed: nobody can use or close them any more."""
+        cdef uint32_t i
+        cdef uint64_t word
+        cdef Slot *slot
+        for i in range(u32_load(&self.core.pool.table.size)):
+            slot = table_slot(&self.core.pool.table, i)
+            word = u64_load(&slot.word)
+            if slot_state(word) != IDLE:
+                continue
+            home = (<Seat>slot.seat).loop
+            if home is not None and home is not self.loop and home.is_closed() and slot_grab(slot, word):
+                retire(self.core, slot, WHY_DEAD)
 
     def exhausted(self, str phase):
         """The error to raise when the time is over."""
@@ -208,7 +238,7 @@ cdef class Claim:
         cdef Seat seat = seat_of(core, slot)
         install(core, slot, seat, c, server, clock_ns())
         seat.loop = self.loop
-        u64_add(&core.house.totals[CONNECTS], 1)
+        u64_add(&core.totals[CONNECTS], 1)
         histogram_add(&core.house.connect, <int64_t>(seconds * 1e9))
         slot_move(slot, LEASED)
         pool_permit_back(core.pool)
@@ -224,7 +254,7 @@ cdef class Claim:
         self.slot = NULL
         pool_give_vacant(self.core.pool, slot, True)
         look_crowded(self.core)
-        u64_add(&self.core.house.totals[CONNECT_ERRORS], 1)
+        u64_add(&self.core.totals[CONNECT_ERRORS], 1)
 
     def lease(self, bint bound):
         """The checkout is done: a lease that holds the connection."""

@@ -320,15 +320,15 @@ cdef int after_fork(Core core) except -1:
     if was.generation == generation():
         return 0
     fresh = House()
-    fresh.pool.wake = wake_ticket
     fresh.pool.max_size, fresh.pool.limit, fresh.pool.max_connecting = was.max_size, was.limit, was.max_connecting
     fresh.pool.gate = was.gate & (CLOSED | SLOW_TAKE | SLOW_GIVE)
     inherited = core.seats
     Py_INCREF(old)
     Py_INCREF(inherited)
-    core.house, core.pool = fresh, &fresh.pool
+    move_in(core, fresh)
     core.seats, core.by_id, core.queued, core.queued_green = [], {}, {}, {}
     core.graves.append(inherited)
+    rouse_orphans(was)
     core._forked()
     for seat in inherited:
         # A lease that was open in the forking thread ends in the child too, and is abandoned there.

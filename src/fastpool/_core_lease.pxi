@@ -66,7 +66,7 @@ cdef class Lease:
             and slot.depth == 1
             and u32_peek(&slot.mark) == 0
             and slot_lease(u64_peek(&slot.word)) == self.word
-            and core.pool.generation == generation()
+            and self.born_in == generation()
             and not self.discarded
             and slot.uses < core.max_uses
         ):
@@ -161,7 +161,10 @@ cdef object lease_exit(Lease self, object exc):
     self.state = DONE
     self.core = None
     if self.born_in != generation():
-        abandon(core, seat.connection)  # the parent goes on using it
+        if slot.depth > 1:
+            slot.depth -= 1
+        else:
+            abandon(core, seat.connection)  # the parent goes on using it
         return None
     if slot_lease(u64_load(&slot.word)) != self.word:
         if u64_load(&core.pool.gate) & CLOSED:

@@ -3,11 +3,12 @@
 cdef class Lease
 
 
-@cython.no_gc_clear
 cdef class Core:
     """What all pools share: the slots, the line, and the hot methods."""
     cdef House house
-    cdef Pool *pool
+    cdef Pool *pool                  # in the house; good until the last breath, whatever the collector has cleared
+    cdef uint64_t *totals            # likewise
+    cdef PyObject *kept              # the reference that keeps it so
     cdef Lease spare                 # a lease object nobody uses now
     cdef list seats                  # by slot index: keeps the seats alive
     cdef dict by_id                  # id(connection) -> seat, for checkin by hand; written at connect and close
@@ -38,9 +39,7 @@ cdef class Core:
     cdef dict server_keys
 
     def __cinit__(self, *args, **kwargs):
-        self.house = House()
-        self.pool = &self.house.pool
-        self.pool.wake = wake_ticket
+        move_in(self, House())
         self.seats = []
         self.by_id = {}
         self.queued = {}
@@ -49,6 +48,17 @@ cdef class Core:
         self.server_keys = {}
         self.spare = Lease.__new__(Lease)
         self.timeout_ns = self.idle_ns = self.life_ns = self.max_waiting = self.max_idle = -1
+
+    def __dealloc__(self):
+        if self.seats is not None:
+            if self.pool.generation != generation():
+                Py_INCREF(self.seats)  # the parent's connections: never to be destroyed here
+            else:
+                # Dropped without close(): the connections' own finalizers end them, now and not at some collection.
+                for seat in self.seats:
+                    (<Seat>seat).shell = (<Seat>seat).connection = None
+        if self.kept != NULL:
+            Py_DECREF(<object>self.kept)
 
     def _set_up(self, driver, str name, *, bint nested, bint timing, bint marks, bint lazy_timeout, bint has_check,
                 bint has_reset, bint has_probe, bint may_probe):
@@ -305,6 +315,13 @@ cdef class Core:
         """At the first use in a forked child: what the parent has is forgotten, its locks and waiters too."""
         after_fork(self)
 
+    def _keep_for_parent(self):
+        """In a forked child, at once: whatever becomes of this pool here, the parent's connections are not destroyed."""
+        if self.pool.generation != generation() and self.seats is not None:
+            Py_INCREF(self.seats)
+            if u64_load(&self.pool.gate) & QUEUED_MASK:
+                after_fork(self)  # a greenlet of this thread may wait, here as well as in the parent
+
     @property
     def _inherited(self):
         """Was this pool last used by another process, of which this one is a fork?"""
@@ -332,6 +349,19 @@ def rebind(cls, *names):
                     setattr(cls, name, fp_rebind(cls, base.__dict__[name]))
                 break
     return cls
+
+
+cdef int move_in(Core core, House house) except -1:
+    cdef PyObject *before = core.kept
+    Py_INCREF(house)
+    core.kept = <PyObject *>house
+    core.house = house
+    core.pool = &house.pool
+    core.totals = house.totals
+    house.pool.wake = wake_ticket
+    if before != NULL:
+        Py_DECREF(<object>before)
+    return 0
 
 
 cdef int64_t timeout_ns(object timeout) except -2:

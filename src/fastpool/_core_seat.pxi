@@ -45,6 +45,11 @@ cdef class Seat:
     def __cinit__(self):
         self.born_in = generation()
 
+    def __dealloc__(self):
+        # In a child, the parent's connection: its own finalizer would say goodbye to the server in the parent's name.
+        if self.born_in != generation() and self.connection is not None:
+            Py_INCREF(self.connection)
+
     @property
     def index(self):
         return self.slot.index

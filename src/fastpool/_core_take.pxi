@@ -22,12 +22,14 @@ cdef Slot *take_from(Core core, int64_t limit_ns, bint bound, Slot *slot) except
         raise
     seat = <Seat>slot.seat
     try:
-        seat.green = seat.task = None
-        if not owner_is_thread():
-            green, task = owner_green()
-            seat.green = None if green is None else weakref_to(green)
-            seat.task = None if task is None else weakref_to(task)
-        enter_table(core, slot, me, began, bound)
+        green, task = owner_here()
+        seat.green = None if green is None else weakref_to(green)
+        seat.task = None if task is None else weakref_to(task)
+    except BaseException:
+        pool_give(core.pool, slot)
+        raise
+    enter_table(core, slot, me, began, bound)
+    try:
         if core.listeners:
             tell(core, "checked_out", {"server": seat.server, "connection": seat.connection,
                                        "waited": (clock_ns() - began) / 1e9})
@@ -169,12 +171,12 @@ cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline) except 
     except BaseException as error:
         pool_give_vacant(core.pool, slot, True)
         look_crowded(core)
-        u64_add(&core.house.totals[CONNECT_ERRORS], 1)
+        u64_add(&core.totals[CONNECT_ERRORS], 1)
         if isinstance(error, Exception):
             if deadline != INT64_MAX and deadline != began and clock_ns() >= deadline:
                 raise exhausted(core, "connect", began) from error
         raise
-    u64_add(&core.house.totals[CONNECTS], 1)
+    u64_add(&core.totals[CONNECTS], 1)
     histogram_add(&core.house.connect, now - start)
     slot_move(slot, LEASED)
     pool_permit_back(core.pool)

@@ -29,13 +29,43 @@ cdef bint wake_ticket(Waiter *waiter) noexcept nogil:
 
 cdef bint wake_ticket_here(Waiter *waiter) noexcept:
     cdef object ticket = <object>waiter.object
+    cdef object struck = None
     Py_DECREF(ticket)  # the queue's reference
     if u64_load(&waiter.state) in (TIMED_OUT, CANCELLED):
         return True
-    try:
-        return (<Ticket>ticket).rouse() is not False
-    except BaseException:
-        return False  # a loop or hub that is gone; the slot goes to the next in line
+    # A signal handler may raise inside rouse(), which says nothing of the loop or hub: so it is asked again, which
+    # does no harm, and what the handler raised comes out of the giver a moment later.
+    while True:
+        try:
+            return (<Ticket>ticket).rouse() is not False
+        except Exception as error:
+            if struck is not None and type(struck) is type(error):
+                return False  # a loop or hub that is gone; the slot goes to the next in line
+            struck = error
+            if not isinstance(error, GONE):
+                raise_later(error)
+        except BaseException as error:
+            raise_later(error)
+
+
+cdef tuple GONE = (RuntimeError, AttributeError, ReferenceError)  # what a closed loop or a destroyed hub answers
+cdef object struck_by = []  # what signal handlers raised where nothing may be raised
+
+
+cdef int raise_struck(void *nothing) noexcept with gil:
+    """A pending call: the main thread, where signal handlers run, between two of its instructions."""
+    if not struck_by:
+        return 0
+    error = struck_by.pop(0)
+    PyErr_SetObject(type(error), error)
+    return -1
+
+
+cdef int raise_later(object error) except -1:
+    struck_by.append(error)
+    if Py_AddPendingCall(raise_struck, NULL) != 0:
+        struck_by.remove(error)  # the interpreter's list is full: others are about to be raised
+    return 0
 
 
 cdef Ticket ticket_new(Core core, Thread *me, object rouse):
@@ -60,7 +90,7 @@ cdef int line_up(Core core, Waiter *waiter, bint instant, bint front) except -1:
         raise PoolClosed(f"pool {core.name!r} is closed")
     if not instant and not front and core.max_waiting >= 0 and <int64_t>(before & QUEUED_MASK) >= core.max_waiting:
         step_out(core, waiter, CANCELLED)
-        u64_add(&core.house.totals[REJECTED], 1)
+        u64_add(&core.totals[REJECTED], 1)
         raise PoolOverloaded(f"pool {core.name!r}: {before & QUEUED_MASK} callers wait already, and max_waiting is {core.max_waiting}")
     pool_settle(core.pool)
     return 0
@@ -97,6 +127,7 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
     cdef Ticket ticket = None
     cdef Waiter *waiter
     cdef Slot *slot
+    cdef uint64_t born_in = generation()
     sleeper = None
     if not instant and greenlet_current is not None:
         sleeper = find_sleeper()
@@ -119,7 +150,7 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
                 if slot != NULL:
                     return slot
             raise exhausted(core, "wait", began)
-        u64_add(&core.house.totals[WAITS], 1)
+        u64_add(&core.totals[WAITS], 1)
         note_waiting(core, key, me)
         look_for_deadlock(core, began)
         if core.listeners:
@@ -130,29 +161,38 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
                     sleeper.sleep(None if deadline == INT64_MAX else (deadline - clock_ns()) / 1e9)
             else:
                 sleep_thread(waiter, deadline)
+            if generation() != born_in:
+                break
             slot = <Slot *>waiter_take(waiter)
             if slot != NULL:
                 return slot
+            if u64_load(&waiter.state) == REVOKED:
+                front = True  # the giver thought this hub was gone
+                break
             if u64_load(&waiter.state) != WAITING:
-                if u64_load(&core.pool.gate) & CLOSED:
-                    raise PoolClosed(f"pool {core.name!r} was closed while this caller waited for a connection")
-                raise PoolError(f"pool {core.name!r} forgot this waiter in a fork")
+                raise PoolClosed(f"pool {core.name!r} was closed while this caller waited for a connection")
             if clock_ns() >= deadline and step_out(core, waiter, TIMED_OUT):
                 raise exhausted(core, "wait", began)
     except BaseException:
-        if u64_load(&waiter.state) == WAITING and step_out(core, waiter, CANCELLED):
-            u64_add(&core.house.totals[GAVE_UP], 1)
+        if generation() != born_in:
+            pass  # the line, and whatever was handed over in it, is the parent's
+        elif u64_load(&waiter.state) == WAITING and step_out(core, waiter, CANCELLED):
+            u64_add(&core.totals[GAVE_UP], 1)
         else:
             slot = <Slot *>waiter_take(waiter)
             if slot != NULL:
                 # Handed over at the very moment: to the next in line first, and then on with the exception.
-                u64_add(&core.house.totals[GAVE_UP], 1)
+                u64_add(&core.totals[GAVE_UP], 1)
                 pool_pass(core.pool, slot)
         raise
     finally:
         forget_waiting(core, key, me)
         if ticket is None:
             waiter_drop(waiter)
+    # Forked meanwhile (a greenlet that waited in the parent waits in the child as well): a new line in a new pool.
+    if core.pool.generation != generation():
+        after_fork(core)
+    return wait_in_line(core, me, began, deadline, instant, front)
 
 
 cdef int sleep_thread(Waiter *waiter, int64_t deadline) except -1:
@@ -179,6 +219,20 @@ cdef int sleep_thread(Waiter *waiter, int64_t deadline) except -1:
             return 0
         if status == LOCK_INTR or main:
             PyErr_CheckSignals()
+    return 0
+
+
+cdef int rouse_orphans(Pool *was) except -1:
+    """In a forked child: greenlets of this thread wait here, too, in the parent's line.  They must ask again."""
+    cdef uint64_t me = thread_self().uid
+    cdef Waiter *waiter = was.queue.first
+    while waiter != NULL:
+        if waiter.lock == NULL and waiter.owner == me and waiter_settle(waiter, ABANDONED):
+            try:
+                (<Ticket>waiter.object).rouse()
+            except Exception:
+                pass  # its loop or hub did not survive the fork
+        waiter = waiter.behind
     return 0
 
 
@@ -237,5 +291,5 @@ cdef int look_for_deadlock(Core core, int64_t began) except -1:
 
 cdef object exhausted(Core core, str phase, int64_t began, kind=None):
     """The error of a checkout that got nothing in its time, counted and explained."""
-    u64_add(&core.house.totals[TIMEOUTS], 1)
+    u64_add(&core.totals[TIMEOUTS], 1)
     return core._exhausted(phase, (clock_ns() - began) / 1e9, kind)

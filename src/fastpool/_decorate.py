@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 def leased(pool: Any, timeout: float | None, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -20,5 +23,16 @@ def leased(pool: Any, timeout: float | None, function: Callable[..., Any]) -> Ca
     def inner(*args: Any, **kwargs: Any) -> Any:
         with pool.connection(timeout):
             return function(*args, **kwargs)
+
+    return inner
+
+
+def leased_task(lease: Callable[[], Any], function: Callable[_P, Awaitable[_R]]) -> Callable[_P, Awaitable[_R]]:
+    """Wrap a coroutine function so that every call of it runs inside an ``async with lease()`` of its own."""
+
+    @wraps(function)
+    async def inner(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        async with lease():
+            return await function(*args, **kwargs)
 
     return inner

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
+import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
@@ -89,7 +91,8 @@ class Pool(Core):
             has_probe=descriptors,
             may_probe=not descriptors,
         )
-        self.connector = Connector(driver, config, self._tell, clock)
+        self.connector = Connector(driver, config, _teller(self), clock)
+        _all.add(self)
         self._set_listeners(Listeners(config.listeners))
         self._configure(config)
         if config.open:
@@ -335,4 +338,24 @@ class Pool(Core):
             self.keeping = keeper.look_after(self)
 
 
+def _teller(pool: Pool) -> Callable[..., None]:
+    """``pool._tell`` without keeping the pool alive: one that is dropped ends at once, not at the next collection."""
+    weak = weakref.ref(pool)
+
+    def tell(name: str, **fields: Any) -> None:
+        alive = weak()
+        if alive is not None:
+            alive._tell(name, **fields)
+
+    return tell
+
+
+def _in_child() -> None:
+    for pool in list(_all):
+        pool._keep_for_parent()
+
+
+_all: weakref.WeakSet[Pool] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 rebind(Pool, *_HOT)
