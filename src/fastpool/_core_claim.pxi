@@ -132,6 +132,7 @@ cdef class Claim:
         self.slot = <Slot *>waiter_take(waiter)
         if self.slot != NULL:
             forget_waiting(self.core, <size_t>waiter, thread_self())
+            self.ticket = None
             return True
         if u64_load(&waiter.state) == ABANDONED:
             raise PoolClosed(f"pool {self.core.name!r} was closed while this caller waited for a connection")

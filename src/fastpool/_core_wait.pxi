@@ -250,6 +250,8 @@ cdef int note_waiting(Core core, object key, Thread *me) except -1:
 
 
 cdef int forget_waiting(Core core, object key, Thread *me) except -1:
+    if core.queued_green is None:
+        return 0  # the garbage collector has cleared the pool
     if core.queued_green.pop(key, None) is None and owner_is_thread():
         core.queued.pop(me.uid, None)
     return 0

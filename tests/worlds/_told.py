@@ -1,0 +1,77 @@
+"""Connections that tell what becomes of them, and waiting for a condition without hoping."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+_numbers = itertools.count(1)
+
+
+class Told:
+    """A connection that knows its number, its users at this moment, and the loop it was opened in."""
+
+    def __init__(self, loop: Any = None) -> None:
+        self.number = next(_numbers)
+        self.loop = loop
+        self.users = 0
+        self.closed_in: Any = None
+        self.closed = False
+        self.resets = 0
+
+    def use(self) -> None:
+        """Begin to use it: AssertionError if somebody else does, or if it is closed."""
+        assert not self.closed, f"connection {self.number} is closed"
+        self.users += 1
+        assert self.users == 1, f"connection {self.number} has {self.users} users at once"
+
+    def leave(self) -> None:
+        self.users -= 1
+
+    def close(self) -> None:
+        self.closed = True
+        self.closed_in = threading.get_ident()
+
+
+class ToldByLoop(Told):
+    """The same, opened and closed with await."""
+
+    @classmethod
+    async def open(cls) -> ToldByLoop:
+        await asyncio.sleep(0)
+        return cls(asyncio.get_running_loop())
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(0)
+        self.closed = True
+        self.closed_in = asyncio.get_running_loop()
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Whether ``holds()`` becomes true in time; for threads."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
+    return True
+
+
+async def soon(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """The same for a task: its loop runs on."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(0)
+    return True
+
+
+def at_rest(pool: Any) -> bool:
+    """Nobody holds, waits or connects: every slot is where it should be."""
+    stats = pool.stats()
+    return (stats.leased, stats.connecting, stats.waiting) == (0, 0, 0) and stats.idle == len(pool)
