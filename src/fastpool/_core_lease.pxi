@@ -137,6 +137,8 @@ cdef object lease_enter(Lease self, Slot *slot):
         if slot_shared is not None:
             lease_attach(self, (<Seat>slot_shared).slot)
             self.slot.depth += 1
+            if core.marks and u32_load(&self.slot.mark) & TAINTED:
+                u32_or(&self.slot.mark, RENEW)  # a new block begins with a working connection, as in happybase
             return (<Seat>slot_shared).connection
     slot = take_from(core, self.timeout_ns, True, slot)
     lease_attach(self, slot)

@@ -72,6 +72,8 @@ class Pool(Core):
         if config.name is None:
             config = config.replaced(name=f"pool-{next(_numbers)}")
         self._start(driver, config)
+        if config.open:
+            self._open_now()
 
     @staticmethod
     def _driver_of(connect: Callable[..., Any], **parts: Any) -> Driver:
@@ -95,8 +97,6 @@ class Pool(Core):
         _all.add(self)
         self._set_listeners(Listeners(config.listeners))
         self._configure(config)
-        if config.open:
-            self._open_now()
 
     @staticmethod
     def _abilities(driver: Driver) -> tuple[bool, bool, bool]:

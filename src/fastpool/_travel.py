@@ -36,10 +36,12 @@ def unpack(kind: Any, driver: Driver, config: Config) -> Any:
         known = _arrived.get(key)
         if known is not None and not known.closed:
             return known
-        pool = kind.__new__(kind)
-        _arrived[key] = pool
+        pool = _arrived[key] = kind.__new__(kind)
         pool._start(driver, config)
-        return pool
+    # Connecting is no business of the lock; whoever else unpacks it meanwhile has a pool that connects by itself.
+    if config.open:
+        pool._open_now()
+    return pool
 
 
 def _key(kind: type, driver: Driver, config: Config, name: str | None) -> bytes:
