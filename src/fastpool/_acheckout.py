@@ -170,6 +170,8 @@ class InThread:
 
     async def open(self, claim: Claim) -> tuple[Any, Any]:
         pool, seat, left = self._pool, claim.seat, claim.seconds_left
+        if not pool.was_opened:
+            pool._first_use()
 
         def late(done: asyncio.Future[Any]) -> None:
             if done.exception() is None:  # nobody wants it any more

@@ -196,6 +196,7 @@ class AsyncPool(Pool):
         """As :meth:`fastpool.Pool.close`; waits until the connections of this loop are closed."""
         limit = seconds_to_ns("timeout", timeout)
         first = self._shut()
+        self._retire_idle("closed", 0)
         if timeout is not None:
             deadline = clock() + limit / 1e9
             while (self._counts()[1] or self._counts()[2]) and clock() < deadline:

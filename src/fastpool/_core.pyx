@@ -21,10 +21,10 @@ from fastpool._c.count cimport BUCKETS, Histogram, histogram_add, histogram_edge
 from fastpool._c.idle cimport idle_put, idle_take
 from fastpool._c.lease cimport lease_count, lease_open, lease_retake, lease_shut, visit_find, visit_make
 from fastpool._c.pool cimport CLOSED, CROWDED, SLOW_GIVE, SLOW_TAKE, Pool, permit_take, pool_abandon_waiters, \
-    pool_give, pool_give_vacant, pool_hand, pool_pass, pool_permit_back, pool_settle, pool_settle_if, pool_swallow_vacant, \
-    pool_take_free, pool_take_vacant
-from fastpool._c.slot cimport BUSY, CONNECTING, DROPPED, EPOCH, IDLE, LEASED, LISTED, OUTDATED, RENEW, RETIRING, \
-    TAINTED, UNTIDY, Slot, slot_grab, slot_lease, slot_move, slot_state
+    pool_give, pool_give_vacant, pool_hand, pool_pass, pool_permit_back, pool_settle, pool_settle_if, \
+    pool_swallow_vacant, pool_take_free, pool_take_vacant
+from fastpool._c.slot cimport BUSY, CONNECTING, DROPPED, ENDING, EPOCH, IDLE, LEASED, LISTED, OUTDATED, RENEW, \
+    RETIRING, SUSPECT, TAINTED, UNTIDY, Slot, slot_grab, slot_lease, slot_move, slot_state
 from fastpool._c.table cimport Table, table_free, table_slot
 from fastpool._c.waitq cimport ABANDONED, HANDED, QUEUED_MASK, TIMED_OUT, CANCELLED, WAITING, Waiter, lock_free, lock_status, \
     lock_take_timed, LOCK_ACQUIRED, LOCK_INTR, queue_enlist, queue_leave, queue_open, waiter_drop, waiter_new, \

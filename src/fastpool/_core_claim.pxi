@@ -119,7 +119,7 @@ cdef class Claim:
             return self.collect()
         u64_add(&core.totals[WAITS], 1)
         note_waiting(core, <size_t>self.ticket.waiter, me)
-        look_for_deadlock(core, self.began)
+        look_for_deadlock(core, self.ticket.waiter, self.began)
         if core.listeners:
             tell(core, "wait_started", {})
         return False
@@ -239,10 +239,8 @@ cdef class Claim:
         cdef Seat seat = seat_of(core, slot)
         install(core, slot, seat, c, server, clock_ns())
         seat.loop = self.loop
-        u64_add(&core.totals[CONNECTS], 1)
         histogram_add(&core.house.connect, <int64_t>(seconds * 1e9))
-        slot_move(slot, LEASED)
-        pool_permit_back(core.pool)
+        settle_in(core, slot, c)
         look_crowded(core)
         if core.listeners:
             tell(core, "connected", {"server": server, "connection": c, "duration": seconds})
@@ -287,12 +285,12 @@ cdef class Claim:
         cdef Core core = self.core
         cdef Slot *slot = self.slot
         cdef int64_t now = clock_ns()
-        cdef int why = surplus(core, slot, now)
+        cdef int why
         self.over_with(exc, now)
+        why = surplus(core, slot, now)
         if why != KEEP:
             return self.retire(REASONS[why])
-        i64_put(&slot.since_ns, now)
-        i64_put(&slot.fresh_ns, fresh_until(core, slot, now))
+        freshen(core, slot, now)
         self.slot = NULL
         give(core, slot)
         return None

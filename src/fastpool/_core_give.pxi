@@ -8,22 +8,39 @@ cdef int give_by_hand(Core core, object c, bint discard) except -1:
 
 
 cdef Slot *claim_by_hand(Core core, object c) except? NULL:
-    """The slot of a connection that comes back, the caller's from now on; NULL: it was the parent process's."""
+    """The slot of a connection that comes back, the caller's from now on; NULL: it was the parent process's, or close()
+    took it."""
     cdef Seat seat
     cdef uint64_t word
-    if core.pool.generation != generation():
-        after_fork(core)
-    seat = core.by_id.get(id(c))
-    if seat is None or seat.connection is not c:
+    here(core)
+    seat = out_by_hand(core, c)
+    if seat is None:
+        if core.dropped.pop(id(c), None) is c:
+            return NULL
         for inherited in core.graves:
             if isinstance(inherited, list) and any((<Seat>one).connection is c for one in inherited):
                 abandon(core, c)
                 return NULL
         raise LeaseError(f"pool {core.name!r} did not give out {c!r}, or has closed it: it cannot be returned here")
     word = u64_load(&seat.slot.word)
-    if slot_state(word) != LEASED or u64_peek(&seat.slot.owner) == 0 or not claim(seat.slot, slot_lease(word)):
+    if slot_state(word) != LEASED or u64_peek(&seat.slot.owner) == 0:
         raise LeaseError(f"connection {seat.slot.index} of pool {core.name!r} was given back already: once is enough")
+    if seat.bound:
+        raise LeaseError(f"connection {seat.slot.index} of pool {core.name!r} is held by a `with` block, whose end returns it")
+    if not claim(seat.slot, slot_lease(word)):
+        raise LeaseError(f"connection {seat.slot.index} of pool {core.name!r} is being given back already: once is enough")
     return seat.slot
+
+
+cdef Seat out_by_hand(Core core, object c):
+    """The seat of this connection; of several that one object stands for, one that is out by hand if there is any."""
+    known = core.by_id.get(id(c))
+    if isinstance(known, list):
+        for one in known:
+            if (<Seat>one).held and not (<Seat>one).bound and u64_peek(&(<Seat>one).slot.owner) != 0:
+                return <Seat>one
+        return <Seat>known[0]
+    return <Seat>known if known is not None and (<Seat>known).connection is c else None
 
 
 cdef int give_back(Core core, Slot *slot, object exc, bint discard) except -1:
@@ -40,6 +57,9 @@ cdef int give_back(Core core, Slot *slot, object exc, bint discard) except -1:
         why = judge(core, slot, seat, exc, discard)
         if why == KEEP and (core.has_reset or (core.marks and u32_load(&slot.mark) & UNTIDY)):
             why = reset(core, slot, seat)
+        if core.listeners:
+            tell(core, "checked_in", {"server": seat.server, "connection": seat.connection,
+                                      "duration": (clock_ns() - since) / 1e9, "error": exc})
     except BaseException:
         lease_end(core, slot, seat, me, visit)
         retire(core, slot, WHY_ERROR)
@@ -49,28 +69,37 @@ cdef int give_back(Core core, Slot *slot, object exc, bint discard) except -1:
         histogram_add(&core.house.hold, now - since)
     if why == KEEP:
         why = surplus(core, slot, now)
-    if core.listeners:
-        try:
-            tell(core, "checked_in", {"server": seat.server, "connection": seat.connection,
-                                      "duration": (now - since) / 1e9, "error": exc})
-        except BaseException:
-            lease_end(core, slot, seat, me, visit)
-            retire(core, slot, WHY_ERROR)
-            raise
     lease_end(core, slot, seat, me, visit)
     if why != KEEP:
         retire(core, slot, why)
         return 0
-    i64_put(&slot.since_ns, now)
-    i64_put(&slot.fresh_ns, fresh_until(core, slot, now))
+    freshen(core, slot, now)
     give(core, slot)
     return 0
+
+
+cdef void freshen(Core core, Slot *slot, int64_t now) noexcept:
+    """Stamp a connection that has come back in good order."""
+    i64_put(&slot.since_ns, now)
+    i64_put(&slot.fresh_ns, 0 if u32_and(&slot.mark, ~<uint32_t>SUSPECT) & SUSPECT else fresh_until(core, slot, now))
 
 
 cdef int give(Core core, Slot *slot) except -1:
     """Return a slot with a good connection."""
     pool_give(core.pool, slot)
     return after_giving(core)
+
+
+cdef int give_unused(Core core, Slot *slot) except -1:
+    """The same for one that was only looked at: it keeps its place among the idle ones, not the last returned."""
+    cdef uint64_t word = u64_load(&slot.word)
+    if (
+        not u64_load_sc(&core.pool.gate) & QUEUED_MASK
+        and word & LISTED
+        and u64_cas(&slot.word, word, word + (EPOCH + IDLE - LEASED))
+    ):
+        return after_giving(core)
+    return give(core, slot)
 
 
 cdef int after_giving(Core core) except -1:
@@ -92,6 +121,7 @@ cdef void lease_end(Core core, Slot *slot, Seat seat, Thread *me, Visit *visit) 
     seat.green = seat.task = None
     slot.depth = 0
     lease_shut(slot, me, visit)
+    u64_and(&slot.word, ~<uint64_t>ENDING)
 
 
 cdef int judge(Core core, Slot *slot, Seat seat, object exc, bint discard) except -2:
@@ -135,6 +165,11 @@ cdef int surplus(Core core, Slot *slot, int64_t now) noexcept:
     """Why a good connection is not kept all the same; KEEP if it is."""
     cdef int64_t idle = 0
     cdef uint32_t i
+    # The pool may have been closed or cleared while the driver's reset, or a listener, ran.
+    if u64_load(&core.pool.gate) & CLOSED:
+        return WHY_CLOSED
+    if u32_load(&slot.mark) & OUTDATED:
+        return WHY_CLEARED
     if slot.uses >= core.max_uses:
         return WHY_MAX_USES
     if slot.expires_ns <= now:
@@ -159,7 +194,7 @@ cdef object take_away(Core core, Slot *slot, int why):
     cdef Seat seat = <Seat>slot.seat
     c = seat.connection
     slot_move(slot, RETIRING)
-    core.by_id.pop(id(c), None)
+    forget(core, c, seat)
     seat.connection = None
     u32_put(&slot.mark, 0)
     u64_add(&core.house.closed[why], 1)
@@ -185,17 +220,6 @@ cdef int retire(Core core, Slot *slot, int why) except -1:
         look_crowded(core)
         close(core, c, server, why)
     core._capacity_lost()
-    return 0
-
-
-cdef int discard_connection(Core core, Slot *slot, int why) except -1:
-    """Close the connection of a slot that stays the caller's; if that is interrupted the slot is free."""
-    try:
-        c = take_away(core, slot, why)
-        close(core, c, (<Seat>slot.seat).server, why)
-    except BaseException:
-        pool_give_vacant(core.pool, slot, False)
-        raise
     return 0
 
 
@@ -271,12 +295,16 @@ cdef int64_t drop_leased(Core core) except -1:
     cdef uint32_t i
     cdef uint64_t word
     cdef Slot *slot
+    cdef Seat seat
     cdef int64_t dropped = 0
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
         word = u64_load(&slot.word)
         if slot_state(word) == LEASED and u64_peek(&slot.owner) != 0 and claim(slot, slot_lease(word)):
-            lease_end(core, slot, <Seat>slot.seat, thread_self(), visit_find(thread_self(), core.pool.id))
+            seat = <Seat>slot.seat
+            if not seat.bound:
+                core.dropped[id(seat.connection)] = seat.connection
+            lease_end(core, slot, seat, thread_self(), visit_find(thread_self(), core.pool.id))
             retire(core, slot, WHY_CLOSED)
             dropped += 1
     return dropped
@@ -300,13 +328,18 @@ cdef int64_t keep_alive(Core core, int64_t older_than) except -1:
         if why == KEEP:
             slot.checked_ns = clock_ns()
             i64_put(&slot.fresh_ns, fresh_until(core, slot, clock_ns()))
-            give(core, slot)
+            give_unused(core, slot)
         else:
             dead += 1
             if why == WHY_DEAD or why == WHY_DESYNC:
                 suspect_server(core, slot.server, slot)
             retire(core, slot, why)
     return dead
+
+
+cdef int here(Core core) except -1:
+    """Before anything is looked at: is this still the process in which the pool was used last?"""
+    return after_fork(core) if core.pool.generation != generation() else 0
 
 
 cdef int after_fork(Core core) except -1:

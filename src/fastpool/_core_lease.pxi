@@ -37,7 +37,7 @@ cdef class Lease:
                 slot = idle_take(&core.pool.idle, &core.pool.table)
             if slot != NULL:
                 now = clock_coarse_ns()
-                if now < i64_peek(&slot.fresh_ns):
+                if now < i64_peek(&slot.fresh_ns) and u32_peek(&slot.mark) == 0:
                     lease_open(slot, me, visit, now)
                     slot.uses += 1
                     self.slot = slot
@@ -171,6 +171,8 @@ cdef object lease_exit(Lease self, object exc):
     if slot_lease(u64_load(&slot.word)) != self.word:
         if u64_load(&core.pool.gate) & CLOSED:
             return None  # close(timeout) took the connection; the block ends quietly
+        if exc is not None:
+            return None  # the caller's own error is what the caller sees
         raise LeaseError(f"connection {slot.index} was given back before its block ended")
     if slot.depth > 1:
         slot.depth -= 1
@@ -200,17 +202,18 @@ cdef void lease_lost(Lease self) noexcept:
         u32_or(&slot.mark, TAINTED)
         i64_put(&slot.fresh_ns, 0)
         lease_shut(slot, thread_self(), visit_find(thread_self(), self.core.pool.id))
+        u64_and(&slot.word, ~<uint64_t>ENDING)
         pool_give(self.core.pool, slot)
 
 
 cdef bint claim(Slot *slot, uint64_t lease) noexcept nogil:
-    """End a lease: of two who try, one succeeds, and then owns the slot."""
+    """Begin to end a lease: of two who try, one succeeds, and then owns the slot."""
     cdef uint64_t seen
     while True:
         seen = u64_load(&slot.word)
-        if slot_lease(seen) != lease:
+        if slot_lease(seen) != lease or slot_state(seen) != LEASED or seen & ENDING:
             return False
-        if u64_cas(&slot.word, seen, seen + EPOCH):
+        if u64_cas(&slot.word, seen, (seen + EPOCH) | ENDING):
             return True
 
 

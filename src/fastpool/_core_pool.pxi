@@ -14,6 +14,7 @@ cdef class Core:
     cdef dict by_id                  # id(connection) -> seat, for checkin by hand; written at connect and close
     cdef dict queued                 # numbers of the threads that wait, to find deadlocks
     cdef dict queued_green           # waiter's address -> (thread's number, greenlet, task), likewise
+    cdef dict dropped                # id -> connection that close() took from whoever had checked it out by hand
     cdef list graves                 # what a fork left us: never to be touched, never to be destroyed
     cdef object __weakref__
     cdef readonly object driver
@@ -45,6 +46,7 @@ cdef class Core:
         self.queued = {}
         self.queued_green = {}
         self.graves = []
+        self.dropped = {}
         self.server_keys = {}
         self.spare = Lease.__new__(Lease)
         self.timeout_ns = self.idle_ns = self.life_ns = self.max_waiting = self.max_idle = -1
@@ -76,6 +78,7 @@ cdef class Core:
 
     def _set_sizes(self, uint32_t max_size, int64_t max_overflow, int64_t max_idle, uint32_t max_connecting):
         """What resize may change.  A smaller pool swallows slots as they come free; a larger one serves who waits."""
+        here(self)
         cdef Pool *pool = self.pool
         cdef int64_t limit = (1 << 20) if max_overflow < 0 else max_size + max_overflow
         u32_store(&pool.max_size, max_size)
@@ -168,7 +171,7 @@ cdef class Core:
                 return None
         seat = <Seat>slot.seat
         now = clock_coarse_ns()
-        if now >= i64_peek(&slot.fresh_ns) or seat.loop is not loop:
+        if now >= i64_peek(&slot.fresh_ns) or u32_peek(&slot.mark) != 0 or seat.loop is not loop:
             idle_put(&self.pool.idle, &self.pool.table, slot)
             pool_settle_if(self.pool)
             return None
@@ -219,6 +222,7 @@ cdef class Core:
     # ---- what the Python half asks --------------------------------------------------------------------------
 
     def __len__(self):
+        here(self)
         cdef int64_t n = i64_peek(&self.pool.opened) - u32_load(&self.pool.connecting)
         return n if n > 0 else 0
 
@@ -229,6 +233,7 @@ cdef class Core:
 
     def _counts(self):
         """(now: idle, leased, connecting, waiting; totals: checkouts, checkins, then the pool-wide totals)."""
+        here(self)
         cdef int64_t idle = 0, leased = 0
         cdef uint64_t checkouts = 0, checkins = 0
         cdef uint32_t i
@@ -245,7 +250,7 @@ cdef class Core:
             elif state == LEASED and u64_peek(&slot.owner) != 0:
                 leased += 1
         return (idle, leased, u32_load(&self.pool.connecting), u64_load(&self.pool.gate) & QUEUED_MASK,
-                checkouts, checkins, [u64_peek(&self.house.totals[k]) for k in range(TOTAL_COUNT)],
+                checkouts, checkins, [u64_peek(&self.totals[k]) for k in range(TOTAL_COUNT)],
                 [u64_peek(&self.house.closed[k]) for k in range(REASON_COUNT)])
 
     def _histogram(self, str which):
@@ -260,6 +265,7 @@ cdef class Core:
 
     def _leases(self):
         """Facts of the present leases: (slot, server, thread ident, greenlet, task, depth, since in ns, epoch)."""
+        here(self)
         cdef list found = []
         cdef uint32_t i
         cdef Slot *slot
@@ -273,19 +279,21 @@ cdef class Core:
         return found
 
     def _shut(self):
-        """No more checkouts: those in line leave with PoolClosed, idle connections are closed.  False: it was shut."""
+        """No more checkouts: those in line leave with PoolClosed.  False: it was shut."""
+        here(self)
         if u64_or(&self.pool.gate, CLOSED) & CLOSED:
             return False
         pool_abandon_waiters(self.pool)
-        retire_idle(self, WHY_CLOSED, 0)
         return True
 
     def _drop_leased(self):
         """After close(timeout): take the connections of those who still hold one; their blocks end quietly."""
+        here(self)
         return drop_leased(self)
 
     def _outdate(self):
         """clear(): idle connections are closed, all others when they come back."""
+        here(self)
         outdate(self)
 
     def _open_one(self, int64_t timeout_ns):
@@ -294,14 +302,17 @@ cdef class Core:
 
     def _retire_idle(self, str reason, int64_t keep):
         """Close idle connections that are too old or too long unused ('lifetime', 'idle', 'resized' …), keeping `keep` open."""
+        here(self)
         return retire_idle(self, REASONS.index(reason), keep)
 
     def _keep_alive(self, int64_t older_than_ns):
         """`check` the idle connections that nobody has used or checked for so long; how many were dead."""
+        here(self)
         return keep_alive(self, older_than_ns)
 
     def _since(self):
         """For the keeper, of each idle connection: (idle since, opened at, too old at, last checked), in ns."""
+        here(self)
         cdef list found = []
         cdef uint32_t i
         cdef Slot *slot
@@ -311,10 +322,6 @@ cdef class Core:
                 found.append((i64_peek(&slot.since_ns), slot.born_ns, slot.expires_ns, slot.checked_ns))
         return found
 
-    def _bury(self):
-        """At the first use in a forked child: what the parent has is forgotten, its locks and waiters too."""
-        after_fork(self)
-
     def _keep_for_parent(self):
         """In a forked child, at once: whatever becomes of this pool here, the parent's connections are not destroyed."""
         if self.pool.generation != generation() and self.seats is not None:
@@ -322,13 +329,13 @@ cdef class Core:
             if u64_load(&self.pool.gate) & QUEUED_MASK:
                 after_fork(self)  # a greenlet of this thread may wait, here as well as in the parent
 
-    @property
-    def _inherited(self):
-        """Was this pool last used by another process, of which this one is a fork?"""
-        return self.pool.generation != generation()
-
     def _count_leak(self):
-        u64_add(&self.house.totals[LEAKS], 1)
+        u64_add(&self.totals[LEAKS], 1)
+
+    @property
+    def _id(self):
+        """The pool's number in this process, never reused."""
+        return self.pool.id
 
     @staticmethod
     def _thread_uid():
@@ -369,7 +376,9 @@ cdef int64_t timeout_ns(object timeout) except -2:
     cdef double seconds
     if timeout is None:
         return -1
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+    if isinstance(timeout, bool):
+        raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}")
+    if not isinstance(timeout, (int, float)):
         try:
             seconds = timeout.__float__()
         except (AttributeError, TypeError):

@@ -10,8 +10,8 @@ cdef Slot *take_from(Core core, int64_t limit_ns, bint bound, Slot *slot) except
     cdef int64_t began = clock_ns()
     cdef int64_t deadline = INT64_MAX if limit_ns < 0 else began + limit_ns
     cdef Seat seat
-    if core.pool.generation != generation():
-        after_fork(core)
+    cdef uint64_t word
+    here(core)
     try:
         if core.listeners:
             tell(core, "checkout_started", {})
@@ -21,30 +21,33 @@ cdef Slot *take_from(Core core, int64_t limit_ns, bint bound, Slot *slot) except
             tell(core, "checkout_failed", {"error": error, "waited": (clock_ns() - began) / 1e9})
         raise
     seat = <Seat>slot.seat
-    try:
-        green, task = owner_here()
-        seat.green = None if green is None else weakref_to(green)
-        seat.task = None if task is None else weakref_to(task)
-    except BaseException:
-        pool_give(core.pool, slot)
-        raise
     enter_table(core, slot, me, began, bound)
+    word = slot_lease(u64_load(&slot.word))
     try:
+        if not owner_is_thread():
+            green, task = owner_green()
+            seat.green = None if green is None else weakref_to(green)
+            seat.task = None if task is None else weakref_to(task)
         if core.listeners:
             tell(core, "checked_out", {"server": seat.server, "connection": seat.connection,
                                        "waited": (clock_ns() - began) / 1e9})
     except BaseException:
-        give_back(core, slot, None, False)
+        if claim(slot, word):
+            give_back(core, slot, None, False)
         raise
+    if slot_lease(u64_load(&slot.word)) != word:
+        raise PoolClosed(f"pool {core.name!r} was closed, and took this connection back, while listeners were told of it")
     return slot
 
 
 cdef void enter_table(Core core, Slot *slot, Thread *me, int64_t began, bint bound) noexcept:
     """The slot becomes a lease; a new epoch, because whoever held it before may still have its word."""
     cdef int64_t now = clock_ns()
-    (<Seat>slot.seat).bound = bound
+    cdef Seat seat = <Seat>slot.seat
+    seat.green = seat.task = None
+    seat.bound = bound
     if core.marks:
-        (<Seat>slot.seat).forget(me.uid)
+        seat.forget(me.uid)
     slot_move(slot, LEASED)
     slot.uses += 1
     lease_open(slot, me, visit_make(me, core.pool.id, &core.pool.table), now)
@@ -79,18 +82,14 @@ cdef Slot *find_fit(Core core, Thread *me, int64_t began, int64_t deadline, bint
             return slot
         if why == WHY_DEAD or why == WHY_DESYNC:
             suspect_server(core, slot.server, slot)
-        # The slot keeps its place: its old connection is closed and a new one opened in it.
-        discard_connection(core, slot, why)
-        if clock_ns() >= deadline and not instant:
-            pool_give_vacant(core.pool, slot, False)
-            raise exhausted(core, "check", began)
-        if permit_take(core.pool):
-            slot_move(slot, CONNECTING)
-            connect(core, slot, began, deadline)
-            return slot
-        pool_give_vacant(core.pool, slot, False)
+        # The slot is free before its connection is closed: a close that hangs holds up this caller and nobody else.
+        retire(core, slot, why)
         slot = NULL
-        front = True  # it had been served; as many connects as allowed are under way
+        if clock_ns() >= deadline and not instant:
+            raise exhausted(core, "check", began)
+        if not u64_load_sc(&core.pool.gate) & QUEUED_MASK:
+            slot = pool_take_vacant(core.pool)  # rather a new connection than the next old one
+        front = True  # it had been served
 
 
 cdef int unfit(Core core, Slot *slot, int64_t deadline, bint ask) except -2:
@@ -162,12 +161,12 @@ cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline) except 
     cdef int64_t start = clock_ns()
     cdef int64_t now
     try:
+        if not core.was_opened:
+            core._first_use()
         seat = seat_of(core, slot)
         # A checkout with timeout=0 takes what is free now, and room for a connection is free; it does not bound the
         # connect, which would then be hopeless.
         c, server = core.connector.open(seat, None if deadline == began else seconds_left(deadline), core._leased_by_server)
-        now = clock_ns()
-        install(core, slot, seat, c, server, now)
     except BaseException as error:
         pool_give_vacant(core.pool, slot, True)
         look_crowded(core)
@@ -176,40 +175,72 @@ cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline) except 
             if deadline != INT64_MAX and deadline != began and clock_ns() >= deadline:
                 raise exhausted(core, "connect", began) from error
         raise
-    u64_add(&core.totals[CONNECTS], 1)
+    now = clock_ns()
+    install(core, slot, seat, c, server, now)
     histogram_add(&core.house.connect, now - start)
-    slot_move(slot, LEASED)
-    pool_permit_back(core.pool)
     try:
+        settle_in(core, slot, c)
         if core.listeners:
             tell(core, "connected", {"server": server, "connection": c, "duration": (now - start) / 1e9})
         look_crowded(core)
         if u64_load(&core.pool.gate) & CLOSED:
             raise PoolClosed(f"pool {core.name!r} was closed while this caller connected")
-    except BaseException:
-        retire(core, slot, WHY_CLOSED)
+    except BaseException as error:
+        retire(core, slot, WHY_CLOSED if isinstance(error, PoolClosed) else WHY_ERROR)
         raise
     return 0
 
 
 cdef int install(Core core, Slot *slot, Seat seat, object c, object server, int64_t now) except -1:
-    """The connection takes its place."""
+    """The connection takes its place, and is counted; the slot is LEASED and the caller's."""
+    remember(core, c, seat)
+    seat.connection = c
+    seat.server = server
+    # OUTDATED stays: a clear() during the connect means this connection, too.
+    u32_and(&slot.mark, OUTDATED)
+    slot.born_ns = slot.checked_ns = now
+    slot.expires_ns = INT64_MAX
+    slot.uses = 0
+    i64_put(&slot.since_ns, now)
+    i64_put(&slot.fresh_ns, 0)
+    u64_add(&core.totals[CONNECTS], 1)
+    slot_move(slot, LEASED)
+    pool_permit_back(core.pool)
+    return 0
+
+
+cdef int settle_in(Core core, Slot *slot, object c) except -1:
+    """What is drawn and looked up once for a new connection.  May raise whatever a signal handler raises."""
+    cdef Seat seat = <Seat>slot.seat
     if core.may_probe:
         core.may_probe = False
         if hasattr(c, "fileno"):
             core.has_probe = True
             choose_flags(core)
-    core.by_id[id(c)] = seat
-    seat.connection = c
-    seat.server = server
-    slot.server = server_key(core, server)
-    # OUTDATED stays: a clear() during the connect means this connection, too.
-    u32_and(&slot.mark, OUTDATED)
-    slot.born_ns = slot.checked_ns = now
-    slot.expires_ns = INT64_MAX if core.life_ns < 0 else now + core._draw_lifetime(core.life_ns)
-    slot.uses = 0
-    i64_put(&slot.since_ns, now)
-    i64_put(&slot.fresh_ns, fresh_until(core, slot, now))
+    slot.server = server_key(core, seat.server)
+    if core.life_ns >= 0:
+        slot.expires_ns = slot.born_ns + <int64_t>core._draw_lifetime(core.life_ns)
+    i64_put(&slot.fresh_ns, fresh_until(core, slot, slot.born_ns))
+    return 0
+
+
+cdef int remember(Core core, object c, Seat seat) except -1:
+    """For checkin by hand.  One object may stand for several connections; then they have a list of seats."""
+    known = core.by_id.get(id(c))
+    if known is None:
+        core.by_id[id(c)] = seat
+    else:
+        core.by_id[id(c)] = [*(known if isinstance(known, list) else [known]), seat]
+    return 0
+
+
+cdef int forget(Core core, object c, Seat seat) except -1:
+    known = core.by_id.get(id(c))
+    if known is seat:
+        del core.by_id[id(c)]
+    elif isinstance(known, list):
+        rest = [one for one in known if one is not seat]
+        core.by_id[id(c)] = rest[0] if len(rest) == 1 else rest
     return 0
 
 
@@ -236,13 +267,16 @@ cdef uint32_t server_key(Core core, object server) except? 0:
 
 
 cdef void suspect_server(Core core, uint32_t server, Slot *known) noexcept:
-    """One confirmed death: all idle connections to that server are looked at before they are handed out again."""
+    """One confirmed death: all connections to that server are looked at before they are handed out again."""
     cdef uint32_t i
     cdef Slot *slot
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
-        if slot.server == server and slot != known and slot_state(u64_load(&slot.word)) == IDLE:
-            i64_put(&slot.fresh_ns, 0)
+        if slot.server == server and slot != known:
+            if slot_state(u64_load(&slot.word)) == IDLE:
+                i64_put(&slot.fresh_ns, 0)
+            elif slot_state(u64_load(&slot.word)) == LEASED and u64_peek(&slot.owner) != 0:
+                u32_or(&slot.mark, SUSPECT)
 
 
 cdef Seat seat_of(Core core, Slot *slot):
@@ -267,13 +301,15 @@ cdef bint open_one(Core core, int64_t limit_ns) except -1:
     """Open one more connection and leave it idle."""
     cdef int64_t began = clock_ns()
     cdef Slot *slot
-    if core.pool.generation != generation():
-        after_fork(core)
+    here(core)
     if u64_load(&core.pool.gate) & CLOSED:
         return False
     slot = pool_take_vacant(core.pool)
     if slot == NULL:
         return False
     connect(core, slot, began, INT64_MAX if limit_ns < 0 else began + limit_ns)
-    give(core, slot)
+    if u32_load(&slot.mark) & OUTDATED:
+        retire(core, slot, WHY_CLEARED)
+    else:
+        give(core, slot)
     return True

@@ -88,8 +88,11 @@ cdef int line_up(Core core, Waiter *waiter, bint instant, bint front) except -1:
     if before & CLOSED:
         step_out(core, waiter, CANCELLED)
         raise PoolClosed(f"pool {core.name!r} is closed")
-    if not instant and not front and core.max_waiting >= 0 and <int64_t>(before & QUEUED_MASK) >= core.max_waiting:
-        step_out(core, waiter, CANCELLED)
+    if (
+        not instant and not front and core.max_waiting >= 0
+        and <int64_t>(before & QUEUED_MASK) >= core.max_waiting
+        and step_out(core, waiter, CANCELLED)
+    ):
         u64_add(&core.totals[REJECTED], 1)
         raise PoolOverloaded(f"pool {core.name!r}: {before & QUEUED_MASK} callers wait already, and max_waiting is {core.max_waiting}")
     pool_settle(core.pool)
@@ -149,10 +152,11 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
                 slot = <Slot *>waiter_take(waiter)
                 if slot != NULL:
                     return slot
+                raise PoolClosed(f"pool {core.name!r} is closed")
             raise exhausted(core, "wait", began)
         u64_add(&core.totals[WAITS], 1)
         note_waiting(core, key, me)
-        look_for_deadlock(core, began)
+        look_for_deadlock(core, waiter, began)
         if core.listeners:
             tell(core, "wait_started", {})
         while True:
@@ -267,8 +271,8 @@ cdef bint waits_here(Core core, uint64_t owner, Seat seat) except -1:
     return False
 
 
-cdef int look_for_deadlock(Core core, int64_t began) except -1:
-    """PoolDeadlock if every slot is leased by the block of an owner that itself waits here (the caller among them)."""
+cdef int look_for_deadlock(Core core, Waiter *waiter, int64_t began) except -1:
+    """PoolDeadlock, out of line, if every slot is leased by the block of an owner that itself waits here (the caller among them)."""
     cdef uint32_t i, leased = 0
     cdef Slot *slot
     cdef Seat seat
@@ -286,7 +290,7 @@ cdef int look_for_deadlock(Core core, int64_t began) except -1:
         if not waits_here(core, u64_peek(&slot.owner), seat):
             return 0
         leased += 1
-    if leased:
+    if leased and step_out(core, waiter, TIMED_OUT):
         raise exhausted(core, "wait", began, PoolDeadlock)
     return 0
 

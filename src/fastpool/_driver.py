@@ -46,9 +46,16 @@ class Driver:
         """Make ``c`` fit for the next caller; if this raises, the connection is discarded."""
 
     def fileno(self, c: Any) -> int:
-        """Give the descriptor for the probe that reads nothing, -1 for none."""
+        """Give the descriptor for the probe that reads nothing, -1 for none; raising means: dead."""
         fileno = getattr(c, "fileno", None)
-        return -1 if fileno is None else fileno()
+        if fileno is None:
+            return -1
+        fd = fileno()
+        if not isinstance(fd, int):
+            return -1
+        if fd < 0:
+            raise ValueError(f"{c!r} has been closed: its descriptor is {fd}")
+        return fd
 
     def usable(self, c: Any, exc: BaseException) -> bool:
         """Say whether ``c`` may be used again after its block ended with ``exc``."""

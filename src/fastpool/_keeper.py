@@ -38,18 +38,26 @@ def needs_keeping(config: Config) -> bool:
     )
 
 
+def _green() -> bool:
+    """Whether threading may have been patched, so that a Thread would be a greenlet."""
+    return "gevent.monkey" in sys.modules or "eventlet.patcher" in sys.modules
+
+
 def _original(module: str, name: str) -> Any:
     """The interpreter's own, whatever gevent has put in its place."""
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is not None:
-        return monkey.get_original(module, name)
+    gevent = sys.modules.get("gevent.monkey")
+    if gevent is not None:
+        return gevent.get_original(module, name)
+    eventlet = sys.modules.get("eventlet.patcher")
+    if eventlet is not None:
+        return getattr(eventlet.original(module), name)
     return getattr(__import__(module), name)
 
 
 class Entry:
     """One pool in the keeper's book."""
 
-    __slots__ = ("_keeper", "failures", "pool", "reported", "rounds", "__weakref__")
+    __slots__ = ("_keeper", "failures", "pool", "reported", "rounds")
 
     def __init__(self, keeper: Keeper, pool: Pool) -> None:
         self._keeper = keeper
@@ -87,9 +95,21 @@ class Keeper:
                 entry = self._entries[id(pool)] = Entry(self, pool)
             if not self._running:
                 self._running = True
-                _original("_thread", "start_new_thread")(self._run, ())
+                try:
+                    self._start()
+                except BaseException:
+                    self._running = False
+                    raise
         entry.soon()
         return entry
+
+    def _start(self) -> None:
+        if _green():
+            _original("_thread", "start_new_thread")(self._run, ())
+        else:
+            import threading
+
+            threading.Thread(target=self._run, name="fastpool-keeper", daemon=True).start()
 
     def forget(self, pool: Pool) -> None:
         """Stop looking after ``pool``."""
@@ -114,9 +134,6 @@ class Keeper:
         return self._running
 
     def _run(self) -> None:
-        import threading
-
-        threading.current_thread().name = "fastpool-keeper"
         while True:
             nap = self._nap()
             self._bell.acquire(True, nap)
@@ -146,6 +163,9 @@ class Keeper:
     def _schedule(self, entry: Entry, due: float) -> None:
         entry.rounds += 1
         heapq.heappush(self._heap, (due, next(self._order), entry.rounds, entry))
+        if len(self._heap) > 2 * len(self._entries) + 64:  # most of it is out of date
+            self._heap = [item for item in self._heap if item[2] == item[3].rounds]
+            heapq.heapify(self._heap)
 
     def _attend(self, entry: Entry) -> None:
         from ._upkeep import tend
@@ -155,7 +175,7 @@ class Keeper:
             return
         try:
             due = tend(pool, entry)
-        except Exception:
+        except BaseException:  # a driver's SystemExit must not end the upkeep of all pools
             logger.exception("keeper: looking after pool %r failed; it is tried again in a second", pool.name)
             due = clock() + 1.0
         if due is not None:

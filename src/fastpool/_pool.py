@@ -72,8 +72,7 @@ class Pool(Core):
         if config.name is None:
             config = config.replaced(name=f"pool-{next(_numbers)}")
         self._start(driver, config)
-        if config.open:
-            self._open_now()
+        self._open_if_told()
 
     @staticmethod
     def _driver_of(connect: Callable[..., Any], **parts: Any) -> Driver:
@@ -97,6 +96,15 @@ class Pool(Core):
         _all.add(self)
         self._set_listeners(Listeners(config.listeners))
         self._configure(config)
+        _travel.enlist(self)
+
+    def _open_if_told(self) -> None:
+        if self.config.open:
+            try:
+                self._open_now()
+            except BaseException:
+                self._give_up()  # nobody will ever have this pool, to close what it opened
+                raise
 
     @staticmethod
     def _abilities(driver: Driver) -> tuple[bool, bool, bool]:
@@ -104,6 +112,11 @@ class Pool(Core):
 
     def _open_now(self) -> None:
         self.open()
+
+    def _give_up(self) -> None:
+        self._shut()
+        self._retire_idle("closed", 0)
+        keeper.forget(self)
 
     def _configure(self, config: Config) -> None:
         self.config = config
@@ -158,12 +171,15 @@ class Pool(Core):
         """
         limit = seconds_to_ns("timeout", timeout)
         first = self._shut()
-        if timeout is not None:
-            self._wait_for_leases(limit / 1e9)
-            self._drop_leased()
-        if first:
-            keeper.forget(self)
-            self._tell("pool_closed")
+        try:
+            self._retire_idle("closed", 0)
+            if timeout is not None:
+                self._wait_for_leases(limit / 1e9)
+                self._drop_leased()
+        finally:
+            if first:
+                keeper.forget(self)
+                self._tell("pool_closed")
 
     def _wait_for_leases(self, seconds: float) -> None:
         deadline = clock() + seconds
@@ -199,6 +215,9 @@ class Pool(Core):
             self._retire_idle("max_idle", config.min_size)
         if self.was_opened:
             self._keep()
+            if not needs_keeping(config):
+                self.keeping = None
+                keeper.forget(self)
 
     def warm(self, n: int | None = None, timeout: float | None = None) -> int:
         """Open connections until ``n`` (default ``max_size``) are open; return how many are.
@@ -268,8 +287,6 @@ class Pool(Core):
 
     def leases(self) -> list[LeaseInfo]:
         """Who holds what, for how long: one entry for each connection that is out."""
-        if self._inherited:
-            return []
         now = clock()
         return [
             LeaseInfo.from_core(slot, server, ident, green, task, depth, max(now - since / 1e9, 0.0))
@@ -326,6 +343,12 @@ class Pool(Core):
     def _capacity_lost(self) -> None:
         if self.keeping is not None:
             self.keeping.soon()
+
+    def _first_use(self) -> None:
+        """The first connection is about to be opened, and nobody has called ``open()``."""
+        self.was_opened = True
+        self._tell("pool_opened")
+        self._keep()
 
     def _forked(self) -> None:
         self.connector.reset_after_fork()

@@ -1,11 +1,13 @@
 """A pool travels as its configuration.
 
-Where it arrives, equal configurations are one pool: in the process it came from the original, as long as that is
-open. Equal means: the same class, driver and options, compared as pickles made here (nothing foreign is loaded).
+Where it arrives, equal configurations are one pool; in the process it came from, and in forks of that, it is the
+original, as long as that is open. Equal means: the same class, driver and options, compared as pickles made here
+(nothing foreign is loaded).
 """
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 import weakref
@@ -15,40 +17,72 @@ if TYPE_CHECKING:
     from ._config import Config
     from ._driver import Driver
 
-_arrived: weakref.WeakValueDictionary[bytes, Any] = weakref.WeakValueDictionary()
-_guard = threading.Lock()
+_home = os.urandom(16)  # this process
+_packed: weakref.WeakValueDictionary[tuple[bytes, int], Any] = weakref.WeakValueDictionary()  # by (process, pool's id)
+_by_name: dict[str, weakref.WeakSet[Any]] = {}
+_guard = threading.RLock()  # reentrant: a driver that is compared may hold a pool itself
+
+
+def enlist(pool: Any) -> None:
+    """Note that ``pool`` exists in this process, so that an equal one that arrives is this one."""
+    with _guard:
+        for name in [name for name, pools in _by_name.items() if not pools]:
+            del _by_name[name]
+        _by_name.setdefault(pool.name, weakref.WeakSet()).add(pool)
 
 
 def pack(pool: Any) -> tuple[Any, ...]:
     """What pickle keeps of a pool; TypeError if its driver or a listener cannot be pickled."""
     parts = (type(pool), pool.driver, pool.config)
-    key = _key(*parts, pool.name)
+    _key(*parts)
+    address = (_home, pool._id)
     with _guard:
-        if not pool.closed:
-            _arrived.setdefault(key, pool)
-    return unpack, parts
+        _packed[address] = pool
+    return unpack, (*parts, address)
 
 
-def unpack(kind: Any, driver: Driver, config: Config) -> Any:
+def unpack(kind: Any, driver: Driver, config: Config, address: tuple[bytes, int]) -> Any:
     """The pool of this configuration in this process: one that is open, else a new one."""
-    key = _key(kind, driver, config, config.name)
     with _guard:
-        known = _arrived.get(key)
-        if known is not None and not known.closed:
-            return known
-        pool = _arrived[key] = kind.__new__(kind)
+        pool = _packed.get(address)
+        if pool is None or pool.closed:
+            pool = _equal(kind, driver, config)
+        if pool is not None:
+            return pool
+        # Nothing is opened under the lock: whoever comes second may get the pool before it has its minimum.
+        pool = kind.__new__(kind)
         pool._start(driver, config)
-    # Connecting is no business of the lock; whoever else unpacks it meanwhile has a pool that connects by itself.
-    if config.open:
-        pool._open_now()
+    pool._open_if_told()
     return pool
 
 
-def _key(kind: type, driver: Driver, config: Config, name: str | None) -> bytes:
+def _equal(kind: Any, driver: Driver, config: Config) -> Any:
+    key = _key(kind, driver, config)
+    for pool in list(_by_name.get(config.name or "", ())):
+        if type(pool) is kind and not pool.closed:
+            try:
+                if _key(kind, pool.driver, pool.config) == key:
+                    return pool
+            except TypeError:
+                continue  # it cannot travel, so it is not the one that did
+    return None
+
+
+def _key(kind: Any, driver: Driver, config: Config) -> bytes:
     try:
         return pickle.dumps((kind, driver, config))
     except Exception as error:
         raise TypeError(
-            f"pool {name!r} cannot be pickled: it travels as its configuration, and {type(error).__name__} says: {error}; "
-            "use module-level functions for connect and the other callables"
+            f"pool {config.name!r} cannot be pickled: it travels as its configuration, and {type(error).__name__} says: "
+            f"{error}; use module-level functions for connect and the other callables"
         ) from error
+
+
+def _begin_anew() -> None:
+    global _guard, _home
+    _guard = threading.RLock()  # another thread may have held it while this process was forked
+    _home = os.urandom(16)  # what this process packs from now on is not the parent's
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

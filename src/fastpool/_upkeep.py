@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fastpool")
 
+_PATIENCE_S = 30.0
+
 
 def tend(pool: Pool, entry: Entry) -> float | None:
     """Do what is due and say when to come back, on the pool's clock; None: only when called."""
@@ -44,6 +46,11 @@ def tend(pool: Pool, entry: Entry) -> float | None:
     return max(min(wanted), now + 0.001) if wanted else None
 
 
+def _patience_ns(pool: Pool) -> int:
+    """How long a connect of the keeper's may take: as long as a caller's, and never for ever."""
+    return seconds_to_ns("timeout", pool.config.timeout, seconds_to_ns("timeout", _PATIENCE_S))
+
+
 def _replace_old(pool: Pool) -> None:
     """Open the successor before the old connection is closed, where there is room for both."""
     now_ns = clock() * 1e9
@@ -51,7 +58,7 @@ def _replace_old(pool: Pool) -> None:
     short = max(0, min(old, pool.config.min_size - (len(pool) - old)))
     for _ in range(short):
         try:
-            if not pool._open_one(-1):
+            if not pool._open_one(_patience_ns(pool)):
                 break
         except Exception as error:
             logger.warning("pool %r: no successor for an old connection: %s", pool.name, error)
@@ -64,7 +71,7 @@ def _fill(pool: Pool, entry: Entry) -> float | None:
     first, longest = pool.config.backoff
     try:
         while len(pool) < pool.config.min_size and not pool.closed:
-            if not pool._open_one(-1):
+            if not pool._open_one(_patience_ns(pool)):
                 return clock() + first  # as many as may connect at once do; look again
             entry.failures = 0
     except Exception as error:

@@ -3,10 +3,10 @@
 A slot is an index into a table that never moves, so a stale reference to it can be followed without harm.  Its
 ``word`` says all that two threads could disagree about::
 
-     63                               8   7 .. 4    3        2 .. 0
-    +----------------------------------+--------+--------+-----------+
-    |              epoch               |   0    | LISTED |   state   |
-    +----------------------------------+--------+--------+-----------+
+     63                               8  7 .. 5    4        3        2 .. 0
+    +----------------------------------+-------+--------+--------+-----------+
+    |              epoch               |   0   | ENDING | LISTED |   state   |
+    +----------------------------------+-------+--------+--------+-----------+
 
     VACANT ──> CONNECTING ──> LEASED <──> IDLE          GONE: outside the pool's present size
       ^            │            │           │
@@ -18,6 +18,7 @@ A slot is an index into a table that never moves, so a stale reference to it can
 * LISTED: an entry for this slot stands in the idle stack (or in the hands of the thread that pushes or pops it).
   Whoever turns the bit on pushes the entry; whoever pops the entry turns it off.  The entry may be stale: only the
   state says whether the slot is free.
+* ENDING: somebody gives the lease back (a reset may be under way). Nobody else can end it then.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -33,6 +34,7 @@ cdef enum:
     GONE = 5        # swallowed by a resize
     STATE = 7
     LISTED = 8
+    ENDING = 16
     EPOCH = 256     # one step of the epoch
 
 cdef enum:          # marks: what checkin must look at
@@ -42,6 +44,7 @@ cdef enum:          # marks: what checkin must look at
     RENEW = 8       # an inner block broke it: to be rebuilt at the outer holder's next call
     OUTDATED = 16   # opened before the last clear()
     DROPPED = 32    # the pool was closed over it
+    SUSPECT = 64    # its server lost another connection since it was opened
 
 cdef struct Slot:
     # What its holder and those who look for a free slot touch.  One cache line.
