@@ -81,6 +81,7 @@ cdef enum:          # what a pool counts beside its slots
 
 cdef int64_t SLICE_NS = 500_000_000      # longest sleep of the main thread, so that a signal is never missed for longer
 cdef int64_t STOPPED_SLICE_NS = 5_000_000  # while a test has stopped the clock: how soon a moved clock is noticed
+cdef int64_t COARSE_NS = 10_000_000         # how far the coarse clock may lag behind: a tick, the longest there is
 cdef uint64_t last_pool_id = 0
 
 include "_core_owner.pxi"

@@ -37,7 +37,7 @@ cdef class Lease:
                 slot = idle_take(&core.pool.idle, &core.pool.table)
             if slot != NULL:
                 now = clock_coarse_ns()
-                if now < i64_peek(&slot.fresh_ns) and u32_peek(&slot.mark) == 0:
+                if now + COARSE_NS < i64_peek(&slot.fresh_ns) and u32_peek(&slot.mark) == 0:
                     lease_open(slot, me, visit, now)
                     slot.uses += 1
                     self.slot = slot

@@ -171,7 +171,7 @@ cdef class Core:
                 return None
         seat = <Seat>slot.seat
         now = clock_coarse_ns()
-        if now >= i64_peek(&slot.fresh_ns) or u32_peek(&slot.mark) != 0 or seat.loop is not loop:
+        if now + COARSE_NS >= i64_peek(&slot.fresh_ns) or u32_peek(&slot.mark) != 0 or seat.loop is not loop:
             idle_put(&self.pool.idle, &self.pool.table, slot)
             pool_settle_if(self.pool)
             return None
