@@ -101,7 +101,7 @@ def clock():
 
 def clock_stop(double seconds):
     """Stop the clock of all pools at `seconds` (a testing tool); 0 lets it run again."""
-    i64_put(&clock_stopped, <int64_t>(seconds * 1e9))
+    i64_put(&clock_stopped, <int64_t>(seconds * 1e9 + 0.5))
 
 
 def histogram_edges():

@@ -86,6 +86,7 @@ class Keeper:
         self._bell.acquire()
         self._guard = _original("_thread", "allocate_lock")()
         self._running = False
+        self._asleep = False
 
     def look_after(self, pool: Pool) -> Entry:
         """Begin (or go on) to look after ``pool``; starts the thread if there is none."""
@@ -123,6 +124,10 @@ class Keeper:
     def call(self, entry: Entry) -> None:
         """Ring for a pool: it is looked after as soon as the thread is awake."""
         self._called.append(entry)
+        self.ring()
+
+    def ring(self) -> None:
+        """Wake the thread, to see what is due."""
         try:
             self._bell.release()
         except RuntimeError:
@@ -133,10 +138,19 @@ class Keeper:
         """Whether the thread is there."""
         return self._running
 
+    @property
+    def settled(self) -> bool:
+        """Whether all that is due has been done (for tests that move the clock)."""
+        # What is looked at first is what changes last: the thread takes what it is called for after it woke.
+        due = self._called or any(when <= clock() for when, *_ in self._heap[:1])
+        return not self._running or (not due and self._asleep)
+
     def _run(self) -> None:
         while True:
             nap = self._nap()
+            self._asleep = True
             self._bell.acquire(True, nap)
+            self._asleep = False
             if sys.is_finalizing():
                 return
             while self._called:

@@ -1,4 +1,5 @@
-"""For tests, ours and yours: an HBase in memory behind a real Thrift socket, and a TCP proxy that makes trouble.
+"""For tests, ours and yours: an HBase in memory behind a real Thrift socket, a TCP proxy that makes trouble, and a
+clock that is told the time.
 
 Nothing is imported before it is touched; :class:`HBaseServer` needs thriftpy2 and happybase's ``Hbase.thrift``.
 """
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     from .fault_proxy import FaultProxy
     from .hbase_script import Hold, Misbehaviour
     from .hbase_server import HBaseServer
+    from .virtual_clock import VirtualClock
 
-__all__ = ["FaultProxy", "HBaseServer", "HeldReplies", "Hold", "Misbehaviour"]
+__all__ = ["FaultProxy", "HBaseServer", "HeldReplies", "Hold", "Misbehaviour", "VirtualClock"]
 
 _HOMES = {
     "FaultProxy": "fault_proxy",
@@ -21,6 +23,7 @@ _HOMES = {
     "HeldReplies": "fault_orders",
     "Hold": "hbase_script",
     "Misbehaviour": "hbase_script",
+    "VirtualClock": "virtual_clock",
 }
 
 

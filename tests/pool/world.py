@@ -1,0 +1,252 @@
+"""What the tests of Pool share: connections of no kind, a driver whose every step can be told what to do, threads
+whose end is awaited, and conditions that come true."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import fastpool
+
+PATIENCE = 20.0  # real seconds: a test that needs so long has failed
+
+
+class Failure(Exception):
+    """What a driver's step raises when told to fail."""
+
+
+class Abort(BaseException):
+    """The same, and not an Exception."""
+
+
+class Connection:
+    """A connection that remembers what was done to it."""
+
+    def __init__(self, number: int, server: Any) -> None:
+        self.number = number
+        self.server = server
+        self.closes = 0
+        self.abandoned = 0
+        self.dead = False
+        self.holders = 0
+
+    @property
+    def closed(self) -> bool:
+        return self.closes > 0
+
+    def __repr__(self) -> str:
+        return f"c{self.number}"
+
+
+class Step:
+    """One of the driver's methods: runs as told, and lets a test wait until it runs, and hold it there."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.mode: Any = "ok"
+        self.entered = threading.Semaphore(0)
+        self.released = threading.Event()
+
+    def run(self) -> None:
+        self.calls += 1
+        mode = self.mode
+        if mode == "hold":
+            self.entered.release()
+            assert self.released.wait(PATIENCE), "held for too long"
+        elif callable(mode):
+            mode()
+        elif mode != "ok":
+            raise mode
+
+    def hold(self) -> None:
+        """From now on every call waits for `go`."""
+        self.released.clear()
+        self.mode = "hold"
+
+    def held(self, calls: int = 1) -> None:
+        """Wait until so many (more) calls wait here."""
+        for _ in range(calls):
+            assert self.entered.acquire(timeout=PATIENCE), "nobody came here"
+
+    def go(self) -> None:
+        self.mode = "ok"
+        self.released.set()
+
+
+class World(fastpool.Driver):
+    """A driver of `Connection`s. ``world.connecting.hold()``, ``world.checking.mode = Failure()`` …"""
+
+    def __init__(self) -> None:
+        self.made: list[Connection] = []
+        self.connecting, self.checking, self.resetting, self.closing = Step(), Step(), Step(), Step()
+        self.refusing: set[Any] = set()
+        self.timeouts: list[float | None] = []
+        self._lock = threading.Lock()
+        self.together = 0
+        self.most_together = 0
+
+    def connect(self, server: Any, timeout: float | None) -> Connection:
+        with self._lock:
+            self.together += 1
+            self.most_together = max(self.most_together, self.together)
+            self.timeouts.append(timeout)
+        try:
+            self.connecting.run()
+            if server in self.refusing:
+                raise Failure(f"{server} refuses")
+            with self._lock:
+                c = Connection(len(self.made) + 1, server)
+                self.made.append(c)
+            return c
+        finally:
+            with self._lock:
+                self.together -= 1
+
+    def check(self, c: Connection, timeout: float | None) -> bool:
+        self.timeouts.append(timeout)
+        self.checking.run()
+        return not c.dead
+
+    def reset(self, c: Connection) -> None:
+        self.resetting.run()
+
+    def close(self, c: Connection) -> None:
+        c.closes += 1
+        self.closing.run()
+
+    def abandon(self, c: Connection) -> None:
+        c.abandoned += 1
+
+    def usable(self, c: Connection, exc: BaseException) -> bool:
+        return isinstance(exc, LookupError)
+
+    def pool(self, **options: Any) -> fastpool.Pool:
+        return fastpool.Pool(driver=self, **options)
+
+    @property
+    def open(self) -> list[Connection]:
+        return [c for c in self.made if not c.closed]
+
+
+class Plain(World):
+    """The same without check and reset, so that the fast ways in and out are taken."""
+
+    check = fastpool.Driver.check  # type: ignore[assignment]
+    reset = fastpool.Driver.reset  # type: ignore[assignment]
+
+
+class Run:
+    """A call in a thread of its own; its result, or what it raised, is collected by `result`."""
+
+    def __init__(self, call: Callable[..., Any], *args: Any) -> None:
+        self._outcome: tuple[bool, Any] | None = None
+        self.thread = threading.Thread(target=self._run, args=(call, *args), daemon=True)
+        self.thread.start()
+
+    def _run(self, call: Callable[..., Any], *args: Any) -> None:
+        try:
+            self._outcome = True, call(*args)
+        except BaseException as error:
+            self._outcome = False, error
+
+    @property
+    def done(self) -> bool:
+        return self._outcome is not None
+
+    def result(self) -> Any:
+        self.thread.join(PATIENCE)
+        assert self._outcome is not None, "the thread has not ended"
+        good, value = self._outcome
+        if not good:
+            raise value
+        return value
+
+    def error(self) -> BaseException:
+        self.thread.join(PATIENCE)
+        assert self._outcome is not None, "the thread has not ended"
+        good, value = self._outcome
+        assert not good, f"it returned {value!r}"
+        return value
+
+
+class Holder:
+    """A thread inside a ``with pool.connection()`` block until told to leave it."""
+
+    def __init__(self, pool: fastpool.Pool, **lease: Any) -> None:
+        self.inside = threading.Event()
+        self.leave = threading.Event()
+        self.raising: BaseException | None = None
+        self.connection: Any = None
+        self._pool, self._lease = pool, lease
+        self.run = Run(self._hold)
+
+    def _hold(self) -> Any:
+        with self._pool.connection(**self._lease) as c:
+            self.connection = c
+            self.inside.set()
+            assert self.leave.wait(PATIENCE)
+            if self.raising is not None:
+                raise self.raising
+        return c
+
+    def got(self) -> Any:
+        assert self.inside.wait(PATIENCE), "it got no connection"
+        return self.connection
+
+    def end(self) -> Any:
+        self.leave.set()
+        return self.run.result()
+
+
+@contextmanager
+def holding(pool: fastpool.Pool, count: int = 1) -> Iterator[list[Holder]]:
+    """So many threads that hold a connection each for the length of the block."""
+    holders = [Holder(pool) for _ in range(count)]
+    for holder in holders:
+        holder.got()
+    try:
+        yield holders
+    finally:
+        for holder in holders:
+            holder.leave.set()
+        for holder in holders:
+            holder.run.thread.join(PATIENCE)
+
+
+def until(condition: Callable[[], Any], what: str = "it") -> Any:
+    """Poll until the condition holds; its value."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, f"{what} has not come true"
+        time.sleep(0.0005)
+
+
+def waiting(pool: fastpool.Pool, count: int) -> None:
+    """Wait until so many callers stand in line."""
+    until(lambda: pool.stats().waiting == count, f"{count} waiting")
+
+
+def serves(pool: fastpool.Pool, count: int, seconds: float = 5.0) -> list[Any]:
+    """The pool gives out `count` different connections at once, and takes them back."""
+    out = [pool.checkout(timeout=seconds) for _ in range(count)]
+    assert len({id(c) for c in out}) == count
+    assert all(not c.closed for c in out)
+    for c in out:
+        pool.checkin(c)
+    return out
+
+
+def balanced(pool: fastpool.Pool) -> fastpool.Stats:
+    """The totals are exact. Only for a pool in which nothing is under way."""
+    stats = pool.stats()
+    assert stats.checkouts == stats.checkins + stats.leased
+    assert stats.connects == sum(stats.closed.values()) + stats.size
+    assert stats.size == stats.idle + stats.leased
+    assert (stats.connecting, stats.waiting) == (0, 0)
+    return stats
