@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not SRC.is_dir(), reason="the tests run without 
 FLOORS: list[set[str]] = [
     {"_version"},
     {"_config", "_core", "_decorate", "_driver", "_echo", "_errors", "_events", "_servers", "_stats", "_waiting"},
-    {"_async", "_connecting", "_keeper", "_pool", "_travel", "_upkeep"},
+    {"_acheckout", "_async", "_connecting", "_family", "_keeper", "_loop_driver", "_pool", "_travel", "_upkeep"},
     {"adapters", "aio", "metrics", "testing"},
     {"__init__"},
     {"__main__", "_cli", "_compare"},

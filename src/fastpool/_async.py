@@ -7,7 +7,6 @@ another.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from ._acheckout import connect, obtain
@@ -17,6 +16,7 @@ from ._decorate import leased_task
 from ._driver import Driver, abilities
 from ._errors import LeaseError, PoolClosed
 from ._keeper import keeper
+from ._loop_driver import Loop, LoopDriver, settled
 from ._pool import Pool
 
 if TYPE_CHECKING:
@@ -25,91 +25,8 @@ if TYPE_CHECKING:
 
     from ._core import Claim, Lease
 
-Loop = asyncio.AbstractEventLoop
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-
-
-class LoopDriver(Driver):
-    """Wraps a driver whose methods may be coroutine functions: each call is made in the connection's own loop."""
-
-    def __init__(self, inner: Driver) -> None:
-        self.inner = inner
-        self.exhausted_error = inner.exhausted_error
-        self.deadlock_error = inner.deadlock_error
-        self.exhausted_message = inner.exhausted_message
-        self.homes: dict[int, tuple[Any, Loop]] = {}  # id(connection) -> (connection, loop it was opened in)
-        self.closing: set[asyncio.Future[Any]] = set()  # so that a close under way is not collected
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"inner": self.inner}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["inner"])  # type: ignore[misc]
-
-    def open_seat(self, seat: Any, server: Any, timeout: float | None) -> Any:
-        """Give what ``connect`` gives: a connection or an awaitable of one."""
-        return self.inner.connect(server, timeout)
-
-    def fileno(self, c: Any) -> int:
-        """Give the inner driver's descriptor."""
-        return self.inner.fileno(c)
-
-    def usable(self, c: Any, exc: BaseException) -> bool:
-        """Ask the inner driver."""
-        return self.inner.usable(c, exc)
-
-    def abandon(self, c: Any) -> None:
-        """Forget an inherited connection; its loop is the parent's."""
-        self.homes.pop(id(c), None)
-        self.inner.abandon(c)
-
-    def check(self, c: Any, timeout: float | None) -> bool:
-        """Ask from outside of the loop (the keeper does): True as well if the loop does not run just now."""
-        loop = self.homes[id(c)][1]
-        if loop.is_closed():
-            return False
-        if not loop.is_running():
-            return True
-        future = asyncio.run_coroutine_threadsafe(settled(self.inner.check, c, timeout), loop)
-        try:
-            return bool(future.result(timeout if timeout is not None else 30.0))
-        finally:
-            future.cancel()
-
-    def close(self, c: Any) -> None:
-        """Close ``c`` in its own loop, soon; with that loop closed there is nothing left to do."""
-        _, loop = self.homes.pop(id(c), (c, None))
-        if loop is None or loop.is_closed():
-            return
-        if asyncio._get_running_loop() is loop:
-            self._close_here(c)
-        else:
-            try:
-                loop.call_soon_threadsafe(self._close_here, c)
-            except RuntimeError:
-                pass  # it was closed this very moment
-
-    def _close_here(self, c: Any) -> None:
-        task = asyncio.get_running_loop().create_task(self.closed(c))
-        self.closing.add(task)
-        task.add_done_callback(self.closing.discard)
-
-    async def closed(self, c: Any) -> None:
-        """Close ``c`` in the running loop; what that raises is logged."""
-        self.homes.pop(id(c), None)
-        try:
-            await settled(self.inner.close, c)
-        except Exception as error:
-            import logging
-
-            logging.getLogger("fastpool").warning("close of a connection failed: %r", error, exc_info=error)
-
-
-async def settled(call: Callable[..., Any], *args: Any) -> Any:
-    """Call, and await what comes if it is awaitable."""
-    result = call(*args)
-    return await result if inspect.isawaitable(result) else result
 
 
 class InLoop:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
-import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+from . import _family as family
 from . import _travel
 from ._config import Config, seconds_to_ns
 from ._connecting import Connector
@@ -60,11 +59,11 @@ class Pool(Core):
         if driver is None:
             if connect is None:
                 raise TypeError("Pool() needs connect, a callable that opens a connection, or driver=")
-            driver = self._driver_of(
-                connect, **parts, keep_on=keep_on, with_server=options.get("servers") is not None
-            )
+            driver = self._driver_of(connect, **parts, keep_on=keep_on, with_server=options.get("servers") is not None)
         elif connect is not None or given:
-            raise TypeError(f"driver= says all about a connection: {', '.join(given) or 'connect'} cannot be given, too")
+            raise TypeError(
+                f"driver= says all about a connection: {', '.join(given) or 'connect'} cannot be given, too"
+            )
         elif not isinstance(driver, Driver):
             hint = " (an instance, not the class)" if isinstance(driver, type) else ""
             raise TypeError(f"driver must be a fastpool.Driver{hint}, not {driver!r}")
@@ -92,8 +91,8 @@ class Pool(Core):
             has_probe=descriptors,
             may_probe=not descriptors,
         )
-        self.connector = Connector(driver, config, _teller(self), clock)
-        _all.add(self)
+        self.connector = Connector(driver, config, family.teller(self), clock)
+        family.join(self)
         self._set_listeners(Listeners(config.listeners))
         self._configure(config)
         _travel.enlist(self)
@@ -321,7 +320,9 @@ class Pool(Core):
         error_class = driver.exhausted_error if kind is None else driver.deadlock_error
         headline = driver.exhausted_message
         if kind is not None:
-            headline = f"{headline or f'pool {self.name!r}'}: every lease is held by owners that wait for this very pool"
+            headline = (
+                f"{headline or f'pool {self.name!r}'}: every lease is held by owners that wait for this very pool"
+            )
         error = error_class(explain(stats, holders, waited, phase, self.connector.last_error, headline=headline))
         error.phase, error.waited, error.stats, error.holders = phase, waited, stats, holders
         return error
@@ -361,24 +362,4 @@ class Pool(Core):
             self.keeping = keeper.look_after(self)
 
 
-def _teller(pool: Pool) -> Callable[..., None]:
-    """``pool._tell`` without keeping the pool alive: one that is dropped ends at once, not at the next collection."""
-    weak = weakref.ref(pool)
-
-    def tell(name: str, **fields: Any) -> None:
-        alive = weak()
-        if alive is not None:
-            alive._tell(name, **fields)
-
-    return tell
-
-
-def _in_child() -> None:
-    for pool in list(_all):
-        pool._keep_for_parent()
-
-
-_all: weakref.WeakSet[Pool] = weakref.WeakSet()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
 rebind(Pool, *_HOT)

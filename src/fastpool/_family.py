@@ -1,0 +1,40 @@
+"""All pools of this process, held weakly: what a fork must tell each of them, and how one is told of events."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._pool import Pool
+
+_all: weakref.WeakSet[Pool] = weakref.WeakSet()
+
+
+def join(pool: Pool) -> None:
+    """Count ``pool`` among those that a forked child must not harm its parent with."""
+    _all.add(pool)
+
+
+def teller(pool: Pool) -> Callable[..., None]:
+    """``pool._tell`` without keeping the pool alive: one that is dropped ends at once, not at the next collection."""
+    weak = weakref.ref(pool)
+
+    def tell(name: str, **fields: Any) -> None:
+        alive = weak()
+        if alive is not None:
+            alive._tell(name, **fields)
+
+    return tell
+
+
+def _in_child() -> None:
+    for pool in list(_all):
+        pool._keep_for_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
