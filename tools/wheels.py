@@ -77,7 +77,8 @@ def main() -> None:
     parser.add_argument("pythons", nargs="*", metavar="PYTHON")
     args = parser.parse_args()
     finder = [str(ROOT / "tools" / "find-python.sh"), "--all"]
-    pythons = args.pythons or subprocess.run(finder, capture_output=True, text=True, check=True).stdout.split()
+    # absolute, as they are run from elsewhere; not resolved, or an environment's Python would be its parent's
+    pythons = [os.path.abspath(python) for python in args.pythons] or subprocess.run(finder, capture_output=True, text=True, check=True).stdout.split()
     args.out.mkdir(parents=True, exist_ok=True)
     sdist = build_sdist(args.out)
     print(f"{sdist.name}: as it should be", flush=True)
