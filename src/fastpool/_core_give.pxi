@@ -15,7 +15,8 @@ cdef Slot *claim_by_hand(Core core, object c) except? NULL:
     here(core)
     seat = out_by_hand(core, c)
     if seat is None:
-        if core.dropped.pop(id(c), None) is c:
+        if id(c) in core.dropped:
+            del core.dropped[id(c)]
             return NULL
         for inherited in core.graves:
             if isinstance(inherited, list) and any((<Seat>one).connection is c for one in inherited):

@@ -89,6 +89,8 @@ cdef class Lease:
             if u64_load_sc(&core.pool.gate) & (QUEUED_MASK | CLOSED | CROWDED):
                 after_giving(core)
             self.core = None
+            if not FREE_THREADED:
+                core.spare = self
             return None
         return lease_exit(self, exc)
 

@@ -9,7 +9,7 @@ cdef class Core:
     cdef Pool *pool                  # in the house; good until the last breath, whatever the collector has cleared
     cdef uint64_t *totals            # likewise
     cdef PyObject *kept              # the reference that keeps it so
-    cdef Lease spare                 # a lease object nobody uses now
+    cdef Lease spare                 # a lease object whose block has ended
     cdef list seats                  # by slot index: keeps the seats alive
     cdef dict by_id                  # id(connection) -> seat, for checkin by hand; written at connect and close
     cdef dict queued                 # numbers of the threads that wait, to find deadlocks
@@ -48,7 +48,6 @@ cdef class Core:
         self.graves = []
         self.dropped = {}
         self.server_keys = {}
-        self.spare = Lease.__new__(Lease)
         self.timeout_ns = self.idle_ns = self.life_ns = self.max_waiting = self.max_idle = -1
 
     def __dealloc__(self):
@@ -120,6 +119,7 @@ cdef class Core:
         if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
             lease = Lease.__new__(Lease)
         else:
+            self.spare = None
             lease.state = NEW
             lease.discarded = False
             lease.timeout = None

@@ -1,0 +1,150 @@
+"""checkout() and checkin(): exactly once, from any thread, and nothing from under a block."""
+
+import pytest
+
+from fastpool import LeaseError
+from tests.pool.world import Plain, Run, World, balanced, serves
+
+WORLDS = pytest.mark.parametrize("kind", [Plain, World], ids=["fast", "slow"])
+
+
+@WORLDS
+def test_out_and_back(kind):
+    world = kind()
+    pool = world.pool()
+    c = pool.checkout()
+    assert pool.stats().leased == 1
+    assert pool.checkin(c) is None
+    assert balanced(pool).idle == 1
+    assert pool.checkout() is c
+
+
+def test_back_from_another_thread():
+    pool = Plain().pool()
+    c = pool.checkout()
+    Run(pool.checkin, c).result()
+    assert balanced(pool).idle == 1
+    assert Run(pool.checkout).result() is c
+
+
+@WORLDS
+def test_discard_closes_it(kind):
+    world = kind()
+    pool = world.pool()
+    c = pool.checkout()
+    pool.checkin(c, discard=True)
+    assert c.closes == 1
+    assert balanced(pool).closed["discarded"] == 1
+
+
+@WORLDS
+def test_once_is_enough(kind):
+    pool = kind().pool(name="p")
+    c = pool.checkout()
+    pool.checkin(c)
+    for _ in range(2):
+        with pytest.raises(LeaseError, match="connection 0 of pool 'p' was given back already"):
+            pool.checkin(c)
+    assert balanced(pool).checkins == 1
+    serves(pool, 3)
+
+
+def test_twice_at_once():
+    """The second one comes while the first one's reset runs."""
+    world = World()
+    pool = world.pool(max_size=2)
+    c = pool.checkout()
+    world.resetting.hold()
+    first = Run(pool.checkin, c)
+    world.resetting.held()
+    with pytest.raises(LeaseError, match="given back already"):
+        pool.checkin(c)
+    world.resetting.go()
+    first.result()
+    assert balanced(pool).checkins == 1
+    serves(pool, 2)
+
+
+def test_a_stranger():
+    pool = Plain().pool(name="p")
+    theirs = Plain().pool().checkout()
+    for stranger in (theirs, None, 5):
+        with pytest.raises(LeaseError, match="pool 'p' did not give out"):
+            pool.checkin(stranger)
+
+
+def test_what_the_pool_has_closed():
+    pool = Plain().pool()
+    c = pool.checkout()
+    pool.checkin(c, discard=True)
+    with pytest.raises(LeaseError, match="did not give out .* or has closed it"):
+        pool.checkin(c)
+
+
+@WORLDS
+def test_what_a_block_holds_is_returned_by_the_blocks_end_alone(kind):
+    world = kind()
+    pool = world.pool(name="p", max_size=1)
+    with pool.connection() as c:
+        with pytest.raises(LeaseError, match="held by a `with` block"):
+            pool.checkin(c)
+        with pytest.raises(LeaseError, match="held by a `with` block"):
+            Run(pool.checkin, c).result()
+        assert pool.stats().leased == 1
+    assert balanced(pool).checkins == 1
+    assert pool.checkout() is c
+
+
+def test_a_second_checkin_does_not_take_it_from_the_next_ones_block():
+    pool = Plain().pool(max_size=1)
+    c = pool.checkout()
+    pool.checkin(c)
+    with pool.connection() as mine:
+        assert mine is c
+        with pytest.raises(LeaseError):
+            pool.checkin(c)
+    balanced(pool)
+
+
+def test_by_hand_inside_a_block_is_another_connection_nested_or_not():
+    pool = Plain().pool(nested=True)
+    with pool.connection() as c:
+        other = pool.checkout()
+        assert other is not c
+        pool.checkin(other)
+        with pool.connection() as same:
+            assert same is c
+    assert balanced(pool).idle == 2
+
+
+def test_nested_blocks_of_one_owner_share():
+    world = Plain()
+    pool = world.pool(nested=True, max_size=1)
+    with pool.connection() as a:
+        with pool.connection(timeout=0) as b, pool.connection() as c:
+            assert a is b is c
+            assert [info.depth for info in pool.leases()] == [3]
+        assert pool.stats().leased == 1
+        assert Run(lambda: len(pool.leases())).result() == 1
+    stats = balanced(pool)
+    assert (stats.checkouts, stats.idle) == (1, 1)
+
+
+def test_an_inner_block_that_fails_costs_the_connection_at_the_outer_ones_end():
+    pool = Plain().pool(nested=True)
+    with pool.connection() as outer:
+        with pytest.raises(ZeroDivisionError), pool.connection():
+            raise ZeroDivisionError
+        assert not outer.closed
+    assert outer.closes == 1
+    assert balanced(pool).closed["error"] == 1
+
+
+def test_an_inner_block_that_discards():
+    pool = Plain().pool(nested=True)
+    with pool.connection() as outer:
+        lease = pool.connection()
+        with lease:
+            lease.discard()
+        assert not outer.closed
+    assert outer.closes == 1
