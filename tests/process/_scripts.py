@@ -1,0 +1,35 @@
+"""Running a program in a Python of its own, which must end by itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def run(program: str, *args: str, seconds: float = 40.0, code: int = 0) -> str:
+    """Run ``program`` with warnings on; its standard output. AssertionError if it hangs or ends with another code.
+
+    It and all its children are one process group, and the whole group is ended when it takes too long.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(program), *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])},
+    )
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGABRT)
+        out, err = process.communicate()
+        raise AssertionError(f"still running after {seconds} s\n{out}\n{err}") from None
+    assert process.returncode == code, f"ended with {process.returncode}\n{out}\n{err}"
+    return out

@@ -1,0 +1,111 @@
+"""A pool whose connections are sockets to a server that writes down all it hears, for programs that fork.
+
+The server runs in the first process. Each line that a client sends is answered with the same line; it notes, for each
+connection, every line and how the connection ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import fastpool
+
+
+class EchoServer:
+    """Echoes lines; ``heard`` has one list of lines for each connection, ``ended`` which of them are over."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.address = self.listener.getsockname()
+        self.heard: list[list[bytes]] = []
+        self.ended: set[int] = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            peer, _ = self.listener.accept()
+            self.heard.append([])
+            threading.Thread(target=self._serve, args=(peer, len(self.heard) - 1), daemon=True).start()
+
+    def _serve(self, peer: socket.socket, number: int) -> None:
+        with contextlib.suppress(OSError), peer, peer.makefile("rb") as lines:
+            for line in lines:
+                self.heard[number].append(line)
+                peer.sendall(line)
+        self.ended.add(number)
+
+
+class Client:
+    """A connection that says goodbye and shuts the socket down when it is closed or destroyed, as thriftpy2 does."""
+
+    def __init__(self, address: Any) -> None:
+        self.socket = socket.create_connection(address, timeout=10)
+        self.lines = self.socket.makefile("rb")
+
+    def ask(self, what: str) -> None:
+        line = f"{os.getpid()} {what}\n".encode()
+        self.socket.sendall(line)
+        answer = self.lines.readline()
+        assert answer == line, (answer, line)
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.socket.sendall(f"{os.getpid()} goodbye\n".encode())
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.lines.close()
+        self.socket.close()
+
+    __del__ = close
+
+
+def pool_on(server: EchoServer, **options: Any) -> fastpool.Pool:
+    return fastpool.Pool(lambda: Client(server.address), **{"max_size": 4, "timeout": 10, **options})
+
+
+def in_child(work: Callable[[], None]) -> int:
+    """Fork; the child does ``work`` and leaves by os._exit(0), or 1 with a traceback. The child's pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        work()
+        code = 0
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    os._exit(code)
+
+
+def ended_well(pid: int, seconds: float = 20.0, code: int = 0) -> None:
+    """Wait for a child, with an end to it."""
+    deadline = time.monotonic() + seconds
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            assert os.waitstatus_to_exitcode(status) == code, f"the child ended with {os.waitstatus_to_exitcode(status)}"
+            return
+        if time.monotonic() > deadline:
+            import signal
+
+            os.kill(pid, signal.SIGABRT)
+            os.waitpid(pid, 0)
+            raise AssertionError(f"the child still ran after {seconds} s")
+        time.sleep(0.002)
+
+
+def untouched(server: EchoServer, pid: int, connections: int) -> None:
+    """The first ``connections`` connections heard ``pid`` only, and none of them has ended."""
+    strangers = [line for lines in server.heard[:connections] for line in lines if not line.startswith(b"%d " % pid)]
+    assert strangers == [], f"the child wrote on the parent's connections: {strangers}"
+    assert not server.ended & set(range(connections)), "the child ended a connection of the parent"

@@ -1,0 +1,336 @@
+"""What is tried under gevent, in a process of its own: ``python _gevent_cases.py CASE WHEN`` ends with 0 if all is well.
+
+WHEN says when monkey-patching happens: before the pool is made, after it, or never.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading as real_threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+case, when = sys.argv[1:3]
+real_thread, real_event = real_threading.Thread, real_threading.Event
+if when == "before":
+    import gevent.monkey
+
+    gevent.monkey.patch_all()
+
+import fastpool  # noqa: E402
+
+
+class Thing:
+    users = 0
+
+    def use(self) -> None:
+        self.users += 1
+        assert self.users == 1, "two users at once"
+
+    def leave(self) -> None:
+        self.users -= 1
+
+
+pool = fastpool.Pool(Thing, max_size=2, timeout=20, nested=case == "nested")
+with pool.connection():
+    pass  # the main greenlet knows the pool before anything is patched
+if when == "after":
+    import gevent.monkey
+
+    gevent.monkey.patch_all()
+
+import gevent  # noqa: E402
+import gevent.event  # noqa: E402
+import gevent.threadpool  # noqa: E402
+
+# Threads that are threads, whatever is patched.
+start_thread = gevent.monkey.get_original("_thread", "start_new_thread") if when != "never" else None
+
+
+def real(work: Callable[[], Any]) -> gevent.event.AsyncResult:
+    """Do ``work`` in gevent's thread pool: a real thread, without a hub of its own."""
+    return gevent.get_hub().threadpool.spawn(work)
+
+
+def soon(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 15
+    while not holds():
+        assert time.monotonic() < deadline, pool
+        gevent.sleep(0)
+
+
+def at_rest() -> bool:
+    s = pool.stats()
+    return (s.leased, s.connecting, s.waiting) == (0, 0, 0) and s.idle == len(pool)
+
+
+def use(rounds: int = 1, nap: float | None = 0) -> None:
+    for _ in range(rounds):
+        with pool.connection() as c:
+            c.use()
+            try:
+                if nap is not None:
+                    gevent.sleep(nap)
+            finally:
+                c.leave()
+
+
+def case_hub_runs_on() -> None:
+    """While greenlets wait, others run; and they are served in the order in which they came."""
+    held = [pool.checkout(), pool.checkout()]
+    order: list[int] = []
+
+    def wait(n: int) -> None:
+        with pool.connection():
+            order.append(n)
+
+    waiting = []
+    for n in range(10):
+        waiting.append(gevent.spawn(wait, n))
+        soon(lambda n=n: pool.stats().waiting == n + 1)
+    ticks = []
+    gevent.joinall([gevent.spawn(lambda: (gevent.sleep(0.001), ticks.append(1))) for _ in range(20)])
+    assert len(ticks) == 20 and order == []
+    pool.checkin(held.pop())
+    gevent.joinall(waiting, raise_error=True)
+    assert order == list(range(10))
+    pool.checkin(held.pop())
+
+
+def case_nested() -> None:
+    seen = []
+
+    def inner() -> None:
+        with pool.connection() as a, pool.connection() as b:
+            assert a is b
+            seen.append(a)
+            gevent.sleep(0.005)
+
+    with pool.connection() as mine:
+        other = gevent.spawn(inner)
+        soon(lambda: len(seen) == 1)
+        assert seen[0] is not mine, "another greenlet of the same thread shared the lease"
+        other.get()
+
+
+def case_raw_greenlets() -> None:
+    """Raw greenlets without any hub: nested per greenlet, and a deadlock is told instead of slept through."""
+    import greenlet
+
+    main = greenlet.getcurrent()
+
+    def hold() -> None:
+        with pool.connection() as c:
+            with pool.connection() as d:
+                main.switch((c, d))
+
+    holders = [greenlet.greenlet(hold) for _ in range(1)]
+    (c, d) = holders[0].switch()
+    assert c is not d
+    holders[0].switch()
+    assert at_rest()
+
+
+def case_timeout_and_kill() -> None:
+    """Timeout and kill while waiting, at the very hand-off, and while holding."""
+    for _ in range(50):
+        held = [pool.checkout(), pool.checkout()]
+        first, second = gevent.spawn(pool.checkout), gevent.spawn(pool.checkout)
+        soon(lambda: pool.stats().waiting == 2)
+        first.kill(block=False)  # from the next turn of the loop on
+        pool.checkin(held.pop())  # handed to the first, which is killed before it can run
+        got = second.get(timeout=10)
+        assert isinstance(first.get(), gevent.GreenletExit)
+        pool.checkin(got)
+        pool.checkin(held.pop())
+        assert at_rest()
+    held = [pool.checkout(), pool.checkout()]
+    try:
+        with gevent.Timeout(0.01):
+            pool.checkout(timeout=None)
+        raise AssertionError("not timed out")
+    except gevent.Timeout:
+        pass
+    began = time.monotonic()
+    try:
+        pool.checkout(timeout=0.05)
+        raise AssertionError("not exhausted")
+    except fastpool.NoConnectionsAvailable as error:
+        assert error.phase == "wait" and 0.05 <= time.monotonic() - began < 5
+    for c in held:
+        pool.checkin(c)
+    holder = gevent.spawn(use, 1, 60)
+    soon(lambda: pool.stats().leased == 1)
+    holder.kill()
+    soon(at_rest)
+    assert pool.stats().closed["error"] == 1
+
+
+def case_no_loop_exit() -> None:
+    """A real thread holds the last connections and nothing else keeps the hub's loop alive."""
+    taken = [pool.checkout(), pool.checkout()]
+
+    def give_back() -> None:
+        deadline = time.monotonic() + 10
+        while pool.stats().waiting == 0 and time.monotonic() < deadline:
+            pass
+        pool.checkin(taken[0])
+
+    import _thread
+
+    (start_thread or _thread.start_new_thread)(give_back, ())
+    assert pool.checkout(timeout=None) is taken[0]
+    for c in taken:
+        pool.checkin(c)
+
+
+def case_thread_pool_workers() -> None:
+    """Workers of gevent's thread pool and greenlets in one line."""
+    workers = [real(lambda: use(100, None)) for _ in range(3)]
+    greenlets = [gevent.spawn(use, 100) for _ in range(6)]
+    gevent.joinall(greenlets, raise_error=True)
+    for worker in workers:
+        worker.get(timeout=30)
+
+
+def case_several_hubs() -> None:
+    """Hubs in several threads on one pool."""
+
+    def hub_of_its_own() -> None:
+        gevent.joinall([gevent.spawn(use, 30) for _ in range(4)], raise_error=True)
+        gevent.get_hub().destroy()
+
+    others = [real(hub_of_its_own) for _ in range(2)]
+    gevent.joinall([gevent.spawn(use, 30) for _ in range(4)], raise_error=True)
+    for other in others:
+        other.get(timeout=30)
+
+
+def case_no_switch_in_checkin() -> None:
+    """A checkin lets nobody else run, whoever waits."""
+    held = [pool.checkout(), pool.checkout()]
+    switches: list[Any] = []
+    import greenlet
+
+    waiting = [gevent.spawn(use) for _ in range(3)]
+    soon(lambda: pool.stats().waiting == 3)
+    greenlet.settrace(lambda event, args: switches.append(event))
+    for c in held:
+        pool.checkin(c)
+    greenlet.settrace(None)
+    assert switches == [], switches
+    gevent.joinall(waiting, raise_error=True)
+
+
+def case_in_the_hub() -> None:
+    """A checkout that must wait is refused in the hub itself; the loop lives on."""
+    held = [pool.checkout(), pool.checkout()]
+    said: gevent.event.AsyncResult = gevent.event.AsyncResult()
+
+    def in_hub() -> None:
+        try:
+            pool.checkout()
+        except RuntimeError as error:
+            said.set(str(error))
+
+    gevent.get_hub().loop.run_callback(in_hub)
+    assert "hub" in said.get(timeout=10)
+    for c in held:
+        pool.checkin(c)
+
+
+def case_dead_hub() -> None:
+    """A greenlet waits on a hub that is destroyed: the connection goes to somebody else."""
+    held = [pool.checkout(), pool.checkout()]
+
+    def other() -> None:
+        gevent.spawn(pool.checkout)
+        deadline = time.monotonic() + 10
+        while pool.stats().waiting == 0 and time.monotonic() < deadline:
+            gevent.sleep(0)
+        gevent.get_hub().destroy(destroy_loop=True)
+
+    real(other).get(timeout=15)
+    for c in held:
+        pool.checkin(c)
+    again = [pool.checkout(timeout=1), pool.checkout(timeout=1)]
+    for c in again:
+        pool.checkin(c)
+
+
+def case_fork_in_a_greenlet() -> None:
+    """fork while a greenlet waits: in the child it waits anew, in a pool that has room."""
+    import os
+
+    held = [pool.checkout(), pool.checkout()]
+    got: list[Any] = []
+    waiting = gevent.spawn(lambda: got.append(pool.checkout()))
+    soon(lambda: pool.stats().waiting == 1)
+    pid = gevent.os.fork() if hasattr(gevent.os, "fork") else os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            waiting.get(timeout=10)
+            assert got[0] not in held
+            use()
+            pool.checkin(got[0])
+            assert at_rest(), pool
+            code = 0
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    deadline = time.monotonic() + 20
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            break
+        assert time.monotonic() < deadline
+        gevent.sleep(0.002)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert got == [] and pool.stats().waiting == 1
+    pool.checkin(held[0])
+    waiting.get(timeout=10)
+    assert got == [held[0]]
+    for c in held:
+        pool.checkin(c)
+
+
+def case_storm() -> None:
+    """Random kills and timeouts, greenlets and real threads."""
+    rng = random.Random(7)
+
+    def one() -> None:
+        try:
+            with gevent.Timeout(rng.choice([None, 0.001, 0.005]), False):
+                use(1, rng.choice([0, 0, 0.0005]))
+        except fastpool.NoConnectionsAvailable:
+            pass
+
+    workers = [real(lambda: use(200, None)) for _ in range(2)]
+    live: list[Any] = []
+    for _ in range(3000):
+        live.append(gevent.spawn(one))
+        if rng.random() < 0.3:
+            rng.choice(live).kill(block=False)
+        if len(live) > 10:
+            gevent.wait(live, count=1)
+            live = [g for g in live if not g.dead]
+    gevent.joinall(live)
+    for worker in workers:
+        worker.get(timeout=30)
+
+
+import gevent.os  # noqa: E402
+
+globals()["case_" + case]()
+soon(at_rest)
+both = [pool.checkout(timeout=1), pool.checkout(timeout=1)]
+assert both[0] is not both[1]
+for one in both:
+    pool.checkin(one)
+print("well")

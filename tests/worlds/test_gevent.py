@@ -1,0 +1,24 @@
+"""gevent: patched before or after the pool was made, or not at all; each case in a process of its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.process._scripts import run
+
+pytest.importorskip("gevent", reason="gevent is not installed")
+
+CASES = Path(__file__).with_name("_gevent_cases.py")
+NAMES = re.findall(r"^def case_(\w+)", CASES.read_text(encoding="utf-8"), re.MULTILINE)
+ONLY = {"raw_greenlets": ["never"]}  # the others bring a hub of their own
+
+
+@pytest.mark.parametrize(
+    ("case", "when"), [(case, when) for case in NAMES for when in ONLY.get(case, ["before", "after", "never"])]
+)
+def test_case(case: str, when: str) -> None:
+    program = f"import sys; sys.argv = ['', {case!r}, {when!r}]; exec(compile(open({str(CASES)!r}).read(), {str(CASES)!r}, 'exec'))"
+    assert run(program).strip() == "well"
