@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src" / "fastpool"
 pytestmark = pytest.mark.skipif(not SRC.is_dir(), reason="the tests run without the checkout around them")
 
-# The floors of docs/architecture.md: a room imports from its own floor or from below, and never in a circle.
+# The floors of CONTRIBUTING.md: a room imports from its own floor or from below, and never in a circle.
 FLOORS: list[set[str]] = [
     {"_version"},
     {"_config", "_core", "_decorate", "_driver", "_echo", "_errors", "_events", "_servers", "_stats", "_waiting"},
