@@ -56,14 +56,15 @@ def demo(seconds: float, plain: bool, json_to: str | None) -> None:
 
     _require("happybase")
     console = _console(plain, stderr=json_to == _STDOUT)
+    where = environment()
     console.print("Starting an HBase Thrift server (in memory) in a process of its own …")
     with served() as server, _screen(console) as screen:
         result = demonstrate(server, seconds, screen)
     console.print()
     console.print(demo_table(result))
-    console.print(environment_line(environment()))
+    console.print(environment_line(where))
     if json_to is not None:
-        _write({"environment": environment(), **result.as_json()}, json_to)
+        _write({"environment": where, **result.as_json()}, json_to)
 
 
 @cli.command()
@@ -83,15 +84,16 @@ def bench(only: tuple[str, ...], quick: bool, plain: bool, plot: Path | None, ch
         _require("matplotlib", "bench")
     effort = Effort(rounds=11, cycles=2000, turns=2, seconds=0.3) if quick else Effort()
     console = _console(plain, stderr=json_to == _STDOUT)
+    where = environment()
     found: list[Finding] = []
     for question in only or QUESTIONS:
         with console.status(f"measuring: {question}") if console.is_terminal else nullcontext():
             answers = list(ask(question, effort))
         show(console, answers)
         found += answers
-    console.print(environment_line(environment()))
+    console.print(environment_line(where))
     if json_to is not None:
-        _write(report(found), json_to)
+        _write(report(where, found), json_to)
     if plot is not None:
         _draw(found, plot)
     missed = [finding for finding in found if finding.verdict == "missed"]

@@ -161,7 +161,7 @@ def test_findings_know_whether_they_reached_their_target():
     assert Finding("q", "w", value=24.9, target=Target(25)).verdict == "missed"
     assert Finding("q", "w", value=1.0).verdict == ""
     assert Finding("q", "w", target=Target(1), missing="not installed").verdict == ""
-    row = report([Finding("q", "w", "b", 2.0, target=Target(3))])["findings"][0]
+    row = report({}, [Finding("q", "w", "b", 2.0, target=Target(3))])["findings"][0]
     assert (row["what"], row["base"], row["value"], row["target"], row["verdict"]) == ("w", "b", 2.0, "≥ 3", "missed")
 
 
@@ -218,3 +218,21 @@ def test_the_questions_about_stubs_are_answered_without_a_server():
     sizes = list(QUESTIONS["size"](None, quick))
     assert sizes[0].value > 0
     assert sizes[1].value is None or 0 <= sizes[1].value < 2000
+
+
+def test_figures_are_written_between_their_marks_only(tmp_path):
+    publish = pytest.importorskip("bench.publish", reason="the tests run without the checkout around them")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "before\n<!-- figures: a -->\nold\n<!-- end -->\nbetween\n<!-- figures: b -->\n<!-- end -->\nafter\n"
+    )
+    publish._replace(page, "a", "new \\1")
+    publish._replace(page, "b", "other")
+    assert page.read_text() == (
+        "before\n<!-- figures: a -->\n\nnew \\1\n\n<!-- end -->\nbetween\n"
+        "<!-- figures: b -->\n\nother\n\n<!-- end -->\nafter\n"
+    )
+    with pytest.raises(SystemExit, match=r"page.md must have one place .* but has 0"):
+        publish._replace(page, "c", "lost")
+    for path, name in ((publish.README, "demo"), (publish.README, "bench"), (publish.PERFORMANCE, "all")):
+        assert f"<!-- figures: {name} -->" in path.read_text(encoding="utf-8")

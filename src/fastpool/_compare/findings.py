@@ -66,7 +66,7 @@ class Finding:
 
 
 def environment() -> dict[str, Any]:
-    """Where the figures come from: Python, machine, and the versions of all that took part."""
+    """Where the figures come from: Python, machine, how busy it is now, and the versions of all that take part."""
     gil = getattr(sys, "_is_gil_enabled", None)
     return {
         "python": platform.python_version(),
@@ -75,6 +75,7 @@ def environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "busy": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "versions": {
             rival.package: version
             for rival in (POOL, HAPPYBASE, FLOOR, *STUBBED)
@@ -83,9 +84,9 @@ def environment() -> dict[str, Any]:
     }
 
 
-def report(findings: Iterable[Finding]) -> dict[str, Any]:
-    """All of it, fit for JSON."""
-    return {"environment": environment(), "findings": [finding.as_json() for finding in findings]}
+def report(where: Mapping[str, Any], findings: Iterable[Finding]) -> dict[str, Any]:
+    """All of it, fit for JSON; ``where`` is the environment() before anything was measured."""
+    return {"environment": dict(where), "findings": [finding.as_json() for finding in findings]}
 
 
 def _processor() -> str:

@@ -38,9 +38,10 @@ def show(console: Console, findings: Iterable[Finding]) -> None:
 def environment_line(environment: Mapping[str, object]) -> str:
     """One line that says where the figures come from."""
     gil = "" if environment["gil"] else " without the GIL"
+    busy = "" if environment["busy"] is None else f"; {environment['busy']} processes were busy before it began"
     return (
         f"{environment['implementation']} {environment['python']}{gil} on {environment['system']}, "
-        f"{environment['cores']} cores, {environment['processor']}"
+        f"{environment['cores']} cores, {environment['processor']}{busy}"
     )
 
 

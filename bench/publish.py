@@ -1,0 +1,126 @@
+"""Write measured figures into the documents, so that nobody copies them by hand.
+
+    fastpool demo --json demo.json; fastpool bench --json bench.json
+    python -m bench.publish --demo demo.json --bench bench.json [--bench another.json]
+
+What stands between `<!-- figures: NAME -->` and `<!-- end -->` is replaced: `demo` and `bench` (the first report) in
+README.md, `demo` and `all` (every report) in docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from fastpool._compare.tables import amount, duration, environment_line, made_of
+
+ROOT = Path(__file__).resolve().parent.parent
+README, PERFORMANCE = ROOT / "README.md", ROOT / "docs" / "performance.md"
+_TIMES = "×"
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--demo", type=_read, help="what `fastpool demo --json` wrote")
+    arguments.add_argument(
+        "--bench", type=_read, action="append", default=[], help="what `fastpool bench --json` wrote"
+    )
+    given = arguments.parse_args()
+    if given.demo:
+        for path in (README, PERFORMANCE):
+            _replace(path, "demo", demo(given.demo))
+    if given.bench:
+        _replace(README, "bench", targets(given.bench[0]))
+        _replace(PERFORMANCE, "all", "\n\n".join(map(everything, given.bench)))
+
+
+def demo(report: dict[str, Any]) -> str:
+    """The demo's closing table."""
+    theirs, ours = report["sides"]
+    rows = [("", theirs["name"], ours["name"])]
+
+    def row(what: str, show: Any) -> None:
+        rows.append((what, show(theirs), show(ours)))
+
+    row("one checkout + checkin, alone", lambda side: f"{side['checkout_ns']:,.0f} ns")
+    row("8 threads on 8 connections: operations/s", lambda side: f"{side['8_on_8']['ops_per_s']:,.0f}")
+    row("64 threads on 8 connections: operations/s", lambda side: f"{side['64_on_8']['ops_per_s']:,.0f}")
+    row("8 on 8: longest wait", lambda side: duration(side["8_on_8"]["longest_wait_s"]))
+    row("64 on 8: longest wait", lambda side: duration(side["64_on_8"]["longest_wait_s"]))
+    row("64 on 8: everyone's wait if all took turns", lambda side: duration(side["64_on_8"]["ideal_wait_s"]))
+    row("64 on 8: operations of the thread that got fewest", _fewest)
+    row("a call is interrupted; then `row(b'other')` gives", lambda side: _after(side["after_interruption"]))
+    return _markdown(rows) + f"\n\nMeasured by `fastpool demo`: {environment_line(report['environment'])}."
+
+
+def targets(report: dict[str, Any]) -> str:
+    """What has a target, and whether it is reached."""
+    rows = [("", "", "as a multiple of", "measured", "to reach")]
+    for found in report["findings"]:
+        if found["target"]:
+            rows.append((found["question"], found["what"], found["base"] or "", *_measured(found)))
+    return _markdown(rows) + f"\n\n{environment_line(report['environment'])}."
+
+
+def everything(report: dict[str, Any]) -> str:
+    """A section for one report, with a table per question."""
+    environment = report["environment"]
+    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+    parts = [
+        f"## {environment['implementation']} {environment['python']}",
+        f"{environment_line(environment)}.",
+        versions,
+    ]
+    for question, findings in groupby(report["findings"], key=lambda found: found["question"]):
+        rows = [("", "as a multiple of", "measured", "to reach", "made of")]
+        for found in findings:
+            made = found["missing"] or made_of(found["figures"])
+            rows.append((found["what"], found["base"] or "", *_measured(found), made))
+        parts += [f"### {question}", _markdown(rows)]
+    return "\n\n".join(parts)
+
+
+def _measured(found: dict[str, Any]) -> tuple[str, str]:
+    shown = "–" if found["value"] is None else amount(found["value"], found["unit"]).replace(f" {_TIMES}", _TIMES)
+    if not found["target"]:
+        return shown, ""
+    missed = " (missed)" if found["verdict"] == "missed" else ""
+    return shown, f"{found['target']}{_TIMES if found['unit'] == _TIMES else ' ' + found['unit']}{missed}"
+
+
+def _fewest(side: dict[str, Any]) -> str:
+    return f"{side['64_on_8']['fewest']:,.0f} (mean {side['64_on_8']['mean']:,.0f})"
+
+
+def _after(outcome: dict[str, str] | None) -> str:
+    if outcome is None:
+        return "not tried"
+    return f"`{outcome['got']!r}`" + ("" if outcome["got"] == outcome["asked"] else ": somebody else's reply")
+
+
+def _markdown(rows: list[tuple[str, ...]]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
+
+
+def _replace(path: Path, name: str, text: str) -> None:
+    before = path.read_text(encoding="utf-8")
+    begin, end = f"<!-- figures: {name} -->", "<!-- end -->"
+    after, count = re.subn(
+        f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n\n{text}\n\n{end}", before, flags=re.DOTALL
+    )
+    if count != 1:
+        raise SystemExit(f"{path.name} must have one place between {begin!r} and {end!r}, but has {count}")
+    path.write_text(after, encoding="utf-8")
+
+
+def _read(path: str) -> Any:
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
