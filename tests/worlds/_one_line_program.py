@@ -1,0 +1,227 @@
+"""Threads, tasks and greenlets of one process on one Pool: ``python _one_line_program.py MODE SEED OPERATIONS``.
+
+MODE "order": who came first is served first, whatever it is. MODE "storm": random cancellations, kills and timeouts.
+Prints "well" at the end; an AssertionError, or a hang, says otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+import fastpool
+
+mode, seed, operations = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+SIZE = 1 if mode == "order" else 4
+
+
+class Thing:
+    users = 0
+
+
+pool = fastpool.Pool(Thing, max_size=SIZE, timeout=30)
+failures: list[BaseException] = []
+done = [0]  # operations, of all worlds; read while others add, so only its order of size matters
+
+
+def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, pool
+        time.sleep(0.0005)
+
+
+def at_rest() -> bool:
+    s = pool.stats()
+    return (s.leased, s.connecting, s.waiting) == (0, 0, 0) and s.idle == len(pool)
+
+
+def used(c: Thing) -> None:
+    c.users += 1
+    assert c.users == 1, "two users at once"
+
+
+def thread(work: Callable[[], Any]) -> threading.Thread:
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+
+    one = threading.Thread(target=run)
+    one.start()
+    return one
+
+
+class Hub:
+    """A thread with a gevent hub that spawns what it is told to."""
+
+    def __init__(self) -> None:
+        self.ready = threading.Event()
+        self.thread = thread(self.run)
+        self.ready.wait(10)
+
+    def run(self) -> None:
+        self.hub = gevent.get_hub()
+        self.over = self.hub.loop.async_()
+        self.stop = gevent.event.Event()
+        self.over.start(self.stop.set)
+        self.greenlets: list[Any] = []
+        self.ready.set()
+        self.stop.wait()
+        gevent.joinall(self.greenlets, raise_error=True)
+        self.over.close()
+        self.hub.destroy()
+
+    def spawn(self, work: Callable[[], Any]) -> None:
+        self.hub.loop.run_callback_threadsafe(lambda: self.greenlets.append(gevent.spawn(work)))
+
+    def end(self) -> None:
+        self.over.send()
+        self.thread.join(30)
+
+
+class Loop:
+    """A thread with an event loop."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = thread(self.loop.run_forever)
+
+    def spawn(self, work: Callable[[], Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work(), self.loop)
+
+    def end(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(30)
+        self.loop.run_until_complete(self.loop.shutdown_default_executor())
+        self.loop.close()
+
+
+def in_order() -> None:
+    order: list[int] = []
+
+    def sync(n: int) -> None:
+        with pool.connection():
+            order.append(n)
+
+    async def task(n: int) -> None:
+        async with pool.aconnection():
+            order.append(n)
+
+    hub, loop = Hub(), Loop()
+    rng = random.Random(seed)
+    c = pool.checkout()
+    threads = []
+    for n in range(60):
+        kind = rng.randrange(3)
+        if kind == 0:
+            threads.append(thread(lambda n=n: sync(n)))
+        elif kind == 1:
+            hub.spawn(lambda n=n: sync(n))
+        else:
+            loop.spawn(lambda n=n: task(n))
+        until(lambda n=n: pool.stats().waiting == n + 1)
+    pool.checkin(c)
+    until(lambda: len(order) == 60)
+    for one in threads:
+        one.join(10)
+    hub.end()
+    loop.end()
+    assert order == list(range(60)), order
+
+
+def storm() -> None:
+    share = operations // 6
+
+    def threads_work(rng: random.Random) -> None:
+        for _ in range(share):
+            try:
+                with pool.connection(timeout=rng.choice([None, 0, 0.0005, 5])) as c:
+                    used(c)
+                    try:
+                        if rng.random() < 0.05:
+                            raise ValueError
+                        if rng.random() < 0.3:
+                            time.sleep(0)
+                    finally:
+                        c.users -= 1
+            except (fastpool.NoConnectionsAvailable, ValueError):
+                pass
+            done[0] += 1
+
+    def greenlets_work(rng: random.Random) -> None:
+        def one() -> None:
+            try:
+                with gevent.Timeout(rng.choice([None, None, 0.0005, 0.005]), False):
+                    with pool.connection(timeout=rng.choice([None, 0, 0.0005, 5])) as c:
+                        used(c)
+                        try:
+                            gevent.sleep(0)
+                        finally:
+                            c.users -= 1
+            except fastpool.NoConnectionsAvailable:
+                pass
+
+        live: list[Any] = []
+        for _ in range(share):
+            live.append(gevent.spawn(one))
+            if rng.random() < 0.25:
+                rng.choice(live).kill(block=False)
+            if len(live) > 8:
+                gevent.wait(live, count=1)
+                live = [g for g in live if not g.dead]
+            done[0] += 1
+        gevent.joinall(live)
+        gevent.get_hub().destroy()
+
+    def tasks_work(rng: random.Random) -> None:
+        async def one() -> None:
+            try:
+                async with asyncio.timeout(rng.choice([None, None, 0.0005, 0.005])):
+                    async with pool.aconnection(timeout=rng.choice([None, 0, 0.0005, 5])) as c:
+                        used(c)
+                        try:
+                            await asyncio.sleep(0)
+                        finally:
+                            c.users -= 1
+            except (fastpool.NoConnectionsAvailable, TimeoutError):
+                pass
+
+        async def main() -> None:
+            live: set[Any] = set()
+            for _ in range(share):
+                live.add(asyncio.create_task(one()))
+                if rng.random() < 0.25:
+                    rng.choice(list(live)).cancel()
+                if len(live) > 8:
+                    _, live = await asyncio.wait(live, return_when=asyncio.FIRST_COMPLETED)
+                done[0] += 1
+            for ended in await asyncio.gather(*live, return_exceptions=True):
+                assert ended is None or isinstance(ended, asyncio.CancelledError), ended
+
+        asyncio.run(main())
+
+    worlds = [threads_work, threads_work, greenlets_work, greenlets_work, tasks_work, tasks_work]
+    threads = [thread(lambda w=w, n=n: w(random.Random(seed * 100 + n))) for n, w in enumerate(worlds)]
+    for one in threads:
+        one.join(60 + operations / 500)
+        assert not one.is_alive(), f"a world stands still: {pool} {pool.stats()}"
+
+
+in_order() if mode == "order" else storm()
+assert failures == [], failures
+until(at_rest)
+together = [pool.checkout(timeout=5) for _ in range(SIZE)]
+assert len({id(c) for c in together}) == SIZE
+for c in together:
+    assert c.users == 0
+    pool.checkin(c)
+print("well")
