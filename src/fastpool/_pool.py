@@ -12,12 +12,13 @@ from . import _family as family
 from . import _travel
 from ._config import Config, seconds_to_ns
 from ._connecting import Connector
-from ._core import REASONS, Core, clock, histogram_edges, rebind
+from ._core import Core, clock, rebind
 from ._driver import CallableDriver, Driver, abilities
 from ._errors import NoConnectionsAvailable, PoolClosed
 from ._events import Listeners
 from ._keeper import keeper, needs_keeping
-from ._stats import Histogram, LeaseInfo, Stats, explain
+from ._report import exhausted, stats_of
+from ._stats import LeaseInfo, Stats
 from ._waiting import pause
 
 if TYPE_CHECKING:
@@ -256,33 +257,7 @@ class Pool(Core):
 
     def stats(self) -> Stats:
         """A snapshot, taken without a lock."""
-        idle, leased, connecting, waiting, checkouts, checkins, totals, closed = self._counts()
-        waits, timeouts, rejected, cancelled, connects, connect_errors, leaks = totals
-        edges = histogram_edges()
-        histograms = {
-            which: Histogram.from_core(*self._histogram(which), edges) for which in ("wait", "connect", "hold")
-        }
-        return Stats(
-            name=self.name,
-            max_size=self.config.max_size,
-            min_size=self.config.min_size,
-            size=len(self),
-            idle=idle,
-            leased=leased,
-            connecting=connecting,
-            waiting=waiting,
-            checkouts=checkouts,
-            checkins=checkins,
-            waits=waits,
-            timeouts=timeouts,
-            rejected=rejected,
-            cancelled=cancelled,
-            connects=connects,
-            connect_errors=connect_errors,
-            leaks=leaks,
-            closed=dict(zip(REASONS, closed, strict=True)),
-            **histograms,
-        )
+        return stats_of(self)
 
     def leases(self) -> list[LeaseInfo]:
         """Who holds what, for how long: one entry for each connection that is out."""
@@ -315,17 +290,7 @@ class Pool(Core):
             self.listeners.tell(self, name, **fields)
 
     def _exhausted(self, phase: str, waited: float, kind: type | None) -> NoConnectionsAvailable:
-        stats, holders = self.stats(), tuple(self.leases())
-        driver = self.driver
-        error_class = driver.exhausted_error if kind is None else driver.deadlock_error
-        headline = driver.exhausted_message
-        if kind is not None:
-            headline = (
-                f"{headline or f'pool {self.name!r}'}: every lease is held by owners that wait for this very pool"
-            )
-        error = error_class(explain(stats, holders, waited, phase, self.connector.last_error, headline=headline))
-        error.phase, error.waited, error.stats, error.holders = phase, waited, stats, holders
-        return error
+        return exhausted(self, phase, waited, kind)
 
     def _leased_by_server(self) -> Mapping[Any, int]:
         return Counter(lease[1] for lease in self._leases())

@@ -45,8 +45,11 @@ def test_plain_callables_will_do_as_well() -> None:
     async def main() -> None:
         seen: list[str] = []
         pool = fastpool.AsyncPool(
-            ToldByLoop, close=ToldByLoop.close, check=lambda c: seen.append("check") or True,
-            reset=lambda c: seen.append("reset"), check_after=0,
+            ToldByLoop,
+            close=ToldByLoop.close,
+            check=lambda c: seen.append("check") or True,
+            reset=lambda c: seen.append("reset"),
+            check_after=0,
         )
         async with pool:
             async with pool.connection() as c:
@@ -370,7 +373,10 @@ def test_random_cancellations_lose_no_slot(seed: int) -> None:
             if rng.random() < 0.4:
                 rng.choice(list(live)).cancel()
             if len(live) > 12:
-                _, live = await asyncio.wait(live, return_when=asyncio.FIRST_COMPLETED)
+                done, live = await asyncio.wait(live, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    if not task.cancelled() and task.exception() is not None:
+                        assert isinstance(task.exception(), fastpool.NoConnectionsAvailable)
         await asyncio.gather(*live, return_exceptions=True)
         assert await soon(lambda: at_rest(pool))
         together = [await pool.checkout(timeout=1) for _ in range(3)]

@@ -14,8 +14,7 @@ read-modify-write of the word itself and not a fence beside it: ThreadSanitizer 
 rule holds for whatever else frees capacity: a failed connect, a discard, a permit to connect that comes back, a
 resize, a waiter that gave up after it was handed a slot.
 
-The gate is one word: how many wait (low half) and what else the fast paths must stop for (high half).  Zero lets them
-pass.
+The gate is one word: how many wait (low half), and what else the fast paths stop for (high half).
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -29,15 +28,12 @@ from .waitq cimport ABANDONED, HANDED, QUEUED_MASK, REVOKED, Queue, Waiter, lock
 
 cdef extern from * nogil:
     """
-    #define FP_CLOSED ((uint64_t)1 << 32)
-    #define FP_SLOW_TAKE ((uint64_t)1 << 33)
-    #define FP_SLOW_GIVE ((uint64_t)1 << 34)
-    #define FP_CROWDED ((uint64_t)1 << 35)
+    #define FP_FLAG(n) ((uint64_t)1 << (32 + (n)))
     """
-    const uint64_t CLOSED "FP_CLOSED"          # no more checkouts
-    const uint64_t SLOW_TAKE "FP_SLOW_TAKE"    # a checkout has more to do (listeners, precise times)
-    const uint64_t SLOW_GIVE "FP_SLOW_GIVE"    # a checkin has (listeners, max_idle, reset, precise times)
-    const uint64_t CROWDED "FP_CROWDED"        # more connections are open than max_size: overflow, or a resize
+    const uint64_t CLOSED "FP_FLAG(0)"         # no more checkouts
+    const uint64_t SLOW_TAKE "FP_FLAG(1)"      # a checkout has more to do (listeners, precise times)
+    const uint64_t SLOW_GIVE "FP_FLAG(2)"      # a checkin has (listeners, max_idle, reset, precise times)
+    const uint64_t CROWDED "FP_FLAG(3)"        # more connections are open than max_size: overflow, or a resize
 
 cdef struct Pool:
     # Read by every checkout and checkin, written when something happens.  One cache line.
@@ -45,8 +41,7 @@ cdef struct Pool:
     Idle idle
     uint64_t id              # never reused; 0 is nobody's
     uint64_t generation      # of the process this pool works in
-    int64_t check_ns         # how long a returned connection is fresh; INT64_MAX: for ever
-    uint64_t spare[2]
+    uint64_t spare[3]
     # Written where something slow is done anyway.
     uint64_t vacant          # [atomic] top of the stack of vacant slots
     uint64_t gone            # [atomic] the same of the slots that a resize swallowed

@@ -1,0 +1,55 @@
+"""What a pool says of itself, put together from the core's numbers: snapshots, and the error of an exhausted pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._core import REASONS, histogram_edges
+from ._errors import NoConnectionsAvailable
+from ._stats import Histogram, Stats, explain
+
+if TYPE_CHECKING:
+    from ._pool import Pool
+
+
+def stats_of(pool: Pool) -> Stats:
+    """A snapshot, taken without a lock."""
+    idle, leased, connecting, waiting, checkouts, checkins, totals, closed = pool._counts()
+    waits, timeouts, rejected, cancelled, connects, connect_errors, leaks = totals
+    edges = histogram_edges()
+    histograms = {which: Histogram.from_core(*pool._histogram(which), edges) for which in ("wait", "connect", "hold")}
+    return Stats(
+        name=pool.name,
+        max_size=pool.config.max_size,
+        min_size=pool.config.min_size,
+        size=len(pool),
+        idle=idle,
+        leased=leased,
+        connecting=connecting,
+        waiting=waiting,
+        checkouts=checkouts,
+        checkins=checkins,
+        waits=waits,
+        timeouts=timeouts,
+        rejected=rejected,
+        cancelled=cancelled,
+        connects=connects,
+        connect_errors=connect_errors,
+        leaks=leaks,
+        closed=dict(zip(REASONS, closed, strict=True)),
+        **histograms,
+    )
+
+
+def exhausted(pool: Pool, phase: str, waited: float, kind: type | None) -> NoConnectionsAvailable:
+    """The error of a checkout that got nothing in its time; ``kind``: PoolDeadlock, None for the ordinary one."""
+    stats, holders = pool.stats(), tuple(pool.leases())
+    driver = pool.driver
+    error_class: type[NoConnectionsAvailable] = driver.exhausted_error if kind is None else driver.deadlock_error
+    headline = driver.exhausted_message
+    if kind is not None:
+        headline = headline or f"pool {pool.name!r}"
+        headline += ": every lease is held by owners that wait for this very pool"
+    error = error_class(explain(stats, holders, waited, phase, pool.connector.last_error, headline=headline))
+    error.phase, error.waited, error.stats, error.holders = phase, waited, stats, holders
+    return error
