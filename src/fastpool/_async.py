@@ -160,7 +160,7 @@ class AsyncPool(Pool):
 
     aconnection = connection
 
-    async def checkout(self, timeout: Any = ...) -> Any:  # type: ignore[override]
+    async def checkout(self, timeout: Any = ...) -> Any:
         """Take a connection by hand; give it back with :meth:`checkin`, exactly once."""
         loop = asyncio.get_running_loop()
         lease = await obtain(self, self._claim(timeout, loop), InLoop(self, loop), False)

@@ -76,7 +76,7 @@ def _fill(pool: Pool, entry: Entry) -> float | None:
             entry.failures = 0
     except Exception as error:
         entry.failures += 1
-        pause = min(longest, first * 2 ** min(entry.failures - 1, 30))
+        pause: float = min(longest, first * 2.0 ** min(entry.failures - 1, 30))
         logger.warning(
             "pool %r: %d of at least %d connections are open, and another one failed (%s: %s); next try in %.3g s",
             pool.name, len(pool), pool.config.min_size, type(error).__name__, error, pause,

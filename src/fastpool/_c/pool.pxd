@@ -12,9 +12,8 @@ the other: either the waiter finds the slot or the returner finds the waiter.  B
 give free slots to those who wait, from the front, until there are no more of one or the other.  The write is the
 read-modify-write of the word itself and not a fence beside it: ThreadSanitizer and the models follow words.  The same
 rule holds for whatever else frees capacity: a failed connect, a discard, a permit to connect that comes back, a
-resize, a waiter that gave up after it was handed a slot.
-
-The gate is one word: how many wait (low half), and what else the fast paths stop for (high half).
+resize, a waiter that gave up after it was handed a slot.  The gate
+is one word: how many wait (low half), and what else the fast paths stop for (high half).
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -41,7 +40,7 @@ cdef struct Pool:
     Idle idle
     uint64_t id              # never reused; 0 is nobody's
     uint64_t generation      # of the process this pool works in
-    uint64_t spare[3]
+    uint64_t spare[3]        # to the end of the line
     # Written where something slow is done anyway.
     uint64_t vacant          # [atomic] top of the stack of vacant slots
     uint64_t gone            # [atomic] the same of the slots that a resize swallowed
