@@ -177,9 +177,7 @@ class InThread:
             if done.exception() is None:  # nobody wants it any more
                 asyncio.get_running_loop().run_in_executor(None, self._close, done.result()[0])
 
-        result: tuple[Any, Any] = await self._do(
-            lambda: pool.connector.open(seat, left, pool._leased_by_server), late
-        )
+        result: tuple[Any, Any] = await self._do(lambda: pool.connector.open(seat, left, pool._leased_by_server), late)
         return result
 
     async def check(self, claim: Claim) -> bool:

@@ -30,6 +30,8 @@ cdef bint wake_ticket(Waiter *waiter) noexcept nogil:
 cdef bint wake_ticket_here(Waiter *waiter) noexcept:
     cdef object ticket = <object>waiter.object
     cdef object struck = None
+    cdef list later = []
+    cdef bint roused
     Py_DECREF(ticket)  # the queue's reference
     if u64_load(&waiter.state) in (TIMED_OUT, CANCELLED):
         return True
@@ -37,15 +39,20 @@ cdef bint wake_ticket_here(Waiter *waiter) noexcept:
     # does no harm, and what the handler raised comes out of the giver a moment later.
     while True:
         try:
-            return (<Ticket>ticket).rouse() is not False
+            roused = (<Ticket>ticket).rouse() is not False
+            break
         except Exception as error:
-            if struck is not None and type(struck) is type(error):
-                return False  # a loop or hub that is gone; the slot goes to the next in line
+            if type(struck) is type(error):
+                roused = False  # a loop or hub that is gone; the slot goes to the next in line
+                break
             struck = error
             if not isinstance(error, GONE):
-                raise_later(error)
+                later.append(error)
         except BaseException as error:
-            raise_later(error)
+            later.append(error)
+    for error in later:
+        raise_later(error)
+    return roused
 
 
 cdef tuple GONE = (RuntimeError, AttributeError, ReferenceError)  # what a closed loop or a destroyed hub answers

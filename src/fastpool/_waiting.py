@@ -47,51 +47,46 @@ def _gevent_hub() -> Any:
 
 
 class GeventSleeper:
-    """One wait of one greenlet on its own thread's hub."""
+    """One wait of one greenlet on its own thread's hub.
 
-    __slots__ = ("_asleep", "_greenlet", "_hub", "_woken")
+    What the hub calls is gevent's own compiled Waiter: in a Python function a signal handler could raise, the hub would
+    print that, and the wake-up would be lost.
+    """
+
+    __slots__ = ("_hub", "_waiter")
 
     def __init__(self, hub: Any) -> None:
         import greenlet
+        from gevent.hub import Waiter
 
         self._hub = hub
-        self._greenlet = greenlet.getcurrent()
-        self._asleep = False
-        self._woken = False
-        if self._greenlet is hub:
+        self._waiter = Waiter(hub)
+        if greenlet.getcurrent() is hub:
             raise RuntimeError("a checkout that has to wait cannot be made in gevent's hub: spawn a greenlet for it")
 
     def sleep(self, seconds: float | None) -> None:
         """Switch to the hub until woken or until ``seconds`` are over. A kill or Timeout raises here."""
-        if self._woken:
-            return
+        waiter = self._waiter
+        waiter.clear()  # it is set only by the hub, to which this greenlet has not yet switched
         # A started watcher keeps the loop alive: a wake from another thread is no reason for LoopExit.
         watcher = self._hub.loop.async_() if seconds is None else self._hub.loop.timer(max(seconds, 0.0))
-        watcher.start(self._wake)
-        self._asleep = True
         try:
-            self._hub.switch()
+            watcher.start(waiter.switch, None)
+            waiter.get()
         finally:
-            self._asleep = False
             watcher.stop()
             watcher.close()
 
     def rouse(self) -> bool:
         """Wake the greenlet, from whatever thread; False when its hub is gone."""
-        self._woken = True
         loop = self._hub.loop
         if loop is None:
             return False
         if _gevent_hub() is self._hub:
-            loop.run_callback(self._wake)
+            loop.run_callback(self._waiter.switch, None)
         else:
-            loop.run_callback_threadsafe(self._wake)
+            loop.run_callback_threadsafe(self._waiter.switch, None)
         return True
-
-    def _wake(self) -> None:
-        if self._asleep:
-            self._asleep = False
-            self._greenlet.switch()
 
 
 class EventletSleeper:
@@ -113,10 +108,9 @@ class EventletSleeper:
 
     def sleep(self, seconds: float | None) -> None:
         """Switch to the hub until woken or until ``seconds`` are over. A kill or Timeout raises here."""
+        import eventlet.patcher
         from eventlet.hubs import trampoline
         from eventlet.timeout import Timeout
-
-        import eventlet.patcher
 
         if self._woken:
             return
