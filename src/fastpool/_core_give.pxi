@@ -203,24 +203,42 @@ cdef object take_away(Core core, Slot *slot, int why):
 
 
 cdef int retire(Core core, Slot *slot, int why) except -1:
-    """Free the slot first, for the next who connects, and close its connection then.
+    """Free the slot first, for the next who connects, and close its connection then."""
+    cdef list taken = []
+    vacate(core, slot, why, taken)
+    return close_all(core, taken, why)
+
+
+cdef int vacate(Core core, Slot *slot, int why, list taken) except -1:
+    """Free the slot; its connection goes to `taken`, to be closed when nobody waits for its slot any more.
 
     A driver with marks keeps one object per slot, which the next connect uses again; its connection is closed (a
     socket's close, which does not wait) before the slot is free.
     """
     c = take_away(core, slot, why)
     server = (<Seat>slot.seat).server
-    if core.marks:
-        try:
+    try:
+        if core.marks:
             close(core, c, server, why)
-        finally:
-            pool_give_vacant(core.pool, slot, False)
-            look_crowded(core)
-    else:
+        else:
+            taken.append((c, server))
+    finally:
         pool_give_vacant(core.pool, slot, False)
         look_crowded(core)
-        close(core, c, server, why)
+    return 0
+
+
+cdef int close_all(Core core, list taken, int why) except -1:
+    """Close connections that have no slot any more: all of them, whatever one of them raises."""
+    struck = None
+    for c, server in taken:
+        try:
+            close(core, c, server, why)
+        except BaseException as error:
+            struck = error
     core._capacity_lost()
+    if struck is not None:
+        raise struck
     return 0
 
 
@@ -251,6 +269,7 @@ cdef int64_t retire_idle(Core core, int why, int64_t keep) except -1:
     cdef Slot *slot
     cdef int64_t closed = 0
     cdef int64_t now = clock_ns()
+    cdef list taken = []
     cdef int64_t too_many = count_idle(core) - core.max_idle if why == WHY_MAX_IDLE else INT64_MAX
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
@@ -265,8 +284,10 @@ cdef int64_t retire_idle(Core core, int why, int64_t keep) except -1:
             break
         if slot_grab(slot, word):
             u64_put(&slot.owner, 0)
-            retire(core, slot, why)
+            vacate(core, slot, why, taken)
             closed += 1
+    if closed:
+        close_all(core, taken, why)
     return closed
 
 
@@ -298,6 +319,7 @@ cdef int64_t drop_leased(Core core) except -1:
     cdef Slot *slot
     cdef Seat seat
     cdef int64_t dropped = 0
+    cdef list taken = []
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
         word = u64_load(&slot.word)
@@ -306,8 +328,10 @@ cdef int64_t drop_leased(Core core) except -1:
             if not seat.bound:
                 core.dropped[id(seat.connection)] = seat.connection
             lease_end(core, slot, seat, thread_self(), visit_find(thread_self(), core.pool.id))
-            retire(core, slot, WHY_CLOSED)
+            vacate(core, slot, WHY_CLOSED, taken)
             dropped += 1
+    if dropped:
+        close_all(core, taken, WHY_CLOSED)
     return dropped
 
 

@@ -111,7 +111,7 @@ cdef int unfit(Core core, Slot *slot, int64_t deadline, bint ask) except -2:
         retire(core, slot, WHY_ERROR)
         raise
     slot.checked_ns = clock_ns()
-    return KEEP
+    return WHY_CLEARED if u32_load(&slot.mark) & OUTDATED else KEEP  # a clear() while it was checked
 
 
 cdef int unfit_unasked(Core core, Slot *slot, bint ask) except -2:

@@ -1,0 +1,172 @@
+"""clear(): all connections of now are replaced, none of later."""
+
+from fastpool.testing import VirtualClock
+from tests.pool.world import Holder, Plain, Run, World, balanced, serves, until, waiting
+
+
+def test_idle_ones_are_closed_at_once():
+    world = Plain()
+    pool = world.pool(max_size=3)
+    pool.warm()
+    pool.clear()
+    assert [c.closes for c in world.made] == [1, 1, 1]
+    assert len(pool) == 0
+    assert balanced(pool).closed["cleared"] == 3
+    serves(pool, 3)
+
+
+def test_leased_ones_are_closed_when_they_come_back():
+    world = Plain()
+    pool = world.pool(max_size=2)
+    with pool.connection() as a:
+        b = pool.checkout()
+        pool.clear()
+        assert not a.closed
+        assert not b.closed
+    assert a.closes == 1
+    pool.checkin(b)
+    assert b.closes == 1
+    assert balanced(pool).closed["cleared"] == 2
+    assert {c.number for c in serves(pool, 2)} == {3, 4}
+
+
+def test_one_that_is_being_opened_is_used_once_and_not_kept():
+    world = Plain()
+    pool = world.pool(max_size=1)
+    world.connecting.hold()
+    holder = Holder(pool)
+    world.connecting.held()
+    pool.clear()
+    world.connecting.go()
+    c = holder.got()
+    holder.end()
+    assert c.closes == 1
+    assert balanced(pool).closed["cleared"] == 1
+
+
+def test_one_that_warm_is_opening_is_not_kept():
+    world = Plain()
+    pool = world.pool(max_size=1)
+    world.connecting.hold()
+    warming = Run(pool.warm, 1)
+    world.connecting.held()
+    pool.clear()
+    world.connecting.go()
+    assert warming.result() == 1
+    assert [c.closes for c in world.made] == [1, 0]
+    assert balanced(pool).closed["cleared"] == 1
+
+
+def test_one_that_is_being_reset_is_not_kept():
+    world = World()
+    pool = world.pool(max_size=1)
+    world.resetting.hold()
+    holder = Holder(pool)
+    c = holder.got()
+    holder.leave.set()
+    world.resetting.held()
+    pool.clear()
+    world.resetting.go()
+    holder.run.result()
+    assert c.closes == 1
+    assert serves(pool, 1) != [c]
+
+
+def test_one_that_is_being_checked_is_not_handed_out():
+    world = World()
+    with VirtualClock() as clock:
+        pool = world.pool(max_size=1)
+        with pool.connection() as old:
+            pass
+        clock.advance(1)
+        world.checking.hold()
+        asking = Run(pool.checkout)
+        world.checking.held()
+        pool.clear()
+        world.checking.go()
+        fresh = asking.result()
+        assert fresh is not old
+        assert old.closes == 1
+        pool.checkin(fresh)
+        assert balanced(pool).closed["cleared"] == 1
+
+
+def test_who_waits_stays_in_line_and_gets_a_new_one():
+    world = Plain()
+    pool = world.pool(max_size=1)
+    holder = Holder(pool)
+    old = holder.got()
+    late = Run(pool.checkout)
+    waiting(pool, 1)
+    pool.clear()
+    assert pool.stats().waiting == 1
+    holder.end()
+    fresh = late.result()
+    assert old.closed
+    assert not fresh.closed
+    assert fresh is not old
+
+
+def test_what_was_opened_after_is_kept_by_the_next_clear_only():
+    world = Plain()
+    pool = world.pool()
+    with pool.connection() as a:
+        pool.clear()
+    with pool.connection() as b:
+        pass
+    with pool.connection() as c:
+        assert c is b is not a
+    pool.clear()
+    assert b.closed
+
+
+def test_a_close_that_hangs_holds_up_nobody_else():
+    world = Plain()
+    pool = world.pool(max_size=2)
+    pool.warm()
+    world.closing.hold()
+    clearing = Run(pool.clear)
+    world.closing.held()
+    serves(pool, 2)
+    world.closing.go()
+    clearing.result()
+    serves(pool, 2)
+    assert balanced(pool).closed["cleared"] == 2
+
+
+def test_the_minimum_is_opened_again():
+    world = Plain()
+    pool = world.pool(min_size=2)
+    old = list(world.made)
+    pool.clear()
+    until(lambda: len(pool) == 2)
+    assert all(c.closes == 1 for c in old)
+    pool.close()
+
+
+def test_while_the_pool_is_busy_nobody_gets_an_old_one_afterwards():
+    world = Plain()
+    pool = world.pool(max_size=4)
+    stop = []
+    wrong = []
+
+    def work():
+        while not stop:
+            asked_after = len(cleared)
+            with pool.connection() as c:
+                if cleared and c.number <= cleared[asked_after - 1] and asked_after:
+                    wrong.append(c)
+
+    cleared = []
+    runs = [Run(work) for _ in range(6)]
+    for _ in range(30):
+        before = pool.stats().checkouts
+        until(lambda before=before: pool.stats().checkouts > before + 20)
+        pool.clear()
+        # every connection made until now is an old one, or about to be used by who asked before this line
+        cleared.append(len(world.made) - pool.config.max_size)
+    stop.append(True)
+    for run in runs:
+        run.result()
+    assert wrong == []
+    balanced(pool)
