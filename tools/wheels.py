@@ -78,7 +78,9 @@ def main() -> None:
     args = parser.parse_args()
     finder = [str(ROOT / "tools" / "find-python.sh"), "--all"]
     # absolute, as they are run from elsewhere; not resolved, or an environment's Python would be its parent's
-    pythons = [os.path.abspath(python) for python in args.pythons] or subprocess.run(finder, capture_output=True, text=True, check=True).stdout.split()
+    pythons = [os.path.abspath(python) for python in args.pythons] or subprocess.run(
+        finder, capture_output=True, text=True, check=True
+    ).stdout.split()
     args.out.mkdir(parents=True, exist_ok=True)
     sdist = build_sdist(args.out)
     print(f"{sdist.name}: as it should be", flush=True)
