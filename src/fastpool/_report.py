@@ -46,10 +46,12 @@ def exhausted(pool: Pool, phase: str, waited: float, kind: type | None) -> NoCon
     stats, holders = pool.stats(), tuple(pool.leases())
     driver = pool.driver
     error_class: type[NoConnectionsAvailable] = driver.exhausted_error if kind is None else driver.deadlock_error
-    headline = driver.exhausted_message
+    headline, advice = driver.exhausted_message, None
     if kind is not None:
         headline = headline or f"pool {pool.name!r}"
         headline += ": every lease is held by owners that wait for this very pool"
-    error = error_class(explain(stats, holders, waited, phase, pool.connector.last_error, headline=headline))
+        advice = "Pass the connection on instead of taking a second one, or give the pool nested=True."
+    last_error = pool.connector.last_error
+    error = error_class(explain(stats, holders, waited, phase, last_error, headline=headline, advice=advice))
     error.phase, error.waited, error.stats, error.holders = phase, waited, stats, holders
     return error

@@ -1,0 +1,152 @@
+"""Who could never get a connection is told so at once."""
+
+import threading
+import time
+
+import pytest
+
+from fastpool import NoConnectionsAvailable, PoolDeadlock
+from tests.pool.world import Holder, Plain, Run, balanced, serves, waiting
+
+
+def test_who_holds_all_and_asks_for_more_would_wait_for_himself():
+    pool = Plain().pool(max_size=2, timeout=None, name="p")
+    with pool.connection(), pool.connection():
+        began = time.monotonic()
+        with pytest.raises(PoolDeadlock) as caught, pool.connection():
+            pass
+        assert time.monotonic() - began < 1
+        assert isinstance(caught.value, NoConnectionsAvailable)
+        assert "pool 'p': every lease is held by owners that wait for this very pool" in str(caught.value)
+        assert "nested=True" in str(caught.value)
+        assert len(caught.value.holders) == 2
+        assert pool.stats().waiting == 0
+    stats = balanced(pool)
+    assert (stats.timeouts, stats.cancelled, stats.waits) == (1, 0, 1)
+    serves(pool, 2)
+
+
+def test_two_threads_with_one_each_that_ask_for_another():
+    pool = Plain().pool(max_size=2, timeout=None)
+    both = threading.Barrier(2)
+    outcomes = []
+
+    def work():
+        with pool.connection():
+            both.wait(10)
+            try:
+                with pool.connection():
+                    outcomes.append("served")
+            except PoolDeadlock:
+                outcomes.append("deadlock")
+
+    runs = [Run(work), Run(work)]
+    for run in runs:
+        run.result()
+    # the one who closed the circle is told; that frees the other
+    assert sorted(outcomes) == ["deadlock", "served"]
+    assert balanced(pool).idle == 2
+
+
+def test_three_in_a_circle():
+    pool = Plain().pool(max_size=3, timeout=None)
+    all_in = threading.Barrier(3)
+    outcomes = []
+
+    def work():
+        with pool.connection():
+            all_in.wait(10)
+            try:
+                with pool.connection():
+                    outcomes.append("served")
+            except PoolDeadlock:
+                outcomes.append("deadlock")
+
+    runs = [Run(work) for _ in range(3)]
+    for run in runs:
+        run.result()
+    assert outcomes.count("deadlock") >= 1
+    assert outcomes.count("served") >= 1
+    balanced(pool)
+
+
+def test_no_deadlock_while_one_holder_does_not_wait():
+    pool = Plain().pool(max_size=2)
+    other = Holder(pool)
+    other.got()
+    with pool.connection():
+        late = Run(lambda: None)
+        late.result()
+        timer = threading.Timer(0.05, other.leave.set)
+        timer.start()
+        with pool.connection(timeout=20) as c:
+            assert c is other.connection
+        timer.join()
+    balanced(pool)
+
+
+def test_what_was_taken_by_hand_may_be_returned_by_another_thread():
+    pool = Plain().pool(max_size=1)
+    c = pool.checkout()
+    asking = Run(pool.checkout)  # not the holder: it would be a false alarm anyway
+    waiting(pool, 1)
+    asking_again = threading.Timer(0.05, pool.checkin, [c])
+    asking_again.start()
+    assert asking.result() is c
+    pool.checkin(c)
+    c = pool.checkout()
+    returning = threading.Timer(0.05, pool.checkin, [c])
+    returning.start()
+    assert pool.checkout(timeout=20) is c  # the very thread that took it by hand waits for it, and gets it
+    returning.join()
+    pool.checkin(c)
+
+
+def test_one_by_hand_among_blocks():
+    pool = Plain().pool(max_size=2)
+    c = pool.checkout()
+    with pool.connection():
+        returning = threading.Timer(0.05, pool.checkin, [c])
+        returning.start()
+        with pool.connection(timeout=20) as again:
+            assert again is c
+        returning.join()
+
+
+def test_no_deadlock_while_a_connection_is_being_opened():
+    world = Plain()
+    pool = world.pool(max_size=2)
+    with pool.connection():
+        world.connecting.hold()
+        opening = Run(pool.checkout)
+        world.connecting.held()
+        asking = Run(lambda: pool.checkout(timeout=20))
+        waiting(pool, 1)
+        with pytest.raises(NoConnectionsAvailable) as caught:
+            pool.checkout(timeout=0.01)
+        assert not isinstance(caught.value, PoolDeadlock)
+        world.connecting.go()
+        pool.checkin(opening.result())
+        pool.checkin(asking.result())
+
+
+def test_timeout_0_is_no_deadlock():
+    pool = Plain().pool(max_size=1)
+    with pool.connection():
+        with pytest.raises(NoConnectionsAvailable) as caught:
+            pool.checkout(timeout=0)
+        assert type(caught.value) is NoConnectionsAvailable
+
+
+def test_nested_pools_share_instead():
+    pool = Plain().pool(max_size=1, nested=True, timeout=None)
+    with pool.connection() as a, pool.connection() as b:
+        assert a is b
+
+
+def test_a_deadlock_between_blocks_and_the_room_above_max_size():
+    pool = Plain().pool(max_size=1, max_overflow=1, timeout=None)
+    with pool.connection(), pool.connection():
+        with pytest.raises(PoolDeadlock):
+            pool.checkout()
+    balanced(pool)
