@@ -19,6 +19,8 @@ import pytest
 
 HERE = Path(__file__).parent
 
+pytestmark = pytest.mark.timeout(300)
+
 TRUE = [
     "freeset",
     "freeset SLOTS=2",
