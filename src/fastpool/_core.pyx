@@ -13,26 +13,26 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint32_t, uint64_t
 
-from fastpool._c.atomic cimport Thread, Visit, generation, i64_add, i64_peek, i64_put, thread_self, u32_and, u32_cas, \
-    u32_load, u32_or, u32_peek, u32_put, u32_store, u32_swap, u64_add, u64_and, u64_cas, u64_load, u64_load_sc, u64_or, \
-    u64_peek, u64_put, watch_forks
-from fastpool._c.clock cimport clock_coarse_ns, clock_ns, clock_real, clock_stopped
+from fastpool._c.atomic cimport Thread, Visit, generation, i64_peek, i64_put, thread_self, u32_and, u32_cas, \
+    u32_load, u32_or, u32_peek, u32_put, u32_store, u32_swap, u64_add, u64_and, u64_cas, u64_load, u64_load_sc, \
+    u64_or, u64_peek, u64_put, watch_forks
+from fastpool._c.clock cimport clock_coarse_ns, clock_ns, clock_stopped
 from fastpool._c.count cimport BUCKETS, Histogram, histogram_add, histogram_edge
 from fastpool._c.idle cimport idle_put, idle_take
-from fastpool._c.lease cimport lease_count, lease_open, lease_retake, lease_shut, visit_find, visit_make
+from fastpool._c.lease cimport lease_open, lease_retake, lease_shut, visit_find, visit_make
 from fastpool._c.pool cimport CLOSED, CROWDED, SLOW_GIVE, SLOW_TAKE, Pool, permit_take, pool_abandon_waiters, \
-    pool_give, pool_give_vacant, pool_hand, pool_pass, pool_permit_back, pool_settle, pool_settle_if, \
-    pool_swallow_vacant, pool_take_free, pool_take_vacant
+    pool_give, pool_give_vacant, pool_pass, pool_permit_back, pool_settle, pool_settle_if, pool_swallow_vacant, \
+    pool_take_free, pool_take_vacant
 from fastpool._c.slot cimport BUSY, CONNECTING, DROPPED, ENDING, EPOCH, IDLE, LEASED, LISTED, OUTDATED, RENEW, \
     RETIRING, SUSPECT, TAINTED, UNTIDY, Slot, slot_grab, slot_lease, slot_move, slot_state
-from fastpool._c.table cimport Table, table_free, table_slot
-from fastpool._c.waitq cimport ABANDONED, HANDED, QUEUED_MASK, TIMED_OUT, CANCELLED, WAITING, Waiter, lock_free, lock_status, \
-    lock_take_timed, LOCK_ACQUIRED, LOCK_INTR, queue_enlist, queue_leave, queue_open, waiter_drop, waiter_new, \
-    waiter_settle, waiter_take, REVOKED
+from fastpool._c.table cimport table_free, table_slot
+from fastpool._c.waitq cimport ABANDONED, CANCELLED, HANDED, LOCK_ACQUIRED, LOCK_INTR, QUEUED_MASK, REVOKED, \
+    TIMED_OUT, WAITING, Waiter, lock_free, lock_status, lock_take_timed, queue_enlist, queue_leave, queue_open, \
+    waiter_drop, waiter_new, waiter_settle, waiter_take
 
 import sys
 
-from ._errors import LeaseError, NoConnectionsAvailable, PoolClosed, PoolDeadlock, PoolError, PoolOverloaded
+from ._errors import LeaseError, PoolClosed, PoolDeadlock, PoolError, PoolOverloaded
 
 cdef extern from "green.h":
     bint FREE_THREADED "FP_FREE_THREADED"
@@ -70,8 +70,8 @@ REASONS = ("lifetime", "idle", "max_uses", "max_idle", "overflow", "dead", "desy
 cdef enum:
     KEEP = -1
     ASK = -3        # the driver's check must say
-    WHY_LIFETIME = 0, WHY_IDLE, WHY_MAX_USES, WHY_MAX_IDLE, WHY_OVERFLOW, WHY_DEAD, WHY_DESYNC, WHY_ERROR, WHY_DISCARDED,
-    WHY_CLEARED, WHY_RESIZED, WHY_CLOSED, REASON_COUNT
+    WHY_LIFETIME = 0, WHY_IDLE, WHY_MAX_USES, WHY_MAX_IDLE, WHY_OVERFLOW, WHY_DEAD, WHY_DESYNC, WHY_ERROR,
+    WHY_DISCARDED, WHY_CLEARED, WHY_RESIZED, WHY_CLOSED, REASON_COUNT
 
 cdef enum:          # of a lease
     NEW, ENTERED, DONE

@@ -27,9 +27,11 @@ cdef Slot *claim_by_hand(Core core, object c) except? NULL:
     if slot_state(word) != LEASED or u64_peek(&seat.slot.owner) == 0:
         raise LeaseError(f"connection {seat.slot.index} of pool {core.name!r} was given back already: once is enough")
     if seat.bound:
-        raise LeaseError(f"connection {seat.slot.index} of pool {core.name!r} is held by a `with` block, whose end returns it")
+        raise LeaseError(
+            f"connection {seat.slot.index} of pool {core.name!r} is held by a `with` block, whose end returns it")
     if not claim(seat.slot, slot_lease(word)):
-        raise LeaseError(f"connection {seat.slot.index} of pool {core.name!r} is being given back already: once is enough")
+        raise LeaseError(
+            f"connection {seat.slot.index} of pool {core.name!r} is being given back already: once is enough")
     return seat.slot
 
 

@@ -261,7 +261,8 @@ cdef class Core:
             h = &self.house.connect
         elif which == "hold":
             h = &self.house.hold
-        return (u64_peek(&h.count), i64_peek(&h.sum_ns), u64_peek(&h.max_ns), [u64_peek(&h.buckets[i]) for i in range(BUCKETS)])
+        return (u64_peek(&h.count), i64_peek(&h.sum_ns), u64_peek(&h.max_ns),
+                [u64_peek(&h.buckets[i]) for i in range(BUCKETS)])
 
     def _leases(self):
         """Facts of the present leases: (slot, server, thread ident, greenlet, task, depth, since in ns, epoch)."""
@@ -301,7 +302,7 @@ cdef class Core:
         return open_one(self, timeout_ns)
 
     def _retire_idle(self, str reason, int64_t keep):
-        """Close idle connections that are too old or too long unused ('lifetime', 'idle', 'resized' …), keeping `keep` open."""
+        """Close idle connections that are too old, or too long unused ('lifetime', 'idle' …), keeping `keep` open."""
         here(self)
         return retire_idle(self, REASONS.index(reason), keep)
 
@@ -323,7 +324,7 @@ cdef class Core:
         return found
 
     def _keep_for_parent(self):
-        """In a forked child, at once: whatever becomes of this pool here, the parent's connections are not destroyed."""
+        """In a forked child, at once: whatever becomes of this pool, its parent's connections are not destroyed."""
         if self.pool.generation != generation() and self.seats is not None:
             Py_INCREF(self.seats)
             if u64_load(&self.pool.gate) & QUEUED_MASK:

@@ -1,5 +1,6 @@
 # The memory of a pool, and the Python side of a slot.
 
+
 @cython.final
 cdef class House:
     """The native part of one pool; it lives as long as any seat of it is in somebody's hands."""
@@ -19,6 +20,7 @@ cdef class House:
         table_free(&self.pool.table)
         if self.pool.queue.mutex != NULL:
             lock_free(self.pool.queue.mutex)
+
 
 @cython.final
 @cython.no_gc_clear
@@ -98,7 +100,7 @@ cdef class Seat:
 
     @cython.binding(False)
     def begin_call(self):
-        """A call begins.  LeaseError: nobody holds the connection, a call is under way, or the caller's lease is over."""
+        """A call begins.  LeaseError: nobody holds the connection, a call is under way, the caller's lease is over."""
         cdef Slot *slot = self.slot
         cdef uint64_t me
         cdef int i

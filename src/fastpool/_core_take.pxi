@@ -36,7 +36,8 @@ cdef Slot *take_from(Core core, int64_t limit_ns, bint bound, Slot *slot) except
             give_back(core, slot, None, False)
         raise
     if slot_lease(u64_load(&slot.word)) != word:
-        raise PoolClosed(f"pool {core.name!r} was closed, and took this connection back, while listeners were told of it")
+        raise PoolClosed(
+            f"pool {core.name!r} was closed, and took this connection back, while listeners were told of it")
     return slot
 
 
@@ -166,7 +167,8 @@ cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline) except 
         seat = seat_of(core, slot)
         # A checkout with timeout=0 takes what is free now, and room for a connection is free; it does not bound the
         # connect, which would then be hopeless.
-        c, server = core.connector.open(seat, None if deadline == began else seconds_left(deadline), core._leased_by_server)
+        left = None if deadline == began else seconds_left(deadline)
+        c, server = core.connector.open(seat, left, core._leased_by_server)
     except BaseException as error:
         pool_give_vacant(core.pool, slot, True)
         look_crowded(core)

@@ -101,13 +101,14 @@ cdef int line_up(Core core, Waiter *waiter, bint instant, bint front) except -1:
         and step_out(core, waiter, CANCELLED)
     ):
         u64_add(&core.totals[REJECTED], 1)
-        raise PoolOverloaded(f"pool {core.name!r}: {before & QUEUED_MASK} callers wait already, and max_waiting is {core.max_waiting}")
+        raise PoolOverloaded(
+            f"pool {core.name!r}: {before & QUEUED_MASK} callers wait already, and max_waiting is {core.max_waiting}")
     pool_settle(core.pool)
     return 0
 
 
 cdef bint step_out(Core core, Waiter *waiter, uint64_t outcome) noexcept:
-    """Leave the line without a slot.  False: a giver decided first; what it gave is the waiter's to take or to pass on."""
+    """Leave the line without a slot.  False: a giver decided first; what it gave is the waiter's to take or pass on."""
     cdef bint was
     if not waiter_settle(waiter, outcome):
         return False
@@ -279,7 +280,7 @@ cdef bint waits_here(Core core, uint64_t owner, Seat seat) except -1:
 
 
 cdef int look_for_deadlock(Core core, Waiter *waiter, int64_t began) except -1:
-    """PoolDeadlock, out of line, if every slot is leased by the block of an owner that itself waits here (the caller among them)."""
+    """PoolDeadlock, out of line, if every slot is leased by the block of an owner that waits here itself."""
     cdef uint32_t i, leased = 0
     cdef Slot *slot
     cdef Seat seat

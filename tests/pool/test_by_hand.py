@@ -77,7 +77,7 @@ def test_what_the_pool_has_closed():
     pool = Plain().pool()
     c = pool.checkout()
     pool.checkin(c, discard=True)
-    with pytest.raises(LeaseError, match="did not give out .* or has closed it"):
+    with pytest.raises(LeaseError, match=r"did not give out .* or has closed it"):
         pool.checkin(c)
 
 

@@ -30,7 +30,12 @@ def test_shrinking_closes_idle_ones_at_once():
     assert (len(pool), len(world.open)) == (2, 2)
     assert balanced(pool).closed["resized"] == 4
     serves(pool, 2)
-    with pytest.raises(fastpool.NoConnectionsAvailable), pool.connection(), pool.connection(), pool.connection(timeout=0):
+    with (
+        pytest.raises(fastpool.NoConnectionsAvailable),
+        pool.connection(),
+        pool.connection(),
+        pool.connection(timeout=0),
+    ):
         pass
 
 
@@ -45,7 +50,12 @@ def test_shrinking_while_all_are_leased_closes_them_as_they_come_back():
         assert len(pool) == left
     assert balanced(pool).closed["resized"] == 3
     assert set(serves(pool, 2)) == set(out[3:])
-    with pytest.raises(fastpool.NoConnectionsAvailable), pool.connection(), pool.connection(), pool.connection(timeout=0):
+    with (
+        pytest.raises(fastpool.NoConnectionsAvailable),
+        pool.connection(),
+        pool.connection(),
+        pool.connection(timeout=0),
+    ):
         pass
 
 

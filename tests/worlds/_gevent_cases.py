@@ -1,4 +1,4 @@
-"""What is tried under gevent, in a process of its own: ``python _gevent_cases.py CASE WHEN`` ends with 0 if all is well.
+"""What is tried under gevent, in a process of its own: ``python _gevent_cases.py CASE WHEN`` ends with 0 if it is well.
 
 WHEN says when monkey-patching happens: before the pool is made, after it, or never.
 """

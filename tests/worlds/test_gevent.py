@@ -20,5 +20,8 @@ ONLY = {"raw_greenlets": ["never"]}  # the others bring a hub of their own
     ("case", "when"), [(case, when) for case in NAMES for when in ONLY.get(case, ["before", "after", "never"])]
 )
 def test_case(case: str, when: str) -> None:
-    program = f"import sys; sys.argv = ['', {case!r}, {when!r}]; exec(compile(open({str(CASES)!r}).read(), {str(CASES)!r}, 'exec'))"
+    program = (
+        f"import sys; sys.argv = ['', {case!r}, {when!r}]; "
+        f"exec(compile(open({str(CASES)!r}).read(), {str(CASES)!r}, 'exec'))"
+    )
     assert run(program).strip() == "well"
