@@ -104,10 +104,10 @@ class Verdict(NamedTuple):
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[Verdict]]:
     """Every check, two at a time; each test waits for its own."""
     if shutil.which("spin") is None:
-        why = "spin is not installed: apt-get install spin (CI does; FASTPOOL_NO_SPIN=1 skips the models)"
-        if os.environ.get("FASTPOOL_NO_SPIN") == "1":
-            pytest.skip(why)
-        pytest.fail(why)
+        why = "spin is not installed, so the protocol was not checked: apt-get install spin"
+        if os.environ.get("CI"):
+            pytest.fail(why)
+        pytest.skip(why)
     folder = tmp_path_factory.mktemp("spin")
     workers = ThreadPoolExecutor(max_workers=2)
     return {case: workers.submit(check, case, folder / f"{i}") for i, case in enumerate(TRUE + SEEDED)}
