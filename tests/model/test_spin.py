@@ -105,7 +105,7 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[Verdi
     """Every check, two at a time; each test waits for its own."""
     if shutil.which("spin") is None:
         why = "spin is not installed, so the protocol was not checked: apt-get install spin"
-        if os.environ.get("CI"):
+        if os.environ.get("FASTPOOL_SPIN") == "required":
             pytest.fail(why)
         pytest.skip(why)
     folder = tmp_path_factory.mktemp("spin")
