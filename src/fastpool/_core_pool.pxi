@@ -265,7 +265,7 @@ cdef class Core:
                 [u64_peek(&h.buckets[i]) for i in range(BUCKETS)])
 
     def _leases(self):
-        """Facts of the present leases: (slot, server, thread ident, greenlet, task, depth, since in ns, epoch)."""
+        """Facts of the present leases: (slot, server, thread ident, greenlet, task, depth, since in ns, epoch, connection)."""
         here(self)
         cdef list found = []
         cdef uint32_t i
@@ -276,7 +276,7 @@ cdef class Core:
             if slot_state(u64_load(&slot.word)) == LEASED and u64_peek(&slot.owner) != 0 and slot.seat != NULL:
                 seat = <Seat>slot.seat
                 found.append((slot.index, seat.server, u64_peek(&slot.thread), seat.green, seat.task, slot.depth,
-                              i64_peek(&slot.since_ns), seat.epoch))
+                              i64_peek(&slot.since_ns), seat.epoch, seat.connection))
         return found
 
     def _shut(self):

@@ -17,7 +17,7 @@ from ._driver import CallableDriver, Driver, abilities
 from ._errors import NoConnectionsAvailable, PoolClosed
 from ._events import Listeners
 from ._keeper import keeper, needs_keeping
-from ._report import exhausted, stats_of
+from ._report import exhausted, lease_info, stats_of
 from ._stats import LeaseInfo, Stats
 from ._waiting import pause
 
@@ -262,10 +262,7 @@ class Pool(Core):
     def leases(self) -> list[LeaseInfo]:
         """Who holds what, for how long: one entry for each connection that is out."""
         now = clock()
-        return [
-            LeaseInfo.from_core(slot, server, ident, green, task, depth, max(now - since / 1e9, 0.0))
-            for slot, server, ident, green, task, depth, since, _ in self._leases()
-        ]
+        return [lease_info(row, now) for row in self._leases()]
 
     def __repr__(self) -> str:
         idle, leased, connecting, waiting, *_ = self._counts()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._core import REASONS, histogram_edges
 from ._errors import NoConnectionsAvailable
-from ._stats import Histogram, Stats, explain
+from ._stats import Histogram, LeaseInfo, Stats, explain
 
 if TYPE_CHECKING:
     from ._pool import Pool
@@ -39,6 +39,12 @@ def stats_of(pool: Pool) -> Stats:
         closed=dict(zip(REASONS, closed, strict=True)),
         **histograms,
     )
+
+
+def lease_info(row: tuple[Any, ...], now: float) -> LeaseInfo:
+    """Who holds what, of one of the core's rows."""
+    slot, server, ident, green, task, depth, since, *_ = row
+    return LeaseInfo.from_core(slot, server, ident, green, task, depth, max(now - since / 1e9, 0.0))
 
 
 def exhausted(pool: Pool, phase: str, waited: float, kind: type | None) -> NoConnectionsAvailable:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ._config import seconds_to_ns
 from ._core import clock
+from ._report import lease_info
 
 if TYPE_CHECKING:
     from ._keeper import Entry
@@ -88,21 +89,19 @@ def _fill(pool: Pool, entry: Entry) -> float | None:
 def _report_leaks(pool: Pool, entry: Entry, leak_after: float) -> float:
     """Report each lease that is held too long, once, with its holder's stack as it is now."""
     now = clock()
-    held = {(lease[0], lease[7]): lease[6] / 1e9 for lease in pool._leases()}
+    held = {(row[0], row[7]): row for row in pool._leases()}  # by slot and epoch: a later lease is another one
     entry.reported &= held.keys()
-    for key, since in held.items():
-        if now - since < leak_after or key in entry.reported:
+    for key, row in held.items():
+        info = lease_info(row, now)
+        if info.age_s < leak_after or key in entry.reported:
             continue
         entry.reported.add(key)
-        info = next((info for info in pool.leases() if info.slot == key[0]), None)
-        if info is None:
-            continue
         pool._count_leak()
         stack = info.stack()
         logger.warning(
             "pool %r: connection %d has been out for %.1f s (leak_after is %.1f s), held by %s; it is at:\n%s",
-            pool.name, info.slot, info.age_s, leak_after, info.thread, "".join(stack) or "  (its stack is gone)\n",
+            pool.name, info.slot, info.age_s, leak_after, info.owner, "".join(stack) or "  (its stack is gone)\n",
         )  # fmt: skip
-        pool._tell("leak_suspected", server=info.server, duration=info.age_s)
-    waiting = [since + leak_after for key, since in held.items() if key not in entry.reported]
+        pool._tell("leak_suspected", server=info.server, connection=row[8], duration=info.age_s)
+    waiting = [row[6] / 1e9 + leak_after for key, row in held.items() if key not in entry.reported]
     return min([*waiting, now + leak_after])
