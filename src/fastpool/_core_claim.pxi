@@ -262,9 +262,9 @@ cdef class Claim:
         cdef Slot *slot = self.slot
         cdef Seat seat = <Seat>slot.seat
         green, task = owner_here()
+        enter_table(core, slot, thread_self(), self.began, bound)
         seat.green = None if green is None else weakref_to(green)
         seat.task = None if task is None else weakref_to(task)
-        enter_table(core, slot, thread_self(), self.began, bound)
         self.slot = NULL
         lease.core = core
         lease_attach(lease, slot)

@@ -93,7 +93,9 @@ def ended_well(pid: int, seconds: float = 20.0, code: int = 0) -> None:
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:
-            assert os.waitstatus_to_exitcode(status) == code, f"the child ended with {os.waitstatus_to_exitcode(status)}"
+            assert os.waitstatus_to_exitcode(status) == code, (
+                f"the child ended with {os.waitstatus_to_exitcode(status)}"
+            )
             return
         if time.monotonic() > deadline:
             import signal

@@ -26,9 +26,7 @@ from .waitq cimport ABANDONED, HANDED, QUEUED_MASK, REVOKED, Queue, Waiter, lock
     waiter_drop, waiter_settle
 
 cdef extern from * nogil:
-    """
-    #define FP_FLAG(n) ((uint64_t)1 << (32 + (n)))
-    """
+    "#define FP_FLAG(n) ((uint64_t)1 << (32 + (n)))"
     const uint64_t CLOSED "FP_FLAG(0)"         # no more checkouts
     const uint64_t SLOW_TAKE "FP_FLAG(1)"      # a checkout has more to do (listeners, precise times)
     const uint64_t SLOW_GIVE "FP_FLAG(2)"      # a checkin has (listeners, max_idle, reset, precise times)
