@@ -52,6 +52,10 @@ def demo(report: dict[str, Any]) -> str:
     row("8 on 8: longest wait", lambda side: duration(side["8_on_8"]["longest_wait_s"]))
     row("64 on 8: longest wait", lambda side: duration(side["64_on_8"]["longest_wait_s"]))
     row("64 on 8: everyone's wait if all took turns", lambda side: duration(side["64_on_8"]["ideal_wait_s"]))
+    row(
+        "64 on 8: how often others were served while one waited",
+        lambda side: f"{side['64_on_8']['most_served_meanwhile']:,}",
+    )
     row("64 on 8: operations of the thread that got fewest", _fewest)
     row("a call is interrupted; then `row(b'other')` gives", lambda side: _after(side["after_interruption"]))
     return _markdown(rows) + f"\n\nMeasured by `fastpool demo`: {environment_line(report['environment'])}."

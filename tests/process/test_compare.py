@@ -106,12 +106,16 @@ class Unfair:
     def __init__(self):
         self.chosen = None
         self.lock = threading.Lock()
+        self.outside = threading.Semaphore(0)
+        self.two_outside = False
         self.over = threading.Event()
 
     def table(self, name):
         return self
 
     def row(self, row):
+        if not self.two_outside:
+            self.two_outside = self.outside.acquire(timeout=30) and self.outside.acquire(timeout=30)
         return {}
 
     @contextlib.contextmanager
@@ -119,6 +123,7 @@ class Unfair:
         with self.lock:
             self.chosen = self.chosen or threading.get_ident()
         if threading.get_ident() != self.chosen:
+            self.outside.release()
             assert self.over.wait(30)
         yield self
 
@@ -136,6 +141,7 @@ def test_a_load_shows_who_starves():
     assert sorted(seen.per_thread)[:2] == [0, 0]
     assert seen.longest_wait_s == pytest.approx(seen.seconds, rel=0.5)
     assert seen.longest_wait_s <= seen.seconds + 0.2, "a wait counts no longer than the run saw it"
+    assert seen.most_served_meanwhile >= seen.operations - 1, "all that the chosen one did, the others waited"
 
 
 def test_a_load_raises_what_a_thread_raised():

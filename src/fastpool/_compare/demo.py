@@ -37,6 +37,11 @@ class Turns:
         return fmean(load.ideal_wait_s for load in self.loads)
 
     @property
+    def most_served_meanwhile(self) -> int:
+        """How many times others were served while one thread waited, at most."""
+        return max(load.most_served_meanwhile for load in self.loads)
+
+    @property
     def fewest(self) -> int:
         """How many operations that thread did, in that turn, which got fewest."""
         return min(load.fewest for load in self.loads)
@@ -47,7 +52,7 @@ class Turns:
         return fmean(load.operations / load.threads for load in self.loads)
 
     def as_json(self) -> dict[str, float]:
-        names = ("ops_per_s", "longest_wait_s", "ideal_wait_s", "fewest", "mean")
+        names = ("ops_per_s", "longest_wait_s", "ideal_wait_s", "most_served_meanwhile", "fewest", "mean")
         return {name: getattr(self, name) for name in names}
 
 

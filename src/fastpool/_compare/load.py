@@ -39,6 +39,8 @@ class Load:
     per_thread: tuple[int, ...]
     longest_wait_s: float
     mean_hold_s: float
+    most_served_meanwhile: int = 0
+    """How many times others were served while one waited, at most: unlike a time, no busy machine makes that more."""
 
     @property
     def operations(self) -> int:
@@ -127,6 +129,7 @@ def run(
         per_thread,
         max(worker.longest(end) for worker in workers),
         held / max(1, holds),
+        max(worker.served_meanwhile for worker in workers),
     )
 
 
@@ -146,10 +149,11 @@ def callers(pool: Pool, threads: int) -> Iterator[Cycles]:
 class _Worker:
     """One thread's own notes: written by it alone, so nothing is counted twice or waited for."""
 
-    __slots__ = ("done", "held", "waits")
+    __slots__ = ("done", "held", "served_meanwhile", "waits")
 
     def __init__(self) -> None:
         self.done = 0
+        self.served_meanwhile = 0
         self.held = 0.0
         self.waits: list[tuple[float, float]] = []
         """(asked, got) of those waits that were longer than any before."""
@@ -165,6 +169,8 @@ class _Shared:
         self.pool = pool
         self.barrier = barrier
         self.stop = False
+        self.numbers = count(1)
+        self.last_served = 0
         self.failed = threading.Event()
         self.error: BaseException | None = None
 
@@ -181,8 +187,9 @@ class _Shared:
         pool, clock, row = self.pool, perf_counter, ROWS[0]
         longest = 0.0
         while not self.stop:
-            asked = clock()
+            asked, before = clock(), self.last_served
             with pool.connection() as connection:
+                self.last_served = number = next(self.numbers)
                 got = clock()
                 connection.table(TABLE).row(row)
                 worker.held += clock() - got
@@ -190,3 +197,5 @@ class _Shared:
             if got - asked > longest:
                 longest = got - asked
                 worker.waits.append((asked, got))
+            if number - before - 1 > worker.served_meanwhile:
+                worker.served_meanwhile = number - before - 1

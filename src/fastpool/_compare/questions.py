@@ -183,6 +183,13 @@ def fairness(server: Server, effort: Effort) -> Iterator[Finding]:
         )
         yield Finding(
             question,
+            f"others served while one waited, at most, with {rival.name}",
+            "all others",
+            seen.most_served_meanwhile / (seen.threads - 1),
+            figures={"served_meanwhile": seen.most_served_meanwhile, "others": seen.threads - 1},
+        )
+        yield Finding(
+            question,
             f"operations of the thread that got fewest with {rival.name}",
             "the mean",
             seen.fewest_of_mean,

@@ -106,6 +106,8 @@ def demo_table(result: Result) -> Table:
     table.add_row(
         "64 on 8: everyone's wait if all took turns", *(duration(s.many.ideal_wait_s) for s in (theirs, ours)), ""
     )
+    served = (f"{s.many.most_served_meanwhile:,}" for s in (theirs, ours))
+    table.add_row("64 on 8: others served while one waited, at most", *served, "of 63")
     table.add_row(
         "64 on 8: operations of the thread that got fewest",
         *(f"{s.many.fewest:,} (mean {s.many.mean:,.0f})" for s in (theirs, ours)),

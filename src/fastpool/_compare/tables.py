@@ -71,6 +71,8 @@ def made_of(figures: Mapping[str, float]) -> str:
     if "ideal_wait_s" in figures:
         parts.append(f"{duration(figures['longest_wait_s'])} / {duration(figures['ideal_wait_s'])}")
         parts.append(f"{figures['ops_per_s']:,.0f} per s")
+    if "served_meanwhile" in figures:
+        parts.append(f"{figures['served_meanwhile']:,.0f} / {figures['others']:,.0f}")
     if "fewest" in figures:
         parts.append(f"{figures['fewest']:,.0f} / {figures['mean']:,.0f}")
     return ", ".join(parts)

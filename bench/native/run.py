@@ -1,0 +1,147 @@
+"""Borrow + return without Python: fastpool's core beside HikariCP, r2d2 and deadpool, from native threads.
+
+    python bench/native/run.py [--rounds N]
+
+Builds everything under .cache (a C compiler and Cython; Java 17 and Maven; Rust), then measures in turns and prints one
+table: ns per operation from 1, 2 and 8 threads on 8 connections that cost nothing, and the longest wait of 64 threads that hold
+each of 8 connections for 1 ms, as a multiple of the ideal: what each would wait if they took exact turns at the same
+throughput. Rivals whose tool is missing are left out, with a line saying so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import runpy
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+WORK = ROOT / ".cache" / "bench-native"
+CONNECTIONS, WAITERS = 8, 64
+THREADS = (1, 2, 8)
+CYCLE_MS, FAIR_MS = 400, 1500
+
+Ask = Callable[[str, int, int], list[str]]  # (cycle or fair, threads, ms) -> the command
+
+
+def run(command: list[str], folder: Path = WORK, **env: str) -> str:
+    done = subprocess.run(command, cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{shlex.join(command)} failed ({done.returncode}):\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    return done.stdout
+
+
+def build_fastpool() -> dict[str, Ask]:
+    """The core's own parts and a driver, compiled as the extension is, and linked to libpython for its locks only."""
+    c, program = WORK / "fastpool.c", WORK / "fastpool"
+    directives = runpy.run_path(str(ROOT / "setup.py"), run_name="recipe")["DIRECTIVES"]
+    options = [f"-X{key}={value}" for key, value in directives.items()]
+    source = str(HERE / "fastpool" / "driver.pyx")
+    run([sys.executable, "-m", "cython", "-3", *options, "-I", "src", "-o", str(c), source], ROOT)
+    cc = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    library = str(sysconfig.get_config_var("LIBDIR"))
+    flags = ["-O2", "-std=gnu11", "-fno-strict-aliasing", "-w", "-Dprogram_main=main", "-pthread"]
+    include = ["-I", str(ROOT / "src/fastpool/_c"), "-I", sysconfig.get_path("include")]
+    link = [f"-L{library}", f"-Wl,-rpath,{library}", f"-lpython{sysconfig.get_config_var('LDVERSION')}", "-lm"]
+    run([*cc, *flags, *include, str(c), "-o", str(program), *link])
+    return {"fastpool's core": lambda what, threads, ms: [str(program), what, str(threads), str(ms)]}
+
+
+def build_rust() -> dict[str, Ask]:
+    folder = fresh("rust")
+    run(["cargo", "build", "--release", "--quiet"], folder, CARGO_TARGET_DIR=str(WORK / "rust-target"))
+    program = str(WORK / "rust-target" / "release" / "rivals")
+
+    def ask(pool: str) -> Ask:
+        return lambda what, threads, ms: [program, pool, what, str(threads), str(ms)]
+
+    return {"r2d2": ask("r2d2"), "deadpool": ask("deadpool")}
+
+
+def build_hikari() -> str:
+    """The class path."""
+    folder = fresh("hikari")
+    run(["mvn", "-q", "-B", "compile", "dependency:copy-dependencies"], folder)
+    return f"{folder}/target/classes{os.pathsep}{folder}/target/dependency/*"
+
+
+def fresh(name: str) -> Path:
+    """A copy of the sources: the tools write beside them."""
+    return Path(shutil.copytree(HERE / name, WORK / name, dirs_exist_ok=True))
+
+
+def ns_per_operation(command: list[str]) -> float:
+    operations, elapsed = (int(word) for word in run(command).split()[:2])
+    return elapsed / operations
+
+
+def hikari_cycles(path: str, threads: int) -> dict[str, float]:
+    """JMH's own measurement of the pool and of the bag."""
+    table = WORK / "jmh.csv"
+    how = "-f 1 -wi 3 -w 500ms -i 5 -r 400ms -bm thrpt -tu us -rf csv".split()
+    run(["java", "-cp", path, "org.openjdk.jmh.Main", *how, "-rff", str(table), "-t", str(threads)])
+    with table.open() as file:
+        scores = {row["Benchmark"].rsplit(".", 1)[1]: float(row["Score"]) for row in csv.DictReader(file)}
+    return {"HikariCP": 1000 / scores["pool"], "its ConcurrentBag": 1000 / scores["bag"]}
+
+
+def unfairness(command: list[str]) -> float:
+    """The longest wait over the wait of exact turns at the throughput that was reached."""
+    operations, elapsed, longest = (int(word) for word in run(command).split())
+    return longest / ((WAITERS - CONNECTIONS) * elapsed / operations)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    WORK.mkdir(parents=True, exist_ok=True)
+    asks = build_fastpool()
+    missing = []
+    if shutil.which("cargo"):
+        asks |= build_rust()
+    else:
+        missing.append("r2d2, deadpool: no cargo")
+    hikari = None
+    if shutil.which("java") and shutil.which("mvn"):
+        hikari = build_hikari()
+    else:
+        missing.append("HikariCP: no java or mvn")
+
+    found: dict[tuple[str, int], list[float]] = {}
+    for threads in THREADS:
+        for _ in range(rounds):
+            for name, ask in asks.items():
+                found.setdefault((name, threads), []).append(ns_per_operation(ask("cycle", threads, CYCLE_MS)))
+        if hikari:
+            for name, ns in hikari_cycles(hikari, threads).items():
+                found[name, threads] = [ns]
+    waits = {name: [unfairness(ask("fair", WAITERS, FAIR_MS)) for _ in range(2)] for name, ask in asks.items()}
+    if hikari:
+        command = ["java", "-cp", hikari, "bench.Fair", str(WAITERS), str(FAIR_MS)]
+        waits["HikariCP"] = [unfairness(command) for _ in range(2)]
+
+    print(
+        f"{'ns per borrow + return, median':32}"
+        + "".join(f"{f'{n} threads':>12}" for n in THREADS)
+        + f"{'longest wait':>16}"
+    )
+    for name in dict.fromkeys(name for name, _ in found):
+        line = "".join(f"{statistics.median(found[name, threads]):12.1f}" for threads in THREADS)
+        wait = f"{max(waits[name]):.1f} x ideal" if name in waits else "-"
+        print(f"{name:32}{line}{wait:>16}")
+    for line in missing:
+        print(f"left out: {line}")
+
+
+if __name__ == "__main__":
+    main()
