@@ -3,9 +3,9 @@
     python bench/native/run.py [--rounds N]
 
 Builds everything under .cache (a C compiler and Cython; Java 17 and Maven; Rust), then measures in turns and prints one
-table: ns per operation from 1, 2 and 8 threads on 8 connections that cost nothing, and the longest wait of 64 threads that hold
-each of 8 connections for 1 ms, as a multiple of the ideal: what each would wait if they took exact turns at the same
-throughput. Rivals whose tool is missing are left out, with a line saying so.
+table: ns per operation from 1, 2 and 8 threads on 8 connections that cost nothing, and the longest wait of 64 threads
+that hold each of 8 connections for 1 ms, as a multiple of the ideal: what each would wait if they took exact turns at
+the same throughput. Rivals whose tool is missing are left out, with a line saying so.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def ns_per_operation(command: list[str]) -> float:
 def hikari_cycles(path: str, threads: int) -> dict[str, float]:
     """JMH's own measurement of the pool and of the bag."""
     table = WORK / "jmh.csv"
-    how = "-f 1 -wi 3 -w 500ms -i 5 -r 400ms -bm thrpt -tu us -rf csv".split()
+    how = shlex.split("-f 1 -wi 3 -w 500ms -i 5 -r 400ms -bm thrpt -tu us -rf csv")
     run(["java", "-cp", path, "org.openjdk.jmh.Main", *how, "-rff", str(table), "-t", str(threads)])
     with table.open() as file:
         scores = {row["Benchmark"].rsplit(".", 1)[1]: float(row["Score"]) for row in csv.DictReader(file)}
@@ -139,6 +139,9 @@ def main() -> None:
         line = "".join(f"{statistics.median(found[name, threads]):12.1f}" for threads in THREADS)
         wait = f"{max(waits[name]):.1f} x ideal" if name in waits else "-"
         print(f"{name:32}{line}{wait:>16}")
+    print(
+        f"{os.cpu_count()} processors; load average {os.getloadavg()[0]:.1f}: above 1 + threads, do not quote these figures"
+    )
     for line in missing:
         print(f"left out: {line}")
 
