@@ -21,7 +21,8 @@ cdef class Core:
     cdef readonly str name
     cdef public object config        # Config
     cdef public object connector     # opens connections: servers, back-off
-    cdef public object listeners     # falsy: nobody is told
+    cdef public object listeners
+    cdef bint hears                  # somebody listens to something; asked where a slot is in hand, so no Python
     cdef public object keeping       # the keeper's entry for this pool
     cdef public bint was_opened      # open() has been called, or the first connection opened
     cdef readonly bint nested
@@ -103,6 +104,7 @@ cdef class Core:
 
     def _set_listeners(self, listeners):
         self.listeners = listeners
+        self.hears = bool(listeners)
         choose_flags(self)
 
     # ---- the hot methods ------------------------------------------------------------------------------------
@@ -277,6 +279,17 @@ cdef class Core:
                 seat = <Seat>slot.seat
                 found.append((slot.index, seat.server, u64_peek(&slot.thread), seat.green, seat.task, slot.depth,
                               i64_peek(&slot.since_ns), seat.epoch, seat.connection))
+        return found
+
+    def _slots(self):
+        """For tests: (state, LISTED or ENDING, owner, mark, epoch) of every slot."""
+        cdef list found = []
+        cdef uint32_t i
+        cdef uint64_t word
+        for i in range(u32_load(&self.pool.table.size)):
+            word = u64_load(&table_slot(&self.pool.table, i).word)
+            found.append((slot_state(word), word & (LISTED | ENDING), u64_peek(&table_slot(&self.pool.table, i).owner),
+                          u32_load(&table_slot(&self.pool.table, i).mark), word // EPOCH))
         return found
 
     def _shut(self):

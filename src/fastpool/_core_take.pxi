@@ -12,12 +12,17 @@ cdef Slot *take_from(Core core, int64_t limit_ns, bint bound, Slot *slot) except
     cdef Seat seat
     cdef uint64_t word
     here(core)
-    try:
-        if core.listeners:
+    if core.hears:
+        try:
             tell(core, "checkout_started", {})
+        except BaseException:
+            if slot != NULL:
+                give(core, slot)
+            raise
+    try:
         slot = find_fit(core, me, began, deadline, limit_ns == 0, slot)
     except BaseException as error:
-        if core.listeners:
+        if core.hears:
             tell(core, "checkout_failed", {"error": error, "waited": (clock_ns() - began) / 1e9})
         raise
     seat = <Seat>slot.seat
@@ -28,7 +33,7 @@ cdef Slot *take_from(Core core, int64_t limit_ns, bint bound, Slot *slot) except
             green, task = owner_green()
             seat.green = None if green is None else weakref_to(green)
             seat.task = None if task is None else weakref_to(task)
-        if core.listeners:
+        if core.hears:
             tell(core, "checked_out", {"server": seat.server, "connection": seat.connection,
                                        "waited": (clock_ns() - began) / 1e9})
     except BaseException:
@@ -182,7 +187,7 @@ cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline) except 
     histogram_add(&core.house.connect, now - start)
     try:
         settle_in(core, slot, c)
-        if core.listeners:
+        if core.hears:
             tell(core, "connected", {"server": server, "connection": c, "duration": (now - start) / 1e9})
         look_crowded(core)
         if u64_load(&core.pool.gate) & CLOSED:

@@ -125,7 +125,9 @@ def test_a_forked_child_has_no_keeper_until_it_uses_the_pool():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
-@pytest.mark.parametrize("use", ["pool.close()", "pool.clear()", "pool.resize(max_size=2)", "pool.stats()", "repr(pool)"])
+@pytest.mark.parametrize(
+    "use", ["pool.close()", "pool.clear()", "pool.resize(max_size=2)", "pool.stats()", "repr(pool)"]
+)
 def test_a_forked_child_never_closes_the_parents_connections_whatever_it_does_first(use):
     out = run(f"""
         import warnings

@@ -1,0 +1,318 @@
+"""Whatever ends a step of the driver, and whenever: the pool still serves as many as ever, and every count is exact.
+
+{connect, check, reset, close} × {ok, error, BaseException, slow, never} × {timeout, KeyboardInterrupt}, after deadpool's
+matrix; "never" is held until the end of the test, and the rest of the pool must serve meanwhile.
+"""
+
+import _thread
+import ctypes
+import signal
+import threading
+import time
+
+import pytest
+
+from fastpool import NoConnectionsAvailable
+from fastpool.testing import VirtualClock
+from tests.pool.world import PATIENCE, Abort, Failure, Run, World, balanced, holding, serves, until, waiting
+
+STAGES = ("connect", "check", "reset", "close", "replace")
+ENDS = ("ok", "error", "base", "slow", "never")
+SIZE = 3
+
+
+class Case:
+    """A pool with one connection that has been unused for long, and a step of it that is about to be told what to do."""
+
+    def __init__(self, clock, stage, size=SIZE):
+        self.world = World()
+        self.pool = self.world.pool(max_size=size, max_connecting=size, timeout=5)
+        self.stage = stage
+        if stage != "connect":
+            serves(self.pool, 1)
+            clock.advance(1)
+        if stage == "replace":
+            self.world.made[0].dead = True
+        steps = {
+            "connect": self.world.connecting,
+            "check": self.world.checking,
+            "reset": self.world.resetting,
+            "close": self.world.closing,
+            "replace": self.world.closing,  # in a checkout, of the dead connection
+        }
+        self.step = steps[stage]
+
+    def work(self):
+        """A checkout and a checkin that come by the step, in the calling thread."""
+        lease = self.pool.connection()
+        with lease as c:
+            if self.stage == "close":
+                lease.discard()
+        return c
+
+    def free_meanwhile(self, size=SIZE):
+        """How many connections the others can have while one caller is held in the step."""
+        return size if self.stage in ("close", "replace") else size - 1
+
+    def over(self, size=SIZE):
+        """Nothing is lost: connections, room, permits, counts."""
+        self.step.mode = "ok"
+        self.step.released.set()
+        for c in self.world.made:
+            c.dead = False
+        serves(self.pool, size)
+        with holding(self.pool, size):
+            with pytest.raises(NoConnectionsAvailable):
+                self.pool.checkout(timeout=0)
+        stats = balanced(self.pool)
+        assert len(self.world.open) == stats.size == size
+        assert all(c.closes <= 1 for c in self.world.made)
+
+
+def outcome(run):
+    try:
+        run.result()
+    except BaseException as error:
+        return type(error)
+    return None
+
+
+# What the caller sees, whose step ended in that way by itself: a check that fails is a dead connection, a reset that
+# fails costs the connection, a close that fails is nobody's business; what is no Exception goes through.
+SEEN = {
+    ("connect", "error"): Failure,
+    ("connect", "base"): Abort,
+    ("check", "base"): Abort,
+    ("reset", "base"): Abort,
+    ("close", "base"): Abort,
+    ("replace", "base"): Abort,
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("stage", STAGES)
+def test_timeout(stage, end):
+    with VirtualClock() as clock:
+        case = Case(clock, stage)
+        if end in ("slow", "never"):
+            case.step.hold()
+            run = Run(case.work)
+            case.step.held()
+            clock.advance(10)  # the caller's time is over
+            case.step.mode = "ok"  # for the others
+            if end == "never":
+                serves(case.pool, case.free_meanwhile())
+            case.step.go()
+            # Done is done: a late success is one. Only a replacement has no time left to begin.
+            assert outcome(run) is (NoConnectionsAvailable if stage == "replace" else None)
+        else:
+            case.step.mode = {"ok": "ok", "error": Failure(), "base": Abort()}[end]
+            assert outcome(Run(case.work)) is SEEN.get((stage, end))
+        case.over()
+
+
+def interrupt(run):
+    """KeyboardInterrupt, in that thread, at one of its next instructions."""
+    ident = ctypes.c_ulong(run.thread.ident)
+    assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(KeyboardInterrupt)) == 1
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("stage", STAGES)
+def test_keyboard_interrupt(stage, end):
+    """In the main thread, by a signal, while the step runs."""
+    with VirtualClock() as clock:
+        case = Case(clock, stage)
+        begun, release = threading.Event(), threading.Event()
+
+        def step():
+            case.step.mode = "ok"
+            begun.set()
+            if end in ("slow", "never"):
+                while not release.is_set():
+                    time.sleep(0.0005)
+            else:
+                signal.raise_signal(signal.SIGINT)
+            if end == "error":
+                raise Failure
+            if end == "base":
+                raise Abort
+
+        def interrupt_main():
+            assert begun.wait(PATIENCE)
+            if end == "never":
+                serves(case.pool, case.free_meanwhile())
+            _thread.interrupt_main()
+            if end == "slow":
+                release.set()  # ends at the same moment
+
+        helper = Run(interrupt_main if end in ("slow", "never") else lambda: None)
+        case.step.mode = step
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                case.work()
+                until(lambda: False)  # "slow": the step was over first, and the signal comes here
+        finally:
+            release.set()
+            helper.result()
+        case.over()
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_exception_sent_to_a_thread(stage):
+    with VirtualClock() as clock:
+        case = Case(clock, stage)
+        begun, release = threading.Event(), threading.Event()
+
+        def step():
+            case.step.mode = "ok"
+            begun.set()
+            while not release.is_set():
+                time.sleep(0.0005)
+
+        case.step.mode = step
+        run = Run(case.work)
+        assert begun.wait(PATIENCE)
+        interrupt(run)
+        assert outcome(run) is KeyboardInterrupt
+        case.over()
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("stage", STAGES)
+def test_who_waits_is_served_however_it_ends(stage, end):
+    """The only slot there is; somebody waits for it, for ever."""
+    with VirtualClock() as clock:
+        case = Case(clock, stage, size=1)
+        begun, release = threading.Event(), threading.Event()
+
+        def step():
+            case.step.mode = "ok"
+            begun.set()
+            if end != "never" or stage not in ("close", "replace"):
+                assert release.wait(PATIENCE)
+            else:
+                assert served.wait(PATIENCE), "who waited was not served while this close hung"
+            if end == "error":
+                raise Failure
+            if end == "base":
+                raise Abort
+
+        served = threading.Event()
+        case.step.mode = step
+        run = Run(case.work)
+        assert begun.wait(PATIENCE)
+        late = Run(case.pool.checkout, None)
+        if stage not in ("close", "replace"):
+            waiting(case.pool, 1)
+            release.set()
+        c = late.result()
+        served.set()
+        release.set()
+        case.pool.checkin(c)
+        outcome(run)
+        case.over(size=1)
+
+
+# ---- in line
+
+
+@pytest.mark.parametrize("others", [0, 1, 3])
+def test_an_interrupt_in_line(others):
+    """The main thread waits in line; Ctrl-C gets it out, and the line goes on without it."""
+    world = World()
+    pool = world.pool(max_size=1, timeout=None)
+    with holding(pool):
+        before = [Run(pool.checkout) for _ in range(others)]
+        waiting(pool, others)
+
+        def interrupt_main():
+            waiting(pool, others + 1)
+            _thread.interrupt_main()
+
+        helper = Run(interrupt_main)
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            pool.checkout()
+        assert time.monotonic() - began < 5
+        helper.result()
+        waiting(pool, others)
+        assert pool.stats().cancelled == 1
+    for run in before:
+        pool.checkin(run.result())
+    serves(pool, 1)
+    balanced(pool)
+
+
+def test_a_slot_handed_over_at_the_moment_of_the_interrupt_goes_to_the_next():
+    """Many times, so that the two meet: the interrupt, and the hand-over."""
+    world = World()
+    pool = world.pool(max_size=1, timeout=None)
+    outcomes = []
+    for n in range(60):
+        c = pool.checkout()
+        go = threading.Barrier(2)
+
+        def meet(c=c, go=go, n=n):
+            waiting(pool, 1)
+            go.wait(PATIENCE)
+            if n % 2:
+                pool.checkin(c)
+                _thread.interrupt_main()
+            else:
+                _thread.interrupt_main()
+                pool.checkin(c)
+
+        helper = Run(meet)
+        release = Run(go.wait, PATIENCE)
+        mine = None
+        try:
+            mine = pool.checkout()
+            outcomes.append("got it")
+            until(lambda: False)
+        except KeyboardInterrupt:
+            if mine is None:
+                outcomes.append("gave up")
+        helper.result()
+        release.result()
+        if mine is not None:
+            pool.checkin(mine)
+        serves(pool, 1)
+    assert len(outcomes) == 60
+    balanced(pool)
+
+
+def test_alarms_at_any_instruction():
+    """A signal handler that raises, at random moments of checkouts and checkins of all kinds."""
+    world = World()
+    pool = world.pool(max_size=2, check_after=0, max_uses=3)
+    hits = 0
+
+    def strike(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, strike)
+    try:
+        end = time.monotonic() + 0.6
+        delay = 0.00001
+        while time.monotonic() < end:
+            delay = delay * 1.07 if delay < 0.0004 else 0.00001
+            try:
+                signal.setitimer(signal.ITIMER_REAL, delay)
+                for _ in range(50):
+                    with pool.connection(timeout=5), pool.connection(timeout=5):
+                        pass
+            except KeyboardInterrupt:
+                hits += 1
+            finally:
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                except KeyboardInterrupt:
+                    hits += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert hits > 20
+    serves(pool, 2)
+    stats = balanced(pool)
+    assert stats.leased == 0
