@@ -267,7 +267,7 @@ cdef class Core:
                 [u64_peek(&h.buckets[i]) for i in range(BUCKETS)])
 
     def _leases(self):
-        """Facts of the present leases: (slot, server, thread ident, greenlet, task, depth, since in ns, epoch, connection)."""
+        """Of each present lease: slot, server, thread ident, greenlet, task, depth, since in ns, epoch, connection."""
         here(self)
         cdef list found = []
         cdef uint32_t i
