@@ -139,9 +139,7 @@ def main() -> None:
         line = "".join(f"{statistics.median(found[name, threads]):12.1f}" for threads in THREADS)
         wait = f"{max(waits[name]):.1f} x ideal" if name in waits else "-"
         print(f"{name:32}{line}{wait:>16}")
-    print(
-        f"{os.cpu_count()} processors; load average {os.getloadavg()[0]:.1f}: above 1 + threads, do not quote these figures"
-    )
+    print(f"{os.cpu_count()} processors; load average {os.getloadavg()[0]:.1f}: do not quote a busy machine")
     for line in missing:
         print(f"left out: {line}")
 

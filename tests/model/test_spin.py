@@ -34,6 +34,8 @@ TRUE = [
     "room SHRINK GROW CLIENTS=2",
     "room CLOSE CLIENTS=2",
     "room CLOSE HOLDER LIMIT=1 CLIENTS=2",
+    "lease",
+    "lease OTHERS=3",
     "fork",
 ]
 
@@ -79,6 +81,9 @@ SEEDED = [
     "room SHRINK CLIENTS=2 FLAGS_NOT_SEEN_AFTER_PUBLISH",
     "room CLOSE CLIENTS=2 FLAGS_NOT_SEEN_AFTER_PUBLISH",
     "room CLOSE HOLDER LIMIT=1 CLIENTS=2 CLOSE_NOT_SEEN_IN_LINE",
+    # a lease ends once
+    "lease FAST_END_WITHOUT_CLAIM",
+    "lease CLAIM_WITHOUT_ENDING",
     # the child
     "fork MUTEX_INHERITED",
     "fork GATE_INHERITED",
@@ -158,7 +163,19 @@ def test_a_seeded_fault_is_caught(case: str, verdicts: dict[str, Future[Verdict]
 
 def test_every_fault_of_the_models_is_seeded() -> None:
     """A fault switch that no test sets would rot."""
-    switches = {"SLOTS", "CLIENTS", "THREADS", "ROUNDS", "LIMIT", "LOOPS", "HOLDER", "GROW", "SHRINK", "CLOSE"}
+    switches = {
+        "SLOTS",
+        "CLIENTS",
+        "THREADS",
+        "OTHERS",
+        "ROUNDS",
+        "LIMIT",
+        "LOOPS",
+        "HOLDER",
+        "GROW",
+        "SHRINK",
+        "CLOSE",
+    }
     for path in sorted(HERE.glob("*.pml")):
         named = set(re.findall(r"#\s*if(?:n?def)? \(?(?:defined\()?([A-Z_]+)", path.read_text()))
         seeded = {case.split()[-1] for case in SEEDED if case.split()[0] == path.stem}
