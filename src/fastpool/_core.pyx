@@ -56,6 +56,7 @@ cdef extern from *:
 
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object o)
+    Py_ssize_t reference_count "Py_REFCNT"(PyObject *o)
     int Py_AddPendingCall(int (*function)(void *) noexcept with gil, void *argument)
     void PyErr_SetObject(object kind, object error)
     PyObject *PyImport_GetModuleDict()
@@ -80,6 +81,7 @@ cdef enum:          # what a pool counts beside its slots
     WAITS, TIMEOUTS, REJECTED, GAVE_UP, CONNECTS, CONNECT_ERRORS, LEAKS, TOTAL_COUNT
 
 cdef int64_t SLICE_NS = 500_000_000      # longest sleep of the main thread, so that a signal is never missed for longer
+cdef int64_t LOOK_NS = 1_000_000_000      # how often who waits looks for connections that were dropped
 cdef int64_t STOPPED_SLICE_NS = 5_000_000  # while a test has stopped the clock: how soon a moved clock is noticed
 cdef int64_t COARSE_NS = 10_000_000         # how far the coarse clock may lag behind: a tick, the longest there is
 cdef uint64_t last_pool_id = 0
@@ -91,6 +93,7 @@ include "_core_lease.pxi"
 include "_core_wait.pxi"
 include "_core_take.pxi"
 include "_core_give.pxi"
+include "_core_lost.pxi"
 include "_core_claim.pxi"
 
 

@@ -121,6 +121,8 @@ cdef int after_giving(Core core) except -1:
 cdef void lease_end(Core core, Slot *slot, Seat seat, Thread *me, Visit *visit) noexcept:
     if core.marks:
         seat.remember(u64_peek(&slot.owner))
+    if not seat.bound:
+        core.by_hand -= 1
     seat.green = seat.task = None
     slot.depth = 0
     lease_shut(slot, me, visit)

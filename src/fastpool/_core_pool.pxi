@@ -14,6 +14,7 @@ cdef class Core:
     cdef dict by_id                  # id(connection) -> seat, for checkin by hand; written at connect and close
     cdef dict queued                 # numbers of the threads that wait, to find deadlocks
     cdef dict queued_green           # waiter's address -> (thread's number, greenlet, task), likewise
+    cdef int64_t by_hand             # leases that no block will end
     cdef dict dropped                # id -> connection that close() took from whoever had checked it out by hand
     cdef list graves                 # what a fork left us: never to be touched, never to be destroyed
     cdef object __weakref__
@@ -139,7 +140,16 @@ cdef class Core:
         """Take a connection by hand; give it back with `checkin`, exactly once.  Raises as `connection` does."""
         cdef int64_t limit = self.timeout_ns if timeout is ... else timeout_ns(timeout)
         cdef Slot *slot = take(self, limit, False)
-        return (<Seat>slot.seat).connection
+        cdef uint64_t word = slot_lease(u64_load(&slot.word))
+        c = (<Seat>slot.seat).connection
+        try:
+            # A signal that came meanwhile strikes here, and not between this return and the caller's assignment.
+            PyErr_CheckSignals()
+        except BaseException:
+            if claim(slot, word):
+                give_back(self, slot, None, False)
+            raise
+        return c
 
     def checkin(self, c, bint discard=False):
         """Give back a connection that `checkout` gave; from any thread.

@@ -52,6 +52,8 @@ cdef void enter_table(Core core, Slot *slot, Thread *me, int64_t began, bint bou
     cdef Seat seat = <Seat>slot.seat
     seat.green = seat.task = None
     seat.bound = bound
+    if not bound:
+        core.by_hand += 1
     if core.marks:
         seat.forget(me.uid)
     slot_move(slot, LEASED)

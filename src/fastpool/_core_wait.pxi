@@ -139,6 +139,7 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
     cdef Waiter *waiter
     cdef Slot *slot
     cdef uint64_t born_in = generation()
+    cdef int64_t until
     sleeper = None
     if not instant and greenlet_current is not None:
         sleeper = find_sleeper()
@@ -153,6 +154,8 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
     try:
         line_up(core, waiter, instant, front)
         slot = <Slot *>waiter_take(waiter)
+        if slot == NULL and reclaim(core):
+            slot = <Slot *>waiter_take(waiter)
         if slot != NULL:
             return slot
         if instant:
@@ -168,11 +171,14 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
         if core.hears:
             tell(core, "wait_started", {})
         while True:
+            until = deadline
+            if core.by_hand and clock_ns() + LOOK_NS < deadline:
+                until = clock_ns() + LOOK_NS
             if sleeper is not None:
-                while u64_load(&waiter.state) == WAITING and clock_ns() < deadline:
-                    sleeper.sleep(None if deadline == INT64_MAX else (deadline - clock_ns()) / 1e9)
+                while u64_load(&waiter.state) == WAITING and clock_ns() < until:
+                    sleeper.sleep(None if until == INT64_MAX else (until - clock_ns()) / 1e9)
             else:
-                sleep_thread(waiter, deadline)
+                sleep_thread(waiter, until)
             if generation() != born_in:
                 break
             slot = <Slot *>waiter_take(waiter)
@@ -185,6 +191,7 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
                 raise PoolClosed(f"pool {core.name!r} was closed while this caller waited for a connection")
             if clock_ns() >= deadline and step_out(core, waiter, TIMED_OUT):
                 raise exhausted(core, "wait", began)
+            reclaim(core)
     except BaseException:
         if generation() != born_in:
             pass  # the line, and whatever was handed over in it, is the parent's

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._core import REASONS, histogram_edges
 from ._errors import NoConnectionsAvailable
-from ._stats import Histogram, LeaseInfo, Stats, explain
+from ._stats import Histogram, LeaseInfo, Stats, duration_text, explain, thread_name
 
 if TYPE_CHECKING:
     from ._pool import Pool
@@ -45,6 +45,17 @@ def lease_info(row: tuple[Any, ...], now: float) -> LeaseInfo:
     """Who holds what, of one of the core's rows."""
     slot, server, ident, green, task, depth, since, *_ = row
     return LeaseInfo.from_core(slot, server, ident, green, task, depth, max(now - since / 1e9, 0.0))
+
+
+def report_lost(pool: Pool, lost: list[tuple[int, int, float]]) -> None:
+    """Log which connections nobody can give back any more: (slot, ident of the thread that took it, age in seconds)."""
+    import logging
+
+    for slot, ident, age in lost:
+        logging.getLogger("fastpool").warning(
+            "pool %r: connection %d, checked out %s ago by thread %r, was dropped without checkin(): it is replaced",
+            pool.name, slot, duration_text(age), thread_name(ident),
+        )  # fmt: skip
 
 
 def exhausted(pool: Pool, phase: str, waited: float, kind: type | None) -> NoConnectionsAvailable:

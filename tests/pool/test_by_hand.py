@@ -1,9 +1,13 @@
 """checkout() and checkin(): exactly once, from any thread, and nothing from under a block."""
 
+import gc
+import sysconfig
+
 import pytest
 
-from fastpool import LeaseError
-from tests.pool.world import Plain, Run, World, balanced, serves
+from fastpool import LeaseError, NoConnectionsAvailable, Pool
+from fastpool.testing import VirtualClock
+from tests.pool.world import Plain, Run, World, balanced, serves, waiting
 
 WORLDS = pytest.mark.parametrize("kind", [Plain, World], ids=["fast", "slow"])
 
@@ -148,3 +152,62 @@ def test_an_inner_block_that_discards():
             lease.discard()
         assert not outer.closed
     assert outer.closes == 1
+
+
+# ---- dropped
+
+COUNTS = pytest.mark.skipif(
+    bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="reference counts are approximate"
+)
+
+
+class Unowned:
+    """A connection that nobody but the pool refers to."""
+
+    def __init__(self, closed):
+        self.closed = closed
+
+    def close(self):
+        self.closed.append(self)
+
+
+@COUNTS
+def test_what_was_dropped_without_checkin_is_replaced_when_somebody_would_have_to_wait(caplog):
+    closed = []
+    pool = Pool(lambda: Unowned(closed), max_size=2, name="p")
+    kept = pool.checkout()
+    pool.checkout()  # dropped at once
+    gc.collect()
+    assert (pool.stats().leased, caplog.text) == (2, "")
+    fresh = pool.checkout(timeout=0)
+    assert len(closed) == 1
+    assert fresh is not kept
+    assert "pool 'p': connection 1, checked out" in caplog.text
+    assert "was dropped without checkin(): it is replaced" in caplog.text
+    with pytest.raises(NoConnectionsAvailable):
+        pool.checkout(timeout=0)
+    pool.checkin(kept)
+    pool.checkin(fresh)
+    assert balanced(pool).closed["error"] == 1
+
+
+@COUNTS
+def test_who_waits_already_gets_it_within_a_second():
+    with VirtualClock() as clock:
+        pool = Pool(lambda: Unowned([]), max_size=1, timeout=5)
+        c = pool.checkout()
+        late = Run(pool.checkout)
+        waiting(pool, 1)
+        del c
+        clock.advance(1)
+        pool.checkin(late.result())
+        balanced(pool)
+
+
+@COUNTS
+def test_what_a_block_holds_is_not_taken_although_its_name_is_gone():
+    pool = Pool(lambda: Unowned([]), max_size=1)
+    with pool.connection():
+        with pytest.raises(NoConnectionsAvailable):
+            pool.checkout(timeout=0)
+        assert pool.stats().leased == 1

@@ -1,7 +1,7 @@
 """Whatever ends a step of the driver, and whenever: the pool still serves as many as ever, and every count is exact.
 
-{connect, check, reset, close} × {ok, error, BaseException, slow, never} × {timeout, KeyboardInterrupt}, after deadpool's
-matrix; "never" is held until the end of the test, and the rest of the pool must serve meanwhile.
+{connect, check, reset, close} × {ok, error, BaseException, slow, never} × {timeout, KeyboardInterrupt}, after the
+matrix of deadpool; "never" is held until the end of the test, and the rest of the pool must serve meanwhile.
 """
 
 import _thread
@@ -22,7 +22,7 @@ SIZE = 3
 
 
 class Case:
-    """A pool with one connection that has been unused for long, and a step of it that is about to be told what to do."""
+    """A pool with one connection, unused for long, and a step of it that is about to be told what to do."""
 
     def __init__(self, clock, stage, size=SIZE):
         self.world = World()
