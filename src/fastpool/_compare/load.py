@@ -40,7 +40,7 @@ class Load:
     longest_wait_s: float
     mean_hold_s: float
     most_served_meanwhile: int = 0
-    """How many times others were served while one waited, at most: unlike a time, no busy machine makes that more."""
+    """How many times others were served while one waited, at most; a machine that stands still adds nothing to it."""
 
     @property
     def operations(self) -> int:
