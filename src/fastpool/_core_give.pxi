@@ -277,7 +277,8 @@ cdef int64_t retire_idle(Core core, int why, int64_t keep) except -1:
     cdef int64_t too_many = count_idle(core) - core.max_idle if why == WHY_MAX_IDLE else INT64_MAX
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
-        word = u64_load(&slot.word)
+        # seq_cst: closing sets CLOSED and then looks here, a checkin publishes its slot and then looks at the gate
+        word = u64_load_sc(&slot.word)
         if slot_state(word) != IDLE or i64_peek(&core.pool.opened) <= keep:
             continue
         if why == WHY_LIFETIME and slot.expires_ns > now:

@@ -70,8 +70,8 @@ cdef class Lease:
             and not self.discarded
             and slot.uses < core.max_uses
         ):
-            if FREE_THREADED and not u32_cas(&self.state, ENTERED, DONE):
-                raise LeaseError("this block has ended already: a lease is good for one block")
+            if FREE_THREADED and not claim(slot, self.word):
+                return lease_exit(self, exc)  # a checkin or a close() came between: the slot is not ours to free
             self.state = DONE
             me = thread_self()
             visit = visit_find(me, core.pool.id)

@@ -274,7 +274,7 @@ SOURCE = {
         r"inline [\w *]+\bidle_take\([\s\S]*?head = u64_load_sc\(&idle\.head\)",
         r"inline [\w *]+\bvacant_take\([\s\S]*?head = u64_load_sc\(stack\)",
         r"inline [\w *]+\bidle_push\([\s\S]*?u32_put\(&slot\.next_idle[\s\S]*?u64_cas\(&idle\.head",
-        r"\bidle_publish\(Idle[\s\S]*?u64_cas\(&slot\.word, word, \(word \+ \(EPOCH \+ IDLE - LEASED\)\) \| LISTED\)",
+        r"\bidle_publish\(Idle[\s\S]*?u64_cas\(&slot\.word, word, \(\(word & ~<uint64_t>ENDING\) \+ \(EPOCH",
     ],
     "pool.pxd": [
         r"seen = u32_load_sc\(&pool\.connecting\)",
@@ -292,6 +292,7 @@ SOURCE = {
         r"u64_load\(&waiter\.state\) == HANDED and u64_cas\(&waiter\.state, HANDED, TAKEN\):\s+return waiter\.slot",
         r"if u32_add\(&waiter\.refs, <uint32_t>-1\) == 1",
     ],
+    "../_core_give.pxi": [r"\bretire_idle\([\s\S]*?word = u64_load_sc\(&slot\.word\)"],
     "table.pxd": [r"u32_store\(&table\.size, index \+ 1\)"],
 }
 

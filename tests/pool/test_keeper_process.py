@@ -68,7 +68,7 @@ def test_the_interpreter_ends_with_the_keeper_at_work():
 def test_the_interpreter_ends_while_others_wait():
     out = run("""
         pool = fastpool.Pool(C, max_size=1, min_size=1)
-        pool.checkout()
+        held = pool.checkout()
         for _ in range(5):
             threading.Thread(target=pool.checkout, args=(None,), daemon=True).start()
         until(lambda: pool.stats().waiting == 5)

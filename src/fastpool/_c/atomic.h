@@ -6,6 +6,8 @@
  *   swap, cas, add, or, and   sequentially consistent read-modify-write: the protocol's decisions
  *   load_sc        sequentially consistent load: the second half of "write mine, then look at yours"
  * There are no stand-alone fences: ThreadSanitizer does not model them.
+ *
+ * FP_PAUSE() comes before every access. It is nothing, but in a test build may yield, so that threads meet there.
  */
 #ifndef FASTPOOL_ATOMIC_H
 #define FASTPOOL_ATOMIC_H
@@ -14,22 +16,27 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+#ifndef FP_PAUSE
+#define FP_PAUSE() ((void)0)
+#endif
+
 #define FP_LINE 64 /* bytes that two processors cannot write at once */
 
 #if defined(__GNUC__) || defined(__clang__)
 
 #define FP_ATOMICS(T, N)                                                                                             \
-    static inline T fp_##N##_peek(const T *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }                       \
-    static inline void fp_##N##_put(T *p, T v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }                         \
-    static inline T fp_##N##_load(const T *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }                       \
-    static inline void fp_##N##_store(T *p, T v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }                       \
-    static inline T fp_##N##_load_sc(const T *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }                    \
-    static inline T fp_##N##_swap(T *p, T v) { return __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST); }                 \
-    static inline T fp_##N##_add(T *p, T v) { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); }                   \
-    static inline T fp_##N##_or(T *p, T v) { return __atomic_fetch_or(p, v, __ATOMIC_SEQ_CST); }                     \
-    static inline T fp_##N##_and(T *p, T v) { return __atomic_fetch_and(p, v, __ATOMIC_SEQ_CST); }                   \
+    static inline T fp_##N##_peek(const T *p) { FP_PAUSE(); return __atomic_load_n(p, __ATOMIC_RELAXED); }           \
+    static inline void fp_##N##_put(T *p, T v) { FP_PAUSE(); __atomic_store_n(p, v, __ATOMIC_RELAXED); }             \
+    static inline T fp_##N##_load(const T *p) { FP_PAUSE(); return __atomic_load_n(p, __ATOMIC_ACQUIRE); }           \
+    static inline void fp_##N##_store(T *p, T v) { FP_PAUSE(); __atomic_store_n(p, v, __ATOMIC_RELEASE); }           \
+    static inline T fp_##N##_load_sc(const T *p) { FP_PAUSE(); return __atomic_load_n(p, __ATOMIC_SEQ_CST); }        \
+    static inline T fp_##N##_swap(T *p, T v) { FP_PAUSE(); return __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST); }     \
+    static inline T fp_##N##_add(T *p, T v) { FP_PAUSE(); return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); }       \
+    static inline T fp_##N##_or(T *p, T v) { FP_PAUSE(); return __atomic_fetch_or(p, v, __ATOMIC_SEQ_CST); }         \
+    static inline T fp_##N##_and(T *p, T v) { FP_PAUSE(); return __atomic_fetch_and(p, v, __ATOMIC_SEQ_CST); }       \
     static inline int fp_##N##_cas(T *p, T seen, T want)                                                             \
     {                                                                                                                \
+        FP_PAUSE();                                                                                                  \
         return __atomic_compare_exchange_n(p, &seen, want, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                   \
     }
 #define FP_THREAD_LOCAL static __thread

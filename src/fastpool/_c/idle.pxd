@@ -21,7 +21,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from .atomic cimport u32_peek, u32_put, u64_add, u64_and, u64_cas, u64_load, u64_load_sc, u64_or, u64_peek, \
     u64_put
 from .clock cimport clock_order
-from .slot cimport EPOCH, IDLE, LEASED, LISTED, STATE, Slot, slot_grab, slot_state
+from .slot cimport ENDING, EPOCH, IDLE, LEASED, LISTED, STATE, Slot, slot_grab, slot_state
 from .table cimport Table, low_bit, table_chunks, table_slot, table_warm, table_warm_words
 
 cdef struct Idle:
@@ -78,7 +78,7 @@ cdef inline bint idle_publish(Idle *idle, Table *table, Slot *slot) noexcept nog
         # taken past the stack, and listed by its next holder, in between.  seq_cst: what the lease wrote is seen by
         # the next, and where no entry is pushed this is the first half of "publish the slot, then look at the gate".
         word = u64_load(&slot.word)
-        if u64_cas(&slot.word, word, (word + (EPOCH + IDLE - LEASED)) | LISTED):
+        if u64_cas(&slot.word, word, ((word & ~<uint64_t>ENDING) + (EPOCH + IDLE - LEASED)) | LISTED):
             return not word & LISTED
 
 
