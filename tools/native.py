@@ -2,7 +2,8 @@
 
     native.py NAME SOURCE…            extension modules, from .pyx files
     native.py --program KIND SOURCE   a program without Python from a .pyx whose `program_main` is its main;
-                                      KIND is plain, thread (ThreadSanitizer) or address (AddressSanitizer and UBSan)
+                                      KIND is plain, thread (ThreadSanitizer) or address (AddressSanitizer and UBSan);
+                                      its threads yield now and then before an atomic access (tests/core/pause.h)
 
 Prints where it is: under .cache/native, in a folder named by a hash of all that goes into it.
 """
@@ -26,6 +27,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "native"
+PAUSE = ROOT / "tests" / "core" / "pause.h"
 SUFFIXES = {".pxd", ".pxi", ".h"}
 KINDS = {
     "plain": ["-O2"],
@@ -36,7 +38,7 @@ KINDS = {
 
 def fingerprint(source: Path, *more: str) -> str:
     """A hash of all that `source` is built from and with."""
-    inputs = {source, ROOT / "setup.py", Path(__file__)}
+    inputs = {source, PAUSE, ROOT / "setup.py", Path(__file__)}
     for folder in (ROOT / "src" / "fastpool", ROOT / "src" / "fastpool" / "_c", source.parent):
         inputs.update(path for path in folder.iterdir() if path.suffix in SUFFIXES)
     parts = [version("Cython"), sys.version, sysconfig.get_config_var("EXT_SUFFIX") or "", *more]
@@ -76,7 +78,7 @@ def extension(name: str, source: Path) -> Path:
         recipe = runpy.run_path(str(ROOT / "setup.py"), run_name="recipe")
         ext = recipe["extension"](name, str(source.relative_to(ROOT)))
         modules = cythonize(
-            [ext], build_dir=str(work / "c"), include_path=["src"], compiler_directives=recipe["DIRECTIVES"], quiet=True
+            [ext], build_dir=str(work / "c"), include_path=["src"], compiler_directives=recipe["DIRECTIVES"]
         )
         build = build_ext(distribution({"name": name, "ext_modules": modules}))
         build.build_lib, build.build_temp = str(work / "lib"), str(work / "o")
@@ -102,7 +104,8 @@ def program(kind: str, source: Path) -> Path:
         library = Path(str(sysconfig.get_config_var("LIBDIR")))
         series = sysconfig.get_config_var("LDVERSION")
         file = work / source.stem
-        command = [*compiler, *flags, "-std=gnu11", "-Dprogram_main=main", "-pthread", str(c), "-o", str(file)]
+        command = [*compiler, *flags, "-std=gnu11", "-Dprogram_main=main", "-include", str(PAUSE), "-pthread"]
+        command += [str(c), "-o", str(file)]
         command += ["-I", str(ROOT / "src/fastpool/_c"), "-I", str(sysconfig.get_path("include"))]
         command += [f"-L{library}", f"-Wl,-rpath,{library}", f"-lpython{series}", "-lm"]
         subprocess.run(command, check=True)

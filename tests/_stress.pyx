@@ -1,0 +1,412 @@
+"""Threads that do at once all that a pool allows, without Python, and an audit whenever they are all at rest.
+
+Work comes in rounds. In a round every worker does a few random things: check out (patiently or not, as a thread or
+as another kind of waiter), connect or fail to, return, discard, replace, leave a slot to another thread, resize, tidy,
+close. Between rounds nothing is under way, so the books must be exact; and a worker that sleeps without a deadline
+while all others sleep or are done has missed its wake-up. That is known for sure, not guessed from a time: `inquest`.
+
+tools/native.py makes a program of it, which needs no Python: for speed, or under a sanitizer.
+"""
+
+from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
+from libc.stdio cimport fprintf, printf, snprintf, stderr
+from libc.stdlib cimport abort, atoll, calloc, free
+from libc.string cimport memset
+
+from fastpool._c.atomic cimport Thread, Visit, i64_peek, thread_self, u32_add, u32_cas, u32_load, u32_peek, u32_store, \
+    u32_swap, u64_add, u64_and, u64_load, u64_load_sc, u64_or, u64_peek, u64_put, u64_swap
+from fastpool._c.clock cimport clock_ns
+from fastpool._c.idle cimport idle_put, idle_take
+from fastpool._c.lease cimport lease_open, lease_retake, lease_shut, visit_find, visit_make
+from fastpool._c.pool cimport CLOSED, Pool, permit_take, pool_abandon_waiters, pool_give, pool_give_vacant, pool_pass, \
+    pool_permit_back, pool_settle, pool_settle_if, pool_swallow_vacant, pool_take_free
+from fastpool._c.slot cimport CONNECTING, GONE, IDLE, LEASED, LISTED, RETIRING, VACANT, Slot, slot_grab, slot_move, \
+    slot_state
+from fastpool._c.table cimport table_free, table_slot, table_warm
+from fastpool._c.waitq cimport CANCELLED, QUEUED_MASK, TIMED_OUT, WAITING, Waiter, lock_drop, lock_free, lock_new, \
+    lock_take, lock_take_timed, queue_enlist, queue_leave, queue_open, thread_lock, waiter_drop, waiter_new, \
+    waiter_settle, waiter_take
+
+cdef extern from "pthread.h" nogil:
+    ctypedef struct pthread_t:
+        pass
+    ctypedef struct pthread_mutex_t:
+        pass
+    ctypedef struct pthread_cond_t:
+        pass
+    int pthread_create(pthread_t *thread, void *attributes, void *(*body)(void *) noexcept nogil, void *argument)
+    int pthread_join(pthread_t thread, void **result)
+    int pthread_mutex_init(pthread_mutex_t *mutex, void *attributes)
+    int pthread_mutex_lock(pthread_mutex_t *mutex)
+    int pthread_mutex_unlock(pthread_mutex_t *mutex)
+    int pthread_cond_init(pthread_cond_t *cond, void *attributes)
+    int pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
+    int pthread_cond_broadcast(pthread_cond_t *cond)
+
+cdef extern from "sched.h" nogil:
+    int sched_yield()
+
+cdef extern from "time.h" nogil:
+    struct timespec:
+        long tv_sec
+        long tv_nsec
+    int nanosleep(const timespec *wanted, timespec *left)
+
+cdef enum:
+    MOST_WORKERS = 64
+    MOST_HANDS = 256        # slots that may ever exist in a run
+    SLICE_US = 5000         # of an endless sleep: how soon an inquest is answered
+
+cdef enum:                  # what is counted
+    CHECKOUTS, CONNECTS, FAILED_CONNECTS, WAITS, TIMEOUTS, CANCELS, LATE, DISCARDS, PASSED_ON, RESIZES, CLOSES, DEAF, \
+        COUNTS
+
+cdef extern from * nogil:   # not module variables: a program without Python does not initialise those
+    """
+    #define FP_STUCK_NS 60000000000LL
+    #define FP_MIX 0x9E3779B97F4A7C15ULL
+    #define FP_STEP 0xD1342543DE82EF95ULL
+    """
+    const int64_t STUCK_NS "FP_STUCK_NS"
+    const uint64_t MIX "FP_MIX"
+    const uint64_t STEP "FP_STEP"
+
+cdef struct Bell:           # what a waiter that is not a thread is woken by
+    thread_lock lock
+    uint32_t refs           # [atomic] the waiter's and the line's
+    bint deaf               # its loop is gone
+
+cdef struct Shared
+
+cdef struct Worker:
+    pthread_t thread
+    Shared *shared
+    uint32_t number         # from 1
+    uint64_t random
+    uint64_t deeds          # [atomic] done so far
+    uint64_t naps           # [atomic] begun and ended: odd while it sleeps without a deadline
+    uint64_t answer         # [atomic] the inquest for which it swore that nothing has been decided for it
+    uint64_t counts[COUNTS]
+
+cdef struct Shared:
+    Pool pool
+    Worker workers[MOST_WORKERS]
+    uint32_t hands[MOST_HANDS]   # [atomic] which worker has the slot, 0: none
+    uint64_t mailbox             # [atomic] a leased slot left for any other worker to return
+    uint32_t worker_count
+    uint32_t most                # the limit is never set higher
+    uint64_t rounds
+    uint64_t round               # under the mutex, as `arrived`
+    uint64_t seed
+    uint64_t inquest             # [atomic]
+    uint32_t failed              # [atomic]
+    char verdict[300]
+    pthread_mutex_t mutex
+    pthread_cond_t next_round
+    uint32_t arrived
+
+
+cdef uint64_t chance(Worker *me, uint64_t below) noexcept nogil:
+    me.random ^= me.random << 13
+    me.random ^= me.random >> 7
+    me.random ^= me.random << 17
+    return (me.random >> 11) % below
+
+
+cdef void fail(Shared *shared, const char *what, uint64_t a, uint64_t b) noexcept nogil:
+    """The first to fail says why."""
+    if u32_cas(&shared.failed, 0, 1):
+        snprintf(shared.verdict, sizeof(shared.verdict), "round %llu: %s (%llu, %llu)",
+                 <unsigned long long>shared.round, what, <unsigned long long>a, <unsigned long long>b)
+        u32_store(&shared.failed, 2)
+
+
+# ---- a slot is in one hand at most ---------------------------------------------------------------------------------
+
+cdef Slot *hold(Worker *me, Slot *slot) noexcept nogil:
+    if slot != NULL and not u32_cas(&me.shared.hands[slot.index], 0, me.number):
+        fail(me.shared, "a slot in two hands", slot.index, u32_load(&me.shared.hands[slot.index]))
+    return slot
+
+
+cdef Slot *let_go(Worker *me, Slot *slot) noexcept nogil:
+    if not u32_cas(&me.shared.hands[slot.index], me.number, 0):
+        fail(me.shared, "a slot that is not in the hand that gives it", slot.index, me.number)
+    return slot
+
+
+# ---- waiting -------------------------------------------------------------------------------------------------------
+
+cdef void bell_drop(Bell *bell) noexcept nogil:
+    if u32_add(&bell.refs, <uint32_t>-1) == 1:
+        lock_free(bell.lock)
+        free(bell)
+
+
+cdef bint ring(Waiter *waiter) noexcept nogil:
+    cdef Bell *bell = <Bell *>waiter.object
+    cdef bint heard = not bell.deaf
+    if heard:
+        lock_drop(bell.lock)
+    bell_drop(bell)
+    return heard
+
+
+cdef void sleep_on(Worker *me, Waiter *waiter, thread_lock lock, int64_t deadline) noexcept nogil:
+    cdef int64_t left
+    cdef uint64_t asked
+    if deadline == INT64_MAX:
+        check_mailbox(me, 0)  # who left a lease there looks again before it sleeps: none is there when all do
+        u64_add(&me.naps, 1)
+    while u64_load(&waiter.state) == WAITING:
+        if deadline == INT64_MAX:
+            if lock_take_timed(lock, SLICE_US, 0) == 0:
+                asked = u64_load_sc(&me.shared.inquest)
+                if u64_load_sc(&waiter.state) == WAITING:
+                    u64_swap(&me.answer, asked)
+            continue
+        left = deadline - clock_ns()
+        if left <= 0:
+            break
+        lock_take_timed(lock, left // 1000 + 1, 0)
+    if deadline == INT64_MAX:
+        u64_add(&me.naps, 1)
+
+
+cdef Slot *stand(Worker *me, bint front) noexcept nogil:
+    """In line, one way or another; what comes of it."""
+    cdef Pool *pool = &me.shared.pool
+    cdef bint other_kind = chance(me, 3) == 0
+    cdef bint cancelled = chance(me, 4) == 0
+    cdef Waiter *waiter = waiter_new(not other_kind, me.number, 0)
+    cdef Bell *bell = NULL
+    cdef Slot *slot
+    cdef int64_t deadline = INT64_MAX
+    me.counts[WAITS] += 1
+    if other_kind:
+        bell = <Bell *>calloc(1, sizeof(Bell))
+        bell.lock = lock_new()
+        lock_take(bell.lock, 1)
+        bell.refs = 2
+        bell.deaf = chance(me, 8) == 0
+        waiter.object = bell
+    if cancelled or chance(me, 2) or (bell != NULL and bell.deaf):
+        deadline = clock_ns() + <int64_t>(chance(me, 3) * chance(me, 40000))
+    if queue_enlist(&pool.queue, &pool.gate, waiter, front) & CLOSED:
+        cancelled, deadline = True, 0
+    else:
+        pool_settle(pool)
+        tidy(me)
+    sleep_on(me, waiter, waiter.lock if bell == NULL else bell.lock, deadline)
+    slot = NULL
+    if u64_load(&waiter.state) == WAITING and waiter_settle(waiter, CANCELLED if cancelled else TIMED_OUT):
+        if queue_leave(&pool.queue, &pool.gate, waiter) and bell != NULL:
+            bell_drop(bell)
+        me.counts[CANCELS if cancelled else TIMEOUTS] += 1
+    else:
+        slot = hold(me, <Slot *>waiter_take(waiter))
+        if slot == NULL:
+            me.counts[DEAF] += 1
+        elif cancelled:
+            pool_pass(pool, let_go(me, slot))  # handed over at the very moment
+            me.counts[PASSED_ON] += 1
+            tidy(me)
+            slot = NULL
+        elif deadline != INT64_MAX and clock_ns() >= deadline:
+            me.counts[LATE] += 1
+    if bell != NULL:
+        bell_drop(bell)
+    waiter_drop(waiter)
+    return slot
+
+
+# ---- checkout, connect, checkin ------------------------------------------------------------------------------------
+
+cdef bint connect(Worker *me, Slot *slot) noexcept nogil:
+    """Of a CONNECTING slot: LEASED and still in hand, or failed and gone."""
+    if chance(me, 4) == 0:
+        sched_yield()
+    if chance(me, 5) == 0:
+        me.counts[FAILED_CONNECTS] += 1
+        pool_give_vacant(&me.shared.pool, let_go(me, slot), True)
+        tidy(me)
+        return False
+    me.counts[CONNECTS] += 1
+    slot_move(slot, LEASED)
+    pool_permit_back(&me.shared.pool)
+    tidy(me)
+    return True
+
+
+cdef Slot *checkout(Worker *me, bint patient) noexcept nogil:
+    cdef Pool *pool = &me.shared.pool
+    cdef Thread *thread = thread_self()
+    cdef Visit *visit = visit_make(thread, pool.id, &pool.table)
+    cdef Slot *slot = NULL
+    cdef bint front = False
+    while not u64_load(&pool.gate) & CLOSED:
+        if not u64_load_sc(&pool.gate) & QUEUED_MASK:
+            slot = <Slot *>visit.slot if lease_retake(visit) else pool_take_free(pool)
+            hold(me, slot)
+        if slot == NULL:
+            if not patient:
+                return NULL
+            slot = stand(me, front)
+            if slot == NULL:
+                return NULL
+        if slot_state(u64_load(&slot.word)) == CONNECTING:
+            if not connect(me, slot):
+                return NULL
+        elif chance(me, 10) == 0:
+            # Not fit for use: closed and opened again in its place, or given up for want of a permit.
+            me.counts[DISCARDS] += 1
+            slot_move(slot, RETIRING)
+            if permit_take(pool):
+                slot_move(slot, CONNECTING)
+                if not connect(me, slot):
+                    return NULL
+            else:
+                pool_give_vacant(pool, let_go(me, slot), False)
+                tidy(me)
+                slot, front = NULL, True
+                continue
+        me.counts[CHECKOUTS] += 1
+        slot_move(slot, LEASED)
+        lease_open(slot, thread, visit, 0)
+        return slot
+    return NULL
+
+
+cdef void retire(Worker *me, Slot *slot) noexcept nogil:
+    me.counts[DISCARDS] += 1
+    slot_move(slot, RETIRING)
+    pool_give_vacant(&me.shared.pool, let_go(me, slot), False)
+
+
+cdef void tidy(Worker *me) noexcept nogil:
+    """After all that settles: nothing is kept open that is too many, or in a closed pool.
+
+    A slot may have been in a settler's hands while the pool was closed, or shrank, and whoever did that missed it.
+    """
+    cdef Pool *pool = &me.shared.pool
+    cdef int64_t keep
+    cdef Slot *slot
+    while True:
+        keep = 0 if u64_load_sc(&pool.gate) & CLOSED else u32_load(&pool.limit)
+        if i64_peek(&pool.opened) <= keep:
+            return
+        slot = hold(me, idle_take(&pool.idle, &pool.table))
+        if slot == NULL:
+            return
+        retire(me, slot)
+
+
+cdef void checkin(Worker *me, Slot *slot) noexcept nogil:
+    cdef Pool *pool = &me.shared.pool
+    cdef Thread *thread = thread_self()
+    lease_shut(slot, thread, visit_find(thread, pool.id))
+    if chance(me, 8) == 0 or u64_load(&pool.gate) & CLOSED or i64_peek(&pool.opened) > u32_load(&pool.limit):
+        retire(me, slot)
+    else:
+        pool_give(pool, let_go(me, slot))
+    tidy(me)
+
+
+cdef void run_hot(Worker *me) noexcept nogil:
+    """The core's fast path, again and again: the own last slot or the one returned last, and back."""
+    cdef Pool *pool = &me.shared.pool
+    cdef Thread *thread = thread_self()
+    cdef Visit *visit = visit_make(thread, pool.id, &pool.table)
+    cdef Slot *slot
+    cdef uint64_t times = 1 + chance(me, 20)
+    while times and u64_peek(&pool.gate) == 0:
+        times -= 1
+        slot = <Slot *>visit.slot
+        if not lease_retake(visit):
+            slot = idle_take(&pool.idle, &pool.table)
+            if slot == NULL:
+                return
+        hold(me, slot)
+        lease_open(slot, thread, visit, 0)
+        me.counts[CHECKOUTS] += 1
+        lease_shut(let_go(me, slot), thread, visit)
+        idle_put(&pool.idle, &pool.table, slot)
+        if u64_load_sc(&pool.gate):
+            pool_settle_if(pool)
+        tidy(me)
+
+
+cdef void check_mailbox(Worker *me, uint64_t content) noexcept nogil:
+    """Leave a leased slot (or nothing) in the mailbox, and return what was in it."""
+    cdef Slot *slot = <Slot *>u64_swap(&me.shared.mailbox, content)
+    if slot != NULL:
+        checkin(me, hold(me, slot))
+
+
+# ---- what else can happen ------------------------------------------------------------------------------------------
+
+cdef void look_over(Worker *me) noexcept nogil:
+    """A keeper's round: idle slots are taken where they stand, kept or closed."""
+    cdef Pool *pool = &me.shared.pool
+    cdef Slot *slot
+    cdef uint64_t word
+    cdef uint32_t index
+    for index in range(u32_load(&pool.table.size)):
+        slot = table_slot(&pool.table, index)
+        word = u64_load(&slot.word)
+        if slot_state(word) == IDLE and slot_grab(slot, word):
+            hold(me, slot)
+            if chance(me, 2):
+                retire(me, slot)
+            else:
+                pool_give(pool, let_go(me, slot))
+            tidy(me)
+
+
+cdef void resize(Worker *me) noexcept nogil:
+    cdef Pool *pool = &me.shared.pool
+    cdef uint32_t limit = 1 + <uint32_t>chance(me, me.shared.most)
+    me.counts[RESIZES] += 1
+    u32_store(&pool.max_connecting, 1 + <uint32_t>chance(me, 3))
+    u32_swap(&pool.limit, limit)
+    pool_swallow_vacant(pool)
+    pool_settle_if(pool)
+    tidy(me)
+
+
+cdef void close(Worker *me) noexcept nogil:
+    cdef Pool *pool = &me.shared.pool
+    me.counts[CLOSES] += 1
+    u64_or(&pool.gate, CLOSED)
+    pool_abandon_waiters(pool)
+    tidy(me)
+
+
+cdef void do_something(Worker *me) noexcept nogil:
+    cdef uint64_t what = chance(me, 1000)
+    cdef Slot *slot
+    cdef Slot *second
+    if what < 20:
+        resize(me)
+    elif what < 40:
+        look_over(me)
+    elif what < 42:
+        close(me)
+    elif what < 300:
+        run_hot(me)
+    else:
+        slot = checkout(me, what < 900)
+        if slot == NULL:
+            return
+        if what % 4 == 0:
+            sched_yield()
+        if what % 8 == 1:
+            check_mailbox(me, <uint64_t>let_go(me, slot))
+            return
+        second = checkout(me, False) if what % 8 == 2 else NULL
+        checkin(me, slot)
+        if second != NULL:
+            checkin(me, second)
+
+
+include "_stress_audit.pxi"

@@ -1,0 +1,40 @@
+/* Before each atomic access of a stress build: now and then let other threads run, so that they meet between any two. */
+#ifndef FASTPOOL_TEST_PAUSE_H
+#define FASTPOOL_TEST_PAUSE_H
+
+#include <sched.h>
+#include <stdint.h>
+
+#define FP_PAUSE() fp_pause()
+
+static __thread uint64_t fp_pause_random;
+static __thread uint64_t fp_pause_seldom; /* one access in so many */
+static __thread uint64_t fp_pause_left;   /* accesses until that is drawn anew */
+
+static inline uint64_t fp_pause_draw(void)
+{
+    uint64_t r = fp_pause_random;
+    if (r == 0)
+        r = (uint64_t)(uintptr_t)&fp_pause_random; /* another one in each thread */
+    r ^= r << 13;
+    r ^= r >> 7;
+    r ^= r << 17;
+    return (fp_pause_random = r) >> 20;
+}
+
+static inline void fp_pause(void)
+{
+    uint64_t turns;
+    if (fp_pause_left == 0) {
+        fp_pause_left = 1 + fp_pause_draw() % 2000;
+        fp_pause_seldom = (uint64_t)2 << fp_pause_draw() % 9;
+    }
+    fp_pause_left--;
+    if (fp_pause_draw() % fp_pause_seldom)
+        return;
+    /* one turn for another thread; or many, so that all others run past this one */
+    for (turns = fp_pause_draw() % 16 ? 1 : fp_pause_draw() % 40; turns > 0; turns--)
+        sched_yield();
+}
+
+#endif
