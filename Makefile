@@ -34,11 +34,11 @@ install = echo "$(VENV): installing what is needed for: $(1)" && $(py) tools/req
 
 # editable: the compiled module is built in place, and what is edited in src/ is what runs
 $(VENV)/.test: $(VENV)/.made pyproject.toml tools/requires.py
-	@$(call install,test green servers)
+	@$(call install,test green hosts servers)
 	@$(py) -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.bench $(VENV)/.lint $(VENV)/.ship: $(VENV)/.%: $(VENV)/.test
+$(VENV)/.bench $(VENV)/.lint $(VENV)/.ship $(VENV)/.stress: $(VENV)/.%: $(VENV)/.test
 	@$(call install,$*)
 	@touch $@
 
@@ -54,7 +54,7 @@ demo: $(VENV)/.core ## the main job, live: one load through happybase's pool and
 test: $(VENV)/.core ## the test suite (stress and real-HBase tests have targets of their own)
 	@$(with) $(py) -m pytest $(ARGS)
 
-stress: $(VENV)/.core ## the long randomised tests
+stress: $(VENV)/.stress $(VENV)/.core ## the long randomised tests
 	@$(with) $(py) -m pytest -m stress $(ARGS)
 
 bench: $(VENV)/.bench $(VENV)/.core ## the comparisons with other pools, and the table of ratios
