@@ -41,6 +41,10 @@ cdef extern from "green.h":
     bint has_context "fp_has_context"() nogil
     object fp_rebind(object cls, object descriptor)
 
+cdef extern from "door.h":
+    void fp_call_through(object cls, Py_ssize_t offset)
+    int fp_name_in_class(object cls, object name, object value) except -1
+
 cdef extern from "probe.h":
     enum:
         QUIET "FP_QUIET"
@@ -55,11 +59,15 @@ cdef extern from *:
     bint is_main_thread "_PyOS_IsMainThread"()
 
 cdef extern from "Python.h":
+    ctypedef void *vectorcallfunc
+    Py_ssize_t PyVectorcall_NARGS(size_t given)
     Py_ssize_t Py_REFCNT(object o)
     Py_ssize_t reference_count "Py_REFCNT"(PyObject *o)
     int Py_AddPendingCall(int (*function)(void *) noexcept with gil, void *argument)
     void PyErr_SetObject(object kind, object error)
     PyObject *PyImport_GetModuleDict()
+    PyObject *PyThreadState_GetDict()
+    PyObject *PyDict_GetItemWithError(object of, object key) except? NULL
 
 if watch_forks() != 0:
     raise ImportError("fastpool: pthread_atfork failed, so a forked child could not be told from its parent")
@@ -90,6 +98,7 @@ include "_core_owner.pxi"
 include "_core_seat.pxi"
 include "_core_pool.pxi"
 include "_core_lease.pxi"
+include "_core_door.pxi"
 include "_core_wait.pxi"
 include "_core_take.pxi"
 include "_core_give.pxi"

@@ -5,6 +5,7 @@
 @cython.no_gc_clear
 cdef class Lease:
     """One checkout, as a context manager; made by ``pool.connection()`` and good for one block."""
+    cdef vectorcallfunc called  # see Door
     cdef Core core
     cdef Slot *slot
     cdef uint64_t word          # the slot's word while this lease holds it
@@ -13,86 +14,16 @@ cdef class Lease:
     cdef object timeout         # not looked at yet (the drop-in raises for a bad one at __enter__)
     cdef uint32_t state
     cdef bint discarded
+    cdef bint asked             # somebody looked up __enter__
+
+    def __cinit__(self):
+        self.called = <vectorcallfunc><void *>lease_called
 
     def __enter__(self):
-        cdef Core core = self.core
-        cdef Slot *slot
-        cdef Visit *visit
-        cdef int64_t now
-        cdef Thread *me
-        if core is None or self.state != NEW:
-            raise LeaseError("a lease is good for one block: call pool.connection() for each")
-        me = thread_self()
-        visit = visit_find(me, core.pool.id)
-        if (
-            visit != NULL
-            and u64_peek(&core.pool.gate) & ~(CROWDED | SLOW_GIVE) == 0
-            and core.pool.generation == generation()
-            and self.timeout is None
-            and not (core.nested and visit.held)
-            and owner_is_thread()
-        ):
-            slot = <Slot *>visit.slot
-            if not lease_retake(visit):
-                slot = idle_take(&core.pool.idle, &core.pool.table)
-            if slot != NULL:
-                now = clock_coarse_ns()
-                if now + COARSE_NS < i64_peek(&slot.fresh_ns) and u32_peek(&slot.mark) == 0:
-                    lease_open(slot, me, visit, now)
-                    slot.uses += 1
-                    self.slot = slot
-                    self.word = slot_lease(u64_peek(&slot.word))
-                    self.born_in = core.pool.generation
-                    self.state = ENTERED
-                    if (<Seat>slot.seat).green is not None or (<Seat>slot.seat).task is not None:
-                        (<Seat>slot.seat).green = (<Seat>slot.seat).task = None
-                    (<Seat>slot.seat).bound = True
-                    return (<Seat>slot.seat).connection
-                return lease_enter(self, slot)
-        return lease_enter(self, NULL)
+        return lease_begin(self)
 
-    @cython.binding(False)
     def __exit__(self, kind, exc, trace):
-        cdef Core core = self.core
-        cdef Slot *slot = self.slot
-        cdef Visit *visit
-        cdef Thread *me
-        cdef int64_t now
-        if self.state != ENTERED:
-            raise LeaseError("this block has ended already: a lease is good for one block")
-        if (
-            exc is None
-            and u64_peek(&core.pool.gate) == 0
-            and slot.depth == 1
-            and u32_peek(&slot.mark) == 0
-            and slot_lease(u64_peek(&slot.word)) == self.word
-            and self.born_in == generation()
-            and not self.discarded
-            and slot.uses < core.max_uses
-        ):
-            if FREE_THREADED and not claim(slot, self.word):
-                return lease_exit(self, exc)  # a checkin or a close() came between: the slot is not ours to free
-            self.state = DONE
-            me = thread_self()
-            visit = visit_find(me, core.pool.id)
-            if core.stamps:
-                now = clock_coarse_ns()
-                i64_put(&slot.since_ns, now)
-                i64_put(&slot.fresh_ns, fresh_until(core, slot, now))
-            if core.marks:
-                (<Seat>slot.seat).remember(u64_peek(&slot.owner))
-            lease_shut(slot, me, visit)
-            idle_put(&core.pool.idle, &core.pool.table, slot)
-            if FREE_THREADED and u32_load(&slot.mark) & OUTDATED:
-                i64_put(&slot.fresh_ns, 0)  # a clear() came between: the next taker looks
-            # The slot is free now; whoever began to wait, or closed or shrank the pool, meanwhile is served from here.
-            if u64_load_sc(&core.pool.gate) & (QUEUED_MASK | CLOSED | CROWDED):
-                after_giving(core)
-            self.core = None
-            if not FREE_THREADED:
-                core.spare = self
-            return None
-        return lease_exit(self, exc)
+        return lease_over(self, exc)
 
     @property
     def connection(self):
@@ -110,12 +41,7 @@ cdef class Lease:
 
     def __call__(self, function):
         """As a decorator: every call of `function` runs inside a lease of its own, as contextlib's do."""
-        core, limit = self.core, self.timeout if self.timeout is not None else (
-            None if self.timeout_ns < 0 else self.timeout_ns / 1e9)
-        if core is None:
-            raise LeaseError("a lease is good for one block: call pool.connection() for each")
-        from ._decorate import leased
-        return leased(core, limit, function)
+        return lease_decorate(self, function)
 
     def __repr__(self):
         state = ("not entered", "held", "over")[self.state]
@@ -126,6 +52,99 @@ cdef class Lease:
         # one who takes the slot finds the mark and replaces the connection.
         if self.state == ENTERED and self.core is not None and self.born_in == generation():
             lease_lost(self)
+
+
+cdef object lease_begin(Lease self):
+    """The way in."""
+    cdef Core core = self.core
+    cdef Slot *slot
+    cdef Visit *visit
+    cdef int64_t now
+    cdef Thread *me
+    self.asked = False
+    if core is None or self.state != NEW:
+        raise LeaseError("a lease is good for one block: call pool.connection() for each")
+    me = thread_self()
+    visit = visit_find(me, core.pool.id)
+    if (
+        visit != NULL
+        and u64_peek(&core.pool.gate) & ~(CROWDED | SLOW_GIVE) == 0
+        and core.pool.generation == generation()
+        and self.timeout is None
+        and not (core.nested and visit.held)
+        and owner_is_thread()
+    ):
+        slot = <Slot *>visit.slot
+        if not lease_retake(visit):
+            slot = idle_take(&core.pool.idle, &core.pool.table)
+        if slot != NULL:
+            now = clock_coarse_ns()
+            if now + COARSE_NS < i64_peek(&slot.fresh_ns) and u32_peek(&slot.mark) == 0:
+                lease_open(slot, me, visit, now)
+                slot.uses += 1
+                self.slot = slot
+                self.word = slot_lease(u64_peek(&slot.word))
+                self.born_in = core.pool.generation
+                self.state = ENTERED
+                if (<Seat>slot.seat).green is not None or (<Seat>slot.seat).task is not None:
+                    (<Seat>slot.seat).green = (<Seat>slot.seat).task = None
+                (<Seat>slot.seat).bound = True
+                return (<Seat>slot.seat).connection
+            return lease_enter(self, slot)
+    return lease_enter(self, NULL)
+
+
+cdef object lease_over(Lease self, object exc):
+    """The way out of a block that `exc` left, None if nothing did."""
+    cdef Core core = self.core
+    cdef Slot *slot = self.slot
+    cdef Visit *visit
+    cdef Thread *me
+    cdef int64_t now
+    if self.state != ENTERED:
+        raise LeaseError("this block has ended already: a lease is good for one block")
+    if (
+        exc is None
+        and u64_peek(&core.pool.gate) == 0
+        and slot.depth == 1
+        and u32_peek(&slot.mark) == 0
+        and slot_lease(u64_peek(&slot.word)) == self.word
+        and self.born_in == generation()
+        and not self.discarded
+        and slot.uses < core.max_uses
+    ):
+        if FREE_THREADED and not claim(slot, self.word):
+            return lease_exit(self, exc)  # a checkin or a close() came between: the slot is not ours to free
+        self.state = DONE
+        me = thread_self()
+        visit = visit_find(me, core.pool.id)
+        if core.stamps:
+            now = clock_coarse_ns()
+            i64_put(&slot.since_ns, now)
+            i64_put(&slot.fresh_ns, fresh_until(core, slot, now))
+        if core.marks:
+            (<Seat>slot.seat).remember(u64_peek(&slot.owner))
+        lease_shut(slot, me, visit)
+        idle_put(&core.pool.idle, &core.pool.table, slot)
+        if FREE_THREADED and u32_load(&slot.mark) & OUTDATED:
+            i64_put(&slot.fresh_ns, 0)  # a clear() came between: the next taker looks
+        # The slot is free now; whoever began to wait, or closed or shrank the pool, meanwhile is served from here.
+        if u64_load_sc(&core.pool.gate) & (QUEUED_MASK | CLOSED | CROWDED):
+            after_giving(core)
+        self.core = None
+        if not FREE_THREADED:
+            core.spare = self
+        return None
+    return lease_exit(self, exc)
+
+
+cdef object lease_decorate(Lease self, object function):
+    cdef Core core = self.core
+    if core is None:
+        raise LeaseError("a lease is good for one block: call pool.connection() for each")
+    limit = self.timeout if self.timeout is not None else (None if self.timeout_ns < 0 else self.timeout_ns / 1e9)
+    from ._decorate import leased
+    return leased(core, limit, function)
 
 
 cdef object lease_enter(Lease self, Slot *slot):

@@ -5,11 +5,12 @@ cdef object greenlet_current = None
 cdef object running_loop = None
 cdef object current_task = None
 cdef bint worlds = False           # greenlet or asyncio has been imported
+cdef bint loops_are_noted = False  # asyncio keeps each thread's running loop in its thread state's dictionary
 
 
 cdef int look_for_worlds() except -1:
     """Ask sys.modules for greenlet and asyncio.  Only when its size has changed: an import changes it."""
-    global modules_seen, greenlet_current, running_loop, current_task, worlds
+    global modules_seen, greenlet_current, running_loop, current_task, worlds, loops_are_noted
     cdef dict modules = sys.modules
     modules_seen = PyDict_Size(modules)
     if greenlet_current is None and "greenlet" in modules:
@@ -18,8 +19,20 @@ cdef int look_for_worlds() except -1:
         asyncio = modules["asyncio"]
         current_task = getattr(asyncio, "current_task", None)
         running_loop = getattr(asyncio, "_get_running_loop", None)
+        # so its C part does up to 3.13; its Python part, and later versions, must be asked
+        loops_are_noted = sys.version_info < (3, 14) and running_loop is not None and (
+            running_loop is getattr(modules.get("_asyncio"), "_get_running_loop", None))
     worlds = greenlet_current is not None or running_loop is not None
     return 0
+
+
+cdef inline bint no_loop_noted() except -1:
+    """Has no loop ever run in this thread, or (since 3.12) does none run now?  False: ask."""
+    cdef PyObject *noted = PyThreadState_GetDict()
+    if noted == NULL:
+        return True
+    noted = PyDict_GetItemWithError(<object>noted, "__asyncio_running_event_loop__")
+    return noted == NULL or <object>noted is None
 
 
 cdef inline bint owner_is_thread() except -1:
@@ -28,7 +41,7 @@ cdef inline bint owner_is_thread() except -1:
         look_for_worlds()
     if not worlds:
         return True
-    if running_loop is not None and has_context():
+    if running_loop is not None and has_context() and not (loops_are_noted and no_loop_noted()):
         if running_loop() is not None:
             return False
     if greenlet_current is not None and not on_main_stack():
