@@ -5,6 +5,7 @@ two threads can interleave, so a race is played by hand: call one's first step, 
 Slots are named by their index, None for no slot. `Line` is one who waits, `Owner` one thread's own block.
 """
 
+cimport cython
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
@@ -299,6 +300,7 @@ cdef class Rig:
         return name_of(slot), SLEPT[said]
 
 
+@cython.no_gc_clear  # __dealloc__ needs the rig, also when the two are found together in a garbage cycle
 cdef class Line:
     """One who waits: a thread (it has a lock to sleep on) or another kind (a bell is rung)."""
     cdef Rig rig
