@@ -45,7 +45,11 @@ class Client:
     """A connection that says goodbye and shuts the socket down when it is closed or destroyed, as thriftpy2 does."""
 
     def __init__(self, address: Any) -> None:
-        self.socket = socket.create_connection(address, timeout=10)
+        # A numeric address given to connect() itself. create_connection asks getaddrinfo, whose first call imports
+        # encodings.idna: in a child forked while another thread of the parent did that, the import waits for ever.
+        self.socket = socket.socket()
+        self.socket.settimeout(10)
+        self.socket.connect(address)
         self.lines = self.socket.makefile("rb")
 
     def ask(self, what: str) -> None:

@@ -176,6 +176,7 @@ for thread in threads:
 assert pool.stats().idle == len(pool) <= 2 and pool.stats().connects == 2, pool.stats()
 mine = [lines for lines in server.heard if lines and lines[0].startswith(b"%d " % me)]
 assert len(mine) == 2
+assert "encodings.idna" not in sys.modules, "a child forked during that import would wait for it for ever"
 assert all(line.startswith(b"%d " % me) for lines in mine for line in lines)
 """
     )
@@ -301,5 +302,27 @@ with asyncio.Runner() as runner:
     runner.run(ask(pool))
     assert pool.stats().connects == 1
     runner.run(pool.close())
+"""
+    )
+
+
+@pytest.mark.parametrize("made", ["HBaseServer()", "HBaseServer(process=True)", "FaultProxy(HBaseServer().start())"])
+def test_a_child_that_leaves_the_block_of_a_server_for_tests(made: str) -> None:
+    pytest.importorskip("happybase")
+    forking(
+        f"""
+import happybase
+from fastpool.testing import FaultProxy, HBaseServer
+with {made} as server:
+    connection = happybase.Connection(server.host, server.port, timeout=5000)
+    connection.create_table("t", {{"f": {{}}}})
+    pid = os.fork()
+    if pid:
+        ended_well(pid, code=3)
+        assert connection.tables() == [b"t"]
+        happybase.Connection(server.host, server.port, timeout=5000).close()
+        connection.close()
+if pid == 0:
+    os._exit(3)  # past happybase's own finalizers, which would shut the connection down
 """
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import selectors
 import socket
 import threading
@@ -57,6 +58,7 @@ class FaultProxy:
         self._ordering = threading.Lock()
         self._taking_orders = False
         self._thread: threading.Thread | None = None
+        self._started_in = 0  # the process
         self._stopping = False
 
     # Life
@@ -74,14 +76,21 @@ class FaultProxy:
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._selector.register(self._wake_reader, selectors.EVENT_READ)
         self._faults, self._stopping, self._taking_orders = Faults(), False, True
+        self._started_in = os.getpid()
         self._thread = threading.Thread(target=self._run, name=f"fastpool-faults-{self.port}", daemon=True)
         self._thread.start()
         return self
 
     def close(self) -> None:
-        """End all connections and the proxy; bounded, and may be repeated. ``start()`` takes the same port again."""
+        """End all connections and the proxy; bounded, and may be repeated. ``start()`` takes the same port again.
+
+        In a forked child, which a ``with`` block may be left in, it is the parent's and runs on.
+        """
         thread = self._thread
         if thread is None:
+            return
+        if self._started_in != os.getpid():
+            self._thread = None
             return
         try:
             if self._taking_orders:

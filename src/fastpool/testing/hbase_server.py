@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from types import TracebackType
@@ -65,6 +66,7 @@ class HBaseServer:
         self._engine: Engine | None = None
         self._child: Child | None = None
         self._running = False
+        self._started_in = 0  # the process
 
     # Life
 
@@ -72,6 +74,7 @@ class HBaseServer:
         """Listen and serve; RuntimeError if it runs already, OSError if the address cannot be had."""
         if self._running:
             raise RuntimeError(f"{self!r} runs already")
+        self._started_in = os.getpid()
         if self.process:
             self._child = Child(self._settings())
             self.host, self.port = self._child.address
@@ -87,11 +90,16 @@ class HBaseServer:
         return self
 
     def stop(self) -> None:
-        """End all connections and the server; bounded, and without effect if it does not run."""
+        """End all connections and the server; bounded, and without effect if it does not run.
+
+        In a forked child, which a ``with`` block may be left in, it is the parent's and runs on.
+        """
         if not self._running:
             return
         self._running = False
-        if self._child is not None:
+        if self._started_in != os.getpid():
+            self._child = self._engine = None
+        elif self._child is not None:
             self._child.stop()
         elif self._engine is not None:
             self._engine.stop()
