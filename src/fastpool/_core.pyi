@@ -14,6 +14,7 @@ _C = TypeVar("_C", bound=type)
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 REASONS: Final[tuple[str, ...]]
+TOLD: Final[tuple[str, ...]]
 
 def clock() -> float: ...
 def clock_stop(seconds: float) -> None: ...

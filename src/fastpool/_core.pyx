@@ -82,6 +82,19 @@ cdef enum:
     WHY_LIFETIME = 0, WHY_IDLE, WHY_MAX_USES, WHY_MAX_IDLE, WHY_OVERFLOW, WHY_DEAD, WHY_DESYNC, WHY_ERROR,
     WHY_DISCARDED, WHY_CLEARED, WHY_RESIZED, WHY_CLOSED, REASON_COUNT
 
+# What the core itself tells listeners; the order of the bits HEAR_…
+TOLD = ("checkout_started", "checkout_failed", "checked_out", "checked_in", "wait_started", "connected",
+        "closed_connection")
+
+cdef enum:
+    HEAR_CHECKOUT_STARTED = 1
+    HEAR_CHECKOUT_FAILED = 2
+    HEAR_CHECKED_OUT = 4
+    HEAR_CHECKED_IN = 8
+    HEAR_WAIT_STARTED = 16
+    HEAR_CONNECTED = 32
+    HEAR_CLOSED_CONNECTION = 64
+
 cdef enum:          # of a lease
     NEW, ENTERED, DONE
 

@@ -120,7 +120,7 @@ cdef class Claim:
         u64_add(&core.totals[WAITS], 1)
         note_waiting(core, <size_t>self.ticket.waiter, me)
         look_for_deadlock(core, self.ticket.waiter, self.began)
-        if core.hears:
+        if core.hears & HEAR_WAIT_STARTED:
             tell(core, "wait_started", {})
         return False
 
@@ -242,7 +242,7 @@ cdef class Claim:
         histogram_add(&core.house.connect, <int64_t>(seconds * 1e9))
         settle_in(core, slot, c)
         look_crowded(core)
-        if core.hears:
+        if core.hears & HEAR_CONNECTED:
             tell(core, "connected", {"server": server, "connection": c, "duration": seconds})
         if u64_load(&core.pool.gate) & CLOSED:
             raise PoolClosed(f"pool {core.name!r} was closed while this caller connected")
@@ -268,7 +268,7 @@ cdef class Claim:
         self.slot = NULL
         lease.core = core
         lease_attach(lease, slot)
-        if core.hears:
+        if core.hears & HEAR_CHECKED_OUT:
             tell(core, "checked_out", {"server": seat.server, "connection": seat.connection,
                                        "waited": (clock_ns() - self.began) / 1e9})
         return lease
@@ -316,7 +316,7 @@ cdef class Claim:
         cdef int64_t since = i64_peek(&slot.since_ns)
         if core.timing:
             histogram_add(&core.house.hold, now - since)
-        if core.hears:
+        if core.hears & HEAR_CHECKED_IN:
             tell(core, "checked_in", {"server": seat.server, "connection": seat.connection,
                                       "duration": (now - since) / 1e9, "error": exc})
         lease_end(core, slot, seat, me, visit_find(me, core.pool.id))

@@ -60,7 +60,7 @@ cdef int give_back(Core core, Slot *slot, object exc, bint discard) except -1:
         why = judge(core, slot, seat, exc, discard)
         if why == KEEP and (core.has_reset or (core.marks and u32_load(&slot.mark) & UNTIDY)):
             why = reset(core, slot, seat)
-        if core.hears:
+        if core.hears & HEAR_CHECKED_IN:
             tell(core, "checked_in", {"server": seat.server, "connection": seat.connection,
                                       "duration": (clock_ns() - since) / 1e9, "error": exc})
     except BaseException:
@@ -251,7 +251,7 @@ cdef int close(Core core, object c, object server, int why) except -1:
         core.driver.close(c)
     except Exception as error:
         core._log_driver_error("close", error)
-    if core.hears:
+    if core.hears & HEAR_CLOSED_CONNECTION:
         tell(core, "closed_connection", {"server": server, "connection": c, "reason": REASONS[why]})
     return 0
 

@@ -23,7 +23,7 @@ cdef class Core:
     cdef public object config        # Config
     cdef public object connector     # opens connections: servers, back-off
     cdef public object listeners
-    cdef bint hears                  # somebody listens to something; asked where a slot is in hand, so no Python
+    cdef uint32_t hears              # what somebody listens to: HEAR_…; asked where a slot is in hand, so no Python
     cdef public object keeping       # the keeper's entry for this pool
     cdef public bint was_opened      # open() has been called, or the first connection opened
     cdef readonly bint nested
@@ -105,7 +105,10 @@ cdef class Core:
 
     def _set_listeners(self, listeners):
         self.listeners = listeners
-        self.hears = bool(listeners)
+        self.hears = 0
+        for i, name in enumerate(TOLD):
+            if listeners.hears(name):
+                self.hears |= 1 << i
         choose_flags(self)
 
     # ---- the hot methods ------------------------------------------------------------------------------------
@@ -419,11 +422,10 @@ cdef int choose_flags(Core core) except -1:
     cdef uint64_t flags = 0
     if core.timing:
         flags |= SLOW_TAKE | SLOW_GIVE
-    if core.listeners:
-        if core.listeners.hears("checkout_started") or core.listeners.hears("checked_out"):
-            flags |= SLOW_TAKE
-        if core.listeners.hears("checked_in"):
-            flags |= SLOW_GIVE
+    if core.hears & (HEAR_CHECKOUT_STARTED | HEAR_CHECKED_OUT):
+        flags |= SLOW_TAKE
+    if core.hears & HEAR_CHECKED_IN:
+        flags |= SLOW_GIVE
     if core.has_reset or core.max_idle >= 0:
         flags |= SLOW_GIVE
     core.stamps = core.idle_ns >= 0 or core.life_ns >= 0 or (

@@ -12,7 +12,7 @@ cdef Slot *take_from(Core core, int64_t limit_ns, bint bound, Slot *slot) except
     cdef Seat seat
     cdef uint64_t word
     here(core)
-    if core.hears:
+    if core.hears & HEAR_CHECKOUT_STARTED:
         try:
             tell(core, "checkout_started", {})
         except BaseException:
@@ -22,7 +22,7 @@ cdef Slot *take_from(Core core, int64_t limit_ns, bint bound, Slot *slot) except
     try:
         slot = find_fit(core, me, began, deadline, limit_ns == 0, slot)
     except BaseException as error:
-        if core.hears:
+        if core.hears & HEAR_CHECKOUT_FAILED:
             tell(core, "checkout_failed", {"error": error, "waited": (clock_ns() - began) / 1e9})
         raise
     seat = <Seat>slot.seat
@@ -33,7 +33,7 @@ cdef Slot *take_from(Core core, int64_t limit_ns, bint bound, Slot *slot) except
             green, task = owner_green()
             seat.green = None if green is None else weakref_to(green)
             seat.task = None if task is None else weakref_to(task)
-        if core.hears:
+        if core.hears & HEAR_CHECKED_OUT:
             tell(core, "checked_out", {"server": seat.server, "connection": seat.connection,
                                        "waited": (clock_ns() - began) / 1e9})
     except BaseException:
@@ -189,7 +189,7 @@ cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline) except 
     histogram_add(&core.house.connect, now - start)
     try:
         settle_in(core, slot, c)
-        if core.hears:
+        if core.hears & HEAR_CONNECTED:
             tell(core, "connected", {"server": server, "connection": c, "duration": (now - start) / 1e9})
         look_crowded(core)
         if u64_load(&core.pool.gate) & CLOSED:

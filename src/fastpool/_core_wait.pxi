@@ -168,7 +168,7 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
         u64_add(&core.totals[WAITS], 1)
         note_waiting(core, key, me)
         look_for_deadlock(core, waiter, began)
-        if core.hears:
+        if core.hears & HEAR_WAIT_STARTED:
             tell(core, "wait_started", {})
         while True:
             until = deadline
