@@ -41,6 +41,8 @@ class InLoop:
 
     async def open(self, claim: Claim) -> tuple[Any, Any]:
         """Open within the time that is left: a connect that takes longer is cancelled."""
+        if not self._pool.was_opened:
+            self._pool._first_use()
         claim.drop_homeless()
         left = claim.seconds_left
         # Not wait_for, which would make a task of its own and, on 3.11, can lose what that returned.
