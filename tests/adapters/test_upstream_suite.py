@@ -14,7 +14,7 @@ from . import upstream
 
 WIRES = [(protocol, transport) for protocol in ("binary", "compact") for transport in ("buffered", "framed")]
 POOLS = ("happybase", "fastpool")
-TURNS = 10
+TURNS = 20
 
 BROKEN_POOL = """\
 import threading
