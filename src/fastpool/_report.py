@@ -11,13 +11,14 @@ from ._stats import Histogram, LeaseInfo, Stats, duration_text, explain, thread_
 if TYPE_CHECKING:
     from ._pool import Pool
 
+_EDGES = tuple(histogram_edges())
+
 
 def stats_of(pool: Pool) -> Stats:
     """A snapshot, taken without a lock."""
     idle, leased, connecting, waiting, checkouts, checkins, totals, closed = pool._counts()
     waits, timeouts, rejected, cancelled, connects, connect_errors, leaks = totals
-    edges = histogram_edges()
-    histograms = {which: Histogram.from_core(*pool._histogram(which), edges) for which in ("wait", "connect", "hold")}
+    histograms = {which: Histogram.from_core(*pool._histogram(which), _EDGES) for which in ("wait", "connect", "hold")}
     return Stats(
         name=pool.name,
         max_size=pool.config.max_size,

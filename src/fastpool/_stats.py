@@ -6,7 +6,7 @@ import sys
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import compress
 from types import FrameType
 from typing import Any
 
@@ -48,12 +48,13 @@ class Histogram:
 
         The last bucket may be open (as many edges as counts): it then ends just beyond ``max_ns``.
         """
-        edges = list(edges_ns)
-        if len(edges) == len(counts):
-            edges.append(max(max_ns + 1, edges[-1] + 1 if edges else 1))
-        if len(edges) != len(counts) + 1:
+        if len(edges_ns) not in (len(counts), len(counts) + 1):
             raise ValueError(f"{len(counts)} counts need {len(counts)} or {len(counts) + 1} edges, not {len(edges_ns)}")
-        spans = tuple((low, high, n) for (low, high), n in zip(pairwise(edges), counts, strict=True) if n)
+        # Few buckets are not empty; and every error of an exhausted pool has a snapshot, thousands at the same moment.
+        spans = tuple(
+            (edges_ns[i], edges_ns[i + 1] if i + 1 < len(edges_ns) else max(max_ns, edges_ns[i]) + 1, counts[i])
+            for i in compress(range(len(counts)), counts)
+        )
         return cls(count, sum_ns / 1e9, max_ns / 1e9, spans)
 
     @property
