@@ -63,11 +63,9 @@ cdef enum:                  # what is counted
 
 cdef extern from * nogil:   # not module variables: a program without Python does not initialise those
     """
-    #define FP_STUCK_NS 60000000000LL
     #define FP_MIX 0x9E3779B97F4A7C15ULL
     #define FP_STEP 0xD1342543DE82EF95ULL
     """
-    const int64_t STUCK_NS "FP_STUCK_NS"
     const uint64_t MIX "FP_MIX"
     const uint64_t STEP "FP_STEP"
 
@@ -95,6 +93,8 @@ cdef struct Shared:
     uint64_t mailbox             # [atomic] a leased slot left for any other worker to return
     uint32_t worker_count
     uint32_t most                # the limit is never set higher
+    uint64_t hot                 # the longest run of the fast path
+    int64_t patience_ns          # nothing has moved for so long: something runs in a circle
     uint64_t rounds
     uint64_t round               # under the mutex, as `arrived`
     uint64_t seed
@@ -318,7 +318,7 @@ cdef void run_hot(Worker *me) noexcept nogil:
     cdef Thread *thread = thread_self()
     cdef Visit *visit = visit_make(thread, pool.id, &pool.table)
     cdef Slot *slot
-    cdef uint64_t times = 1 + chance(me, 20)
+    cdef uint64_t times = 1 + chance(me, me.shared.hot)
     while times and u64_peek(&pool.gate) == 0:
         times -= 1
         slot = <Slot *>visit.slot

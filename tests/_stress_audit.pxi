@@ -157,7 +157,7 @@ cdef void watch(Shared *shared) noexcept nogil:
             pool_abandon_waiters(&shared.pool)
         if progress(shared) != was:
             was, since = progress(shared), clock_ns()
-        elif clock_ns() - since > STUCK_NS:
+        elif clock_ns() - since > shared.patience_ns:
             fprintf(stderr, "round %llu: running in circles\n", <unsigned long long>shared.round)
             abort()
         pthread_mutex_lock(&shared.mutex)
@@ -210,19 +210,23 @@ cdef void report(Shared *shared) noexcept nogil:
 
 
 cdef public int program_main(int count, char **values) noexcept nogil:
-    """WORKERS MOST ROUNDS SEED: so many threads on a pool of at most so many connections."""
+    """So many threads on a pool of at most so many connections; HOT: the longest run of nothing but the fast path;
+    PATIENCE: seconds in which nothing moves, after which something must run in a circle."""
     cdef Shared *shared
     cdef int said
-    if count != 5:
-        fprintf(stderr, "usage: WORKERS MOST ROUNDS SEED\n")
+    if count != 7:
+        fprintf(stderr, "usage: WORKERS MOST ROUNDS SEED HOT PATIENCE\n")
         return 2
     shared = <Shared *>calloc(1, sizeof(Shared))
     if shared == NULL:
         return 3
     shared.worker_count, shared.most = <uint32_t>atoll(values[1]), <uint32_t>atoll(values[2])
     shared.rounds, shared.seed = <uint64_t>atoll(values[3]), <uint64_t>atoll(values[4])
-    if not 1 <= shared.worker_count <= MOST_WORKERS or not 1 <= shared.most <= MOST_HANDS // 2:
-        fprintf(stderr, "1 to %d workers, 1 to %d connections\n", <int>MOST_WORKERS, <int>(MOST_HANDS // 2))
+    shared.hot = <uint64_t>atoll(values[5])
+    shared.patience_ns = atoll(values[6]) * 1_000_000_000
+    if not 1 <= shared.worker_count <= MOST_WORKERS or not 1 <= shared.most <= MOST_HANDS // 2 or not shared.hot:
+        fprintf(stderr, "1 to %d workers, 1 to %d connections, HOT 1 and more\n", <int>MOST_WORKERS,
+                <int>(MOST_HANDS // 2))
         free(shared)
         return 2
     said = stress(shared)

@@ -4,6 +4,7 @@
     native.py --program KIND SOURCE   a program without Python from a .pyx whose `program_main` is its main;
                                       KIND is plain, thread (ThreadSanitizer) or address (AddressSanitizer and UBSan);
                                       its threads yield now and then before an atomic access (tests/core/pause.h)
+           --src DIR                  made with the parts in DIR instead of src: a copy with a fault, to see it found
 
 Prints where it is: under .cache/native, in a folder named by a hash of all that goes into it.
 """
@@ -26,6 +27,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+SRC = ROOT / "src"
 CACHE = ROOT / ".cache" / "native"
 PAUSE = ROOT / "tests" / "core" / "pause.h"
 SUFFIXES = {".pxd", ".pxi", ".h"}
@@ -36,10 +38,10 @@ KINDS = {
 }
 
 
-def fingerprint(source: Path, *more: str) -> str:
+def fingerprint(source: Path, *more: str, src: Path = SRC) -> str:
     """A hash of all that `source` is built from and with."""
     inputs = {source, PAUSE, ROOT / "setup.py", Path(__file__)}
-    for folder in (ROOT / "src" / "fastpool", ROOT / "src" / "fastpool" / "_c", source.parent):
+    for folder in (src / "fastpool", src / "fastpool" / "_c", source.parent):
         inputs.update(path for path in folder.iterdir() if path.suffix in SUFFIXES)
     parts = [version("Cython"), sys.version, sysconfig.get_config_var("EXT_SUFFIX") or "", *more]
     digest = hashlib.sha256("\0".join(parts).encode())
@@ -90,39 +92,50 @@ def extension(name: str, source: Path) -> Path:
     return in_cache(f"{name}-{fingerprint(source)}", make)
 
 
-def program(kind: str, source: Path) -> Path:
-    """The path of a program made of a .pyx file whose `program_main` needs no Python: nothing starts one."""
-    flags = [*KINDS[kind], *shlex.split(os.environ.get("NATIVE_CFLAGS", ""))]
-    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+def translation(source: Path, src: Path) -> Path:
+    """The path of the C that a .pyx file becomes; the same for each kind of program."""
 
     def make(work: Path) -> Path:
         c = work / f"{source.stem}.c"
         recipe = runpy.run_path(str(ROOT / "setup.py"), run_name="recipe")
         options = [f"-X{key}={value}" for key, value in recipe["DIRECTIVES"].items()]
-        cython = [sys.executable, "-m", "cython", "-3", *options, "-I", "src", "-o", str(c), str(source)]
-        subprocess.run(cython, cwd=ROOT, check=True)
+        command = [sys.executable, "-m", "cython", "-3", *options, "-I", str(src), "-o", str(c), str(source)]
+        subprocess.run(command, cwd=ROOT, check=True)
+        return c
+
+    return in_cache(f"{source.stem}-c-{fingerprint(source, src=src)}", make)
+
+
+def program(kind: str, source: Path, src: Path = SRC) -> Path:
+    """The path of a program made of a .pyx file whose `program_main` needs no Python: nothing starts one."""
+    flags = [*KINDS[kind], *shlex.split(os.environ.get("NATIVE_CFLAGS", ""))]
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+
+    def make(work: Path) -> Path:
         library = Path(str(sysconfig.get_config_var("LIBDIR")))
         series = sysconfig.get_config_var("LDVERSION")
         file = work / source.stem
         command = [*compiler, *flags, "-std=gnu11", "-Dprogram_main=main", "-include", str(PAUSE), "-pthread"]
-        command += [str(c), "-o", str(file)]
-        command += ["-I", str(ROOT / "src/fastpool/_c"), "-I", str(sysconfig.get_path("include"))]
+        command += [str(translation(source, src)), "-o", str(file)]
+        command += ["-I", str(src / "fastpool/_c"), "-I", str(sysconfig.get_path("include"))]
         command += [f"-L{library}", f"-Wl,-rpath,{library}", f"-lpython{series}", "-lm"]
         subprocess.run(command, check=True)
         return file
 
-    return in_cache(f"{source.stem}-{kind}-{fingerprint(source, *compiler, *flags)}", make)
+    return in_cache(f"{source.stem}-{kind}-{fingerprint(source, *compiler, *flags, src=src)}", make)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", choices=sorted(KINDS))
+    parser.add_argument("--src", type=Path, default=SRC)
     parser.add_argument("sources", nargs="+", type=Path)
     given = parser.parse_args(arguments)
+    src = given.src.resolve()
     os.chdir(ROOT)
     for source in given.sources:
         path = source.resolve()
-        print(program(given.program, path) if given.program else extension(path.stem, path))
+        print(program(given.program, path, src) if given.program else extension(path.stem, path))
 
 
 if __name__ == "__main__":

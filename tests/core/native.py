@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
+from functools import cache
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -13,6 +17,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
+from tools.native import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -42,9 +48,34 @@ def load(name: str, source: str) -> Any:
     return module
 
 
-def program(kind: str, source: str) -> Path:
-    """The program made of a .pyx file: plain, thread (ThreadSanitizer) or address (AddressSanitizer, UBSan)."""
-    return _build("--program", kind, source)
+def program(kind: str, source: str, src: Path = ROOT / "src") -> Path:
+    """The program made of a .pyx file: plain, thread (ThreadSanitizer) or address (AddressSanitizer, UBSan).
+
+    `src`: where the parts of the core are taken from. Skips where the compiler has no such sanitizer.
+    """
+    if sys.platform == "win32":
+        pytest.skip("the program runs on POSIX threads")
+    why = _cannot(kind)
+    if why:
+        pytest.skip(f"the compiler makes no {kind} program that runs here: {why}")
+    return _build("--program", kind, "--src", str(src), source)
+
+
+@cache
+def _cannot(kind: str) -> str:
+    """What the compiler, or the program that it made of next to nothing, said against this kind; nothing if it can."""
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    with tempfile.TemporaryDirectory() as folder:
+        made = os.path.join(folder, "empty")
+        command = [*compiler, *KINDS[kind], "-x", "c", "-", "-o", made]
+        for step, text in (command, "int main(void) { return 0; }"), ([made], ""):
+            try:
+                done = subprocess.run(step, input=text, capture_output=True, text=True, check=False)
+            except OSError as error:
+                return str(error)
+            if done.returncode:
+                return (done.stderr.strip() or f"it ended with {done.returncode}").splitlines()[-1]
+    return ""
 
 
 def probe() -> Any:

@@ -9,7 +9,8 @@
 
 static __thread uint64_t fp_pause_random;
 static __thread uint64_t fp_pause_seldom; /* one access in so many */
-static __thread uint64_t fp_pause_left;   /* accesses until that is drawn anew */
+static __thread uint64_t fp_pause_left;   /* accesses until that is drawn anew: the more, the seldomer, so that as much
+                                             time goes to each density and most accesses to the thin ones */
 
 static inline uint64_t fp_pause_draw(void)
 {
@@ -26,11 +27,11 @@ static inline void fp_pause(void)
 {
     uint64_t turns;
     if (fp_pause_left == 0) {
-        fp_pause_left = 1 + fp_pause_draw() % 2000;
-        fp_pause_seldom = (uint64_t)2 << fp_pause_draw() % 9;
+        fp_pause_seldom = (uint64_t)2 << fp_pause_draw() % 12;
+        fp_pause_left = 1 + fp_pause_draw() % (16 * fp_pause_seldom);
     }
     fp_pause_left--;
-    if (fp_pause_draw() % fp_pause_seldom)
+    if (fp_pause_draw() & (fp_pause_seldom - 1))
         return;
     /* one turn for another thread; or many, so that all others run past this one */
     for (turns = fp_pause_draw() % 16 ? 1 : fp_pause_draw() % 40; turns > 0; turns--)

@@ -1,0 +1,54 @@
+"""The whole core under many native threads, plain and under sanitizers.
+
+tests/_stress.pyx says what the threads do, and what is looked at whenever they are all at rest. That it finds what is
+wrong is for test_stress_faults.py to show.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+
+import pytest
+
+from tests.core.native import program
+from tests.core.stressing import SOURCE, operations, stress
+
+KINDS = ["plain", "thread", "address"]
+SHAPES = [(2, 1), (3, 1), (3, 2), (8, 4), (16, 3), (4, 8)]  # threads, connections at most
+WANTED = int(os.environ.get("FASTPOOL_STRESS_OPERATIONS", 200_000_000))  # of a long run, per kind
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_threads_find_nothing_wrong(kind: str) -> None:
+    path = program(kind, SOURCE)
+    total: Counter[str] = Counter()
+    for seed, shape in enumerate(SHAPES):
+        run = stress(path, shape, rounds=150 if kind == "thread" else 300, seed=seed, hot=200)
+        assert not run.found, run.found
+        total += run.counts
+    # every kind of thing did happen, or the run would say little
+    seldom = {name: times for name, times in total.items() if times < 20}
+    assert len(total) == 12 and not seldom, total
+    assert operations(total) > 100_000
+
+
+@pytest.mark.stress
+@pytest.mark.timeout(4 * 3600)
+@pytest.mark.parametrize("kind", KINDS)
+def test_hundreds_of_millions_of_operations(kind: str) -> None:
+    path = program(kind, SOURCE)
+    total: Counter[str] = Counter()
+    seed, began = 1000, time.monotonic()
+    while operations(total) < WANTED:
+        for shape in SHAPES:
+            # most operations come from long runs of the fast path, most meetings from short ones
+            for hot in (5000, 20):
+                seed += 1
+                run = stress(path, shape, rounds=1000, seed=seed, hot=hot)
+                assert not run.found, run.found
+                total += run.counts
+    seconds = time.monotonic() - began
+    print(f"{kind}: {operations(total):,} operations in {seconds:.0f} s, {operations(total) / seconds:,.0f}/s; {total}")
