@@ -23,8 +23,8 @@ from fastpool._c.lease cimport lease_open, lease_retake, lease_shut, visit_find,
 from fastpool._c.pool cimport CLOSED, CROWDED, SLOW_GIVE, SLOW_TAKE, Pool, permit_take, pool_abandon_waiters, \
     pool_give, pool_give_vacant, pool_pass, pool_permit_back, pool_settle, pool_settle_if, pool_swallow_vacant, \
     pool_take_free, pool_take_vacant
-from fastpool._c.slot cimport BUSY, CONNECTING, DROPPED, ENDING, EPOCH, IDLE, LEASED, LISTED, OUTDATED, RENEW, \
-    RETIRING, SUSPECT, TAINTED, UNTIDY, Slot, slot_grab, slot_lease, slot_move, slot_state
+from fastpool._c.slot cimport ASTRAY, BUSY, CONNECTING, DROPPED, ENDING, EPOCH, IDLE, LEASED, LISTED, OUTDATED, \
+    RENEW, RETIRING, SUSPECT, TAINTED, UNTIDY, Slot, slot_grab, slot_lease, slot_move, slot_state
 from fastpool._c.table cimport table_free, table_slot
 from fastpool._c.waitq cimport ABANDONED, CANCELLED, HANDED, LOCK_ACQUIRED, LOCK_INTR, QUEUED_MASK, REVOKED, \
     TIMED_OUT, WAITING, Waiter, lock_free, lock_status, lock_take_timed, queue_enlist, queue_leave, queue_open, \

@@ -137,7 +137,7 @@ cdef int judge(Core core, Slot *slot, Seat seat, object exc, bint discard) excep
     if u64_load(&core.pool.gate) & CLOSED or mark & DROPPED:
         return WHY_CLOSED
     if mark & (BUSY | TAINTED):
-        return WHY_ERROR
+        return WHY_DESYNC if mark & ASTRAY else WHY_ERROR
     if core.marks:
         if exc is not None and mark & UNTIDY:
             return WHY_ERROR  # tidying is I/O, and none is done in the caller's error path

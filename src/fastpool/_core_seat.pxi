@@ -96,7 +96,7 @@ cdef class Seat:
     @cython.binding(False)
     def renewed(self):
         """The driver has rebuilt what an inner block broke."""
-        u32_and(&self.slot.mark, ~<uint32_t>(RENEW | TAINTED | BUSY))
+        u32_and(&self.slot.mark, ~<uint32_t>(RENEW | TAINTED | ASTRAY | BUSY))
 
     @cython.binding(False)
     def begin_call(self):
@@ -120,9 +120,12 @@ cdef class Seat:
         u32_and(&self.slot.mark, ~<uint32_t>BUSY)
 
     @cython.binding(False)
-    def taint(self):
-        """Not fit for another caller: to be replaced at the end of the lease."""
-        u32_or(&self.slot.mark, TAINTED)
+    def taint(self, bint astray=False):
+        """Not fit for another caller: to be replaced at the end of the lease.
+
+        astray: because a reply came that nobody had asked for (counted as desync).
+        """
+        u32_or(&self.slot.mark, TAINTED | ASTRAY if astray else TAINTED)
 
     @cython.binding(False)
     def fence(self, uint64_t epoch):

@@ -52,7 +52,7 @@ class FakeSeat:
     def end_call(self) -> None:
         self.busy = False
 
-    def taint(self) -> None:
+    def taint(self, astray: bool = False) -> None:
         self.tainted = True
 
     def fence(self, epoch: int) -> None:

@@ -77,18 +77,22 @@ def test_a_the_applications_errors_cost_nothing(
 
 
 @pytest.mark.parametrize(
-    ("script", "error"),
+    ("script", "error", "why"),
     [
-        (hang_up, TTransportException),
-        (lambda call: call.stream.send(call.stream.good(call, seqid=call.seqid + 1)), TApplicationException),
-        (lambda call: call.stream.send(call.stream.good(call, name="getRow")), TApplicationException),
-        (lambda call: call.stream.send(call.stream.refusal(call)), TApplicationException),
-        (lambda call: call.stream.send(b"SSH-2.0-nothing-for-you"), Exception),
+        (hang_up, TTransportException, "error"),
+        (lambda call: call.stream.send(call.stream.good(call, seqid=call.seqid + 1)), TApplicationException, "desync"),
+        (lambda call: call.stream.send(call.stream.good(call, name="getRow")), TApplicationException, "desync"),
+        (lambda call: call.stream.send(call.stream.refusal(call)), TApplicationException, "error"),
+        (lambda call: call.stream.send(b"SSH-2.0-nothing-for-you"), Exception, "error"),
     ],
     ids=["hang up", "wrong id", "wrong name", "refusal", "garbage"],
 )
 def test_a_what_is_broken_is_replaced(
-    pool: fastpool.ConnectionPool, plain_server: ScriptedServer, script: Callable[[Call], None], error: type[Exception]
+    pool: fastpool.ConnectionPool,
+    plain_server: ScriptedServer,
+    script: Callable[[Call], None],
+    error: type[Exception],
+    why: str,
 ) -> None:
     before = socket_of(pool)
     plain_server.script = script
@@ -96,7 +100,7 @@ def test_a_what_is_broken_is_replaced(
         c.tables()
     plain_server.script = None
     assert socket_of(pool) is not before
-    assert pool.stats().closed["error"] == 1
+    assert pool.stats().closed[why] == 1
 
 
 # b. An interrupted RPC always costs the connection.
@@ -218,6 +222,13 @@ def test_c_unasked_reply_while_idle(plain_server: ScriptedServer) -> None:
         with pool.connection() as c:
             assert c.table("t").row(b"other") == row(b"other")
         assert pool.stats().closed["desync"] == 1
+
+
+def test_a_reply_too_many_is_counted_as_such(pool: fastpool.ConnectionPool, plain_server: ScriptedServer) -> None:
+    plain_server.script = lambda call: call.stream.send(2 * call.stream.good(call))
+    with pool.connection() as c:
+        assert c.table("t").row(b"a") == row(b"a")
+    assert pool.stats().closed["desync"] == 1
 
 
 def wait_until_readable(sock: socket.socket) -> None:

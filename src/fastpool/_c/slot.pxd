@@ -45,6 +45,7 @@ cdef enum:          # marks: what checkin must look at
     OUTDATED = 16   # opened before the last clear()
     DROPPED = 32    # the pool was closed over it
     SUSPECT = 64    # its server lost another connection since it was opened
+    ASTRAY = 128    # a reply came that nobody had asked for; TAINTED, too
 
 cdef struct Slot:
     # What its holder and those who look for a free slot touch.  One cache line.

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
     from .._core import Seat
     from ._connection import GuardedConnection
 
+_OUT_OF_STEP = (
+    TApplicationException.BAD_SEQUENCE_ID,
+    TApplicationException.WRONG_METHOD_NAME,
+    TApplicationException.INVALID_MESSAGE_TYPE,
+)
 _LAST_SEQUENCE_ID = 0x7FFFFFFF
 _FRAME_LENGTH = struct.Struct("!i")
 
@@ -178,14 +183,14 @@ class GuardedClient(TClient):
             seat.end_call()
             return
         # In this order: whatever interrupts this, the seat is busy or tainted.
-        self._break()
+        self._break(astray=isinstance(error, TApplicationException) and error.type in _OUT_OF_STEP)
         self._stage = _IDLE
         if not self._retired:
             seat.end_call()
 
-    def _break(self) -> None:
+    def _break(self, astray: bool) -> None:
         if not self._retired:
-            self._seat.taint()
+            self._seat.taint(astray)
         self.broken = True
         self._socket.shut()
 
@@ -300,7 +305,7 @@ def _guarded(service: ModuleType, name: str) -> Callable[..., Any]:
                     seat.untidy = bool(self.scanners)
                 if not self.is_idle():
                     # The reply is good, but there is more than the reply: whatever it is, nobody asked for it.
-                    self._break()
+                    self._break(astray=True)
             if self._retired:
                 raise TTransportException(
                     TTransportException.NOT_OPEN, f"{name} ended after the connection was taken out of the pool"
