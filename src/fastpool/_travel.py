@@ -3,6 +3,10 @@
 Where it arrives, equal configurations are one pool; in the process it came from, and in forks of that, it is the
 original, as long as that is open. Equal means: the same class, driver and options, compared as pickles made here
 (nothing foreign is loaded).
+
+A pool that was made here because it arrived stays, although nobody holds it any more: the next task of a process pool
+brings it again, and would have to connect again. So that processes which are sent ever new pools do not keep them all,
+only those stay that arrived last; close() ends one for good.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 _home = os.urandom(16)  # this process
 _packed: weakref.WeakValueDictionary[tuple[bytes, int], Any] = weakref.WeakValueDictionary()  # by (process, pool's id)
 _by_name: dict[str, weakref.WeakSet[Any]] = {}
+_arrived: dict[int, Any] = {}  # by the pool's id, the one that arrived last at the end
+_MOST_ARRIVED = 16
 _guard = threading.RLock()  # reentrant: a driver that is compared may hold a pool itself
 
 
@@ -48,12 +54,25 @@ def unpack(kind: Any, driver: Driver, config: Config, address: tuple[bytes, int]
         if pool is None or pool.closed:
             pool = _equal(kind, driver, config)
         if pool is not None:
+            if pool._id in _arrived:
+                _keep(pool)
             return pool
         # Nothing is opened under the lock: whoever comes second may get the pool before it has its minimum.
         pool = kind.__new__(kind)
         pool._start(driver, config)
+        gone = _keep(pool)
+    del gone  # its connections may have finalizers
     pool._open_if_told()
     return pool
+
+
+def _keep(pool: Any) -> list[Any]:
+    """Let ``pool`` stay, and those go that are closed, or did not arrive for longest; the caller drops them."""
+    _arrived.pop(pool._id, None)
+    _arrived[pool._id] = pool
+    leaving = [key for key, one in _arrived.items() if one.closed]
+    leaving += list(_arrived)[: max(len(_arrived) - _MOST_ARRIVED, 0)]
+    return [_arrived.pop(key) for key in dict.fromkeys(leaving)]
 
 
 def _equal(kind: Any, driver: Driver, config: Config) -> Any:

@@ -5,7 +5,7 @@ import time
 
 import fastpool
 from fastpool import NoConnectionsAvailable
-from tests.pool.world import Holder, Plain, Run, balanced, holding, serves, waiting
+from tests.pool.world import Holder, Plain, Run, balanced, holding, serves, until
 
 
 def test_a_return_at_the_instant_of_a_timeout():
@@ -16,9 +16,10 @@ def test_a_return_at_the_instant_of_a_timeout():
     for n in range(150):
         holder = Holder(pool)
         holder.got()
+        waits = pool.stats().waits
         began = time.monotonic()
         hasty = Run(pool.checkout, 0.003)
-        waiting(pool, 1)
+        until(lambda waits=waits: pool.stats().waits > waits, "the hasty one having stood in line")
         patient = Run(pool.checkout)
         instant = began + 0.003 + (n % 30 - 10) * 0.00003
         while time.monotonic() < instant:
@@ -37,8 +38,8 @@ def test_a_return_at_the_instant_of_a_timeout():
     assert stats.checkouts == 150 + served + 150
 
 
-def test_ten_thousand_who_gave_up_are_in_nobodys_way():
-    """Vitess#20308: a return looked at one waiter after another whose time was over. A return with ten thousand such
+def test_thousands_who_gave_up_are_in_nobodys_way():
+    """Vitess#20308: a return looked at one waiter after another whose time was over. A return with thousands of such
     behind it does as little as any: they are out of the line."""
 
     class Connection:
@@ -47,9 +48,9 @@ def test_ten_thousand_who_gave_up_are_in_nobodys_way():
     async def main():
         pool = fastpool.AsyncPool(Connection, max_size=1, timeout=None)
         c = await pool.checkout()
-        hasty = [asyncio.ensure_future(pool.checkout(timeout=0.05)) for _ in range(10_000)]
+        hasty = [asyncio.ensure_future(pool.checkout(timeout=0.05)) for _ in range(3_000)]
         patient = asyncio.ensure_future(pool.checkout())
-        while pool.stats().waits < 10_001:
+        while pool.stats().waits < 3_001:
             await asyncio.sleep(0)
         outcomes = await asyncio.gather(*hasty, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {NoConnectionsAvailable}
@@ -60,7 +61,7 @@ def test_ten_thousand_who_gave_up_are_in_nobodys_way():
         assert await patient is c
         pool.checkin(c)
         stats = pool.stats()
-        assert (stats.timeouts, stats.waiting, stats.idle) == (10_000, 0, 1)
+        assert (stats.timeouts, stats.waiting, stats.idle) == (3_000, 0, 1)
         await pool.close()
         return took
 
