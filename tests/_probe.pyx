@@ -5,6 +5,14 @@ two threads can interleave, so a race is played by hand: call one's first step, 
 Slots are named by their index, None for no slot. `Line` is one who waits, `Owner` one thread's own block.
 """
 
+cdef extern from * nogil:
+    """
+    /* before atomic.h: how many atomic accesses this thread has made, the measure of how much work something is */
+    static __thread unsigned long long fp_accesses;
+    #define FP_PAUSE() ((void)fp_accesses++)
+    """
+    unsigned long long fp_accesses
+
 cimport cython
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 from libc.string cimport memset
@@ -455,6 +463,11 @@ def clocks():
 def stop_clock(int64_t ns):
     """This module's copy of the clock; 0: it runs."""
     i64_put(&clock_stopped, ns)
+
+
+def accesses():
+    """How many atomic accesses the parts have made in this thread: work counted, not timed."""
+    return fp_accesses
 
 
 def thread_uid():

@@ -45,6 +45,9 @@ cdef extern from "door.h":
     void fp_call_through(object cls, Py_ssize_t offset)
     int fp_name_in_class(object cls, object name, object value) except -1
 
+cdef extern from "share.h":
+    void fp_immortal(object o)
+
 cdef extern from "probe.h":
     enum:
         QUIET "FP_QUIET"

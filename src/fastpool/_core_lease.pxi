@@ -88,7 +88,8 @@ cdef object lease_begin(Lease self):
                 self.state = ENTERED
                 if (<Seat>slot.seat).green is not None or (<Seat>slot.seat).task is not None:
                     (<Seat>slot.seat).green = (<Seat>slot.seat).task = None
-                (<Seat>slot.seat).bound = True
+                if not (<Seat>slot.seat).bound:
+                    (<Seat>slot.seat).bound = True  # not written in vain: seats of two threads may share a line
                 return (<Seat>slot.seat).connection
             return lease_enter(self, slot)
     return lease_enter(self, NULL)

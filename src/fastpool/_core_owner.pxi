@@ -19,11 +19,20 @@ cdef int look_for_worlds() except -1:
         asyncio = modules["asyncio"]
         current_task = getattr(asyncio, "current_task", None)
         running_loop = getattr(asyncio, "_get_running_loop", None)
-        # so its C part does up to 3.13; its Python part, and later versions, must be asked
-        loops_are_noted = sys.version_info < (3, 14) and running_loop is not None and (
-            running_loop is getattr(modules.get("_asyncio"), "_get_running_loop", None))
+        loops_are_noted = running_loop is not None and notes_loops(asyncio)
     worlds = greenlet_current is not None or running_loop is not None
     return 0
+
+
+cdef bint notes_loops(asyncio) except -1:
+    """Tried, because it differs between versions, and between asyncio's C part and its Python part."""
+    if running_loop() is not None:
+        return not no_loop_noted()
+    asyncio._set_running_loop(asyncio)
+    try:
+        return not no_loop_noted()
+    finally:
+        asyncio._set_running_loop(None)
 
 
 cdef inline bint no_loop_noted() except -1:

@@ -76,6 +76,7 @@ cdef class Core:
         self.has_reset = has_reset
         self.has_probe = has_probe
         self.may_probe = may_probe
+        fp_immortal(self)
 
     def _set_sizes(self, uint32_t max_size, int64_t max_overflow, int64_t max_idle, uint32_t max_connecting):
         """What resize may change.  A smaller pool swallows slots as they come free; a larger one serves who waits."""

@@ -123,6 +123,7 @@ typedef struct {
 typedef struct {
     uint64_t uid;   /* never reused, unlike thread idents */
     uint64_t ident; /* the thread's ident, as Python's threading knows it; for reports only */
+    uint64_t forgot; /* it once forgot a pool in which it held leases */
     fp_visit visits[FP_VISITS];
 } fp_thread;
 

@@ -46,6 +46,7 @@ cdef extern from "atomic.h" nogil:
     ctypedef struct Thread "fp_thread":
         uint64_t uid
         uint64_t ident
+        uint64_t forgot
         Visit *visits
 
     Thread *thread_self "fp_thread_self"() noexcept

@@ -3,6 +3,7 @@
 #define FASTPOOL_DOOR_H
 
 #include "Python.h"
+#include "share.h"
 
 /* Instances of the class are called through the vectorcallfunc that each has `offset` bytes from its start. */
 static inline void fp_call_through(PyObject *cls, Py_ssize_t offset)
@@ -19,12 +20,7 @@ static inline int fp_name_in_class(PyObject *cls, PyObject *name, PyObject *valu
     PyTypeObject *type = (PyTypeObject *)cls;
     if (PyDict_SetItem(type->tp_dict, name, value) < 0)
         return -1;
-#ifdef Py_GIL_DISABLED
-    /* every `with` of every thread takes a reference to it: immortal, so that none of them writes it */
-    _Py_atomic_store_uint32_relaxed(&value->ob_ref_local, _Py_IMMORTAL_REFCNT_LOCAL);
-    _Py_atomic_store_ssize_relaxed(&value->ob_ref_shared, 0);
-    value->ob_tid = _Py_UNOWNED_TID;
-#endif
+    fp_immortal(value); /* every `with` of every thread takes a reference to it */
     PyType_Modified(type);
     return 0;
 }

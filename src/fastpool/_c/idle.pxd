@@ -12,8 +12,11 @@ word and writes no shared line at all.  Its entry stays in the stack (LISTED), a
   pushes a new entry, because LISTED is off.  Both sides decide by one swap of the slot's word, so exactly one acts.
 * too deep: the slot was taken past the stack and returned again, later than the entries above it.  Such a slot is
   *warm*: it sets its bit in the warm map and stamps ``order``.  A thread that has no slot of its own compares the
-  warm slots with the top of the stack and so gets the one returned last.  The map is a hint about order and nothing
-  else: a warm slot is still LISTED, so it can be lost from the map and never from the set.
+  warm slots with the top of the stack and so gets the one returned last: of up to WARM_LOOKS of them, so that a large
+  pool costs no more than a small one.  The map is a hint about order and nothing else: a warm slot is still LISTED, so
+  it can be lost from the map and never from the set.
+
+Taking costs a bounded number of steps, stale entries excepted, of which each was paid for by the push that made it.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -23,6 +26,10 @@ from .atomic cimport u32_peek, u32_put, u64_add, u64_and, u64_cas, u64_load, u64
 from .clock cimport clock_order
 from .slot cimport ENDING, EPOCH, IDLE, LEASED, LISTED, STATE, Slot, slot_grab, slot_state
 from .table cimport Table, low_bit, table_chunks, table_slot, table_warm, table_warm_words
+
+cdef enum:
+    WARM_LOOKS = 64    # so many warm slots are compared at most, those with low numbers first
+    WARM_WORDS = 256   # in so many words of the map: the first 16,000 slots and more
 
 cdef struct Idle:
     uint64_t head    # [atomic] top of the stack of entries for idle slots
@@ -93,14 +100,22 @@ cdef inline Slot *idle_warmest(Idle *idle, Table *table) noexcept nogil:
     cdef Slot *best = NULL
     cdef Slot *slot
     cdef uint64_t bits
+    cdef uint64_t left = u64_peek(&idle.warm)
     cdef uint32_t word
+    cdef int words = WARM_WORDS
     cdef int chunk
+    if left > WARM_LOOKS:
+        left = WARM_LOOKS
     for chunk in range(table_chunks(table)):
         for word in range(table_warm_words(chunk)):
             bits = u64_peek(&table.warm[chunk][word])  # relaxed: a hint, the slot's word decides
-            while bits:
+            words -= 1
+            if left == 0 or words < 0:
+                return best
+            while bits and left:
                 slot = &table.chunks[chunk][word * 64 + low_bit(bits)]
                 bits &= bits - 1
+                left -= 1
                 if slot_state(u64_peek(&slot.word)) == IDLE:
                     if best == NULL or u64_peek(&slot.order) > u64_peek(&best.order):
                         best = slot
@@ -133,21 +148,25 @@ cdef inline Slot *idle_take(Idle *idle, Table *table) noexcept nogil:
     """Take the idle slot that was returned last: LEASED and the caller's; NULL if none is idle."""
     cdef uint64_t head, word
     cdef Slot *slot
-    cdef Slot *warm
+    cdef Slot *warm = NULL
+    cdef bint looked = False
     while True:
         # seq_cst: one who waits looks here after it has counted itself in the gate
         head = u64_load_sc(&idle.head)
         if <uint32_t>head == 0:
             return NULL
         slot = table_slot(table, <uint32_t>head - 1)
-        if u64_peek(&idle.warm) != 0:
+        if not looked and u64_peek(&idle.warm) != 0:
             warm = idle_warmest(idle, table)
-            if warm != NULL and warm != slot and u64_peek(&warm.order) > u64_peek(&slot.order):
-                word = u64_load(&warm.word)
-                if slot_state(word) == IDLE and slot_grab(warm, word):
-                    idle_cool(idle, table, warm)
-                    return warm
-                continue
+            looked = True  # once, however many stale entries are popped: the stack's own order is known by its stamps
+        if warm != NULL and warm != slot and u64_peek(&warm.order) > u64_peek(&slot.order):
+            word = u64_load(&warm.word)
+            if slot_state(word) == IDLE and slot_grab(warm, word):
+                idle_cool(idle, table, warm)
+                return warm
+            warm = NULL
+            looked = False  # somebody was faster
+            continue
         slot = idle_pop(idle, table, head)
         if slot != NULL and idle_unlist(idle, table, slot):
             return slot

@@ -34,12 +34,17 @@ cdef inline uint32_t lease_count(Table *table, uint64_t owner, Slot **one) noexc
 
 
 cdef inline Visit *visit_make(Thread *me, uint64_t pool, Table *table) noexcept nogil:
-    """This thread's memory of the pool, begun afresh from the table if another pool's had its place."""
+    """This thread's memory of the pool, begun afresh if another pool's had its place.
+
+    Only a thread that once forgot a pool in which it held something has to count its leases in the table.
+    """
     cdef Visit *visit = &me.visits[pool & (VISITS - 1)]
     if visit.pool != pool:
+        if visit.held:
+            me.forgot = 1
         visit.pool = pool
         visit.slot = NULL
-        visit.held = lease_count(table, me.uid, NULL)
+        visit.held = lease_count(table, me.uid, NULL) if me.forgot else 0
     return visit
 
 

@@ -1,0 +1,20 @@
+/* What many threads use at once: on a free-threaded build each would write its reference count, a line that they then
+ * pass from processor to processor (two threads on one pool do half of what one does alone).  So it is not counted. */
+#ifndef FASTPOOL_SHARE_H
+#define FASTPOOL_SHARE_H
+
+#include "Python.h"
+
+/* Nobody counts references to it from now on, and nothing frees it.  By the thread that made it, before others see it. */
+static inline void fp_immortal(PyObject *o)
+{
+#ifdef Py_GIL_DISABLED
+    _Py_atomic_store_uint32_relaxed(&o->ob_ref_local, _Py_IMMORTAL_REFCNT_LOCAL);
+    _Py_atomic_store_ssize_relaxed(&o->ob_ref_shared, 0);
+    _Py_atomic_store_uintptr_relaxed(&o->ob_tid, _Py_UNOWNED_TID);
+#else
+    (void)o;
+#endif
+}
+
+#endif
