@@ -1,10 +1,11 @@
 """Write measured figures into the documents, so that nobody copies them by hand.
 
     fastpool demo --json demo.json; fastpool bench --json bench.json
-    python -m bench.publish --demo demo.json --bench bench.json [--bench another.json]
+    python bench/native/run.py --json native.json
+    python -m bench.publish --demo demo.json --bench bench.json [--bench another.json] --native native.json
 
 What stands between `<!-- figures: NAME -->` and `<!-- end -->` is replaced: `demo` and `bench` (the first report) in
-README.md, `demo` and `all` (every report) in docs/performance.md.
+README.md, `demo`, `all` (every report) and `native` in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ def main() -> None:
     arguments.add_argument(
         "--bench", type=_read, action="append", default=[], help="what `fastpool bench --json` wrote"
     )
+    arguments.add_argument("--native", type=_read, help="what bench/native/run.py --json wrote")
     given = arguments.parse_args()
     if given.demo:
         for path in (README, PERFORMANCE):
@@ -36,6 +38,8 @@ def main() -> None:
     if given.bench:
         _replace(README, "bench", targets(given.bench[0]))
         _replace(PERFORMANCE, "all", "\n\n".join(map(everything, given.bench)))
+    if given.native:
+        _replace(PERFORMANCE, "native", native(given.native))
 
 
 def demo(report: dict[str, Any]) -> str:
@@ -86,6 +90,18 @@ def everything(report: dict[str, Any]) -> str:
             rows.append((found["what"], found["base"] or "", *_measured(found), made))
         parts += [f"### {question}", _markdown(rows)]
     return "\n\n".join(parts)
+
+
+def native(report: dict[str, Any]) -> str:
+    """Borrow + return without Python, and what letting the GIL go would cost."""
+    rows = [("ns per borrow + return", *(f"{n} threads" for n in report["threads"]), "longest wait, 64 on 8")]
+    for pool in report["pools"]:
+        wait = "" if pool["longest_wait"] is None else f"{pool['longest_wait']:.1f}× the ideal"
+        rows.append((pool["name"], *(f"{ns:,.0f}" for ns in pool["ns"]), wait))
+    gil = [("ns per checkout + checkin of the core, called from Python", "GIL kept", "let go and taken again")]
+    for cost in report["gil"]:
+        gil.append((f"{cost['threads']} threads", f"{cost['kept']:,.0f}", f"{cost['released']:,.0f}"))
+    return "\n\n".join([_markdown(rows), _markdown(gil), f"{environment_line(report['environment'])}."])
 
 
 def _measured(found: dict[str, Any]) -> tuple[str, str]:

@@ -1,17 +1,19 @@
 """Borrow + return without Python: fastpool's core beside HikariCP, r2d2 and deadpool, from native threads.
 
-    python bench/native/run.py [--rounds N]
+    python bench/native/run.py [--rounds N] [--json FILE]
 
 Builds everything under .cache (a C compiler and Cython; Java 17 and Maven; Rust), then measures in turns and prints one
 table: ns per operation from 1, 2 and 8 threads on 8 connections that cost nothing, and the longest wait of 64 threads
 that hold each of 8 connections for 1 ms, as a multiple of the ideal: what each would wait if they took exact turns at
-the same throughput. Rivals whose tool is missing are left out, with a line saying so.
+the same throughput. A second table says what letting the GIL go around the core's two operations would cost, called
+from Python. Rivals whose tool is missing are left out, with a line saying so.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import os
 import runpy
 import shlex
@@ -22,6 +24,12 @@ import sys
 import sysconfig
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import gil
+
+from fastpool._compare.findings import environment
+from fastpool._compare.tables import environment_line
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -100,11 +108,10 @@ def unfairness(command: list[str]) -> float:
     return longest / ((WAITERS - CONNECTIONS) * elapsed / operations)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+def measure(rounds: int) -> dict[str, Any]:
+    """Everything, as JSON can hold it."""
     WORK.mkdir(parents=True, exist_ok=True)
+    surroundings = environment()
     asks = build_fastpool()
     missing = []
     if shutil.which("cargo"):
@@ -117,31 +124,50 @@ def main() -> None:
     else:
         missing.append("HikariCP: no java or mvn")
 
-    found: dict[tuple[str, int], list[float]] = {}
+    found: dict[str, dict[int, list[float]]] = {}
     for threads in THREADS:
         for _ in range(rounds):
             for name, ask in asks.items():
-                found.setdefault((name, threads), []).append(ns_per_operation(ask("cycle", threads, CYCLE_MS)))
+                ns = ns_per_operation(ask("cycle", threads, CYCLE_MS))
+                found.setdefault(name, {}).setdefault(threads, []).append(ns)
         if hikari:
             for name, ns in hikari_cycles(hikari, threads).items():
-                found[name, threads] = [ns]
-    waits = {name: [unfairness(ask("fair", WAITERS, FAIR_MS)) for _ in range(2)] for name, ask in asks.items()}
+                found.setdefault(name, {})[threads] = [ns]
+    waits = {name: max(unfairness(ask("fair", WAITERS, FAIR_MS)) for _ in range(2)) for name, ask in asks.items()}
     if hikari:
         command = ["java", "-cp", hikari, "bench.Fair", str(WAITERS), str(FAIR_MS)]
-        waits["HikariCP"] = [unfairness(command) for _ in range(2)]
+        waits["HikariCP"] = max(unfairness(command) for _ in range(2))
+    pools = [
+        {"name": name, "ns": [statistics.median(by_threads[n]) for n in THREADS], "longest_wait": waits.get(name)}
+        for name, by_threads in found.items()
+    ]
+    costs = [{"threads": n, **gil.cost(n, rounds)} for n in (1, 2)]
+    return {"environment": surroundings, "threads": THREADS, "pools": pools, "gil": costs, "missing": missing}
 
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="write the figures to this file, too")
+    given = parser.parse_args()
+    report = measure(given.rounds)
     print(
         f"{'ns per borrow + return, median':32}"
-        + "".join(f"{f'{n} threads':>12}" for n in THREADS)
+        + "".join(f"{f'{n} threads':>12}" for n in report["threads"])
         + f"{'longest wait':>16}"
     )
-    for name in dict.fromkeys(name for name, _ in found):
-        line = "".join(f"{statistics.median(found[name, threads]):12.1f}" for threads in THREADS)
-        wait = f"{max(waits[name]):.1f} x ideal" if name in waits else "-"
-        print(f"{name:32}{line}{wait:>16}")
-    print(f"{os.cpu_count()} processors; load average {os.getloadavg()[0]:.1f}: do not quote a busy machine")
-    for line in missing:
+    for pool in report["pools"]:
+        wait = f"{pool['longest_wait']:.1f} x ideal" if pool["longest_wait"] else "-"
+        print(f"{pool['name']:32}" + "".join(f"{ns:12.1f}" for ns in pool["ns"]) + f"{wait:>16}")
+    print("\nns per checkout + checkin of the core, called from Python, beyond an empty call")
+    for cost in report["gil"]:
+        kept, released = cost["kept"], cost["released"]
+        print(f"{cost['threads']} threads: {kept:.0f} with the GIL, {released:.0f} letting it go and taking it again")
+    print(f"{environment_line(report['environment'])}: do not quote a busy machine")
+    for line in report["missing"]:
         print(f"left out: {line}")
+    if given.json:
+        given.json.write_text(json.dumps(report, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The floor: an empty context manager compiled by Cython, below which no compiled pool can come.
+"""The floor: an empty context manager compiled by Cython, what `with` costs any class that does nothing special.
 
 It is compiled when first needed, with the Cython and the compiler at hand, and kept in the user's cache folder.
 """
