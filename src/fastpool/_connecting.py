@@ -97,7 +97,7 @@ class Connector:
                         raise
                 else:
                     trial.accepted()
-                    return connection, server
+                    return _something(connection), server
         finally:
             trial.forget()
 
@@ -118,7 +118,7 @@ class Connector:
                         raise
                 else:
                     trial.accepted()
-                    return connection, server
+                    return _something(connection), server
         finally:
             trial.forget()
 
@@ -206,6 +206,13 @@ class Connector:
             down = self._down.pop(server, None)
         if down is not None:
             self._tell("server_up", server=server, duration=self._clock() - down.since)
+
+
+def _something(connection: Any) -> Any:
+    """The connection; TypeError for what a connect gives that has no ``return``."""
+    if connection is None:
+        raise TypeError("connect returned None instead of a connection: is there a `return` missing?")
+    return connection
 
 
 class _Trial:

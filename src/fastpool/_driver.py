@@ -158,7 +158,7 @@ def _optional(value: Any, name: str) -> Any:
 
 
 def _exceptions(keep_on: Any) -> tuple[type[BaseException], ...]:
-    kinds = (keep_on,) if isinstance(keep_on, type) else tuple(keep_on)
+    kinds = tuple(keep_on) if isinstance(keep_on, (tuple, list, set, frozenset)) else (keep_on,)
     for kind in kinds:
         if not (isinstance(kind, type) and issubclass(kind, BaseException)):
             raise TypeError(f"keep_on must be exception classes, not {kind!r}")
