@@ -265,9 +265,10 @@ def test_a_listener_that_raises_harms_nobody(name, caplog):
             lease.discard()
             late = Run(pool.checkout)
             waiting(pool, 1)
+        got = late.result()  # before its time is over
         world.refusing.clear()
         clock.advance(100)
-        pool.checkin(late.result())
+        pool.checkin(got)
         pool.clear()
         pool.warm(1)
         world.refusing |= {A, B}

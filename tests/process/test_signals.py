@@ -123,13 +123,17 @@ alarms = rounds = 0
 end = time.monotonic() + {STORM_S}
 signal.signal(signal.SIGALRM, strike)
 signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+def go():  # a function, because since 3.13 a `try` around a loop does not cover the jump back to its beginning
+    global armed, rounds
+    while time.monotonic() < end:
+        armed = True  # again, for it may have struck another greenlet
+        work()
+        rounds += 1
+    armed = False
+
 while time.monotonic() < end:
     try:
-        while time.monotonic() < end:
-            armed = True  # again, for it may have struck another greenlet
-            work()
-            rounds += 1
-        armed = False
+        go()
     except Alarm:
         alarms += 1
 armed = False
