@@ -23,6 +23,7 @@ from ._stats import Histogram, LeaseInfo, Stats
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from . import aio as aio
     from . import testing as testing
     from ._async import AsyncPool
     from .adapters.happybase import ConnectionPool, install, uninstall
@@ -53,7 +54,7 @@ _LAZY = {
     "install": ".adapters.happybase",
     "uninstall": ".adapters.happybase",
 }
-_LAZY_MODULES = ("testing",)
+_LAZY_MODULES = ("aio", "testing")
 
 
 def __getattr__(name: str) -> Any:

@@ -241,7 +241,7 @@ class TaskLease:
             raise LeaseError("this block has not begun")
         if self._discard:
             lease.discard()
-        if error is None and not self._discard and not self._pool._resets:
+        if error is None and self._pool._ends_quietly(lease):
             lease.__exit__(kind, error, trace)
             return
         # A reset or a close may block, so a thread does it; a cancellation here does not stop it.

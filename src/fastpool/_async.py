@@ -189,7 +189,7 @@ def finish(pool: AsyncPool, claim: Claim, error: BaseException | None, discard: 
     """End a lease whose claim we have; the reset, if it must be awaited, goes on as a task, which is returned."""
     driver: LoopDriver = pool.driver
     reason = claim.judge(error, discard)
-    if reason is None and pool._resets:
+    if reason is None and claim.resets:
         home = driver.homes.get(id(claim.connection))
         if home is None or home[1].is_closed():
             reason = "discarded"
@@ -213,18 +213,18 @@ def finish(pool: AsyncPool, claim: Claim, error: BaseException | None, discard: 
 
 async def _reset(pool: AsyncPool, claim: Claim, error: BaseException | None) -> None:
     """Reset before the connection is available again; one that cannot be reset is closed."""
+    failure: BaseException | None = None
     try:
         await settled(pool.driver.inner.reset, claim.connection)
-    except BaseException as failure:
-        c = claim.retire("error")
-        pool.driver.close(c)
-        if not isinstance(failure, Exception):
-            raise
-        pool._log_driver_error("reset", failure)
-        return
-    c = claim.give(error)
+    except BaseException as reason:
+        failure = reason
+        if isinstance(reason, Exception):
+            pool._log_driver_error("reset", reason)
+    c = claim.give(error) if failure is None and claim.tidied() else claim.retire("error")
     if c is not None:
         pool.driver.close(c)
+    if failure is not None and not isinstance(failure, Exception):
+        raise failure
 
 
 class AsyncLease:
@@ -233,7 +233,7 @@ class AsyncLease:
     __slots__ = ("_discard", "_lease", "_pool", "_timeout")
 
     def __init__(self, pool: AsyncPool, timeout: Any) -> None:
-        if timeout is not ...:
+        if timeout is not ... and not pool.driver.marks:  # the drop-in looks at it when the block begins
             seconds_to_ns("timeout", timeout)
         self._pool = pool
         self._timeout = timeout
@@ -267,7 +267,7 @@ class AsyncLease:
             raise LeaseError("this block has not begun")
         if self._discard:
             lease.discard()
-        if not pool._resets:
+        if not pool._resets(lease):
             lease.__exit__(kind, error, trace)
             return
         claim = pool._claim_lease(lease, error)

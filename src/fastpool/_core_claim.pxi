@@ -280,6 +280,15 @@ cdef class Claim:
         cdef int why = judge(self.core, self.slot, <Seat>self.slot.seat, exc, discard)
         return None if why == KEEP else REASONS[why]
 
+    @property
+    def resets(self):
+        """Must the driver's reset see the connection before anybody else does?"""
+        return must_reset(self.core, self.slot)
+
+    def tidied(self):
+        """The reset is over: is the connection fit?"""
+        return tidied(self.slot)
+
     def give(self, exc):
         """The connection is fit: to the next in line, or to the free ones.  A connection to close, if it is surplus."""
         cdef Core core = self.core

@@ -58,7 +58,7 @@ cdef int give_back(Core core, Slot *slot, object exc, bint discard) except -1:
     cdef int why
     try:
         why = judge(core, slot, seat, exc, discard)
-        if why == KEEP and (core.has_reset or (core.marks and u32_load(&slot.mark) & UNTIDY)):
+        if why == KEEP and must_reset(core, slot):
             why = reset(core, slot, seat)
         if core.hears & HEAR_CHECKED_IN:
             tell(core, "checked_in", {"server": seat.server, "connection": seat.connection,
@@ -156,14 +156,37 @@ cdef bint usable(Core core, object c, object exc) except -1:
         return False
 
 
+cdef bint must_reset(Core core, Slot *slot) noexcept:
+    return core.has_reset or (core.marks and u32_load(&slot.mark) & UNTIDY)
+
+
+cdef bint tidied(Slot *slot) noexcept:
+    """The reset is over.  A driver with marks may have found in it that the connection is broken."""
+    return not u32_and(&slot.mark, ~<uint32_t>UNTIDY) & (BUSY | TAINTED)
+
+
+cdef bint ends_quietly(Core core, Lease lease) noexcept:
+    """Will a good end of this lease call nothing of the driver's?  No reset, and nothing to close."""
+    cdef Slot *slot = lease.slot
+    if lease.state != ENTERED or slot_lease(u64_load(&slot.word)) != lease.word or slot.depth > 1:
+        return True
+    # Near its end is as good as over: the end of the lease asks again, a moment later.
+    return (
+        not lease.discarded
+        and not core.has_reset
+        and u32_load(&slot.mark) == 0
+        and not u64_load(&core.pool.gate) & (CLOSED | CROWDED)
+        and surplus(core, slot, clock_ns() + 1000000000) == KEEP
+    )
+
+
 cdef int reset(Core core, Slot *slot, Seat seat) except -2:
     try:
         core.driver.reset(seat.connection)
     except Exception as error:
         core._log_driver_error("reset", error)
         return WHY_ERROR
-    # A driver with marks may have found in its reset that the connection is broken.
-    return WHY_ERROR if u32_and(&slot.mark, ~<uint32_t>UNTIDY) & (BUSY | TAINTED) else KEEP
+    return KEEP if tidied(slot) else WHY_ERROR
 
 
 cdef int surplus(Core core, Slot *slot, int64_t now) noexcept:

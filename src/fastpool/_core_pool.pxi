@@ -212,6 +212,8 @@ cdef class Core:
         lease.core = self
         lease_attach(lease, seat.slot)
         seat.slot.depth += 1
+        if self.marks and u32_load(&seat.slot.mark) & TAINTED:
+            u32_or(&seat.slot.mark, RENEW)  # a new block begins with a working connection
         return lease
 
     def _claim(self, timeout, loop):
@@ -222,10 +224,13 @@ cdef class Core:
         """Begin the checkin of a lease step by step; None if nothing is left to do."""
         return claim_lease(lease, exc)
 
-    @property
-    def _resets(self):
-        """Does the driver reset connections?"""
-        return self.has_reset
+    def _resets(self, Lease lease):
+        """Must the driver's reset see the connection of this lease before anybody else does?"""
+        return lease.state == ENTERED and must_reset(self, lease.slot)
+
+    def _ends_quietly(self, Lease lease):
+        """Will a good end of this lease call nothing of the driver's?  No reset, and nothing to close."""
+        return ends_quietly(self, lease)
 
     def _claim_by_hand(self, c):
         """Begin the checkin of a connection that was checked out by hand."""
@@ -397,25 +402,6 @@ cdef int move_in(Core core, House house) except -1:
     if before != NULL:
         Py_DECREF(<object>before)
     return 0
-
-
-cdef int64_t timeout_ns(object timeout) except -2:
-    """A caller's timeout in ns, -1 for no limit."""
-    cdef double seconds
-    if timeout is None:
-        return -1
-    if isinstance(timeout, bool):
-        raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}")
-    if not isinstance(timeout, (int, float)):
-        try:
-            seconds = timeout.__float__()
-        except (AttributeError, TypeError):
-            raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}") from None
-    else:
-        seconds = timeout
-    if not seconds >= 0:
-        raise ValueError(f"'timeout' must be a non-negative number, not {timeout!r}")
-    return <int64_t>(seconds * 1e9) if seconds < 9e9 else -1
 
 
 cdef int choose_flags(Core core) except -1:

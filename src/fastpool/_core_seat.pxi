@@ -38,7 +38,7 @@ cdef class Seat:
     cdef public object shell       # the driver's own, kept across reconnects
     cdef public object server
     cdef object green              # weak reference to the holder's greenlet, None for a thread's main one
-    cdef object task               # weak reference to the holder's task
+    cdef readonly object task      # weak reference to the holder's task
     cdef object loop               # the event loop it was opened in, None for a synchronous connection
     cdef bint bound                # held by a block, which ends where it began
     cdef uint64_t past[8]          # threads that held it lately
@@ -107,7 +107,8 @@ cdef class Seat:
         if slot_state(u64_load(&slot.word)) != LEASED or self.born_in != generation():
             self._refuse("nobody holds it now")
         me = thread_self().uid
-        if u64_peek(&slot.owner) != me:
+        # In an event loop it is tasks that hold; their driver knows them apart by `task`.
+        if u64_peek(&slot.owner) != me and self.loop is None:
             for i in range(8):
                 if self.past[i] == me:
                     self._refuse("this thread's lease on it is over and another one holds it now")

@@ -19,6 +19,7 @@ class LoopDriver(Driver):
 
     def __init__(self, inner: Driver) -> None:
         self.inner = inner
+        self.marks = inner.marks
         self.exhausted_error = inner.exhausted_error
         self.deadlock_error = inner.deadlock_error
         self.exhausted_message = inner.exhausted_message
@@ -33,7 +34,7 @@ class LoopDriver(Driver):
 
     def open_seat(self, seat: Any, server: Any, timeout: float | None) -> Any:
         """Give what ``connect`` gives: a connection or an awaitable of one."""
-        return self.inner.connect(server, timeout)
+        return self.inner.open_seat(seat, server, timeout)
 
     def fileno(self, c: Any) -> int:
         """Give the inner driver's descriptor."""
@@ -55,7 +56,8 @@ class LoopDriver(Driver):
             return False
         if not loop.is_running():
             return True
-        future = asyncio.run_coroutine_threadsafe(settled(self.inner.check, c, timeout), loop)
+        ask = getattr(self.inner, "ping", self.inner.check)  # rather one that the server hears
+        future = asyncio.run_coroutine_threadsafe(settled(ask, c, timeout), loop)
         try:
             return bool(future.result(timeout if timeout is not None else 30.0))
         finally:
@@ -64,6 +66,9 @@ class LoopDriver(Driver):
     def close(self, c: Any) -> None:
         """Close ``c`` in its own loop, soon; with that loop closed there is nothing left to do."""
         _, loop = self.homes.pop(id(c), (c, None))
+        if self.marks:
+            self.inner.close(c)  # a socket's close: it does not wait, and needs no loop
+            return
         if loop is None or loop.is_closed():
             return
         if asyncio._get_running_loop() is loop:

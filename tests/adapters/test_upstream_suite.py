@@ -10,7 +10,7 @@ pytest.importorskip("happybase")
 
 from fastpool.testing import HBaseServer
 
-from . import upstream
+from . import sdist, upstream
 
 WIRES = [(protocol, transport) for protocol in ("binary", "compact") for transport in ("buffered", "framed")]
 POOLS = ("happybase", "fastpool")
@@ -61,7 +61,7 @@ def test_another_copy_of_the_suite_is_refused() -> None:
 
 
 def test_missing_package_index_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(upstream, "CACHE", tmp_path / "cache" / "upstream")
+    monkeypatch.setattr(sdist, "CACHE", tmp_path / "cache" / "upstream")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(RuntimeError, match=r"put happybase-1[.]3[.]0[.]tar[.]gz into [.]cache/upstream/"):
         upstream.fetch()

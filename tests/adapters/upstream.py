@@ -7,24 +7,13 @@ so that another copy is refused instead of half repaired. The suite runs in a py
 
 from __future__ import annotations
 
-import hashlib
-import os
-import subprocess
-import sys
-import tarfile
-import tempfile
-import xml.etree.ElementTree as ElementTree
-from dataclasses import dataclass, field
 from pathlib import Path
 
-REQUIREMENT = "happybase==1.3.0"
-SDIST = "happybase-1.3.0.tar.gz"
-SHA256 = "43b6275d2865fc1364680a03f085491cd85d8b84db3c5aa94d25186685dfd87e"
-MEMBER = "happybase-1.3.0/tests/test_api.py"
-CACHE = Path(__file__).resolve().parents[2] / ".cache" / "upstream"
+from .sdist import Outcome, Sdist, run_suite
+
+SUITE = Sdist("happybase", "1.3.0", "43b6275d2865fc1364680a03f085491cd85d8b84db3c5aa94d25186685dfd87e")
 TESTS = 25
 POOL_TESTS = ("test_connection_pool", "test_connection_pool_construction", "test_pool_exhaustion")
-DOWNLOAD_WITHIN_S = 240
 
 REPAIRS = {
     "from happybase import Connection, ConnectionPool, NoConnectionsAvailable\n": (
@@ -67,56 +56,9 @@ def threads_fail_loudly(monkeypatch):
 PYTEST_INI = "[pytest]\naddopts = -p no:cacheprovider -p no:threadexception --import-mode=prepend\n"
 
 
-@dataclass
-class Outcome:
-    """What a run of the suite came to: names of tests, and the text that pytest wrote."""
-
-    passed: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
-    output: str = ""
-
-
 def fetch() -> str:
-    """Give the text of the suite, from the cache in the checkout or from the package index.
-
-    RuntimeError says what to do if it cannot be had.
-    """
-    archive = CACHE / SDIST
-    if not archive.exists():
-        _download(archive)
-    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    if digest != SHA256:
-        raise RuntimeError(
-            f"{archive.relative_to(CACHE.parents[1])} is not the source distribution that this runner knows (SHA-256 "
-            f"{digest} instead of {SHA256}): delete it, and it is fetched again"
-        )
-    with tarfile.open(archive) as sdist:
-        member = sdist.extractfile(MEMBER)
-        assert member is not None
-        return member.read().decode()
-
-
-def _download(archive: Path) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        try:
-            subprocess.run(
-                [*command, "--no-binary", "happybase", "--dest", folder, REQUIREMENT],
-                check=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=DOWNLOAD_WITHIN_S,
-            )
-            os.replace(Path(folder) / SDIST, archive)
-        except (subprocess.SubprocessError, OSError) as error:
-            raise RuntimeError(
-                f"happybase's own tests come from its source distribution, and pip could not download {REQUIREMENT} "
-                f"({error}). Give this machine access to a package index (pip's configuration decides which), or put "
-                f"{SDIST} into .cache/upstream/ of the checkout.\n{getattr(error, 'output', None) or ''}"
-            ) from error
+    """Give the text of the suite; RuntimeError says what to do if it cannot be had."""
+    return SUITE.text("tests/test_api.py")
 
 
 def repair(text: str, pool: str) -> str:
@@ -149,32 +91,13 @@ def run(
     (folder / "test_api.py").write_text(repair(fetch(), pool), "utf-8")
     (folder / "conftest.py").write_text(CONFTEST, "utf-8")
     (folder / "pytest.ini").write_text(PYTEST_INI, "utf-8")
-    report = folder / "report.xml"
     tests = [f"test_api.py::{name}" for name in POOL_TESTS] if pool_tests else ["test_api.py"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *tests],
-        cwd=folder,
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-            "PYTEST_ADDOPTS": "",
-            "HAPPYBASE_HOST": host,
-            "HAPPYBASE_PORT": str(port),
-            "HAPPYBASE_COMPAT": compat,
-            "HAPPYBASE_TRANSPORT": transport,
-            "HAPPYBASE_PROTOCOL": protocol,
-            "UPSTREAM_REPEAT": str(pool_tests or 1),
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=within_s,
-    )
-    outcome = Outcome(output=done.stdout)
-    if not report.exists():
-        raise RuntimeError(f"happybase's suite did not run; pytest ended with code {done.returncode}:\n{done.stdout}")
-    for case in ElementTree.parse(report).iter("testcase"):
-        kinds = {child.tag for child in case}
-        among = outcome.skipped if "skipped" in kinds else outcome.passed
-        (outcome.failed if kinds & {"failure", "error"} else among).append(case.get("name", ""))
-    return outcome
+    environment = {
+        "HAPPYBASE_HOST": host,
+        "HAPPYBASE_PORT": str(port),
+        "HAPPYBASE_COMPAT": compat,
+        "HAPPYBASE_TRANSPORT": transport,
+        "HAPPYBASE_PROTOCOL": protocol,
+        "UPSTREAM_REPEAT": str(pool_tests or 1),
+    }
+    return run_suite(folder, tests, environment, within_s)

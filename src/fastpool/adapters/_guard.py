@@ -17,33 +17,24 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from thriftpy2.thrift import TApplicationException, TClient, TMessageType, args_to_kwargs
+from thriftpy2.thrift import TApplicationException, TClient, TMessageType
 from thriftpy2.transport import TFramedTransport, TMemoryBuffer, TTransportException
 
-from .._errors import LeaseError
+from ._call import ENCODING, IDLE, LAST_SEQUENCE_ID, SENT, Guard, Method, declared_errors
 from ._transport import GuardedSocket
 
 if TYPE_CHECKING:
     from .._core import Seat
     from ._connection import GuardedConnection
 
-_OUT_OF_STEP = (
-    TApplicationException.BAD_SEQUENCE_ID,
-    TApplicationException.WRONG_METHOD_NAME,
-    TApplicationException.INVALID_MESSAGE_TYPE,
-)
-_LAST_SEQUENCE_ID = 0x7FFFFFFF
 _FRAME_LENGTH = struct.Struct("!i")
 
 # What a rehearsed reply looks like to each transport: one byte, and one byte in a frame.
 _ONE_BYTE = b"\0"
 _ONE_BYTE_FRAMED = b"\0\0\0\1\0"
 
-# Where a call is. Only ENCODING may fail without costing the connection: nothing was sent yet.
-_IDLE, _ENCODING, _SENT = range(3)
 
-
-class GuardedClient(TClient):
+class GuardedClient(Guard, TClient):
     """A thriftpy2 client on one socket of a slot; :func:`client_class` adds a service's methods.
 
     Raises LeaseError where nobody may call, TTransportException(NOT_OPEN) after the socket was closed, and
@@ -61,7 +52,8 @@ class GuardedClient(TClient):
         transport: Any,
         protocol_class: Callable[..., Any],
     ) -> None:
-        super().__init__(service, protocol_class(transport, decode_response=False))
+        Guard.__init__(self)
+        TClient.__init__(self, service, protocol_class(transport, decode_response=False))
         self.transport = transport
         self._connection = connection
         self._seat = seat
@@ -73,10 +65,6 @@ class GuardedClient(TClient):
         self._renew_output()
         # Ids begin anywhere, so that a reply that strayed from another connection does not fit either.
         self._seqid = random.getrandbits(30)
-        self._stage = _IDLE
-        self._retired = False
-        self.broken = False
-        self.scanners: set[int] = set()
         self._one_byte = _ONE_BYTE_FRAMED if self._framed else _ONE_BYTE
         self._buffer_size = 1
         self._buffer_size = self._ask_buffers() or 1
@@ -94,41 +82,9 @@ class GuardedClient(TClient):
     def _recv(self, _api: str) -> Any:
         raise TypeError(f"the reply to {_api} cannot be received by itself: call client.{_api}(...)")
 
-    def is_open(self) -> bool:
-        """Whether calls can be made on this very socket."""
-        return self._socket.sock is not None
-
-    def in_step(self) -> bool:
-        """Whether the socket is open and no call is under way."""
-        return self._socket.sock is not None and self._stage == _IDLE and not self.broken
-
-    def fileno(self) -> int:
-        """Give the descriptor, -1 when closed."""
-        return self._socket.fileno()
-
     def open(self, limit: float | None = None) -> None:
         """Connect within ``limit`` seconds and the socket timeout."""
         self._socket.open(limit)
-
-    def retire(self) -> None:
-        """Close the socket; the seat belongs to others from now on, so it is not touched any more."""
-        self._retired = True
-        if self._stage == _IDLE:
-            self._socket.shut()
-        else:
-            self._socket.interrupt()
-
-    def discard(self) -> None:
-        """Close the socket from a finalizer: no farewell, no lock, no log."""
-        self._retired = True
-        sock, self._socket.sock = self._socket.sock, None
-        if sock is not None:
-            sock.close()
-
-    def abandon(self) -> None:
-        """Give up the descriptor without a word on the wire: the parent of this process goes on using it."""
-        self._retired = True
-        self._socket.abandon()
 
     def tidy(self, limit: float) -> None:
         """Close the scanners that are still open; no wait is longer than ``limit`` seconds."""
@@ -170,30 +126,6 @@ class GuardedClient(TClient):
             return 0
         return self._socket.rehearsed()
 
-    def _failed(self, error: BaseException, begun: bool) -> None:
-        """End a call that did not get its reply."""
-        seat = self._seat
-        if not begun:
-            # Refused; or interrupted just before or just after it began, and only the seat knows which.
-            if isinstance(error, LeaseError) or not seat.busy:
-                return
-        elif self._stage == _ENCODING and isinstance(error, Exception):
-            self._renew_output()
-            self._stage = _IDLE
-            seat.end_call()
-            return
-        # In this order: whatever interrupts this, the seat is busy or tainted.
-        self._break(astray=isinstance(error, TApplicationException) and error.type in _OUT_OF_STEP)
-        self._stage = _IDLE
-        if not self._retired:
-            seat.end_call()
-
-    def _break(self, astray: bool) -> None:
-        if not self._retired:
-            self._seat.taint(astray)
-        self.broken = True
-        self._socket.shut()
-
     def _refuse(self, name: str, seqid: int, got_name: Any, got_type: int, got_seqid: int) -> None:
         """Raise for a message that is not the reply to ``name``; return if it is, in the protocol's other spelling."""
         failure: TApplicationException | None = None
@@ -201,60 +133,19 @@ class GuardedClient(TClient):
             failure = TApplicationException()
             failure.read(self._iprot)
             self._iprot.read_message_end()
-            if isinstance(failure.message, bytes):
-                # Or else str() of it fails.
-                failure.message = failure.message.decode("utf-8", "replace")
-        where = f"from {self._socket.host}:{self._socket.port}; the connection is out of step and was closed"
-        if got_seqid != seqid:
-            raise TApplicationException(
-                TApplicationException.BAD_SEQUENCE_ID,
-                f"expected the reply {seqid} to {name}, got {got_seqid} to {got_name!r} {where}",
-            ) from failure
-        if got_name != name and got_name != name.encode():
-            raise TApplicationException(
-                TApplicationException.WRONG_METHOD_NAME,
-                f"expected the reply to {name}, got one to {got_name!r} {where}",
-            ) from failure
-        if failure is not None:
-            raise failure
-        if got_type != TMessageType.REPLY:
-            raise TApplicationException(
-                TApplicationException.INVALID_MESSAGE_TYPE,
-                f"expected a reply to {name}, got a message of type {got_type} {where}",
-            )
+        self._out_of_step(name, seqid, got_name, got_type, got_seqid, failure)
 
 
 def _guarded(service: ModuleType, name: str) -> Callable[..., Any]:
     """Make the client's method ``name``: what thriftpy2's _req, _send and _recv do, in one guarded piece."""
-    args_class = getattr(service, name + "_args")
-    result_class = getattr(service, name + "_result")
-    parameters = [spec[1] for spec in args_class.thrift_spec.values()]
-    positional = len(parameters) if not any(vars(args_class()).values()) else -1
-    errors = tuple(spec[1] for spec in result_class.thrift_spec.values() if spec[1] != "success")
-    has_success = hasattr(result_class(), "success")
-    must_succeed = has_success and len(result_class.thrift_spec) > 0
-    oneway = result_class.oneway
-    message_type = TMessageType.ONEWAY if oneway else TMessageType.CALL
+    method = Method(service, name)
+    args_class, positional, result_class = method.args_class, method.positional, method.result_class
+    oneway, message_type, changes_scanners = method.oneway, method.message_type, method.changes_scanners
     reply_type = TMessageType.REPLY
-    opens_scanner = name.startswith("scannerOpen")
-    closes_scanner = name == "scannerClose"
     frame_length = _FRAME_LENGTH.pack
 
-    def arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        try:
-            values = args_to_kwargs(args_class.thrift_spec, *args, **kwargs)
-        except ValueError as error:
-            raise TApplicationException(
-                TApplicationException.UNKNOWN_METHOD,
-                f"{error.args[0]} is required argument for {service.__name__}.{name}",
-            ) from error
-        request = args_class()
-        for key, value in values.items():
-            setattr(request, key, value)
-        return request
-
     def call(self: GuardedClient, *args: Any, **kwargs: Any) -> Any:
-        request = arguments(args, kwargs) if kwargs or len(args) > positional else args_class(*args)
+        request = method.request(args, kwargs) if kwargs or len(args) > positional else args_class(*args)
         sock = self._socket
         seat = self._seat
         if sock.sock is None or seat.renew:
@@ -263,8 +154,8 @@ def _guarded(service: ModuleType, name: str) -> Callable[..., Any]:
         try:
             seat.begin_call()
             begun = True
-            self._stage = _ENCODING
-            self._seqid = seqid = (self._seqid + 1) & _LAST_SEQUENCE_ID
+            self._stage = ENCODING
+            self._seqid = seqid = (self._seqid + 1) & LAST_SEQUENCE_ID
             oprot = self._oprot
             memory = self._memory
             memory.setvalue(b"")
@@ -272,7 +163,7 @@ def _guarded(service: ModuleType, name: str) -> Callable[..., Any]:
             oprot.write_struct(request)
             oprot.write_message_end()
             message = memory.getvalue()
-            self._stage = _SENT
+            self._stage = SENT
             sock.write(frame_length(len(message)) + message if self._framed else message)
             value = error = None
             if not oneway:
@@ -283,26 +174,9 @@ def _guarded(service: ModuleType, name: str) -> Callable[..., Any]:
                 result = result_class()
                 iprot.read_struct(result)
                 iprot.read_message_end()
-                if has_success:
-                    value = result.success
-                if value is None:
-                    for field in errors:
-                        error = getattr(result, field)
-                        if error:
-                            break
-                    else:
-                        error = None
-                        if must_succeed:
-                            raise TApplicationException(
-                                TApplicationException.MISSING_RESULT,
-                                f"the reply to {name} has neither result nor error",
-                            )
-                elif opens_scanner:
-                    self.scanners.add(value)
-                    seat.untidy = True
-                if closes_scanner:
-                    self.scanners.discard(request.id)
-                    seat.untidy = bool(self.scanners)
+                value, error = method.outcome(result)
+                if changes_scanners:
+                    self._account(method, request, value)
                 if not self.is_idle():
                     # The reply is good, but there is more than the reply: whatever it is, nobody asked for it.
                     self._break(astray=True)
@@ -310,7 +184,7 @@ def _guarded(service: ModuleType, name: str) -> Callable[..., Any]:
                 raise TTransportException(
                     TTransportException.NOT_OPEN, f"{name} ended after the connection was taken out of the pool"
                 )
-            self._stage = _IDLE
+            self._stage = IDLE
             seat.end_call()
         except BaseException as reason:
             self._failed(reason, begun)
@@ -324,15 +198,8 @@ def _guarded(service: ModuleType, name: str) -> Callable[..., Any]:
     return call
 
 
-def _declared(service: ModuleType) -> Iterator[type[BaseException]]:
-    for name in service.thrift_services:
-        for spec in getattr(service, name + "_result").thrift_spec.values():
-            if spec[1] != "success":
-                yield spec[2]
-
-
 def client_class(service: ModuleType) -> type[GuardedClient]:
     """Make the client class for ``service``, a service that thriftpy2 loaded from an IDL."""
     methods: dict[str, Any] = {name: _guarded(service, name) for name in service.thrift_services}
-    methods["declared_errors"] = tuple(set(_declared(service)))
+    methods["declared_errors"] = declared_errors(service)
     return type("GuardedClient", (GuardedClient,), {"__doc__": GuardedClient.__doc__, **methods})

@@ -4,40 +4,21 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import happybase
-import happybase.table
 
 from .._errors import LeaseError
-
-if TYPE_CHECKING:
-    from .._core import Seat
+from ._leased import LeasedTable, ScanSide
 
 
-class Table(happybase.Table):
+class Table(LeasedTable, happybase.Table):
     """A happybase.Table that raises LeaseError when used after the lease it was made under.
 
     Batches and scans reach the server through ``connection`` here, so they are fenced with it.
     """
-
-    def __init__(self, name: bytes, connection: happybase.Connection, seat: Seat, epoch: int) -> None:
-        self.name = name
-        self._leased = connection
-        self._seat = seat
-        self._epoch = epoch
-
-    def __repr__(self) -> str:
-        return f"<{happybase.table.__name__}.{type(self).__name__} name={self.name!r}>"
-
-    @property
-    def connection(self) -> happybase.Connection:
-        """The connection, as long as the lease lasts."""
-        self._seat.fence(self._epoch)
-        return self._leased
 
     def scan(self, *args: Any, **kwargs: Any) -> Iterator[tuple[bytes, dict[bytes, Any]]]:
         """Scan as happybase does; LeaseError for the first row that is asked for after the lease."""
@@ -57,33 +38,8 @@ class Table(happybase.Table):
                 scan.close()
 
 
-class _Scan(happybase.Table):
-    """Table, connection and client to happybase's scan(), which then never closes its scanner by itself.
-
-    It would do so from a finalizer, at any time, in any thread and in any order.
-    """
-
-    def __init__(self, table: Table) -> None:
-        self.name = table.name
-        self._table = table
-        self._scanner: int | None = None
-
-    @property
-    def connection(self) -> _Scan:
-        return self
-
-    @property
-    def client(self) -> _Scan:
-        return self
-
-    @property
-    def compat(self) -> str:
-        compat: str = self._table.connection.compat
-        return compat
-
-    def __getattr__(self, method: str) -> Any:
-        call = getattr(self._table.connection.client, method)
-        return functools.partial(self._open, call) if method.startswith("scannerOpen") else call
+class _Scan(ScanSide, happybase.Table):
+    """What happybase's scan() takes for its table, connection and client."""
 
     def _open(self, call: Callable[..., int], *args: Any) -> int:
         self._scanner = call(*args)
@@ -94,7 +50,7 @@ class _Scan(happybase.Table):
 
     def close(self) -> None:
         """Close the scanner on the server, if this scan opened one and its lease lasts."""
-        if self._scanner is None or not self._table._leased.client.is_open():
+        if not self._to_close:
             return
         try:
             self._table.connection.client.scannerClose(self._scanner)

@@ -4,22 +4,16 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import struct
 import time
 from collections.abc import Callable
 
 from thriftpy2.transport import TSocket, TTransportException
 
-# close() drops what is unsent at once, as thriftpy2 has it: a pool must not wait for a peer that is gone.
-_NO_LINGER = struct.pack("ii", 0, 0)
-
-# A corrupt length makes thriftpy2 ask for up to 2 GB in one read, and recv() allocates all of it beforehand.
-_LARGEST_READ = 1 << 20
+from ._sockets import LARGEST_READ, OneLife, in_order, prepare
 
 
-class GuardedSocket(TSocket):
+class GuardedSocket(OneLife, TSocket):
     """One TCP connection, for one life: what was closed stays closed, as buffers above may hold half a reply.
 
     ``on_close`` is called before a close() that comes from outside the guard (``connection.transport.close()``);
@@ -27,10 +21,9 @@ class GuardedSocket(TSocket):
     """
 
     def __init__(self, host: str, port: int, timeout_ms: float | None, on_close: Callable[[], object]) -> None:
-        super().__init__(host=host, port=port, socket_timeout=timeout_ms)
+        TSocket.__init__(self, host=host, port=port, socket_timeout=timeout_ms)
+        OneLife.__init__(self)
         self._on_close = on_close
-        self._pid = 0
-        self._over = False
         # A rehearsed reply: while it is not None, read() serves these bytes and notes how many were asked for.
         self._rehearsal: bytes | None = None
         self._asked = 0
@@ -43,7 +36,7 @@ class GuardedSocket(TSocket):
                 f"the transport to {self.host}:{self.port} was opened before; use connection.open(), which makes "
                 "a new one: this one may still hold part of a reply",
             )
-        self._pid = os.getpid()
+        self._begin()
         try:
             self.sock = self._connect(limit)
         except OSError as error:
@@ -54,9 +47,7 @@ class GuardedSocket(TSocket):
     def _connect(self, limit: float | None) -> socket.socket:
         bounds = [bound for bound in (self.connect_timeout, limit) if bound is not None]
         deadline = time.monotonic() + min(bounds) if bounds else None
-        # IPv4 first: thriftpy2 knows nothing else, so "localhost" goes on meaning what it meant.
-        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
-        found.sort(key=lambda info: info[0] != socket.AF_INET)
+        found = in_order(socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM))
         failure: OSError | None = None
         for family, kind, protocol, _, address in found:
             remaining = None if deadline is None else deadline - time.monotonic()
@@ -70,9 +61,7 @@ class GuardedSocket(TSocket):
 
     def _connected(self, sock: socket.socket, address: tuple[object, ...], remaining: float | None) -> socket.socket:
         try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            prepare(sock)
             sock.settimeout(remaining)
             sock.connect(address)
             # thriftpy2 leaves the connect timeout in force when there is no other; from here on only happybase's holds.
@@ -86,7 +75,7 @@ class GuardedSocket(TSocket):
         """Give what is there, 1 to ``sz`` bytes; TTransportException(END_OF_FILE) once the server hung up."""
         if self._rehearsal is not None:
             return self._rehearse(sz)
-        data: bytes = self._open_sock().recv(sz if sz < _LARGEST_READ else _LARGEST_READ)
+        data: bytes = self._open_sock().recv(sz if sz < LARGEST_READ else LARGEST_READ)
         if not data:
             raise TTransportException(TTransportException.END_OF_FILE, "TSocket read 0 bytes")
         return data
@@ -107,49 +96,11 @@ class GuardedSocket(TSocket):
         """Bound each wait from now on; TTransportException(NOT_OPEN) when closed."""
         self._open_sock().settimeout(seconds)
 
-    def fileno(self) -> int:
-        """Give the descriptor, -1 when closed."""
-        sock = self.sock
-        return -1 if sock is None else sock.fileno()
-
     def close(self) -> None:
         """Close on behalf of whoever uses the connection, which costs it; see ``on_close``."""
         if self.sock is not None:
             self._on_close()
             self.shut()
-
-    def shut(self) -> None:
-        """Close without asking and without waiting; wakes a thread that is reading."""
-        self._over = True
-        sock, self.sock = self.sock, None
-        if sock is not None:
-            self._shutdown(sock)
-            sock.close()
-
-    def interrupt(self) -> None:
-        """End the connection under a thread that is using it, which then closes the descriptor itself.
-
-        Closing it here could hand the number to the next connection while that thread is about to read from it.
-        """
-        self._over = True
-        sock = self.sock
-        if sock is not None:
-            self._shutdown(sock)
-
-    def abandon(self) -> None:
-        """Give up the descriptor without a word on the wire."""
-        self._over = True
-        sock, self.sock = self.sock, None
-        if sock is not None:
-            os.close(sock.detach())
-
-    def _shutdown(self, sock: socket.socket) -> None:
-        # shutdown() ends the connection itself, also for the process that forked this one; close() only our half.
-        if self._pid == os.getpid():
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
     # Is anything left in the buffers above? They cannot be looked into, but they can be asked for one byte more:
     # an empty buffer asks the socket, for as many bytes as it has room for, and is given a reply made up for it.

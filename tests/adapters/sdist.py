@@ -1,0 +1,109 @@
+"""Other libraries' own test suites: fetched from their source distributions, and run in a pytest of their own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CACHE = Path(__file__).resolve().parents[2] / ".cache" / "upstream"
+DOWNLOAD_WITHIN_S = 240
+
+
+@dataclass
+class Outcome:
+    """What a run of the suite came to: names of tests, and the text that pytest wrote."""
+
+    passed: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    output: str = ""
+
+
+@dataclass(frozen=True)
+class Sdist:
+    """The one version of a library whose suite is known here."""
+
+    library: str
+    version: str
+    sha256: str
+
+    @property
+    def file(self) -> str:
+        return f"{self.library}-{self.version}.tar.gz"
+
+    def text(self, member: str) -> str:
+        """Give the text of one file of it, from the cache in the checkout or from the package index.
+
+        RuntimeError says what to do if it cannot be had.
+        """
+        archive = CACHE / self.file
+        if not archive.exists():
+            self._download(archive)
+        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+        if digest != self.sha256:
+            raise RuntimeError(
+                f"{archive.relative_to(CACHE.parents[1])} is not the source distribution that this runner knows "
+                f"(SHA-256 {digest} instead of {self.sha256}): delete it, and it is fetched again"
+            )
+        with tarfile.open(archive) as sdist:
+            found = sdist.extractfile(f"{self.library}-{self.version}/{member}")
+            assert found is not None
+            return found.read().decode()
+
+    def _download(self, archive: Path) -> None:
+        requirement = f"{self.library}=={self.version}"
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+            try:
+                subprocess.run(
+                    [*command, "--no-binary", self.library, "--dest", folder, requirement],
+                    check=True,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    timeout=DOWNLOAD_WITHIN_S,
+                )
+                os.replace(Path(folder) / self.file, archive)
+            except (subprocess.SubprocessError, OSError) as error:
+                raise RuntimeError(
+                    f"{self.library}'s own tests come from its source distribution, and pip could not download "
+                    f"{requirement} ({error}). Give this machine access to a package index (pip's configuration "
+                    f"decides which), or put {self.file} into .cache/upstream/ of the checkout.\n"
+                    f"{getattr(error, 'output', None) or ''}"
+                ) from error
+
+
+def run_suite(folder: Path, tests: Sequence[str], environment: Mapping[str, str], within_s: float) -> Outcome:
+    """Run ``tests`` in ``folder`` by a pytest that knows nothing of this project's configuration."""
+    report = folder / "report.xml"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *tests],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "PYTEST_ADDOPTS": "",
+            **environment,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=within_s,
+    )
+    outcome = Outcome(output=done.stdout)
+    if not report.exists():
+        raise RuntimeError(f"the suite did not run; pytest ended with code {done.returncode}:\n{done.stdout}")
+    for case in ElementTree.parse(report).iter("testcase"):
+        kinds = {child.tag for child in case}
+        among = outcome.skipped if "skipped" in kinds else outcome.passed
+        (outcome.failed if kinds & {"failure", "error"} else among).append(case.get("name", ""))
+    return outcome
