@@ -1,0 +1,88 @@
+"""A checkout that gets nothing ends when its time is over: never before, and milliseconds after, however it sleeps."""
+
+import asyncio
+import importlib.util
+import time
+
+import pytest
+
+from fastpool import AsyncPool, NoConnectionsAvailable, Pool
+from tests.pool.world import Run
+
+TRIES = 8
+SECONDS = 0.03
+LATE = 0.010  # of the best try: the machine may be busy, the pool has no such excuse
+
+
+class Connection:
+    pass
+
+
+def in_the_main_thread():
+    pool = Pool(Connection, max_size=1)
+    held = pool.checkout()  # what is dropped is taken back
+    took = [one_try(pool) for _ in range(TRIES)]
+    pool.checkin(held)
+    return took
+
+
+def one_try(pool):
+    began = time.monotonic()
+    with pytest.raises(NoConnectionsAvailable):
+        pool.checkout(timeout=SECONDS)
+    return time.monotonic() - began
+
+
+def in_a_thread():
+    return Run(in_the_main_thread).result()
+
+
+def in_a_task():
+    return asyncio.run(tries(AsyncPool))
+
+
+def in_a_task_of_a_synchronous_pool():
+    return asyncio.run(tries(Pool))
+
+
+async def tries(kind):
+    pool = kind(Connection, max_size=1)
+    took = []
+    async with pool.aconnection():
+        for _ in range(TRIES):
+            # of another task, as one that holds the only connection would be told at once that it waits for itself
+            took.append(await asyncio.ensure_future(one_try_of_a_task(pool)))
+    return took
+
+
+async def one_try_of_a_task(pool):
+    began = time.monotonic()
+    with pytest.raises(NoConnectionsAvailable):
+        async with pool.aconnection(timeout=SECONDS):
+            pass
+    return time.monotonic() - began
+
+
+def in_a_greenlet():
+    if importlib.util.find_spec("gevent") is None:
+        pytest.skip("gevent is not installed")
+
+    def thread_with_a_hub():  # of its own: the tests' main thread must not have one
+        import gevent
+
+        greenlet = gevent.spawn(in_the_main_thread)
+        greenlet.join()
+        gevent.get_hub().destroy()
+        return greenlet.get()
+
+    return Run(thread_with_a_hub).result()
+
+
+@pytest.mark.parametrize(
+    "how", [in_the_main_thread, in_a_thread, in_a_task, in_a_task_of_a_synchronous_pool, in_a_greenlet]
+)
+def test_hardly_late_and_never_early(how):
+    took = how()
+    assert len(took) == TRIES
+    assert min(took) >= SECONDS
+    assert min(took) < SECONDS + LATE
