@@ -19,7 +19,8 @@ from libc.string cimport memset
 
 from fastpool._c.atomic cimport LINE, VISITS, Thread, Visit, i64_peek, i64_put, thread_self, u32_load, u32_peek, \
     u64_and, u64_load, u64_or, u64_peek, u64_put
-from fastpool._c.clock cimport clock_coarse_ns, clock_ns, clock_order, clock_real, clock_stopped
+from fastpool._c.clock cimport clock_begin, clock_coarse_ns, clock_near_ns, clock_ns, clock_order, clock_real, \
+    clock_stopped
 from fastpool._c.count cimport BUCKETS, Histogram, histogram_add, histogram_bucket, histogram_edge
 from fastpool._c.idle cimport idle_pop, idle_publish, idle_push, idle_put, idle_take, idle_unlist, vacant_put, \
     vacant_take
@@ -455,9 +456,19 @@ def edges():
     return [histogram_edge(i) for i in range(BUCKETS)]
 
 
+clock_begin()
+
+
 def clocks():
     """(precise, coarse, the real one, order)."""
     return clock_ns(), clock_coarse_ns(), clock_real(), clock_order()
+
+
+def near_clock():
+    """(before, the near clock, after): the precise clock on both sides of it."""
+    cdef int64_t before = clock_ns()
+    cdef int64_t near = clock_near_ns(thread_self())
+    return before, near, clock_ns()
 
 
 def stop_clock(int64_t ns):

@@ -16,7 +16,7 @@ from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint32_t, uint64_t
 from fastpool._c.atomic cimport Thread, Visit, generation, i64_peek, i64_put, thread_self, u32_and, u32_cas, \
     u32_load, u32_or, u32_peek, u32_put, u32_store, u32_swap, u64_add, u64_and, u64_cas, u64_load, u64_load_sc, \
     u64_or, u64_peek, u64_put, watch_forks
-from fastpool._c.clock cimport clock_coarse_ns, clock_ns, clock_stopped
+from fastpool._c.clock cimport clock_begin, clock_near_ns, clock_ns, clock_stopped
 from fastpool._c.count cimport BUCKETS, Histogram, histogram_add, histogram_edge
 from fastpool._c.idle cimport idle_put, idle_take
 from fastpool._c.lease cimport lease_open, lease_retake, lease_shut, visit_find, visit_make
@@ -75,6 +75,8 @@ cdef extern from "Python.h":
 if watch_forks() != 0:
     raise ImportError("fastpool: pthread_atfork failed, so a forked child could not be told from its parent")
 
+clock_begin()
+
 # Why a connection was closed: the keys of Stats.closed, in the order of the core's counters.
 REASONS = ("lifetime", "idle", "max_uses", "max_idle", "overflow", "dead", "desync", "error", "discarded", "cleared",
            "resized", "closed")
@@ -107,7 +109,7 @@ cdef enum:          # what a pool counts beside its slots
 cdef int64_t SLICE_NS = 500_000_000      # longest sleep of the main thread, so that a signal is never missed for longer
 cdef int64_t LOOK_NS = 1_000_000_000      # how often who waits looks for connections that were dropped
 cdef int64_t STOPPED_SLICE_NS = 5_000_000  # while a test has stopped the clock: how soon a moved clock is noticed
-cdef int64_t COARSE_NS = 10_000_000         # how far the coarse clock may lag behind: a tick, the longest there is
+cdef int64_t COARSE_NS = 11_000_000         # how far clock_near_ns may be behind: a tick, the longest there is, and a bit
 cdef uint64_t last_pool_id = 0
 
 include "_core_owner.pxi"

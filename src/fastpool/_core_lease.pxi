@@ -78,7 +78,7 @@ cdef object lease_begin(Lease self):
         if not lease_retake(visit):
             slot = idle_take(&core.pool.idle, &core.pool.table)
         if slot != NULL:
-            now = clock_coarse_ns()
+            now = clock_near_ns(me)
             if now + COARSE_NS < i64_peek(&slot.fresh_ns) and u32_peek(&slot.mark) == 0:
                 lease_open(slot, me, visit, now)
                 slot.uses += 1
@@ -120,7 +120,7 @@ cdef object lease_over(Lease self, object exc):
         me = thread_self()
         visit = visit_find(me, core.pool.id)
         if core.stamps:
-            now = clock_coarse_ns()
+            now = clock_near_ns(me)
             i64_put(&slot.since_ns, now)
             i64_put(&slot.fresh_ns, fresh_until(core, slot, now))
         if core.marks:

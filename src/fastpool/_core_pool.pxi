@@ -186,7 +186,7 @@ cdef class Core:
             if slot == NULL:
                 return None
         seat = <Seat>slot.seat
-        now = clock_coarse_ns()
+        now = clock_near_ns(me)
         if now + COARSE_NS >= i64_peek(&slot.fresh_ns) or u32_peek(&slot.mark) != 0 or seat.loop is not loop:
             idle_put(&self.pool.idle, &self.pool.table, slot)
             pool_settle_if(self.pool)

@@ -45,9 +45,39 @@ def test_order_tells_before_from_after_between_threads() -> None:
     assert stamps == sorted(set(stamps))
 
 
+def test_the_near_one_is_never_ahead_and_behind_by_a_tick_and_a_bit() -> None:
+    """While the coarse one moves on a few times, in two threads that change processors as they like."""
+    wrong: list[tuple[int, ...]] = []
+
+    def look() -> None:
+        last, begin = 0, parts.clocks()[1]
+        while parts.clocks()[1] < begin + 50_000_000:
+            before, near, after = parts.near_clock()
+            if not before - 11_000_000 <= near <= after or near < last:
+                wrong.append((before, near, after, last))
+            last = near
+
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_the_near_one_after_a_pause() -> None:
+    _, first, _ = parts.near_clock()
+    pause = threading.Event()
+    while parts.clocks()[1] < first + 30_000_000:
+        pause.wait(0.01)
+    before, near, _ = parts.near_clock()
+    assert near >= before - 11_000_000, "the last reading is too old to be used"
+
+
 def test_stopped_it_stands_where_it_was_put() -> None:
     parts.stop_clock(5_000_000_000)
     assert parts.clocks()[:2] == (5_000_000_000, 5_000_000_000)
+    assert parts.near_clock() == (5_000_000_000,) * 3
     assert parts.clocks()[2] != 5_000_000_000, "the real one is still to be had"
     parts.stop_clock(6_000_000_001)
     assert parts.clocks()[:2] == (6_000_000_001, 6_000_000_001)

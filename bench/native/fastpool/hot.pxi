@@ -3,7 +3,7 @@
 from libc.stdint cimport INT64_MAX, int64_t
 
 from fastpool._c.atomic cimport Thread, Visit, i64_peek, i64_put, thread_self, u64_load, u64_load_sc, u64_peek
-from fastpool._c.clock cimport clock_coarse_ns, clock_ns
+from fastpool._c.clock cimport clock_begin, clock_near_ns, clock_ns
 from fastpool._c.idle cimport idle_put, idle_take
 from fastpool._c.lease cimport lease_open, lease_retake, lease_shut, visit_find, visit_make
 from fastpool._c.pool cimport Pool, pool_give, pool_permit_back, pool_settle, pool_settle_if, pool_take_free
@@ -18,6 +18,7 @@ cdef Pool pool
 
 
 cdef bint open_pool() noexcept nogil:
+    clock_begin()
     pool.id = pool.generation = 1
     pool.max_size = pool.limit = pool.max_connecting = CONNECTIONS
     return queue_open(&pool.queue) == 0
@@ -33,7 +34,7 @@ cdef Slot *borrow(Thread *me) noexcept nogil:
         if not lease_retake(visit):
             slot = idle_take(&pool.idle, &pool.table)
         if slot != NULL:
-            now = clock_coarse_ns()
+            now = clock_near_ns(me)
             if now < i64_peek(&slot.fresh_ns):
                 lease_open(slot, me, visit, now)
                 return slot
@@ -51,7 +52,7 @@ cdef Slot *borrow(Thread *me) noexcept nogil:
         i64_put(&slot.fresh_ns, INT64_MAX)
         slot_move(slot, LEASED)
         pool_permit_back(&pool)
-    lease_open(slot, me, visit_make(me, pool.id, &pool.table), clock_coarse_ns())
+    lease_open(slot, me, visit_make(me, pool.id, &pool.table), clock_near_ns(me))
     return slot
 
 

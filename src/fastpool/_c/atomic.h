@@ -124,6 +124,8 @@ typedef struct {
     uint64_t uid;   /* never reused, unlike thread idents */
     uint64_t ident; /* the thread's ident, as Python's threading knows it; for reports only */
     uint64_t forgot; /* it once forgot a pool in which it held leases */
+    uint64_t tick;  /* the processor's counter when this thread last read the coarse clock */
+    int64_t tick_ns; /* and what it read */
     fp_visit visits[FP_VISITS];
 } fp_thread;
 
