@@ -261,13 +261,14 @@ cdef class Claim:
         cdef Lease lease = Lease.__new__(Lease)
         cdef Slot *slot = self.slot
         cdef Seat seat = <Seat>slot.seat
+        cdef uint64_t word
         green, task = owner_here()
-        enter_table(core, slot, thread_self(), self.began, bound)
+        word = enter_table(core, slot, thread_self(), self.began, bound)
         seat.green = None if green is None else weakref_to(green)
         seat.task = None if task is None else weakref_to(task)
         self.slot = NULL
         lease.core = core
-        lease_attach(lease, slot)
+        lease_attach(lease, slot, word)
         if core.hears & HEAR_CHECKED_OUT:
             tell(core, "checked_out", {"server": seat.server, "connection": seat.connection,
                                        "waited": (clock_ns() - self.began) / 1e9})
@@ -377,7 +378,7 @@ cdef object claim_lease(Lease lease, object exc):
     lease.state = DONE
     lease.core = None
     if not claim(lease.slot, lease.word):
-        raise LeaseError(f"connection {lease.slot.index} was given back twice at once")
+        return lease_is_over(core, lease.slot, exc)  # somebody else ended it a moment ago
     return claim_slot(core, lease.slot)
 
 

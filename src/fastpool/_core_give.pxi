@@ -15,8 +15,7 @@ cdef Slot *claim_by_hand(Core core, object c) except? NULL:
     here(core)
     seat = out_by_hand(core, c)
     if seat is None:
-        if id(c) in core.dropped:
-            del core.dropped[id(c)]
+        if was_dropped(core, c):
             return NULL
         for inherited in core.graves:
             if isinstance(inherited, list) and any((<Seat>one).connection is c for one in inherited):
@@ -25,14 +24,23 @@ cdef Slot *claim_by_hand(Core core, object c) except? NULL:
         raise LeaseError(f"pool {core.name!r} did not give out {c!r}, or has closed it: it cannot be returned here")
     word = u64_load(&seat.slot.word)
     if slot_state(word) != LEASED or u64_peek(&seat.slot.owner) == 0:
+        if was_dropped(core, c):
+            return NULL
         raise LeaseError(f"connection {seat.slot.index} of pool {core.name!r} was given back already: once is enough")
     if seat.bound:
         raise LeaseError(
             f"connection {seat.slot.index} of pool {core.name!r} is held by a `with` block, whose end returns it")
     if not claim(seat.slot, slot_lease(word)):
+        if was_dropped(core, c):
+            return NULL
         raise LeaseError(
             f"connection {seat.slot.index} of pool {core.name!r} is being given back already: once is enough")
     return seat.slot
+
+
+cdef bint was_dropped(Core core, object c) except -1:
+    """Did close(timeout) take this connection from whoever had checked it out by hand?  Asked once, when it comes."""
+    return core.dropped.pop(id(c), None) is not None
 
 
 cdef Seat out_by_hand(Core core, object c):
@@ -351,10 +359,14 @@ cdef int64_t drop_leased(Core core) except -1:
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
         word = u64_load(&slot.word)
-        if slot_state(word) == LEASED and u64_peek(&slot.owner) != 0 and claim(slot, slot_lease(word)):
+        if slot_state(word) == LEASED and u64_peek(&slot.owner) != 0:
             seat = <Seat>slot.seat
+            c = seat.connection
             if not seat.bound:
-                core.dropped[id(seat.connection)] = seat.connection
+                core.dropped[id(c)] = c  # before it is claimed: a checkin that then comes too late finds it here
+            if not claim(slot, slot_lease(word)):
+                core.dropped.pop(id(c), None)
+                continue
             lease_end(core, slot, seat, thread_self(), visit_find(thread_self(), core.pool.id))
             vacate(core, slot, WHY_CLOSED, taken)
             dropped += 1

@@ -80,17 +80,18 @@ cdef object lease_begin(Lease self):
         if slot != NULL:
             now = clock_near_ns(me)
             if now + COARSE_NS < i64_peek(&slot.fresh_ns) and u32_peek(&slot.mark) == 0:
+                # its word first: from lease_open on another thread's close(timeout) may end it
+                self.word = slot_lease(u64_peek(&slot.word))
                 lease_open(slot, me, visit, now)
                 slot.uses += 1
                 self.slot = slot
-                self.word = slot_lease(u64_peek(&slot.word))
                 self.born_in = core.pool.generation
                 self.state = ENTERED
                 if (<Seat>slot.seat).green is not None or (<Seat>slot.seat).task is not None:
                     (<Seat>slot.seat).green = (<Seat>slot.seat).task = None
                 if not (<Seat>slot.seat).bound:
                     (<Seat>slot.seat).bound = True  # not written in vain: seats of two threads may share a line
-                return (<Seat>slot.seat).connection
+                return lease_connection(self, core) if FREE_THREADED else (<Seat>slot.seat).connection
             return lease_enter(self, slot)
     return lease_enter(self, NULL)
 
@@ -151,25 +152,40 @@ cdef object lease_decorate(Lease self, object function):
 cdef object lease_enter(Lease self, Slot *slot):
     """The slow way in; `slot`: an idle one just taken that must be looked at first."""
     cdef Core core = self.core
+    cdef uint64_t word
     if self.timeout is not None:
         self.timeout_ns = timeout_ns(self.timeout)
         self.timeout = None
     if core.nested:
         slot_shared = find_shared(core) if slot == NULL else None
         if slot_shared is not None:
-            lease_attach(self, (<Seat>slot_shared).slot)
+            slot = (<Seat>slot_shared).slot
+            lease_attach(self, slot, slot_lease(u64_load(&slot.word)))
             self.slot.depth += 1
             if core.marks and u32_load(&self.slot.mark) & TAINTED:
                 u32_or(&self.slot.mark, RENEW)  # a new block begins with a working connection, as in happybase
             return (<Seat>slot_shared).connection
-    slot = take_from(core, self.timeout_ns, True, slot)
-    lease_attach(self, slot)
-    return (<Seat>slot.seat).connection
+    slot = take(core, self.timeout_ns, True, slot, &word)
+    lease_attach(self, slot, word)
+    return lease_connection(self, core)
 
 
-cdef void lease_attach(Lease self, Slot *slot) noexcept:
+cdef object lease_connection(Lease self, Core core):
+    """What the block is given.  PoolClosed: another thread's close(timeout) took it at this very moment."""
+    c = (<Seat>self.slot.seat).connection
+    if c is None:
+        self.by_hand()
+        raise taken_back(core)
+    return c
+
+
+cdef object taken_back(Core core):
+    return PoolClosed(f"pool {core.name!r} was closed, and took this connection back as it was handed out")
+
+
+cdef void lease_attach(Lease self, Slot *slot, uint64_t word) noexcept:
     self.slot = slot
-    self.word = slot_lease(u64_load(&slot.word))
+    self.word = word
     self.born_in = generation()
     self.state = ENTERED
 
@@ -191,11 +207,7 @@ cdef object lease_exit(Lease self, object exc):
             abandon(core, seat.connection)  # the parent goes on using it
         return None
     if slot_lease(u64_load(&slot.word)) != self.word:
-        if u64_load(&core.pool.gate) & CLOSED:
-            return None  # close(timeout) took the connection; the block ends quietly
-        if exc is not None:
-            return None  # the caller's own error is what the caller sees
-        raise LeaseError(f"connection {slot.index} was given back before its block ended")
+        return lease_is_over(core, slot, exc)
     if slot.depth > 1:
         slot.depth -= 1
         broken = self.discarded or (u32_load(&slot.mark) & (BUSY | TAINTED)) != 0
@@ -208,9 +220,18 @@ cdef object lease_exit(Lease self, object exc):
             u32_and(&slot.mark, ~<uint32_t>BUSY)
         return None
     if not claim(slot, self.word):
-        raise LeaseError(f"connection {slot.index} was given back twice at once")
+        return lease_is_over(core, slot, exc)  # somebody else ended it a moment ago
     give_back(core, slot, exc, self.discarded)
     return None
+
+
+cdef object lease_is_over(Core core, Slot *slot, object exc):
+    """The block ends after its lease."""
+    if u64_load(&core.pool.gate) & CLOSED:
+        return None  # close(timeout) took the connection; the block ends quietly
+    if exc is not None:
+        return None  # the caller's own error is what the caller sees
+    raise LeaseError(f"connection {slot.index} was given back before its block ended")
 
 
 cdef void lease_lost(Lease self) noexcept:

@@ -143,9 +143,11 @@ cdef class Core:
     def checkout(self, timeout=...):
         """Take a connection by hand; give it back with `checkin`, exactly once.  Raises as `connection` does."""
         cdef int64_t limit = self.timeout_ns if timeout is ... else timeout_ns(timeout)
-        cdef Slot *slot = take(self, limit, False)
-        cdef uint64_t word = slot_lease(u64_load(&slot.word))
+        cdef uint64_t word
+        cdef Slot *slot = take(self, limit, False, NULL, &word)
         c = (<Seat>slot.seat).connection
+        if c is None:
+            raise taken_back(self)  # by another thread's close(timeout)
         try:
             # A signal that came meanwhile strikes here, and not between this return and the caller's assignment.
             PyErr_CheckSignals()
@@ -173,6 +175,7 @@ cdef class Core:
         cdef Slot *slot
         cdef Seat seat
         cdef int64_t now
+        cdef uint64_t word
         if (
             visit == NULL
             or u64_peek(&self.pool.gate) & ~(CROWDED | SLOW_GIVE) != 0
@@ -195,11 +198,12 @@ cdef class Core:
         seat.green = None
         seat.task = None if task is None else weakref_to(task)
         seat.bound = True
+        word = slot_lease(u64_peek(&slot.word))
         lease_open(slot, me, visit, now)
         slot.uses += 1
         lease = Lease.__new__(Lease)
         lease.core = self
-        lease_attach(lease, slot)
+        lease_attach(lease, slot, word)
         return lease
 
     def _shared_lease(self):
@@ -210,7 +214,7 @@ cdef class Core:
             return None
         lease = Lease.__new__(Lease)
         lease.core = self
-        lease_attach(lease, seat.slot)
+        lease_attach(lease, seat.slot, slot_lease(u64_load(&seat.slot.word)))
         seat.slot.depth += 1
         if self.marks and u32_load(&seat.slot.mark) & TAINTED:
             u32_or(&seat.slot.mark, RENEW)  # a new block begins with a working connection

@@ -1,16 +1,14 @@
 # Checkout, the slow way: wait, look the connection over, connect.
 
-cdef Slot *take(Core core, int64_t limit_ns, bint bound) except NULL:
-    return take_from(core, limit_ns, bound, NULL)
+cdef Slot *take(Core core, int64_t limit_ns, bint bound, Slot *slot, uint64_t *lease) except NULL:
+    """A slot with a connection fit for use, leased to the caller.  `slot`: an idle one that it owns already, or NULL.
 
-
-cdef Slot *take_from(Core core, int64_t limit_ns, bint bound, Slot *slot) except NULL:
-    """A slot with a connection fit for use, leased to the caller.  `slot`: an idle one that it owns already."""
+    `lease`: the word of the lease.  Never read it from the slot later: a close(timeout) may have ended it by then.
+    """
     cdef Thread *me = thread_self()
     cdef int64_t began = clock_ns()
     cdef int64_t deadline = INT64_MAX if limit_ns < 0 else began + limit_ns
     cdef Seat seat
-    cdef uint64_t word
     here(core)
     if core.hears & HEAR_CHECKOUT_STARTED:
         try:
@@ -26,8 +24,7 @@ cdef Slot *take_from(Core core, int64_t limit_ns, bint bound, Slot *slot) except
             tell(core, "checkout_failed", {"error": error, "waited": (clock_ns() - began) / 1e9})
         raise
     seat = <Seat>slot.seat
-    enter_table(core, slot, me, began, bound)
-    word = slot_lease(u64_load(&slot.word))
+    lease[0] = enter_table(core, slot, me, began, bound)
     try:
         if not owner_is_thread():
             green, task = owner_green()
@@ -37,18 +34,19 @@ cdef Slot *take_from(Core core, int64_t limit_ns, bint bound, Slot *slot) except
             tell(core, "checked_out", {"server": seat.server, "connection": seat.connection,
                                        "waited": (clock_ns() - began) / 1e9})
     except BaseException:
-        if claim(slot, word):
+        if claim(slot, lease[0]):
             give_back(core, slot, None, False)
         raise
-    if slot_lease(u64_load(&slot.word)) != word:
+    if slot_lease(u64_load(&slot.word)) != lease[0]:
         raise PoolClosed(
             f"pool {core.name!r} was closed, and took this connection back, while listeners were told of it")
     return slot
 
 
-cdef void enter_table(Core core, Slot *slot, Thread *me, int64_t began, bint bound) noexcept:
-    """The slot becomes a lease; a new epoch, because whoever held it before may still have its word."""
+cdef uint64_t enter_table(Core core, Slot *slot, Thread *me, int64_t began, bint bound) noexcept:
+    """The slot becomes a lease; a new epoch, because whoever held it before may still have its word.  The new word."""
     cdef int64_t now = clock_ns()
+    cdef uint64_t lease
     cdef Seat seat = <Seat>slot.seat
     seat.green = seat.task = None
     seat.bound = bound
@@ -56,11 +54,12 @@ cdef void enter_table(Core core, Slot *slot, Thread *me, int64_t began, bint bou
         core.by_hand += 1
     if core.marks:
         seat.forget(me.uid)
-    slot_move(slot, LEASED)
+    lease = slot_lease(slot_move(slot, LEASED))
     slot.uses += 1
     lease_open(slot, me, visit_make(me, core.pool.id, &core.pool.table), now)
     if core.timing:
         histogram_add(&core.house.wait, now - began)
+    return lease
 
 
 cdef Slot *find_fit(Core core, Thread *me, int64_t began, int64_t deadline, bint instant, Slot *slot) except NULL:

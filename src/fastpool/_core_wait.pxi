@@ -187,7 +187,8 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
             if u64_load(&waiter.state) == REVOKED:
                 front = True  # the giver thought this hub was gone
                 break
-            if u64_load(&waiter.state) != WAITING:
+            # Not "no longer WAITING": a slot may have been handed over since the look before.
+            if u64_load(&waiter.state) == ABANDONED:
                 raise PoolClosed(f"pool {core.name!r} was closed while this caller waited for a connection")
             if clock_ns() >= deadline and step_out(core, waiter, TIMED_OUT):
                 raise exhausted(core, "wait", began)
