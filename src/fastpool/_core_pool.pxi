@@ -14,6 +14,7 @@ cdef class Core:
     cdef dict by_id                  # id(connection) -> seat, for checkin by hand; written at connect and close
     cdef dict queued                 # numbers of the threads that wait, to find deadlocks
     cdef dict queued_green           # waiter's address -> (thread's number, greenlet, task), likewise
+    cdef dict queued_owners          # (thread's number, id of greenlet, id of task) -> waiter's address: the way back
     cdef int64_t by_hand             # leases that no block will end
     cdef dict dropped                # id -> connection that close() took from whoever had checked it out by hand
     cdef list graves                 # what a fork left us: never to be touched, never to be destroyed
@@ -47,6 +48,7 @@ cdef class Core:
         self.by_id = {}
         self.queued = {}
         self.queued_green = {}
+        self.queued_owners = {}
         self.graves = []
         self.dropped = {}
         self.server_keys = {}

@@ -265,14 +265,25 @@ cdef int note_waiting(Core core, object key, Thread *me) except -1:
     if owner_is_thread():
         core.queued[me.uid] = None
     else:
-        core.queued_green[key] = (me.uid,) + owner_green()
+        core.queued_green[key] = owner = (me.uid,) + owner_green()
+        core.queued_owners[owner_key(owner)] = key
     return 0
+
+
+cdef tuple owner_key(tuple owner):
+    """Good as long as the owner's greenlet and task live."""
+    uid, green, task = owner
+    return uid, id(green), id(task)
 
 
 cdef int forget_waiting(Core core, object key, Thread *me) except -1:
     if core.queued_green is None:
         return 0  # the garbage collector has cleared the pool
-    if core.queued_green.pop(key, None) is None and owner_is_thread():
+    owner = core.queued_green.pop(key, None)
+    if owner is not None:
+        if core.queued_owners.get(owner_key(owner)) == key:
+            core.queued_owners.pop(owner_key(owner), None)
+    elif owner_is_thread():
         core.queued.pop(me.uid, None)
     return 0
 
@@ -281,10 +292,11 @@ cdef bint waits_here(Core core, uint64_t owner, Seat seat) except -1:
     """Does the owner of this lease stand in this pool's own line?"""
     if seat.green is None and seat.task is None:
         return owner in core.queued
-    for uid, green, task in list(core.queued_green.values()):
-        if uid == owner and same_owner(seat.green, green) and same_owner(seat.task, task):
-            return True
-    return False
+    green = None if seat.green is None else seat.green()
+    task = None if seat.task is None else seat.task()
+    if (green is None) != (seat.green is None) or (task is None) != (seat.task is None):
+        return False  # the holder is gone
+    return owner_key((owner, green, task)) in core.queued_owners
 
 
 cdef int look_for_deadlock(Core core, Waiter *waiter, int64_t began) except -1:

@@ -84,8 +84,9 @@ cdef inline int table_grow(Table *table) noexcept nogil:
         table.chunks[chunk] = <Slot *>lines_new(slots)
         if table.chunks[chunk] == NULL:
             return -1
-        memset(table.chunks[chunk], 0, slots)
     slot = table_slot(table, index)
+    # one by one: of a large chunk, what is not used yet takes no memory
+    memset(slot, 0, sizeof(Slot))
     slot.index = index
     slot.word = GONE
     slot.expires_ns = INT64_MAX

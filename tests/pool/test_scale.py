@@ -1,0 +1,205 @@
+"""Large pools, many waiters, and growth: nothing costs more than its share, and nobody is stopped.
+
+What single steps cost is counted in tests/core/test_scale.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import fastpool
+from tests.core.native import probe
+from tests.pool.world import PATIENCE, Plain, balanced
+
+MOST = 65_535
+FEW, MANY = 1_000, 10_000
+
+
+class Stub:
+    """A connection that does nothing."""
+
+    __slots__ = ()
+
+    def close(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+
+def test_the_largest_pool_gives_out_all_refuses_one_more_and_takes_all_back() -> None:
+    with fastpool.Pool(Stub, max_size=MOST) as pool:
+        out = [pool.checkout() for _ in range(MOST)]
+        assert len({id(c) for c in out}) == MOST
+        for timeout in (0, 0.01):
+            with pytest.raises(fastpool.NoConnectionsAvailable) as refused:
+                pool.checkout(timeout=timeout)
+            assert refused.value.stats is not None
+            assert refused.value.stats.leased == MOST
+        random.Random(1).shuffle(out)
+        for c in out:
+            pool.checkin(c)
+        stats = balanced(pool)
+        assert (stats.idle, stats.leased, stats.connects) == (MOST, 0, MOST)
+        again = pool.checkout(timeout=0)
+        assert again is out[-1]
+        pool.checkin(again)
+    assert len(pool) == 0
+
+
+def test_an_idle_slot_takes_at_most_512_bytes_beyond_its_connection() -> None:
+    size = 4096
+    connections = [Stub() for _ in range(size)]
+    supply = iter(connections)
+    with fastpool.Pool(supply.__next__, max_size=size) as pool:
+        gc.collect()
+        tracemalloc.start()
+        try:
+            before = tracemalloc.get_traced_memory()[0]
+            pool.warm()
+            python = (tracemalloc.get_traced_memory()[0] - before) / size
+        finally:
+            tracemalloc.stop()
+        assert pool.stats().idle == size
+    table = probe().SLOT_BYTES + 1  # native memory: the slot, and a bit in a map
+    assert 200 < python + table <= 512
+
+
+# ---- growth
+
+
+def cycling(pool: fastpool.Pool, threads: int) -> tuple[Callable[[], None], list[int], list[BaseException]]:
+    """Threads that check out and in without ever being willing to wait; a function that ends them, and their counts."""
+    stop = threading.Event()
+    counts = [0] * threads
+    errors: list[BaseException] = []
+    begun = threading.Barrier(threads + 1)
+
+    def cycle(which: int) -> None:
+        try:
+            with pool.connection(timeout=0):
+                pass
+            begun.wait(PATIENCE)
+            while not stop.is_set():
+                with pool.connection(timeout=0):
+                    counts[which] += 1
+        except BaseException as error:
+            errors.append(error)
+
+    running = [threading.Thread(target=cycle, args=(which,)) for which in range(threads)]
+    for thread in running:
+        thread.start()
+    begun.wait(PATIENCE)
+
+    def end() -> None:
+        stop.set()
+        for thread in running:
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+
+    return end, counts, errors
+
+
+THREADS = 4
+
+
+def test_growing_by_resize_stops_nobody() -> None:
+    """The table grows under the feet of threads that use it, and whoever asks while there is room is served at once."""
+    world = Plain()
+    pool = world.pool(max_size=THREADS + 1, max_connecting=64)
+    end, counts, errors = cycling(pool, THREADS)
+    held = []
+    seen = []
+    try:
+        for size in range(THREADS + 2, 2000):
+            pool.resize(max_size=size)
+            held.append(pool.checkout(timeout=0))
+            if size % 500 == 0:
+                before = sum(counts)
+                deadline = time.monotonic() + PATIENCE
+                while sum(counts) == before and not errors and time.monotonic() < deadline:
+                    time.sleep(0.0005)
+                seen.append(sum(counts) - before)
+    finally:
+        end()
+    assert errors == []
+    assert all(seen), "somebody was stopped"
+    assert all(counts)
+    for c in held:
+        pool.checkin(c)
+    stats = balanced(pool)
+    assert (stats.waits, stats.timeouts) == (0, 0)
+    assert len(held) <= stats.connects <= 2000
+    pool.close()
+
+
+def test_growing_by_overflow_stops_nobody() -> None:
+    world = Plain()
+    pool = world.pool(max_size=THREADS, max_overflow=-1, max_connecting=64)
+    end, counts, errors = cycling(pool, THREADS)
+    try:
+        held = [pool.checkout(timeout=0) for _ in range(1500)]
+        for c in held:
+            pool.checkin(c)
+    finally:
+        end()
+    assert errors == []
+    assert all(counts)
+    stats = balanced(pool)
+    assert (stats.waits, stats.timeouts) == (0, 0)
+    assert len(pool) <= THREADS
+    pool.close()
+
+
+# ---- ten thousand in line
+
+
+async def connect() -> Stub:
+    return Stub()
+
+
+async def leaving(waiters: int, *, timeout: bool) -> float:
+    """Processor time, in s per waiter, of tasks that stand in one line and leave it by timeout or cancelled."""
+    async with fastpool.AsyncPool(connect, close=Stub.aclose, max_size=1) as pool, pool.connection():
+        limit = 0.2 if timeout else None
+
+        async def one() -> None:
+            async with pool.connection(timeout=limit):
+                raise AssertionError("there was no connection to give")
+
+        begin = time.process_time()
+        tasks = [asyncio.create_task(one()) for _ in range(waiters)]
+        if not timeout:
+            while pool.stats().waiting < waiters:
+                await asyncio.sleep(0)
+            random.Random(waiters).shuffle(tasks)
+            for task in tasks:
+                task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+        spent = time.process_time() - begin
+        expected: Any = fastpool.NoConnectionsAvailable if timeout else asyncio.CancelledError
+        assert {type(end) for end in ends} == {expected}
+        assert pool.stats().waiting == 0
+    return spent / waiters
+
+
+@pytest.mark.parametrize("timeout", [True, False], ids=["timed out", "cancelled"])
+def test_ten_thousand_tasks_in_line_cost_ten_times_what_a_thousand_do(timeout: bool) -> None:
+    """Quadratic would be 10 times as much for each, and was 7 times before owners in line were found by a key."""
+
+    ratios = []
+    for _ in range(3):  # a busy machine can spoil one
+        few, many = (asyncio.run(leaving(waiters, timeout=timeout)) for waiters in (FEW, MANY))
+        ratios.append(many / few)
+        if ratios[-1] < 3:
+            return
+    raise AssertionError(f"each of {MANY} cost so many times what each of {FEW} did: {ratios}")
