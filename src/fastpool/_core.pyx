@@ -109,7 +109,7 @@ cdef enum:          # what a pool counts beside its slots
 cdef int64_t SLICE_NS = 500_000_000      # longest sleep of the main thread, so that a signal is never missed for longer
 cdef int64_t LOOK_NS = 1_000_000_000      # how often who waits looks for connections that were dropped
 cdef int64_t STOPPED_SLICE_NS = 5_000_000  # while a test has stopped the clock: how soon a moved clock is noticed
-cdef int64_t COARSE_NS = 11_000_000         # how far clock_near_ns may be behind: a tick, the longest there is, and a bit
+cdef int64_t COARSE_NS = 11_000_000         # how far clock_near_ns may be behind: the longest tick and a bit
 cdef uint64_t last_pool_id = 0
 
 include "_core_owner.pxi"

@@ -6,7 +6,7 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdio cimport printf
-from libc.stdlib cimport atoi, calloc
+from libc.stdlib cimport atoi
 from libc.string cimport strcmp
 
 from fastpool._c.atomic cimport Thread, thread_self, u32_load, u32_store
@@ -44,12 +44,12 @@ cdef void *work(void *argument) noexcept nogil:
     cdef Thread *me = thread_self()
     cdef Slot *slot
     cdef int64_t began, waited
-    cdef int i
+    cdef int _i
     while u32_load(&phase) == 0:
         usleep(100)
     while u32_load(&phase) == 1:
         if not hold:
-            for i in range(256):
+            for _i in range(256):
                 give_back(me, borrow(me))
             mine.operations += 256
             continue
