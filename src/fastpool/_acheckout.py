@@ -36,14 +36,16 @@ class Doing(Protocol):
 
 async def obtain(pool: Pool, claim: Claim, doing: Doing, bound: bool) -> Lease:
     """The lease of a checkout. Raises as ``Pool.connection`` does."""
+    began = 0.0
     if pool.listeners:
+        began = clock()
         pool._tell("checkout_started")
     try:
         await _find_fit(pool, claim, doing)
     except BaseException as error:
         drop(pool, claim, doing, error)
         if pool.listeners:
-            pool._tell("checkout_failed", error=error)
+            pool._tell("checkout_failed", error=error, waited=clock() - began)
         raise
     return claim.lease(bound)
 
@@ -56,7 +58,12 @@ def drop(pool: Pool, claim: Claim, doing: Doing, error: BaseException) -> None:
     c = claim.drop(reason)
     if c is not None:
         doing.close_soon(c)
-        pool._tell("closed_connection", connection=c, reason=reason)
+        tell_closed(pool, claim, c)
+
+
+def tell_closed(pool: Pool, claim: Claim, c: Any) -> None:
+    """The claim's connection has been, or is being, closed."""
+    pool._tell("closed_connection", server=claim.server, connection=c, reason=claim.reason)
 
 
 async def _find_fit(pool: Pool, claim: Claim, doing: Doing) -> None:
@@ -79,8 +86,9 @@ async def _find_fit(pool: Pool, claim: Claim, doing: Doing) -> None:
             return
         if verdict in ("dead", "desync"):
             claim.suspect()
-        await doing.close(claim.empty(verdict))
-        pool._tell("closed_connection", reason=verdict)
+        c = claim.empty(verdict)
+        await doing.close(c)
+        tell_closed(pool, claim, c)
         if claim.over:
             raise claim.exhausted("check")
         if claim.slot_in_hand:

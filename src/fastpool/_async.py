@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
-from ._acheckout import connect, obtain
+from ._acheckout import connect, obtain, tell_closed
 from ._config import seconds_to_ns
 from ._core import clock
 from ._decorate import leased_task
@@ -204,10 +204,10 @@ def finish(pool: AsyncPool, claim: Claim, error: BaseException | None, discard: 
                 return None
             except RuntimeError:
                 reason = "discarded"  # its loop was closed this very moment
-    c = claim.give(error) if reason is None else claim.retire(reason)
+    c = claim.give(error) if reason is None else claim.retire(reason, error)
     if c is not None:
         driver.close(c)
-        pool._tell("closed_connection", connection=c, reason=reason)
+        tell_closed(pool, claim, c)
     return None
 
 
@@ -220,9 +220,10 @@ async def _reset(pool: AsyncPool, claim: Claim, error: BaseException | None) -> 
         failure = reason
         if isinstance(reason, Exception):
             pool._log_driver_error("reset", reason)
-    c = claim.give(error) if failure is None and claim.tidied() else claim.retire("error")
+    c = claim.give(error) if failure is None and claim.tidied() else claim.retire("error", error)
     if c is not None:
         pool.driver.close(c)
+        tell_closed(pool, claim, c)
     if failure is not None and not isinstance(failure, Exception):
         raise failure
 

@@ -12,6 +12,8 @@ cdef class Claim:
     cdef bint instant
     cdef uint64_t born_in
     cdef object loop             # only connections opened in this loop will do; None: any
+    cdef readonly object server  # of the connection that was taken away to be closed
+    cdef readonly str reason     # why it was
 
     @property
     def seat(self):
@@ -224,7 +226,7 @@ cdef class Claim:
         """
         cdef Core core = self.core
         cdef Slot *slot = self.slot
-        c = take_away(core, slot, REASONS.index(reason))
+        c = self.taken(slot, reason)
         if permit_take(core.pool):
             slot_move(slot, CONNECTING)
         else:
@@ -305,18 +307,23 @@ cdef class Claim:
         give(core, slot)
         return None
 
-    def retire(self, str reason):
+    def retire(self, str reason, exc=None):
         """The connection is not kept: returns it, to be closed by the caller; the slot is free."""
         cdef Core core = self.core
         cdef Slot *slot = self.slot
         if u64_peek(&slot.owner) != 0:
-            self.over_with(None, clock_ns())
+            self.over_with(exc, clock_ns())
         self.slot = NULL
-        c = take_away(core, slot, REASONS.index(reason))
+        c = self.taken(slot, reason)
         pool_give_vacant(core.pool, slot, False)
         look_crowded(core)
         core._capacity_lost()
         return c
+
+    cdef object taken(self, Slot *slot, str reason):
+        self.server = (<Seat>slot.seat).server
+        self.reason = reason
+        return take_away(self.core, slot, REASONS.index(reason))
 
     cdef int over_with(self, object exc, int64_t now) except -1:
         cdef Core core = self.core

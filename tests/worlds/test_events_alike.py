@@ -1,0 +1,189 @@
+"""Listeners are told the same of threads and of tasks: every event, in the same order, with all that belongs to it."""
+
+import asyncio
+
+import pytest
+
+import fastpool
+from fastpool._events import EVENTS
+from tests.pool.world import Failure, Plain, World
+
+A = ("a", 1)
+FIELDS = ("server", "connection", "reason", "error", "waited", "duration")
+
+
+class Ear:
+    """Remembers what it is told: names, and of the fields what can be compared."""
+
+    def __init__(self):
+        self.heard = []
+
+    def __getattr__(self, name):
+        if name not in EVENTS:
+            raise AttributeError(name)
+        return self.hear
+
+    def hear(self, event):
+        fields = {field: getattr(event, field) for field in FIELDS if getattr(event, field) is not None}
+        for name in ("waited", "duration"):
+            if name in fields:
+                assert fields[name] >= 0
+                fields[name] = "some time"
+        if "error" in fields:
+            fields["error"] = type(fields["error"])
+        if "connection" in fields:
+            fields["connection"] = fields["connection"].number
+        self.heard.append((event.name, fields))
+
+
+class AsyncWorld(World):
+    """The same connections, opened, checked, reset and closed with await."""
+
+    async def connect(self, server, timeout):
+        return World.connect(self, server, timeout)
+
+    async def check(self, c, timeout):
+        return World.check(self, c, timeout)
+
+    async def reset(self, c):
+        World.reset(self, c)
+
+    async def close(self, c):
+        World.close(self, c)
+
+
+class AsyncPlain(AsyncWorld):
+    """Without check and reset."""
+
+    check = fastpool.Driver.check
+    reset = fastpool.Driver.reset
+
+
+class Threads:
+    """A Pool, used by a thread."""
+
+    kinds, pool_of = (Plain, World), fastpool.Pool
+
+    async def enter(self, pool, **how):
+        lease = pool.connection(**how)
+        return lease, lease.__enter__()
+
+    async def leave(self, lease, error=None):
+        lease.__exit__(type(error) if error else None, error, None)
+
+
+class Tasks:
+    """An AsyncPool, used by a task."""
+
+    kinds, pool_of = (AsyncPlain, AsyncWorld), fastpool.AsyncPool
+
+    async def enter(self, pool, **how):
+        lease = pool.aconnection(**how)
+        return lease, await lease.__aenter__()
+
+    async def leave(self, lease, error=None):
+        await lease.__aexit__(type(error) if error else None, error, None)
+        await asyncio.sleep(0)  # what is closed soon is closed now
+        await asyncio.sleep(0)
+
+
+class TasksOfAPool(Tasks):
+    """A Pool, used by a task."""
+
+    kinds, pool_of = (Plain, World), fastpool.Pool
+
+
+async def a_block(play):
+    lease, _ = await play.enter(play.pool)
+    await play.leave(lease)
+    lease, _ = await play.enter(play.pool)
+    await play.leave(lease)
+
+
+async def a_block_that_fails(play):
+    lease, _ = await play.enter(play.pool)
+    await play.leave(lease, Failure())
+
+
+async def a_block_that_discards(play):
+    lease, _ = await play.enter(play.pool)
+    lease.discard()
+    await play.leave(lease)
+
+
+async def a_clear_while_it_is_out(play):
+    lease, _ = await play.enter(play.pool)
+    play.pool.clear("why not")
+    await play.leave(lease)
+
+
+async def a_connect_that_fails(play):
+    play.world.connecting.mode = Failure()
+    with pytest.raises(Failure):
+        await play.enter(play.pool)
+
+
+async def nothing_to_be_had(play):
+    lease, _ = await play.enter(play.pool)
+    with pytest.raises(fastpool.NoConnectionsAvailable):
+        await play.enter(play.pool, timeout=0)
+    await play.leave(lease)
+
+
+async def a_dead_one(play):
+    lease, c = await play.enter(play.pool)
+    await play.leave(lease)
+    c.dead = True
+    lease, _ = await play.enter(play.pool)
+    await play.leave(lease)
+
+
+async def a_reset_that_fails(play):
+    lease, _ = await play.enter(play.pool)
+    play.world.resetting.mode = Failure()
+    await play.leave(lease)
+
+
+async def one_too_many(play):
+    leases = [await play.enter(play.pool) for _ in range(2)]
+    for lease, _ in leases:
+        await play.leave(lease)
+
+
+class Play:
+    """One story, in one world."""
+
+    def __init__(self, way, story, options):
+        self.ear = Ear()
+        self.enter, self.leave = way().enter, way().leave
+        self.world = way.kinds[story in (a_dead_one, a_reset_that_fails)]()
+        self.pool = way.pool_of(
+            driver=self.world, **{"max_size": 1, "servers": ["a:1"], "open": False, "listeners": [self.ear], **options}
+        )
+
+    async def told(self, story):
+        await story(self)
+        return self.ear.heard
+
+
+@pytest.mark.parametrize("way", [Tasks, TasksOfAPool])
+@pytest.mark.parametrize(
+    ("story", "options"),
+    [
+        (a_block, {}),
+        (a_block, {"max_uses": 1}),
+        (a_block, {"max_idle": 0}),
+        (a_block_that_fails, {}),
+        (a_block_that_discards, {}),
+        (a_clear_while_it_is_out, {}),
+        (a_connect_that_fails, {}),
+        (nothing_to_be_had, {}),
+        (a_dead_one, {"check_after": 0}),
+        (a_reset_that_fails, {}),
+        (one_too_many, {"max_overflow": 1}),
+    ],
+)
+def test_the_same_is_told(way, story, options):
+    expected = asyncio.run(Play(Threads, story, options).told(story))
+    assert asyncio.run(Play(way, story, options).told(story)) == expected
+    assert len(expected) >= 4
