@@ -4,11 +4,14 @@ import importlib.util
 import json
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 MOST_C_CALLS = 4
+LEASE_BYTES = 128 if sysconfig.get_config_var("Py_GIL_DISABLED") else 0
+"""Threads that run in parallel share no spare lease: each checkout makes one, and its end frees it."""
 
 
 def budget(pool, *modules):
@@ -40,7 +43,7 @@ def test_a_cycle_stays_within_its_budget(pool, company):
     assert cost["frames"] == 0
     assert 0 < cost["c_calls"] <= MOST_C_CALLS
     assert cost["blocks"] == 0, "memory grows with each cycle"
-    assert cost["peak_bytes"] <= 0, "a cycle allocates, if only for a moment"
+    assert cost["peak_bytes"] <= LEASE_BYTES, "a cycle allocates, if only for a moment"
 
 
 def test_the_counting_sees_frames_calls_and_memory(monkeypatch):

@@ -7,23 +7,26 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def run(program: str, *args: str, seconds: float = 40.0, code: int = 0) -> str:
+def run(program: str, *args: str, seconds: float = 40.0, code: int = 0, unset: Sequence[str] = ()) -> str:
     """Run ``program`` with warnings on; its standard output. AssertionError if it hangs or ends with another code.
 
-    It and all its children are one process group, and the whole group is ended when it takes too long.
+    ``unset``: variables of the environment that it does not get. It and all its children are one process group, and
+    the whole group is ended when it takes too long.
     """
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
     process = subprocess.Popen(
         [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(program), *args],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])},
+        env={**environment, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])},
     )
     try:
         out, err = process.communicate(timeout=seconds)

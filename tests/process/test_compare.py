@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from fastpool._compare import floor, load, plot, tables
+from fastpool._compare import floor, load, plot, scale, tables
 from fastpool._compare.findings import Finding, Target, report
 from fastpool._compare.questions import _CHEAPER, QUESTIONS, Effort
 from fastpool._compare.ratios import interleaved, timed
@@ -222,8 +222,12 @@ def test_the_questions_about_stubs_are_answered_without_a_server():
     assert len(answers) == 5
     assert all(finding.value > 0 for finding in answers.values())
     sizes = list(QUESTIONS["size"](None, quick))
-    assert sizes[0].value > 0
-    assert sizes[1].value is None or 0 <= sizes[1].value < 2000
+    assert [finding.value > 0 for finding in sizes[:2]] == [True, True]
+    assert sizes[2].value is None or 0 <= sizes[2].value < 2000
+    (line,) = QUESTIONS["line"](None, Effort(turns=1))
+    assert 0 < line.value < 5
+    (parallel,) = QUESTIONS["parallel"](None, quick)
+    assert (parallel.value is None) == (scale.no_free_threads() is not None)
 
 
 def test_figures_are_written_between_their_marks_only(tmp_path):

@@ -12,7 +12,7 @@ from itertools import repeat
 from statistics import median
 from typing import Any
 
-from . import load, memory
+from . import load, memory, scale
 from .findings import Finding, Target
 from .floor import FloorUnavailable
 from .ratios import CYCLES, OWN_TIME, ROUNDS, WALL_TIME, Clock, Cycles, Ratio, interleaved
@@ -118,6 +118,9 @@ def size(server: Server, effort: Effort) -> Iterator[Finding]:
     large, most = partial(_pool, 4096, {}), Target(1.2, at_most=True)
     what, base = "checkout + checkin with 4096 slots", "the same with 8"
     yield _compare(effort, question, POOL, POOL, _plain, large, what=what, base=base, target=most)
+    what, base = "the same, all but one leased", "checkout + checkin with 8 slots"
+    last = partial(scale.last_free, 4096)
+    yield _compare(effort, question, POOL, POOL, _plain, last, what=what, base=base, target=most)
     if (missing := POOL.missing()) is None:
         per_slot = memory.bytes_per_slot(Stub)
         missing = "this system does not say how much memory a process uses" if per_slot is None else None
@@ -125,6 +128,29 @@ def size(server: Server, effort: Effort) -> Iterator[Finding]:
         per_slot = None
     what = "memory per idle slot, beyond the connection"
     yield Finding(question, what, "", per_slot, "bytes", Target(512, at_most=True), missing)
+
+
+def line(server: Server, effort: Effort) -> Iterator[Finding]:
+    """Does a waiter cost more where many wait?"""
+    question, what, base = "a long line", "each of 10,000 tasks that wait and are cancelled", "each of 1,000"
+    if missing := POOL.missing():
+        yield Finding(question, what, base, missing=missing)
+        return
+    rounds = [(scale.each_in_line(1_000), scale.each_in_line(10_000)) for _ in range(effort.turns)]
+    figures = {"few_s": median(few for few, _ in rounds), "many_s": median(many for _, many in rounds)}
+    times = median(many / few for few, many in rounds)
+    yield Finding(question, what, base, times, target=Target(2, at_most=True), figures=figures)
+
+
+def parallel(server: Server, effort: Effort) -> Iterator[Finding]:
+    """Without the GIL: what do two threads do together that share one pool?"""
+    question, what, base = "two threads in parallel, without the GIL", "operations/s on one fastpool.Pool", "one thread"
+    target = Target(1.8)
+    if missing := scale.no_free_threads():
+        yield Finding(question, what, base, target=target, missing=missing)
+        return
+    two, one = partial(scale.shared_by, 2), partial(scale.shared_by, 1)
+    yield _compare(effort, question, POOL, POOL, two, one, what=what, base=base, target=target, clock=WALL_TIME)
 
 
 def loopback(server: Server, effort: Effort) -> Iterator[Finding]:
@@ -204,6 +230,8 @@ QUESTIONS: dict[str, Question] = {
     "contended": contended,
     "options": options,
     "size": size,
+    "line": line,
+    "parallel": parallel,
     "loopback": loopback,
     "fairness": fairness,
 }
