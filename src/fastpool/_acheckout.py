@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ._core import Claim, Lease
     from ._pool import Pool
 
+_LOOK_S = 1.0  # how often a task in line looks for what nobody can give back, as threads do
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -118,14 +119,15 @@ async def _wait(claim: Claim, front: bool) -> None:
             return
         while True:
             left = claim.seconds_left
-            timer = None if left is None else loop.call_later(min(left, 0.005) if _clock_stopped() else left, fire)
+            nap = 0.005 if _clock_stopped() else _LOOK_S
+            timer = loop.call_later(nap if left is None else min(left, nap), fire)
             try:
                 await future
             finally:
-                if timer is not None:
-                    timer.cancel()
+                timer.cancel()
             if claim.collect():
                 return
+            claim.look()
             if claim.over and claim.leave(True):
                 raise claim.exhausted("wait")
             future = loop.create_future()

@@ -80,6 +80,7 @@ class AsyncPool(Pool):
 
     def _start(self, driver: Driver, config: Any) -> None:
         super()._start(driver if isinstance(driver, LoopDriver) else LoopDriver(driver), config)
+        self.own_references = 2  # LoopDriver.homes has one
 
     @staticmethod
     def _abilities(driver: Driver) -> tuple[bool, bool, bool]:

@@ -13,9 +13,9 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint32_t, uint64_t
 
-from fastpool._c.atomic cimport Thread, Visit, generation, i64_peek, i64_put, thread_self, u32_and, u32_cas, \
-    u32_load, u32_or, u32_peek, u32_put, u32_store, u32_swap, u64_add, u64_and, u64_cas, u64_load, u64_load_sc, \
-    u64_or, u64_peek, u64_put, watch_forks
+from fastpool._c.atomic cimport Thread, Visit, generation, i64_peek, i64_put, thread_alive, thread_self, u32_and, \
+    u32_cas, u32_load, u32_or, u32_peek, u32_put, u32_store, u32_swap, u64_add, u64_and, u64_cas, u64_load, \
+    u64_load_sc, u64_or, u64_peek, u64_put, watch_threads
 from fastpool._c.clock cimport clock_begin, clock_near_ns, clock_ns, clock_stopped
 from fastpool._c.count cimport BUCKETS, Histogram, histogram_add, histogram_edge
 from fastpool._c.idle cimport idle_put, idle_take
@@ -72,8 +72,10 @@ cdef extern from "Python.h":
     PyObject *PyThreadState_GetDict()
     PyObject *PyDict_GetItemWithError(object of, object key) except? NULL
 
-if watch_forks() != 0:
-    raise ImportError("fastpool: pthread_atfork failed, so a forked child could not be told from its parent")
+if watch_threads() != 0:
+    raise ImportError(
+        "fastpool: the system refused to tell of forks and of threads that end (pthread_atfork, pthread_key_create; "
+        "on Windows FlsAlloc): too many are asked for in this process already")
 
 clock_begin()
 
@@ -107,7 +109,8 @@ cdef enum:          # what a pool counts beside its slots
     WAITS, TIMEOUTS, REJECTED, GAVE_UP, CONNECTS, CONNECT_ERRORS, LEAKS, TOTAL_COUNT
 
 cdef int64_t SLICE_NS = 500_000_000      # longest sleep of the main thread, so that a signal is never missed for longer
-cdef int64_t LOOK_NS = 1_000_000_000      # how often who waits looks for connections that were dropped
+cdef int64_t LOOK_NS = 1_000_000_000      # how often who waits looks for what nobody can give back
+cdef int64_t APART_NS = 10_000_000        # least time between two such looks at one pool, however many wait
 cdef int64_t STOPPED_SLICE_NS = 5_000_000  # while a test has stopped the clock: how soon a moved clock is noticed
 cdef int64_t COARSE_NS = 11_000_000         # how far clock_near_ns may be behind: the longest tick and a bit
 cdef uint64_t last_pool_id = 0

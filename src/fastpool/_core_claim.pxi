@@ -113,9 +113,12 @@ cdef class Claim:
         cdef Thread *me = thread_self()
         self.ticket = ticket_new(core, me, rouse)
         line_up(core, self.ticket.waiter, self.instant, front)
-        if self.collect():
+        if self.collect() or (reclaim(core) and self.collect()):
             return True
         if self.instant:
+            look_for_the_lost(core)
+            if self.collect():
+                return True
             if self.leave(True):
                 raise exhausted(core, "wait", self.began)
             return self.collect()
@@ -125,6 +128,10 @@ cdef class Claim:
         if core.hears & HEAR_WAIT_STARTED:
             tell(core, "wait_started", {})
         return False
+
+    def look(self):
+        """In line for long, or for as long as may be: look for what nobody can give back."""
+        look_for_the_lost(self.core)
 
     def collect(self):
         """Take what was handed over.  PoolClosed: the line was dissolved."""

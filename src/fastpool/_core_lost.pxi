@@ -1,7 +1,39 @@
-# Connections that were checked out by hand and dropped.
+# Who holds what, and what nobody can give back any more.
+
+cdef list lease_rows(Core core):
+    """Of each present lease: slot, server, thread's ident (None: it has ended), greenlet, task, depth, since in ns, epoch,
+    connection, is it a block's."""
+    cdef list found = []
+    cdef uint32_t i
+    cdef Slot *slot
+    cdef Seat seat
+    for i in range(u32_load(&core.pool.table.size)):
+        slot = table_slot(&core.pool.table, i)
+        if slot_state(u64_load(&slot.word)) == LEASED and u64_peek(&slot.owner) != 0 and slot.seat != NULL:
+            seat = <Seat>slot.seat
+            found.append((slot.index, seat.server, thread_of(slot), seat.green, seat.task, slot.depth,
+                          i64_peek(&slot.since_ns), seat.epoch, seat.connection, seat.bound))
+    return found
+
+
+def thread_is_alive(uint64_t uid):
+    """Has the thread with this number (`Core._thread_uid`) not ended yet?"""
+    return bool(thread_alive(uid))
+
+
+def end_lease(Core core, uint32_t index, uint64_t epoch):
+    """End the lease of a slot for an owner that cannot; False: that lease is over already."""
+    cdef Slot *slot
+    cdef uint64_t lease
+    if core.pool.generation != generation() or index >= u32_load(&core.pool.table.size):
+        return False
+    slot = table_slot(&core.pool.table, index)
+    lease = slot_lease(u64_load(&slot.word))
+    return bool(lease // EPOCH == epoch and take_back(core, slot, lease))
+
 
 cdef bint reclaim(Core core) except -1:
-    """Take back what nobody can give back any more: checked out by hand, and not even referred to by anyone.
+    """Take back what was checked out by hand and is not even referred to by anyone.
 
     Asked when somebody would have to wait.  True: there was something, and it went to the first in line, tainted, to be
     replaced.  (An exception that strikes between `checkout()` and the assignment of its result leaves such a
@@ -21,13 +53,57 @@ cdef bint reclaim(Core core) except -1:
         if slot_state(word) != LEASED or u64_peek(&slot.owner) == 0:
             continue
         seat = <Seat>slot.seat
-        if seat.bound or reference_count(<PyObject *>seat.connection) > 1 or not claim(slot, slot_lease(word)):
+        if seat.bound or reference_count(<PyObject *>seat.connection) > core.own_references:
             continue
-        lost.append((i, u64_peek(&slot.thread), (now - i64_peek(&slot.since_ns)) / 1e9))
-        u32_or(&slot.mark, TAINTED)
-        i64_put(&slot.fresh_ns, 0)
-        lease_end(core, slot, seat, thread_self(), visit_find(thread_self(), core.pool.id))
-        pool_give(core.pool, slot)
+        age = (now - i64_peek(&slot.since_ns)) / 1e9
+        ident = thread_of(slot)
+        if take_back(core, slot, slot_lease(word)):
+            lost.append((i, ident, age))
     if lost:
         core._report_lost(lost)
     return len(lost) != 0
+
+
+cdef bint take_back(Core core, Slot *slot, uint64_t lease) except -1:
+    """End somebody else's lease; the connection goes to the first in line, or to the free ones, to be replaced."""
+    if not claim(slot, lease):
+        return False
+    u32_or(&slot.mark, TAINTED)
+    i64_put(&slot.fresh_ns, 0)
+    lease_end(core, slot, <Seat>slot.seat, thread_self(), visit_find(thread_self(), core.pool.id))
+    pool_give(core.pool, slot)
+    return True
+
+
+cdef object thread_of(Slot *slot):
+    """The ident of the thread that holds this slot; None if it has ended: another may have its ident by now."""
+    cdef uint64_t owner = u64_peek(&slot.owner)
+    return u64_peek(&slot.thread) if owner == 0 or thread_alive(owner) else None
+
+
+cdef int look_for_the_lost(Core core) except -1:
+    """Asked where somebody has waited for long, or is about to be told that there is nothing: report the leases whose
+    owner has ended, and take back those that nobody can end.  What is found goes to the first in line."""
+    cdef int64_t now = clock_ns()
+    if core.looked_ns != 0 and 0 <= now - core.looked_ns < APART_NS:
+        return 0
+    core.looked_ns = now
+    pass_on_what_is_stranded(core)
+    core._look_for_ended_owners()
+    reclaim(core)
+    return 0
+
+
+cdef int pass_on_what_is_stranded(Core core) except -1:
+    """Greenlets in line whose thread ended without running them again: no place in it, and nothing for them."""
+    cdef Waiter *waiter
+    cdef Slot *slot
+    for key, (uid, green, task) in list(core.queued_green.items()):
+        if green is None or task is not None or thread_alive(uid) or not forget_green(core, key):
+            continue
+        waiter = <Waiter *><size_t>key  # their stacks, which hold it, are never unwound
+        if not step_out(core, waiter, CANCELLED):
+            slot = <Slot *>waiter_take(waiter)
+            if slot != NULL:
+                pool_pass(core.pool, slot)
+    return 0

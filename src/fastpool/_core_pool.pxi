@@ -16,6 +16,9 @@ cdef class Core:
     cdef dict queued_green           # waiter's address -> (thread's number, greenlet, task), likewise
     cdef dict queued_owners          # (thread's number, id of greenlet, id of task) -> waiter's address: the way back
     cdef int64_t by_hand             # leases that no block will end
+    cdef public int own_references   # to each connection, by the pool and its driver
+    cdef int64_t looked_ns           # when somebody looked for what is lost
+    cdef public set leaks_told       # (slot, epoch) of the leases that were reported as leaks
     cdef dict dropped                # id -> connection that close() took from whoever had checked it out by hand
     cdef list graves                 # what a fork left us: never to be touched, never to be destroyed
     cdef object __weakref__
@@ -50,6 +53,8 @@ cdef class Core:
         self.queued_green = {}
         self.queued_owners = {}
         self.graves = []
+        self.leaks_told = set()
+        self.own_references = 1
         self.dropped = {}
         self.server_keys = {}
         self.timeout_ns = self.idle_ns = self.life_ns = self.max_waiting = self.max_idle = -1
@@ -292,19 +297,9 @@ cdef class Core:
                 [u64_peek(&h.buckets[i]) for i in range(BUCKETS)])
 
     def _leases(self):
-        """Of each present lease: slot, server, thread ident, greenlet, task, depth, since in ns, epoch, connection."""
+        """Who holds what: rows as `lease_rows` gives them."""
         here(self)
-        cdef list found = []
-        cdef uint32_t i
-        cdef Slot *slot
-        cdef Seat seat
-        for i in range(u32_load(&self.pool.table.size)):
-            slot = table_slot(&self.pool.table, i)
-            if slot_state(u64_load(&slot.word)) == LEASED and u64_peek(&slot.owner) != 0 and slot.seat != NULL:
-                seat = <Seat>slot.seat
-                found.append((slot.index, seat.server, u64_peek(&slot.thread), seat.green, seat.task, slot.depth,
-                              i64_peek(&slot.since_ns), seat.epoch, seat.connection))
-        return found
+        return lease_rows(self)
 
     def _slots(self):
         """For tests: (state, LISTED or ENDING, owner, mark, epoch) of every slot."""

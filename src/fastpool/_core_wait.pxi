@@ -156,6 +156,9 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
         slot = <Slot *>waiter_take(waiter)
         if slot == NULL and reclaim(core):
             slot = <Slot *>waiter_take(waiter)
+        if slot == NULL and instant:
+            look_for_the_lost(core)
+            slot = <Slot *>waiter_take(waiter)
         if slot != NULL:
             return slot
         if instant:
@@ -171,12 +174,12 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
         if core.hears & HEAR_WAIT_STARTED:
             tell(core, "wait_started", {})
         while True:
-            until = deadline
-            if core.by_hand and clock_ns() + LOOK_NS < deadline:
-                until = clock_ns() + LOOK_NS
+            until = clock_ns() + LOOK_NS
+            if deadline < until:
+                until = deadline
             if sleeper is not None:
                 while u64_load(&waiter.state) == WAITING and clock_ns() < until:
-                    sleeper.sleep(None if until == INT64_MAX else (until - clock_ns()) / 1e9)
+                    sleeper.sleep((until - clock_ns()) / 1e9)
             else:
                 sleep_thread(waiter, until)
             if generation() != born_in:
@@ -190,9 +193,11 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
             # Not "no longer WAITING": a slot may have been handed over since the look before.
             if u64_load(&waiter.state) == ABANDONED:
                 raise PoolClosed(f"pool {core.name!r} was closed while this caller waited for a connection")
+            if clock_ns() < until:
+                continue
+            look_for_the_lost(core)
             if clock_ns() >= deadline and step_out(core, waiter, TIMED_OUT):
                 raise exhausted(core, "wait", began)
-            reclaim(core)
     except BaseException:
         if generation() != born_in:
             pass  # the line, and whatever was handed over in it, is the parent's
@@ -279,13 +284,17 @@ cdef tuple owner_key(tuple owner):
 cdef int forget_waiting(Core core, object key, Thread *me) except -1:
     if core.queued_green is None:
         return 0  # the garbage collector has cleared the pool
-    owner = core.queued_green.pop(key, None)
-    if owner is not None:
-        if core.queued_owners.get(owner_key(owner)) == key:
-            core.queued_owners.pop(owner_key(owner), None)
-    elif owner_is_thread():
+    if not forget_green(core, key) and owner_is_thread():
         core.queued.pop(me.uid, None)
     return 0
+
+
+cdef bint forget_green(Core core, object key) except -1:
+    """The same of a greenlet or task; False: it was forgotten before, or is none."""
+    owner = core.queued_green.pop(key, None)
+    if owner is not None and core.queued_owners.get(owner_key(owner)) == key:
+        core.queued_owners.pop(owner_key(owner), None)
+    return owner is not None
 
 
 cdef bint waits_here(Core core, uint64_t owner, Seat seat) except -1:

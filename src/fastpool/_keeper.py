@@ -57,12 +57,11 @@ def _original(module: str, name: str) -> Any:
 class Entry:
     """One pool in the keeper's book."""
 
-    __slots__ = ("_keeper", "failures", "pool", "reported", "rounds")
+    __slots__ = ("_keeper", "failures", "pool", "rounds")
 
     def __init__(self, keeper: Keeper, pool: Pool) -> None:
         self._keeper = keeper
         self.pool = weakref.ref(pool, lambda _: keeper.call(self))
-        self.reported: set[tuple[int, int]] = set()  # leases already reported as leaks: (slot, epoch)
         self.failures = 0  # connects for min_size that failed in a row
         self.rounds = 0  # counts what is due for it, so that an older heap entry is known to be stale
 

@@ -17,7 +17,7 @@ from ._driver import CallableDriver, Driver, abilities
 from ._errors import NoConnectionsAvailable, PoolClosed
 from ._events import Listeners
 from ._keeper import keeper, needs_keeping
-from ._report import exhausted, lease_info, report_lost, stats_of
+from ._report import exhausted, lease_info, look_for_ended_owners, report_lost, stats_of
 from ._stats import LeaseInfo, Stats
 from ._waiting import pause
 
@@ -289,8 +289,11 @@ class Pool(Core):
     def _exhausted(self, phase: str, waited: float, kind: type | None) -> NoConnectionsAvailable:
         return exhausted(self, phase, waited, kind)
 
-    def _report_lost(self, lost: list[tuple[int, int, float]]) -> None:
+    def _report_lost(self, lost: list[tuple[int, int | None, float]]) -> None:
         report_lost(self, lost)
+
+    def _look_for_ended_owners(self) -> None:
+        look_for_ended_owners(self)
 
     def _leased_by_server(self) -> Mapping[Any, int]:
         return Counter(lease[1] for lease in self._leases())

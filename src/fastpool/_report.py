@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 from typing import TYPE_CHECKING, Any
 
-from ._core import REASONS, histogram_edges
+from ._core import REASONS, clock, end_lease, histogram_edges
 from ._errors import NoConnectionsAvailable
 from ._stats import Histogram, LeaseInfo, Stats, duration_text, explain, thread_name
+from ._waiting import suspended_for_ever
 
 if TYPE_CHECKING:
     from ._pool import Pool
@@ -48,15 +51,52 @@ def lease_info(row: tuple[Any, ...], now: float) -> LeaseInfo:
     return LeaseInfo.from_core(slot, server, ident, green, task, depth, max(now - since / 1e9, 0.0))
 
 
-def report_lost(pool: Pool, lost: list[tuple[int, int, float]]) -> None:
+def report_lost(pool: Pool, lost: list[tuple[int, int | None, float]]) -> None:
     """Log which connections nobody can give back any more: (slot, ident of the thread that took it, age in seconds)."""
-    import logging
-
     for slot, ident, age in lost:
         logging.getLogger("fastpool").warning(
             "pool %r: connection %d, checked out %s ago by thread %r, was dropped without checkin(): it is replaced",
             pool.name, slot, duration_text(age), thread_name(ident),
         )  # fmt: skip
+
+
+def is_news(pool: Pool, row: tuple[Any, ...], info: LeaseInfo) -> bool:
+    """Count and tell a suspected leak, each lease once; whether this one was not told yet."""
+    key = (row[0], row[7])  # by slot and epoch: a later lease is another one
+    if key in pool.leaks_told:
+        return False
+    pool.leaks_told.add(key)
+    pool._count_leak()
+    pool._tell("leak_suspected", server=info.server, connection=row[8], duration=info.age_s)
+    return True
+
+
+def look_for_ended_owners(pool: Pool) -> None:
+    """Report the leases whose owner has ended, and end those that nobody else can end. Asked when nothing is free.
+
+    Somebody else may have what the owner left behind and give it back yet. Nobody has what is only part of garbage:
+    the collector is asked to end that. And nobody can leave a block in which a greenlet is suspended whose thread has
+    ended: that lease is ended here, and the connection replaced.
+    """
+    rows = pool._leases()
+    pool.leaks_told &= {(row[0], row[7]) for row in rows}
+    garbage = False
+    for row in rows:
+        info = lease_info(row, clock())
+        if not info.ended:
+            continue
+        for_ever = row[9] and row[2] is None and suspended_for_ever(row[3] and row[3]())
+        if is_news(pool, row, info):
+            garbage = True
+            logging.getLogger("fastpool").warning(
+                "pool %r: connection %d has been out for %s, and its owner has ended without giving it back: %s%s",
+                pool.name, info.slot, duration_text(info.age_s), info.owner,
+                ", suspended for ever in its block; it is replaced" if for_ever else "",
+            )  # fmt: skip
+        if for_ever:
+            end_lease(pool, row[0], row[7])
+    if garbage:
+        gc.collect()
 
 
 def exhausted(pool: Pool, phase: str, waited: float, kind: type | None) -> NoConnectionsAvailable:

@@ -134,7 +134,8 @@ class LeaseInfo:
     """Who holds a connection: ``slot``, ``server``, ``owner`` (in words), ``thread`` (its name), ``depth``, ``age_s``.
 
     ``server`` is None in a pool without servers; ``depth`` counts nested blocks, from 1; ``age_s`` is how long it has
-    been held, in seconds. Keeps neither the holder's greenlet nor its task alive, and travels (pickles) without them.
+    been held, in seconds; ``ended`` tells that the thread, greenlet or task that took it has ended. Keeps neither the
+    holder's greenlet nor its task alive, and travels (pickles) without them.
     """
 
     slot: int
@@ -143,6 +144,7 @@ class LeaseInfo:
     thread: str
     depth: int
     age_s: float
+    ended: bool = False
     _ident: int | None = field(default=None, repr=False, compare=False)
     _greenlet: weakref.ref[Any] | None = field(default=None, repr=False, compare=False)
     _task: weakref.ref[Any] | None = field(default=None, repr=False, compare=False)
@@ -164,8 +166,9 @@ class LeaseInfo:
         references to them, None for neither.
         """
         greenlet, task = _weak(greenlet), _weak(task)
-        thread = thread_name(ident)
-        return cls(slot, server, _owner(thread, greenlet, task), thread, depth, age_s, ident, greenlet, task)
+        owner, thread = _owner(ident, greenlet, task), thread_name(ident)
+        ended = ident is None or _is_over(greenlet, "dead") or _is_over(task, "done")
+        return cls(slot, server, owner, thread, depth, age_s, ended, ident, greenlet, task)
 
     def stack(self) -> list[str]:
         """Where the holder is now, outermost call first, as ``traceback.format_stack`` gives it; [] if it is gone.
@@ -199,7 +202,7 @@ class LeaseInfo:
         return _outermost_first(frame)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LeaseInfo, (self.slot, self.server, self.owner, self.thread, self.depth, self.age_s)
+        return LeaseInfo, (self.slot, self.server, self.owner, self.thread, self.depth, self.age_s, self.ended)
 
 
 for _public in (Histogram, Stats, LeaseInfo):
@@ -232,8 +235,16 @@ def _weak(thing: Any) -> weakref.ref[Any] | None:
     return thing if thing is None or isinstance(thing, weakref.ref) else weakref.ref(thing)
 
 
-def _owner(thread: str, greenlet: weakref.ref[Any] | None, task: weakref.ref[Any] | None) -> str:
-    parts = [f"thread {thread!r}"]
+def _is_over(reference: weakref.ref[Any] | None, asked: str) -> bool:
+    """Whether a greenlet is ``dead``, a task ``done()``, or either of them gone."""
+    if reference is None:
+        return False
+    said = getattr(reference(), asked, True)
+    return bool(said() if callable(said) else said)
+
+
+def _owner(ident: int | None, greenlet: weakref.ref[Any] | None, task: weakref.ref[Any] | None) -> str:
+    parts = [thread_name(ident) if ident is None else f"thread {thread_name(ident)!r}"]
     if greenlet is not None:
         one = greenlet()
         # gevent numbers and names its greenlets; a bare one has an address at best

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ._config import seconds_to_ns
 from ._core import clock
-from ._report import lease_info
+from ._report import is_news, lease_info
 
 if TYPE_CHECKING:
     from ._keeper import Entry
@@ -29,7 +29,7 @@ def tend(pool: Pool, entry: Entry) -> float | None:
         pool._keep_alive(seconds_to_ns("keepalive", config.keepalive))
     due = [_fill(pool, entry)]
     if config.leak_after is not None:
-        due.append(_report_leaks(pool, entry, config.leak_after))
+        due.append(_report_leaks(pool, config.leak_after))
     now = clock()
     for since_ns, _, expires_ns, checked_ns in pool._since():
         if config.idle_timeout is not None and len(pool) > config.min_size:
@@ -86,22 +86,19 @@ def _fill(pool: Pool, entry: Entry) -> float | None:
     return None
 
 
-def _report_leaks(pool: Pool, entry: Entry, leak_after: float) -> float:
+def _report_leaks(pool: Pool, leak_after: float) -> float:
     """Report each lease that is held too long, once, with its holder's stack as it is now."""
     now = clock()
-    held = {(row[0], row[7]): row for row in pool._leases()}  # by slot and epoch: a later lease is another one
-    entry.reported &= held.keys()
-    for key, row in held.items():
+    rows = pool._leases()
+    pool.leaks_told &= {(row[0], row[7]) for row in rows}
+    for row in rows:
         info = lease_info(row, now)
-        if info.age_s < leak_after or key in entry.reported:
+        if info.age_s < leak_after or not is_news(pool, row, info):
             continue
-        entry.reported.add(key)
-        pool._count_leak()
         stack = info.stack()
         logger.warning(
             "pool %r: connection %d has been out for %.1f s (leak_after is %.1f s), held by %s; it is at:\n%s",
             pool.name, info.slot, info.age_s, leak_after, info.owner, "".join(stack) or "  (its stack is gone)\n",
         )  # fmt: skip
-        pool._tell("leak_suspected", server=info.server, connection=row[8], duration=info.age_s)
-    waiting = [row[6] / 1e9 + leak_after for key, row in held.items() if key not in entry.reported]
+    waiting = [row[6] / 1e9 + leak_after for row in rows if (row[0], row[7]) not in pool.leaks_told]
     return min([*waiting, now + leak_after])

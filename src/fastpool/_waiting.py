@@ -9,6 +9,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from ._core import Core, thread_is_alive
+
 
 def sleeper_here() -> Any:
     """Give what the current greenlet sleeps on, None where it is the thread itself that must sleep.
@@ -40,6 +42,17 @@ def pause(seconds: float) -> None:
     time.sleep(seconds)
 
 
+def suspended_for_ever(greenlet: Any) -> bool:
+    """Whether a greenlet whose thread has ended had not come to its own end: then it never will.
+
+    greenlet itself calls both dead; gevent's and eventlet's know whether theirs have a result. False if unknown.
+    """
+    if hasattr(greenlet, "successful"):  # gevent.Greenlet
+        return not greenlet.successful() and greenlet.exception is None
+    over = getattr(greenlet, "_exit_event", None)  # eventlet's GreenThread
+    return over is not None and not over.ready()
+
+
 def _gevent_hub() -> Any:
     from gevent._hub_local import get_hub_if_exists
 
@@ -53,23 +66,24 @@ class GeventSleeper:
     print that, and the wake-up would be lost.
     """
 
-    __slots__ = ("_hub", "_waiter")
+    __slots__ = ("_hub", "_thread", "_waiter")
 
     def __init__(self, hub: Any) -> None:
         import greenlet
         from gevent.hub import Waiter
 
         self._hub = hub
+        self._thread = Core._thread_uid()
         self._waiter = Waiter(hub)
         if greenlet.getcurrent() is hub:
             raise RuntimeError("a checkout that has to wait cannot be made in gevent's hub: spawn a greenlet for it")
 
-    def sleep(self, seconds: float | None) -> None:
+    def sleep(self, seconds: float) -> None:
         """Switch to the hub until woken or until ``seconds`` are over. A kill or Timeout raises here."""
         waiter = self._waiter
         waiter.clear()  # it is set only by the hub, to which this greenlet has not yet switched
         # A started watcher keeps the loop alive: a wake from another thread is no reason for LoopExit.
-        watcher = self._hub.loop.async_() if seconds is None else self._hub.loop.timer(max(seconds, 0.0))
+        watcher = self._hub.loop.timer(max(seconds, 0.0))
         try:
             watcher.start(waiter.switch, None)
             waiter.get()
@@ -84,6 +98,8 @@ class GeventSleeper:
             return False
         if _gevent_hub() is self._hub:
             loop.run_callback(self._waiter.switch, None)
+        elif not thread_is_alive(self._thread):
+            return False  # it ended without destroying its hub: nobody runs that any more
         else:
             loop.run_callback_threadsafe(self._waiter.switch, None)
         return True
@@ -101,7 +117,7 @@ class EventletSleeper:
         self._greenlet = greenlet.getcurrent()
         self._asleep = False
         self._woken = False
-        self._thread = _thread_uid()
+        self._thread = Core._thread_uid()
         self._near: Any = None
         if self._greenlet is hub.greenlet:
             raise RuntimeError("a checkout that has to wait cannot be made in eventlet's hub: spawn a greenlet for it")
@@ -132,7 +148,9 @@ class EventletSleeper:
             far.close()
 
     def rouse(self) -> bool:
-        """Wake the greenlet, from whatever thread."""
+        """Wake the greenlet, from whatever thread; False when its thread, and so its hub, is gone."""
+        if not thread_is_alive(self._thread):
+            return False
         self._woken = True
         near = self._near
         if near is not None:
@@ -141,9 +159,3 @@ class EventletSleeper:
             except OSError:
                 pass  # it woke by itself, and has seen what was decided
         return True
-
-
-def _thread_uid() -> int:
-    from ._core import Core
-
-    return Core._thread_uid()

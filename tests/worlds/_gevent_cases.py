@@ -20,6 +20,7 @@ if when == "before":
     gevent.monkey.patch_all()
 
 import fastpool  # noqa: E402
+from fastpool._core import Core, thread_is_alive  # noqa: E402
 
 
 class Thing:
@@ -258,6 +259,68 @@ def case_dead_hub() -> None:
     again = [pool.checkout(timeout=1), pool.checkout(timeout=1)]
     for c in again:
         pool.checkin(c)
+
+
+def in_a_thread_that_ends(work: Callable[[], Any]) -> None:
+    """Do ``work`` in a thread of its own, which then ends and leaves its hub, and all greenlets there, as they are."""
+    uids: list[int] = []
+
+    def run() -> None:
+        uids.append(Core._thread_uid())
+        work()
+
+    import _thread
+
+    (start_thread or _thread.start_new_thread)(run, ())
+    soon(lambda: bool(uids) and not thread_is_alive(uids[0]))
+
+
+def case_waiting_in_a_thread_that_ended() -> None:
+    """A greenlet waits on the hub of a thread that ended without destroying it: it is passed over."""
+    held = [pool.checkout(), pool.checkout()]
+
+    def leave_one_waiting() -> None:
+        waiting = gevent.spawn(pool.checkout)
+        while pool.stats().waiting == 0:
+            gevent.sleep(0)
+        assert not waiting.dead
+
+    in_a_thread_that_ends(leave_one_waiting)
+    for c in held:
+        pool.checkin(c)
+    soon(at_rest)
+
+
+def case_served_in_a_thread_that_ended() -> None:
+    """Handed over, and then the thread ended before it ran the greenlet again: it goes to the next who would wait."""
+    held = [pool.checkout(), pool.checkout()]
+
+    def leave_one_served() -> None:
+        gevent.spawn(pool.checkout)
+        while pool.stats().waiting == 0:
+            gevent.sleep(0)
+        pool.checkin(held.pop())
+
+    in_a_thread_that_ends(leave_one_served)
+    assert pool.stats().waiting == 0 and pool.stats().idle == 0
+    pool.checkin(pool.checkout(timeout=0))
+    pool.checkin(held.pop())
+
+
+def case_holding_in_a_thread_that_ended() -> None:
+    """Greenlets suspended in their blocks for ever, as their thread has ended: others are connected instead."""
+
+    def leave_two_holding() -> None:
+        kept.extend([gevent.spawn(use, 1, 60), gevent.spawn(use, 1, 60)])
+        while pool.stats().leased < 2:
+            gevent.sleep(0)
+
+    kept: list[Any] = []
+    in_a_thread_that_ends(leave_two_holding)
+    assert [info.ended for info in pool.leases()] == [True, True]
+    assert all("greenlet" in info.owner and "a thread that has ended" in info.owner for info in pool.leases())
+    with pool.connection(timeout=0), pool.connection(timeout=0):
+        assert pool.stats().leaks == 2 and pool.stats().closed["error"] == 2
 
 
 def case_fork_in_a_greenlet() -> None:

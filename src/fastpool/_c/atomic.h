@@ -100,13 +100,9 @@ static inline uint64_t fp_generation(void) { return fp_u64_peek(&fp_generation_w
 #if defined(_WIN32)
 #include <windows.h>
 static inline uint64_t fp_thread_ident(void) { return GetCurrentThreadId(); }
-static inline int fp_watch_forks(void) { return 0; }
 #else
 #include <pthread.h>
 static inline uint64_t fp_thread_ident(void) { return (uint64_t)(uintptr_t)pthread_self(); }
-/* Runs in the child between fork() and anything else, so it may do no more than this. */
-static void fp_in_child(void) { fp_u64_put(&fp_generation_word, fp_generation_word + 1); }
-static inline int fp_watch_forks(void) { return pthread_atfork(NULL, NULL, fp_in_child); }
 #endif
 
 /* ---- the thread's own block ---------------------------------------------------------------------------------- */
@@ -120,17 +116,81 @@ typedef struct {
     uint64_t held; /* leases it took less those it returned itself: 0 proves that it holds none */
 } fp_visit;
 
-typedef struct {
+typedef struct fp_thread {
     uint64_t uid;   /* never reused, unlike thread idents */
     uint64_t ident; /* the thread's ident, as Python's threading knows it; for reports only */
     uint64_t forgot; /* it once forgot a pool in which it held leases */
     uint64_t tick;  /* the processor's counter when this thread last read the coarse clock */
     int64_t tick_ns; /* and what it read */
     fp_visit visits[FP_VISITS];
+    struct fp_thread *before, *behind; /* on the roll */
 } fp_thread;
 
 static uint64_t fp_last_uid = 0;
 FP_THREAD_LOCAL fp_thread fp_thread_block;
+
+/* The roll: the blocks of all threads that are alive.  Who leaves is struck off by the system's own destructor for
+ * threads, whatever kind of thread it is; nothing of Python tells as much (a token in the thread state dies with each
+ * PyGILState callback, and a Thread object may outlive its thread or never have been). */
+static fp_thread *fp_roll = NULL;
+static uint32_t fp_roll_held = 0;      /* by whoever links, unlinks or looks, for a few instructions */
+static uint32_t fp_roll_kept = 0;      /* the destructor is in place */
+static uint32_t fp_roll_unlisted = 0;  /* threads that could not be put on it */
+
+static inline void fp_roll_take(void)
+{
+    while (!fp_u32_cas(&fp_roll_held, 0, 1))
+        ;
+}
+static inline void fp_roll_leave(void) { fp_u32_store(&fp_roll_held, 0); }
+
+static inline void fp_roll_strike(fp_thread *me)
+{
+    fp_roll_take();
+    if (me->before != NULL)
+        me->before->behind = me->behind;
+    else
+        fp_roll = me->behind;
+    if (me->behind != NULL)
+        me->behind->before = me->before;
+    fp_roll_leave();
+}
+
+#if defined(_WIN32)
+static DWORD fp_roll_key;
+static void WINAPI fp_thread_over(void *me)
+{
+    if (me != NULL)
+        fp_roll_strike((fp_thread *)me);
+}
+static inline int fp_roll_mind(fp_thread *me) { return FlsSetValue(fp_roll_key, me) != 0; }
+static inline int fp_watch_threads(void)
+{
+    fp_roll_key = FlsAlloc(fp_thread_over);
+    fp_roll_kept = fp_roll_key != FLS_OUT_OF_INDEXES;
+    return fp_roll_kept ? 0 : -1;
+}
+#else
+static pthread_key_t fp_roll_key;
+static void fp_thread_over(void *me) { fp_roll_strike((fp_thread *)me); }
+static inline int fp_roll_mind(fp_thread *me) { return pthread_setspecific(fp_roll_key, me) == 0; }
+
+/* Runs in the child between fork() and anything else, so it may do no more than this.  The other threads are not there
+ * any more: not even to let go of the roll. */
+static void fp_in_child(void)
+{
+    fp_thread *me = &fp_thread_block;
+    fp_u64_put(&fp_generation_word, fp_generation_word + 1);
+    me->before = me->behind = NULL;
+    fp_roll = me->uid != 0 ? me : NULL;
+    fp_roll_held = 0;
+}
+static inline int fp_watch_threads(void)
+{
+    fp_roll_kept = pthread_key_create(&fp_roll_key, fp_thread_over) == 0;
+    return fp_roll_kept && pthread_atfork(NULL, NULL, fp_in_child) == 0 ? 0 : -1;
+}
+#endif
 
 static inline fp_thread *fp_thread_begin(void)
 {
@@ -138,8 +198,31 @@ static inline fp_thread *fp_thread_begin(void)
     if (me->uid == 0) {
         me->ident = fp_thread_ident();
         me->uid = fp_u64_add(&fp_last_uid, 1) + 1;
+        if (fp_roll_kept && fp_roll_mind(me)) {
+            fp_roll_take();
+            me->behind = fp_roll;
+            if (fp_roll != NULL)
+                fp_roll->before = me;
+            fp_roll = me;
+            fp_roll_leave();
+        } else {
+            fp_u32_add(&fp_roll_unlisted, 1);
+        }
     }
     return me;
+}
+
+/* Is the thread with this number alive?  Yes, too, where that cannot be known. */
+static inline int fp_thread_alive(uint64_t uid)
+{
+    fp_thread *one;
+    if (fp_u32_peek(&fp_roll_unlisted) != 0)
+        return 1;
+    fp_roll_take();
+    for (one = fp_roll; one != NULL && one->uid != uid; one = one->behind)
+        ;
+    fp_roll_leave();
+    return one != NULL;
 }
 
 #if defined(__GLIBC__) && defined(__GNUC__)

@@ -36,7 +36,6 @@ cdef extern from "atomic.h" nogil:
     void lines_free "fp_lines_free"(void *p) noexcept
 
     uint64_t generation "fp_generation"() noexcept
-    int watch_forks "fp_watch_forks"() noexcept
 
     ctypedef struct Visit "fp_visit":
         uint64_t pool
@@ -50,3 +49,5 @@ cdef extern from "atomic.h" nogil:
         Visit *visits
 
     Thread *thread_self "fp_thread_self"() noexcept
+    bint thread_alive "fp_thread_alive"(uint64_t uid) noexcept
+    int watch_threads "fp_watch_threads"() noexcept

@@ -1,0 +1,262 @@
+"""Owners that ended while they held: reported once, with age and owner; taken back only when nobody else can."""
+
+import _thread
+import asyncio
+import gc
+import logging
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import fastpool
+from fastpool._core import Core, thread_is_alive
+
+from .world import until
+
+WITH_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
+class Connection:
+    """Nobody but the pool refers to it."""
+
+    closes = 0
+
+    def close(self):
+        self.closes += 1
+
+
+def in_a_thread_that_ends(work):
+    """Do it there, and wait until the system, too, has seen the thread end."""
+    told = []
+    thread = threading.Thread(target=lambda: told.extend((Core._thread_uid(), work())))
+    thread.start()
+    thread.join()
+    until(lambda: not thread_is_alive(told[0]))
+    return told[1]
+
+
+@pytest.fixture
+def pool():
+    """Two connections, and what listeners were told of leaks."""
+    told = []
+    pool = fastpool.Pool(
+        Connection, max_size=2, timeout=0.02, name="people", listeners=[{"leak_suspected": told.append}]
+    )
+    pool.warm()
+    return pool, told
+
+
+def exhausted(pool):
+    with pytest.raises(fastpool.NoConnectionsAvailable) as raised:
+        pool.checkout()
+    return raised.value
+
+
+def warnings(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_which_threads_are_alive():
+    begun, go, uids = threading.Semaphore(0), threading.Event(), []
+
+    def live():
+        uids.append(Core._thread_uid())
+        begun.release()
+        go.wait(20)
+
+    plain = threading.Thread(target=live)
+    plain.start()
+    _thread.start_new_thread(live, ())
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(live)
+        for _ in range(3):
+            assert begun.acquire(timeout=20)
+        assert len(set(uids)) == 3 and all(thread_is_alive(uid) for uid in [*uids, Core._thread_uid()])
+        go.set()
+    until(lambda: not any(thread_is_alive(uid) for uid in uids))
+    assert thread_is_alive(Core._thread_uid()) and plain.ident is not None, "the Thread object is still there"
+    assert not thread_is_alive(0)
+
+
+def test_a_connection_that_somebody_else_has_is_reported_and_not_taken(pool, caplog):
+    pool, told = pool
+    left = in_a_thread_that_ends(pool.checkout)
+    own = pool.checkout()
+    infos = {info.slot: info for info in pool.leases()}
+    assert sorted(info.ended for info in infos.values()) == [False, True]
+    ended = next(info for info in infos.values() if info.ended)
+    assert (ended.thread, ended.owner) == ("a thread that has ended", "a thread that has ended")
+    assert ended.stack() == [] and told == []
+    error = exhausted(pool)
+    assert "by a thread that has ended" in str(error)
+    exhausted(pool)
+    assert [event.connection for event in told] == [left] and told[0].duration > 0
+    assert pool.stats().leaks == 1
+    (said,) = warnings(caplog)
+    assert "'people'" in said and "its owner has ended without giving it back: a thread that has ended" in said
+    pool.checkin(left)
+    assert pool.checkout() is left and left.closes == 0
+    pool.checkin(left)
+    pool.checkin(own)
+
+
+def test_a_new_thread_with_the_old_ones_ident_is_not_called_the_holder(pool):
+    pool, _ = pool
+    left = [in_a_thread_that_ends(pool.checkout)]
+    for _ in range(20):
+        gone = next(iter(pool.leases()))
+
+        def ask(gone=gone):
+            return pool.leases()[0].ended, threading.get_ident()
+
+        assert in_a_thread_that_ends(ask)[0] and gone.ended
+    pool.checkin(left.pop())
+
+
+def test_timeout_0_looks_as_well(pool):
+    pool, told = pool
+    left = in_a_thread_that_ends(lambda: [pool.checkout(), pool.checkout()])
+    with pytest.raises(fastpool.NoConnectionsAvailable):
+        pool.checkout(timeout=0)
+    assert len(told) == 2
+    for c in left:
+        pool.checkin(c)
+
+
+def held_by_a_generator(pool):
+    def block():
+        with pool.connection() as c:
+            yield c
+
+    generator = block()
+    next(generator)
+    return generator
+
+
+def test_a_generator_left_open_is_reported_and_may_be_ended_by_anyone(pool, caplog):
+    pool, told = pool
+    left = in_a_thread_that_ends(lambda: [held_by_a_generator(pool), held_by_a_generator(pool)])
+    exhausted(pool)
+    assert len(told) == 2 and len(warnings(caplog)) == 2
+    assert next(left.pop(), "over") == "over"
+    with pool.connection():
+        pass
+    assert next(left.pop(), "over") == "over"
+    assert pool.stats().idle == 2 and pool.stats().connects == 2
+
+
+def test_a_generator_that_is_garbage_is_ended_by_the_collector_when_somebody_would_have_to_wait(pool):
+    pool, _ = pool
+
+    def leave():
+        for _ in range(2):
+            cycle = [held_by_a_generator(pool)]
+            cycle.append(cycle)
+
+    gc.collect()
+    gc.disable()
+    try:
+        in_a_thread_that_ends(leave)
+        assert pool.stats().leased == 2
+        with pool.connection(timeout=0), pool.connection(timeout=0):
+            pass
+    finally:
+        gc.enable()
+    assert pool.stats().leaks == 2
+
+
+@pytest.mark.skipif(not WITH_GIL, reason="a free-threaded build does not know its reference counts so well")
+def test_a_connection_that_is_garbage_is_replaced(caplog):
+    pool = fastpool.Pool(Connection, max_size=2, timeout=0.02)
+
+    def leave():
+        for _ in range(2):
+            cycle = [pool.checkout()]
+            cycle.append(cycle)
+
+    gc.collect()
+    gc.disable()
+    try:
+        in_a_thread_that_ends(leave)
+        pool.checkin(pool.checkout(timeout=0))
+    finally:
+        gc.enable()
+    assert pool.stats().closed["error"] >= 1
+    assert any("was dropped without checkin()" in said for said in warnings(caplog))
+
+
+def test_those_who_wait_look_again(pool):
+    pool, told = pool
+    left = in_a_thread_that_ends(lambda: [pool.checkout(), pool.checkout()])
+    gave = []
+    waiting = threading.Thread(target=lambda: gave.append(pool.checkout(timeout=20)))
+    waiting.start()
+    until(lambda: len(told) == 2)
+    pool.checkin(left[0])
+    waiting.join()
+    assert gave == [left[0]]
+    pool.checkin(left[1])
+    pool.checkin(gave[0])
+
+
+def test_a_task_that_is_done(pool):
+    pool, told = pool
+    lease = None
+
+    async def main():
+        nonlocal lease
+        lease = pool.aconnection()
+        await lease.__aenter__()
+        await asyncio.create_task(hold())
+
+    async def hold():
+        await pool.aconnection().__aenter__()
+
+    async def end():
+        await lease.__aexit__(None, None, None)
+
+    asyncio.run(main())
+    assert [info.ended for info in pool.leases()] == [True]
+    assert "task" in pool.leases()[0].owner
+    own = pool.checkout()
+    exhausted(pool)
+    assert len(told) == 1
+    asyncio.run(end())
+    pool.checkin(own)
+    assert pool.stats().leased == 0
+
+
+@pytest.mark.skipif(not WITH_GIL, reason="a free-threaded build does not know its reference counts so well")
+def test_tasks_in_line_look_as_well():
+    async def open_one():
+        return Connection()
+
+    async def main():
+        async with fastpool.AsyncPool(open_one, max_size=1, timeout=20) as pool:
+            await pool.checkout()  # dropped at once
+            c = await pool.checkout()
+            kept = [c]
+            waiting = asyncio.create_task(pool.checkout())
+            while not pool.stats().waiting:
+                await asyncio.sleep(0)
+            del c
+            kept.clear()  # dropped while somebody waits
+            pool.checkin(await waiting)
+            assert pool.stats().connects == 3
+
+    asyncio.run(main())
+
+
+def test_the_keeper_and_who_waits_report_a_lease_once(caplog):
+    told = []
+    listeners = [{"leak_suspected": told.append}]
+    pool = fastpool.Pool(Connection, max_size=1, timeout=0.02, leak_after=0.05, listeners=listeners)
+    left = in_a_thread_that_ends(pool.checkout)
+    until(lambda: told)
+    exhausted(pool)
+    assert len(told) == 1 and pool.stats().leaks == 1
+    assert "held by a thread that has ended" in warnings(caplog)[0]
+    pool.checkin(left)
+    pool.close()
