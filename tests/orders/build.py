@@ -1,0 +1,206 @@
+"""Builds a core whose every shared access can be a turn of tests/orders, from a copy of its source; prints where it is.
+
+The copy has what `FAULTS` says put into it, each behind a switch that is off: one build is the core as it is, and every
+broken one. A fault whose place in the source is not found, or not found once, is an error: it has to be put right here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import runpy
+import shutil
+import sys
+import sysconfig
+import tempfile
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+HERE = Path(__file__).resolve().parent
+CACHE = ROOT / ".cache" / "native"
+NATIVE = {".pyx", ".pxi", ".pxd", ".h"}
+
+
+class Fault(NamedTuple):
+    """A line of the source, and what stands there when the fault is switched on (`{}`: its condition)."""
+
+    name: str
+    file: str
+    line: str
+    broken: str
+
+
+FAULTS = [
+    Fault(
+        "who waits does not look at the free slots again",
+        "_core_wait.pxi",
+        "    pool_settle(core.pool)\n    return 0\n",
+        "    if not {}:\n        pool_settle(core.pool)\n    return 0\n",
+    ),
+    Fault(
+        "who frees something does not look at the gate",
+        "_c/pool.pxd",
+        "    if u64_load_sc(&pool.gate) & QUEUED_MASK:\n        pool_settle(pool)\n",
+        "    if not {} and u64_load_sc(&pool.gate) & QUEUED_MASK:\n        pool_settle(pool)\n",
+    ),
+    Fault(
+        "a hand-off is decided in two steps",
+        "_c/waitq.pxd",
+        "    return u64_cas(&waiter.state, WAITING, outcome)\n",
+        "    if {}:\n        if u64_load(&waiter.state) != WAITING:\n            return False\n"
+        "        u64_cas(&waiter.state, u64_load(&waiter.state), outcome)\n        return True\n"
+        "    return u64_cas(&waiter.state, WAITING, outcome)\n",
+    ),
+    Fault(
+        "a slot that comes with the cancellation is dropped",
+        "_core_wait.pxi",
+        "                pool_pass(core.pool, slot)\n        raise\n",
+        "                if not {}:\n                    pool_pass(core.pool, slot)\n        raise\n",
+    ),
+    Fault(
+        "a lease is ended in two steps",
+        "_core_lease.pxi",
+        "        if u64_cas(&slot.word, seen, (seen + EPOCH) | ENDING):\n            return True\n",
+        "        if {}:\n            u64_put(&slot.word, (seen + EPOCH) | ENDING)\n            return True\n"
+        "        if u64_cas(&slot.word, seen, (seen + EPOCH) | ENDING):\n            return True\n",
+    ),
+    Fault(
+        "a failed connect keeps its permit",
+        "_c/pool.pxd",
+        "    if permit:\n        pool_permit_drop(pool)\n",
+        "    if permit and not {}:\n        pool_permit_drop(pool)\n",
+    ),
+    Fault(
+        "a larger pool does not serve who waits",
+        "_core_pool.pxi",
+        "        pool_swallow_vacant(pool)\n        pool_settle_if(pool)\n",
+        "        pool_swallow_vacant(pool)\n        if not {}:\n            pool_settle_if(pool)\n",
+    ),
+    Fault(
+        "the last in line is served first",
+        "_c/waitq.pxd",
+        "    if front:\n",
+        "    if front or {}:\n",
+    ),
+    Fault(
+        "who comes into line does not see that the pool is closed",
+        "_core_wait.pxi",
+        "    if before & CLOSED:\n",
+        "    if before & CLOSED and not {}:\n",
+    ),
+    Fault(
+        "who returns does not see that the pool is closed",
+        "_core_give.pxi",
+        "    gate = u64_load(&core.pool.gate)\n    if gate & CLOSED:\n",
+        "    gate = u64_load(&core.pool.gate)\n    if gate & CLOSED and not {}:\n",
+    ),
+    Fault(
+        "a slot is published, and listed, in two steps",
+        "_c/idle.pxd",
+        "        word = u64_load(&slot.word)\n"
+        "        if u64_cas(&slot.word, word, ((word & ~<uint64_t>ENDING) + (EPOCH + IDLE - LEASED)) | LISTED):\n",
+        "        word = u64_load(&slot.word)\n        if {}:\n"
+        "            u64_cas(&slot.word, word, (word & ~<uint64_t>ENDING) + (EPOCH + IDLE - LEASED))\n"
+        "            u64_or(&slot.word, LISTED)\n            return not word & LISTED\n"
+        "        if u64_cas(&slot.word, word, ((word & ~<uint64_t>ENDING) + (EPOCH + IDLE - LEASED)) | LISTED):\n",
+    ),
+]
+DECLARED = """
+cdef extern from * nogil:
+    bint fp_fault(int number) noexcept
+    void fp_step(int kind, const void *where, const char *name) noexcept
+
+"""
+# Where the core reads (0) or changes (1) a dict that other threads change, too: that is a shared access like any other.
+DICTS = [
+    ("_core_give.pxi", "    known = core.by_id.get(id(c))\n    if isinstance(known, list):\n        for", 0, "by_id"),
+    ("_core_give.pxi", "    return core.dropped.pop(id(c), None) is not None\n", 1, "dropped"),
+    ("_core_give.pxi", "                core.dropped[id(c)] = c  #", 1, "dropped"),
+    ("_core_give.pxi", "                core.dropped.pop(id(c), None)\n                continue\n", 1, "dropped"),
+    ("_core_take.pxi", "    known = core.by_id.get(id(c))\n    if known is None:\n", 1, "by_id"),
+    ("_core_take.pxi", "    known = core.by_id.get(id(c))\n    if known is seat:\n", 1, "by_id"),
+    ("_core_wait.pxi", "        core.queued[me.uid] = None\n", 1, "queued"),
+    ("_core_wait.pxi", "        core.queued.pop(me.uid, None)\n", 1, "queued"),
+    ("_core_wait.pxi", "        return owner in core.queued\n", 0, "queued"),
+]
+
+
+def put_in(path: Path, line: str, instead: str) -> None:
+    text = path.read_text()
+    if text.count(line) != 1:
+        raise ValueError(f"{path.name} has {text.count(line)} places like this, and not one:\n{line}")
+    path.write_text(text.replace(line, instead))
+
+
+def copy_source(package: Path) -> None:
+    """The core's source, with the faults in it, and what the tests ask it for."""
+    shutil.copytree(ROOT / "src" / "fastpool" / "_c", package / "_c")
+    for path in (ROOT / "src" / "fastpool").iterdir():
+        if path.suffix in NATIVE:
+            shutil.copy(path, package)
+    for number, fault in enumerate(FAULTS, 1):
+        put_in(package / fault.file, fault.line, fault.broken.format(f"fp_fault({number})"))
+    for file, line, kind, name in DICTS:
+        indent = " " * (len(line) - len(line.lstrip()))
+        put_in(package / file, line, f'{indent}fp_step({kind}, <void *>core.{name}, "{name}")\n{line}')
+    for path in {package / fault.file for fault in FAULTS if fault.file.endswith(".pxd")} | {package / "_core.pyx"}:
+        text = path.read_text()
+        place = text.index("\ncdef ")  # behind the imports
+        path.write_text(text[:place] + DECLARED + text[place:])
+    # As on a free-threaded build: other threads run between any two accesses, not only where the GIL is let go.
+    green = package / "_c" / "green.h"
+    green.write_text(green.read_text().replace("#ifdef Py_GIL_DISABLED", "#if 1"))
+    with (package / "_core.pyx").open("a") as core:
+        core.write('\ninclude "steps.pxi"\n')
+    shutil.copy(HERE / "steps.pxi", package)
+
+
+def compile_core(work: Path) -> Path:
+    """The extension module made of the copy in `work`."""
+    os.chdir(work)
+    cythonize = import_module("Cython.Build").cythonize
+    build_ext = import_module("setuptools.command.build_ext").build_ext
+    recipe = runpy.run_path(str(ROOT / "setup.py"), run_name="recipe")
+    ext = recipe["extension"]("fastpool._core", "src/fastpool/_core.pyx")
+    ext.extra_compile_args = ["-O0", "-g", "-std=gnu11", "-fno-strict-aliasing", "-include", str(HERE / "step_locks.h")]
+    modules = cythonize([ext], include_path=["src"], compiler_directives=recipe["DIRECTIVES"], quiet=True)
+    build = build_ext(import_module("setuptools").Distribution({"name": "fastpool", "ext_modules": modules}))
+    build.build_lib, build.build_temp = "lib", "o"
+    build.ensure_finalized()
+    build.run()
+    (file,) = (work / "lib" / "fastpool").glob("_core.*")
+    return file
+
+
+def main() -> Path:
+    inputs = [path for path in (ROOT / "src" / "fastpool").rglob("*") if path.suffix in NATIVE]
+    inputs += [Path(__file__), *HERE.glob("step*"), ROOT / "setup.py"]
+    parts = [version("Cython"), sys.version, sysconfig.get_config_var("EXT_SUFFIX") or ""]
+    digest = hashlib.sha256("\0".join(parts).encode())
+    for path in sorted(inputs):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    home = CACHE / f"_core-orders-{digest.hexdigest()[:16]}"
+    if not home.is_dir():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as name:
+            work = Path(name)
+            (work / "src" / "fastpool").mkdir(parents=True)
+            copy_source(work / "src" / "fastpool")
+            made = work / "made"
+            made.mkdir()
+            shutil.move(compile_core(work), made)
+            os.chdir(ROOT)
+            try:
+                made.rename(home)
+            except OSError:  # somebody else was faster
+                if not home.is_dir():
+                    raise
+    (file,) = home.iterdir()
+    return file
+
+
+if __name__ == "__main__":
+    print(main())

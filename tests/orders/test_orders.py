@@ -1,0 +1,92 @@
+"""The real core, one shared access at a time: whatever order the steps of two or three threads come in, no slot is
+lost, nobody sleeps for ever, who came first is served first, and every count is exact.
+
+`tests/orders/walk.py` says which orders need not be run because nothing could tell them from others.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.orders.build import FAULTS
+from tests.orders.stepped import play, told
+
+# In all orders: how many there are at least, so that a walk that has become blind is noticed.
+WALKED = {
+    "ReturnAndWait": 150,
+    "TwoBlocks": 400,
+    "TimeoutAndHandOff": 1000,
+    "CancelAndHandOff": 400,
+    "FailedConnectAndWait": 800,
+    "DiscardAndWait": 100,
+    "CloseAndWait": 20,
+    "CloseAndBlock": 600,
+    "CloseNowAndReturn": 250,
+    "ReturnedTwice": 20,
+}
+# More orders than a few seconds can hold: some, drawn by seeds; all of them (or the first so many) are a stress test.
+DRAWN = (
+    "GrowAndWait",
+    "OwnSlotAgain",
+    "OnePermit",
+    "TimeoutAtAnyTime",
+    "CancelAndNextInLine",
+    "CloseAndReturn",
+    "ShrinkAndReturn",
+    "ShrinkGrowAndWait",
+    "ClearAndReturn",
+    "FirstComeFirstServed",
+)
+# Which scene finds which fault, and how: in all orders, or in so many that are drawn.
+FOUND = {
+    "who waits does not look at the free slots again": ("ReturnAndWait", "all"),
+    "who frees something does not look at the gate": ("ReturnAndWait", "all"),
+    "a hand-off is decided in two steps": ("CancelAndHandOff", "all"),
+    "a slot that comes with the cancellation is dropped": ("CancelAndHandOff", "all"),
+    "a lease is ended in two steps": ("ReturnedTwice", "all"),
+    "a failed connect keeps its permit": ("FailedConnectAndWait", "all"),
+    "a larger pool does not serve who waits": ("GrowAndWait", "all"),
+    "the last in line is served first": ("FirstComeFirstServed", "200"),
+    "who comes into line does not see that the pool is closed": ("CloseAndWait", "all"),
+    "who returns does not see that the pool is closed": ("CloseAndReturn", "all"),
+    "a slot is published, and listed, in two steps": ("OwnSlotAgain", "all"),
+}
+
+
+def good(said: list[dict[str, Any]], *scenes: str) -> None:
+    assert [one["scene"] for one in said] == list(scenes)
+    for one in said:
+        assert one["failed"] is None, told(one)
+
+
+@pytest.mark.parametrize("scene", WALKED)
+def test_all_orders(scene: str) -> None:
+    (said,) = play("all", scene)
+    good([said], scene)
+    assert said["runs"] >= WALKED[scene], "so few orders cannot be all"
+
+
+def test_orders_drawn_by_seeds() -> None:
+    good(play("60", *DRAWN), *DRAWN)
+
+
+@pytest.mark.stress
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("scene", DRAWN)
+def test_many_more_orders(scene: str) -> None:
+    good(play("first:8000", scene, patience=600), scene)
+    good(play("5000", scene, patience=600), scene)
+
+
+@pytest.mark.parametrize("number", range(1, len(FAULTS) + 1), ids=lambda number: FAULTS[number - 1].name)
+def test_a_fault_is_found(number: int) -> None:
+    scene, how = FOUND[FAULTS[number - 1].name]
+    (said,) = play(how, scene, fault=number)
+    assert said["failed"] is not None, f"{said['runs']} orders of {scene}, and nothing went wrong"
+    (again,) = play(said["failed"]["order"], scene, fault=number)
+    assert again["failed"] is not None, "the order that it told does not show it again"
+    assert again["failed"]["order"] == said["failed"]["order"]
+    (sound,) = play(said["failed"]["order"], scene)
+    assert sound["failed"] is None or "not repeatable" in sound["failed"]["why"], "it is not the fault that does it"
