@@ -106,23 +106,23 @@ class GeventSleeper:
 
 
 class EventletSleeper:
-    """One wait of one greenlet on its thread's eventlet hub; from another thread it is woken through a socket pair."""
+    """One wait of one greenlet on its thread's eventlet hub, woken through a pair of sockets.
 
-    __slots__ = ("_asleep", "_greenlet", "_hub", "_near", "_thread", "_woken")
+    Nothing else that eventlet has wakes a hub from another thread.
+    """
+
+    __slots__ = ("_near", "_thread", "_woken")
 
     def __init__(self, hub: Any) -> None:
         import greenlet
 
-        self._hub = hub
-        self._greenlet = greenlet.getcurrent()
-        self._asleep = False
         self._woken = False
         self._thread = Core._thread_uid()
         self._near: Any = None
-        if self._greenlet is hub.greenlet:
+        if greenlet.getcurrent() is hub.greenlet:
             raise RuntimeError("a checkout that has to wait cannot be made in eventlet's hub: spawn a greenlet for it")
 
-    def sleep(self, seconds: float | None) -> None:
+    def sleep(self, seconds: float) -> None:
         """Switch to the hub until woken or until ``seconds`` are over. A kill or Timeout raises here."""
         import eventlet.patcher
         from eventlet.hubs import trampoline
@@ -130,10 +130,9 @@ class EventletSleeper:
 
         if self._woken:
             return
-        socket = eventlet.patcher.original("socket")
-        near, far = socket.socketpair()
+        near, far = eventlet.patcher.original("socket").socketpair()
         self._near = near
-        limit = Timeout(seconds) if seconds is not None else None
+        limit = Timeout(max(seconds, 0.0))
         try:
             if not self._woken:
                 trampoline(far, read=True)
@@ -141,8 +140,7 @@ class EventletSleeper:
             if over is not limit:
                 raise
         finally:
-            if limit is not None:
-                limit.cancel()
+            limit.cancel()
             self._near = None
             near.close()
             far.close()
