@@ -34,7 +34,8 @@ class Pool(Core):
     ``Pool(connect, close=…, check=…, reset=…, fileno=…, keep_on=(), **options)``, or ``Pool(driver=driver,
     **options)``; docs/options.md has the options. TypeError or ValueError for a bad one, naming it.
 
-    Safe to share between threads, greenlets and tasks; one that is used after a fork begins anew in the child.
+    Safe to share between threads, greenlets and tasks; one that is used after a fork begins anew in the child. Close it
+    (`with pool:` does): where threads run without the GIL, a pool that is only dropped keeps its connections.
     """
 
     __slots__ = ()

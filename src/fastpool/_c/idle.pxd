@@ -52,7 +52,7 @@ cdef inline void idle_push(Idle *idle, Table *table, Slot *slot) noexcept nogil:
 
 
 cdef inline void idle_heat(Idle *idle, Table *table, Slot *slot) noexcept nogil:
-    """Into the warm map, by the slot's holder; only holders change its bit, so the relaxed looks are not outrun."""
+    """Into the warm map, by the slot's holder.  A bit that somebody clears at this very moment is lost, and no harm."""
     cdef uint64_t bit
     cdef uint64_t *word = table_warm(table, slot.index, &bit)
     if not u64_peek(word) & bit:
@@ -61,7 +61,7 @@ cdef inline void idle_heat(Idle *idle, Table *table, Slot *slot) noexcept nogil:
 
 
 cdef inline void idle_cool(Idle *idle, Table *table, Slot *slot) noexcept nogil:
-    """Out of the warm map, by the slot's holder."""
+    """Out of the warm map, by the slot's holder, or by who popped its entry."""
     cdef uint64_t bit
     cdef uint64_t *word
     if u64_peek(&idle.warm) == 0:
@@ -141,6 +141,7 @@ cdef inline bint idle_unlist(Idle *idle, Table *table, Slot *slot) noexcept nogi
                 idle_cool(idle, table, slot)
                 return True
         elif u64_cas(&slot.word, word, word & ~<uint64_t>LISTED):
+            idle_cool(idle, table, slot)  # its next return pushes it, and so needs no map
             return False
 
 
