@@ -65,6 +65,7 @@ cdef object name_of(Slot *slot):
 cdef class Rig:
     """One native pool."""
     cdef Pool pool
+    cdef readonly uint64_t waits     # how many of those who called `sleep` had to
 
     def __cinit__(self, uint32_t limit=8, uint32_t max_connecting=1 << 20):
         self.pool.id = thread_self().uid << 32 | <uint32_t><size_t><void *>self
@@ -305,7 +306,7 @@ cdef class Rig:
         cdef Slot *slot
         cdef int64_t deadline = INT64_MAX if timeout_ns < 0 else clock_ns() + timeout_ns
         with nogil:
-            slot = sleep_in_line(&self.pool, thread_self().uid, deadline, front, &said)
+            slot = sleep_in_line(&self.pool, thread_self().uid, deadline, front, &self.waits, NULL, NULL, &said)
         return name_of(slot), SLEPT[said]
 
 

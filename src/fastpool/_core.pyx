@@ -11,7 +11,9 @@ from cpython.dict cimport PyDict_Size
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.pystate cimport PyThreadState
 from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint32_t, uint64_t
+from libc.stdio cimport snprintf
 
 from fastpool._c.atomic cimport Thread, Visit, generation, i64_peek, i64_put, thread_alive, thread_self, u32_and, \
     u32_cas, u32_load, u32_or, u32_peek, u32_put, u32_store, u32_swap, u64_add, u64_and, u64_cas, u64_load, \
@@ -19,10 +21,11 @@ from fastpool._c.atomic cimport Thread, Visit, generation, i64_peek, i64_put, th
 from fastpool._c.clock cimport clock_begin, clock_near_ns, clock_ns, clock_stopped
 from fastpool._c.count cimport BUCKETS, Histogram, histogram_add, histogram_edge
 from fastpool._c.idle cimport idle_put, idle_take
-from fastpool._c.lease cimport lease_open, lease_retake, lease_shut, visit_find, visit_make
+from fastpool._c.lease cimport NATIVE, lease_lend, lease_open, lease_retake, lease_shut, visit_find, visit_make
 from fastpool._c.pool cimport CLOSED, CROWDED, SLOW_GIVE, SLOW_TAKE, Pool, permit_take, pool_abandon_waiters, \
     pool_give, pool_give_vacant, pool_pass, pool_permit_back, pool_settle, pool_settle_if, pool_swallow_vacant, \
     pool_take_free, pool_take_vacant
+from fastpool._c.sleep cimport OUT_OF_MEMORY, POOL_CLOSED, SLEPT_WELL, sleep_in_line
 from fastpool._c.slot cimport ASTRAY, BUSY, CONNECTING, DROPPED, ENDING, EPOCH, IDLE, LEASED, LISTED, OUTDATED, \
     RENEW, RETIRING, SUSPECT, TAINTED, UNTIDY, Slot, slot_grab, slot_lease, slot_move, slot_state
 from fastpool._c.table cimport table_free, table_slot
@@ -32,13 +35,14 @@ from fastpool._c.waitq cimport ABANDONED, CANCELLED, HANDED, LOCK_ACQUIRED, LOCK
 
 import sys
 
-from ._errors import LeaseError, PoolClosed, PoolDeadlock, PoolError, PoolOverloaded
+from ._errors import LeaseError, NoConnectionsAvailable, PoolClosed, PoolDeadlock, PoolError, PoolOverloaded
 
 cdef extern from "green.h":
     bint FREE_THREADED "FP_FREE_THREADED"
     bint on_main_stack "fp_on_main_stack"() nogil
     void remember_main_stack "fp_remember_main_stack"() nogil
     bint has_context "fp_has_context"() nogil
+    bint holds_gil "fp_holds_gil"() nogil
     object fp_rebind(object cls, object descriptor)
 
 cdef extern from "door.h":
@@ -70,6 +74,8 @@ cdef extern from "Python.h":
     void PyErr_SetObject(object kind, object error)
     PyObject *PyImport_GetModuleDict()
     PyObject *PyThreadState_GetDict()
+    PyThreadState *PyEval_SaveThread() nogil
+    void PyEval_RestoreThread(PyThreadState *held) nogil
     PyObject *PyDict_GetItemWithError(object of, object key) except? NULL
 
 if watch_threads() != 0:
@@ -102,6 +108,9 @@ cdef enum:
     HEAR_CONNECTED = 32
     HEAR_CLOSED_CONNECTION = 64
 
+cdef enum:          # how a connection is held
+    BY_HAND, BY_BLOCK, NATIVELY
+
 cdef enum:          # of a lease
     NEW, ENTERED, DONE
 
@@ -125,6 +134,7 @@ include "_core_take.pxi"
 include "_core_give.pxi"
 include "_core_lost.pxi"
 include "_core_claim.pxi"
+include "_core_native.pxi"
 
 
 def clock():

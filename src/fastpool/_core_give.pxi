@@ -29,7 +29,8 @@ cdef Slot *claim_by_hand(Core core, object c) except? NULL:
         raise LeaseError(f"connection {seat.slot.index} of pool {core.name!r} was given back already: once is enough")
     if seat.bound:
         raise LeaseError(
-            f"connection {seat.slot.index} of pool {core.name!r} is held by a `with` block, whose end returns it")
+            f"connection {seat.slot.index} of pool {core.name!r} is held by "
+            f"{'native code' if slot_is_native(seat.slot) else 'a `with` block'}, whose end returns it")
     if not claim(seat.slot, slot_lease(word)):
         if was_dropped(core, c):
             return NULL
@@ -359,7 +360,8 @@ cdef int64_t drop_leased(Core core) except -1:
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
         word = u64_load(&slot.word)
-        if slot_state(word) == LEASED and u64_peek(&slot.owner) != 0:
+        # acquire: native code, which has no GIL, writes the owner last
+        if slot_state(word) == LEASED and u64_load(&slot.owner) != 0:
             seat = <Seat>slot.seat
             c = seat.connection
             if not seat.bound:

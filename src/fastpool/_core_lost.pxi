@@ -1,8 +1,8 @@
 # Who holds what, and what nobody can give back any more.
 
 cdef list lease_rows(Core core):
-    """Of each present lease: slot, server, thread's ident (None: it has ended), greenlet, task, depth, since in ns, epoch,
-    connection, is it a block's."""
+    """Of each present lease: slot, server, thread's ident (None: it has ended), greenlet, task, depth, since in ns,
+    epoch, connection, is it a block's."""
     cdef list found = []
     cdef uint32_t i
     cdef Slot *slot
@@ -11,7 +11,9 @@ cdef list lease_rows(Core core):
         slot = table_slot(&core.pool.table, i)
         if slot_state(u64_load(&slot.word)) == LEASED and u64_peek(&slot.owner) != 0 and slot.seat != NULL:
             seat = <Seat>slot.seat
-            found.append((slot.index, seat.server, thread_of(slot), seat.green, seat.task, slot.depth,
+            # Native code is no greenlet and no task; without the GIL it leaves there what was there.
+            green, task = (None, None) if slot_is_native(slot) else (seat.green, seat.task)
+            found.append((slot.index, seat.server, thread_of(slot), green, task, slot.depth,
                           i64_peek(&slot.since_ns), seat.epoch, seat.connection, seat.bound))
     return found
 
@@ -33,7 +35,8 @@ def end_lease(Core core, uint32_t index, uint64_t epoch):
 
 
 cdef bint reclaim(Core core) except -1:
-    """Take back what was checked out by hand and is not even referred to by anyone.
+    """Take back what was checked out by hand and is not even referred to by anyone: at once if its owner has ended, else
+    after a second, lest a pool seem larger than it is to who throws away what it checks out.
 
     Asked when somebody would have to wait.  True: there was something, and it went to the first in line, tainted, to be
     replaced.  (An exception that strikes between `checkout()` and the assignment of its result leaves such a
@@ -55,6 +58,8 @@ cdef bint reclaim(Core core) except -1:
         seat = <Seat>slot.seat
         if seat.bound or reference_count(<PyObject *>seat.connection) > core.own_references:
             continue
+        if now - i64_peek(&slot.since_ns) < LOOK_NS and not owner_ended(slot, seat):
+            continue
         age = (now - i64_peek(&slot.since_ns)) / 1e9
         ident = thread_of(slot)
         if take_back(core, slot, slot_lease(word)):
@@ -62,6 +67,17 @@ cdef bint reclaim(Core core) except -1:
     if lost:
         core._report_lost(lost)
     return len(lost) != 0
+
+
+cdef bint owner_ended(Slot *slot, Seat seat) except -1:
+    if thread_of(slot) is None:
+        return True
+    green = None if seat.green is None else seat.green()
+    task = None if seat.task is None else seat.task()
+    return (
+        (seat.green is not None and (green is None or green.dead))
+        or (seat.task is not None and (task is None or task.done()))
+    )
 
 
 cdef bint take_back(Core core, Slot *slot, uint64_t lease) except -1:
@@ -76,9 +92,12 @@ cdef bint take_back(Core core, Slot *slot, uint64_t lease) except -1:
 
 
 cdef object thread_of(Slot *slot):
-    """The ident of the thread that holds this slot; None if it has ended: another may have its ident by now."""
+    """The ident of the thread that holds this slot; None if it has ended: another may have its ident by now.
+
+    What native code holds may be with any of its threads by now, so it is never taken for lost.
+    """
     cdef uint64_t owner = u64_peek(&slot.owner)
-    return u64_peek(&slot.thread) if owner == 0 or thread_alive(owner) else None
+    return u64_peek(&slot.thread) if owner == 0 or owner & NATIVE or thread_alive(owner) else None
 
 
 cdef int look_for_the_lost(Core core) except -1:

@@ -44,6 +44,8 @@ cdef class Core:
     cdef int64_t max_waiting, max_idle          # -1: no limit
     cdef uint32_t server_count
     cdef dict server_keys
+    cdef NativePool native           # what the C interface hands out
+    cdef uint32_t native_opens
 
     def __cinit__(self, *args, **kwargs):
         move_in(self, House())

@@ -1,6 +1,6 @@
 # Checkout, the slow way: wait, look the connection over, connect.
 
-cdef Slot *take(Core core, int64_t limit_ns, bint bound, Slot *slot, uint64_t *lease) except NULL:
+cdef Slot *take(Core core, int64_t limit_ns, int how, Slot *slot, uint64_t *lease) except NULL:
     """A slot with a connection fit for use, leased to the caller.  `slot`: an idle one that it owns already, or NULL.
 
     `lease`: the word of the lease.  Never read it from the slot later: a close(timeout) may have ended it by then.
@@ -24,9 +24,9 @@ cdef Slot *take(Core core, int64_t limit_ns, bint bound, Slot *slot, uint64_t *l
             tell(core, "checkout_failed", {"error": error, "waited": (clock_ns() - began) / 1e9})
         raise
     seat = <Seat>slot.seat
-    lease[0] = enter_table(core, slot, me, began, bound)
+    lease[0] = enter_table(core, slot, me, began, how)
     try:
-        if not owner_is_thread():
+        if how != NATIVELY and not owner_is_thread():
             green, task = owner_green()
             seat.green = None if green is None else weakref_to(green)
             seat.task = None if task is None else weakref_to(task)
@@ -43,20 +43,23 @@ cdef Slot *take(Core core, int64_t limit_ns, bint bound, Slot *slot, uint64_t *l
     return slot
 
 
-cdef uint64_t enter_table(Core core, Slot *slot, Thread *me, int64_t began, bint bound) noexcept:
+cdef uint64_t enter_table(Core core, Slot *slot, Thread *me, int64_t began, int how) noexcept:
     """The slot becomes a lease; a new epoch, because whoever held it before may still have its word.  The new word."""
     cdef int64_t now = clock_ns()
     cdef uint64_t lease
     cdef Seat seat = <Seat>slot.seat
     seat.green = seat.task = None
-    seat.bound = bound
-    if not bound:
+    seat.bound = how != BY_HAND
+    if how == BY_HAND:
         core.by_hand += 1
     if core.marks:
         seat.forget(me.uid)
     lease = slot_lease(slot_move(slot, LEASED))
     slot.uses += 1
-    lease_open(slot, me, visit_make(me, core.pool.id, &core.pool.table), now)
+    if how == NATIVELY:
+        lease_lend(slot, me, visit_make(me, core.pool.id, &core.pool.table), now)
+    else:
+        lease_open(slot, me, visit_make(me, core.pool.id, &core.pool.table), now)
     if core.timing:
         histogram_add(&core.house.wait, now - began)
     return lease
@@ -271,7 +274,7 @@ cdef int forget(Core core, object c, Seat seat) except -1:
     return 0
 
 
-cdef inline int64_t fresh_until(Core core, Slot *slot, int64_t now) noexcept:
+cdef inline int64_t fresh_until(Core core, Slot *slot, int64_t now) noexcept nogil:
     """Up to when a connection returned now may be handed out without a question."""
     cdef int64_t until = INT64_MAX
     if core.check_ns >= 0 and (core.has_check or core.has_probe):

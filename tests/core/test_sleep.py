@@ -46,6 +46,7 @@ def test_a_slot_that_is_free_needs_no_sleep() -> None:
     rig.give(0)
     assert rig.sleep(-1) == (0, "slot")
     assert rig.state(0) == "LEASED"
+    assert rig.waits == 0
 
 
 @pytest.mark.parametrize("timeout_ns", [0, 2_000_000])
@@ -54,7 +55,7 @@ def test_the_deadline(timeout_ns: int) -> None:
     began = time.monotonic_ns()
     assert rig.sleep(timeout_ns) == (None, "too late")
     assert time.monotonic_ns() - began >= timeout_ns
-    assert (rig.line, rig.waiting) == ([], 0)
+    assert (rig.line, rig.waiting, rig.waits) == ([], 0, 1 if timeout_ns else 0)
     rig.give(0)
     assert rig.take() == 0, "the slot stayed the pool's"
 
@@ -66,7 +67,7 @@ def test_first_come_first_served() -> None:
         for future in futures:
             rig.give(0)
             assert future.result(20) == (0, "slot")
-    assert rig.waiting == 0
+    assert (rig.waiting, rig.waits) == (0, 3)
 
 
 def test_closing_ends_it() -> None:

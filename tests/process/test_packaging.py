@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -46,13 +48,32 @@ def test_what_goes_into_a_wheel_beside_the_extension(tree: Path, tmp_path: Path)
     assert wheel_faults(built | {"fastpool/_core.cpython-313-x86_64-linux-gnu.so"}) == []
 
 
+def test_native_code_needs_no_more_than_the_wheel_has(tree: Path, tmp_path: Path) -> None:
+    """The module of docs/c-interface.md, translated with what a wheel holds and nothing else."""
+    command = [sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", str(tmp_path / "wheel")]
+    subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True)
+    (module,) = re.findall(r"```cython\n(.*?)```", (ROOT / "docs" / "c-interface.md").read_text(), re.DOTALL)
+    (tmp_path / "asking.pyx").write_text(module)
+    # isolated, with Cython alone: an editable install beside it would lend the parts that a wheel does not have
+    cython = "import os, sys; sys.path[:0] = sys.argv.pop(1).split(os.pathsep); "
+    cython += "from Cython.Compiler.Main import main; main(1)"
+    parts = [path for path in sys.path if Path(path, "Cython").is_dir()]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", cython, os.pathsep.join(parts), "-Werror", "-I", "wheel", "asking.pyx"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "native_checkout" in (tmp_path / "asking.c").read_text()
+
+
 def test_the_checks_notice_what_they_are_there_for() -> None:
-    python = sources({".py", ".pyi", ".typed"})
+    python = sources({".py", ".pyi", ".typed"}) | {"fastpool/__init__.pxd", "fastpool/_core.pxd"}
     good = python | {"fastpool/_core.abi.so", "fastpool-1.dist-info/METADATA"}
     assert wheel_faults(good) == []
     assert wheel_faults(good | {"fastpool/_core.pyx"}) == ["does not belong in a wheel: fastpool/_core.pyx"]
     assert wheel_faults(good | {"tests/test_x.py"}) == ["outside the package: tests/test_x.py"]
     assert wheel_faults(good - {"fastpool/py.typed"}) == ["missing: fastpool/py.typed"]
+    assert wheel_faults(good - {"fastpool/__init__.pxd"}) == ["missing: fastpool/__init__.pxd"]
     assert len(wheel_faults(good | {"_probe.so"})) == 2
     assert "missing: everything under tests/" in sdist_faults(["fastpool-1/setup.py"])
     assert "generated: src/fastpool/_core.c" in sdist_faults(["fastpool-1/src/fastpool/_core.c"])

@@ -44,6 +44,13 @@ static inline void fp_remember_main_stack(void) {}
 static inline int fp_has_context(void) { return 1; }
 #endif
 
+/* Has this thread the GIL (free-threaded: is it attached)?  PyGILState_Check says yes when it does not know. */
+static inline int fp_holds_gil(void)
+{
+    PyThreadState *mine = PyGILState_GetThisThreadState();
+    return mine != NULL && mine == FP_TSTATE();
+}
+
 /* The same method for a subclass: the interpreter's fast call of a method descriptor wants the exact type. */
 static inline PyObject *fp_rebind(PyObject *cls, PyObject *descriptor)
 {

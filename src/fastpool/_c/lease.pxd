@@ -8,9 +8,14 @@ count that is too high (somebody else returned one of them) costs a look through
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from .atomic cimport VISITS, Thread, Visit, thread_self, u32_load, u64_load, u64_peek, u64_put, i64_put
+from .atomic cimport VISITS, Thread, Visit, i64_put, thread_self, u32_load, u64_load, u64_peek, u64_put, \
+    u64_store
 from .slot cimport IDLE, LEASED, Slot, slot_grab, slot_state
 from .table cimport Table, table_slot
+
+cdef extern from * nogil:
+    "#define FP_NATIVE ((uint64_t)1 << 63)"
+    const uint64_t NATIVE "FP_NATIVE"   # in `owner`: held by native code, through the C interface
 
 
 cdef inline Visit *visit_find(Thread *me, uint64_t pool) noexcept nogil:
@@ -67,6 +72,17 @@ cdef inline void lease_open(Slot *slot, Thread *me, Visit *visit, int64_t now) n
     u64_put(&slot.checkouts, slot.checkouts + 1)  # written by the holder alone
     visit.slot = slot
     visit.held += 1
+
+
+cdef inline void lease_lend(Slot *slot, Thread *me, Visit *visit, int64_t now) noexcept nogil:
+    """The same to native code: the lease is not this thread's own, and any thread may end it."""
+    u64_put(&slot.thread, me.ident)
+    i64_put(&slot.since_ns, now)
+    slot.depth = 1
+    u64_put(&slot.checkouts, slot.checkouts + 1)
+    visit.slot = slot
+    # release, and last: from here on a close(timeout) may end the lease, in another thread at the same time
+    u64_store(&slot.owner, me.uid | NATIVE)
 
 
 cdef inline void lease_shut(Slot *slot, Thread *me, Visit *visit) noexcept nogil:

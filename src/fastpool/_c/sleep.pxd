@@ -6,12 +6,12 @@ can run here, so nothing but a slot, the deadline or the end of the pool ends th
 
 from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
-from .atomic cimport u64_load
+from .atomic cimport u64_add, u64_load
 from .clock cimport clock_ns
 from .pool cimport CLOSED, Pool, pool_pass, pool_settle
 from .slot cimport Slot
-from .waitq cimport CANCELLED, TIMED_OUT, WAITING, Waiter, lock_take_timed, queue_enlist, queue_leave, waiter_drop, \
-    waiter_new, waiter_settle, waiter_take
+from .waitq cimport CANCELLED, LOCK_ACQUIRED, TIMED_OUT, WAITING, Waiter, lock_take_timed, queue_enlist, queue_leave, \
+    waiter_drop, waiter_new, waiter_settle, waiter_take
 
 cdef enum:
     SLEPT_WELL = 0   # there is a slot
@@ -20,10 +20,12 @@ cdef enum:
     OUT_OF_MEMORY = 3
 
 cdef enum:
-    LONGEST_US = 3600_000_000   # one sleep; what comes after is only another one
+    LONGEST_US = 1_000_000      # one sleep: what comes after is a look around, and another one
+
+ctypedef void (*Look)(void *what) noexcept nogil
 
 
-cdef inline void sleep_until(Waiter *waiter, int64_t deadline) noexcept nogil:
+cdef inline void sleep_until(Waiter *waiter, int64_t deadline, Look look, void *what) noexcept nogil:
     """Sleep until something is decided, or until the deadline (in ns; INT64_MAX: none)."""
     cdef int64_t left
     while u64_load(&waiter.state) == WAITING:
@@ -33,11 +35,17 @@ cdef inline void sleep_until(Waiter *waiter, int64_t deadline) noexcept nogil:
             if left <= 0:
                 return
         left = left // 1000 + 1
-        lock_take_timed(waiter.lock, left if left < LONGEST_US else LONGEST_US, 0)
+        if lock_take_timed(waiter.lock, left if left < LONGEST_US else LONGEST_US, 0) != LOCK_ACQUIRED and look != NULL:
+            look(what)
 
 
-cdef inline Slot *sleep_in_line(Pool *pool, uint64_t owner, int64_t deadline, bint front, int *said) noexcept nogil:
-    """Wait for a slot: LEASED with a connection or CONNECTING, and the caller's.  NULL: `said` tells why."""
+cdef inline Slot *sleep_in_line(Pool *pool, uint64_t owner, int64_t deadline, bint front, uint64_t *waits,
+                                Look look, void *what, int *said) noexcept nogil:
+    """Wait for a slot: LEASED with a connection or CONNECTING, and the caller's.  NULL: `said` tells why.
+
+    waits: [atomic] counts those who were not served at once and had time to wait.  look: called with `what` every
+    second while nothing comes; NULL if there is nothing to look for.
+    """
     cdef Waiter *waiter = waiter_new(True, owner, clock_ns())
     cdef Slot *slot
     if waiter == NULL:
@@ -48,7 +56,9 @@ cdef inline Slot *sleep_in_line(Pool *pool, uint64_t owner, int64_t deadline, bi
         said[0] = POOL_CLOSED
     else:
         pool_settle(pool)
-        sleep_until(waiter, deadline)
+        if u64_load(&waiter.state) == WAITING and (deadline == INT64_MAX or clock_ns() < deadline):
+            u64_add(waits, 1)
+            sleep_until(waiter, deadline, look, what)
         if u64_load(&waiter.state) == WAITING:
             said[0] = TOO_LATE
     if said[0] != SLEPT_WELL and waiter_settle(waiter, TIMED_OUT if said[0] == TOO_LATE else CANCELLED):
