@@ -7,7 +7,19 @@ import pytest
 
 from fastpool import LeaseError, PoolClosed
 from fastpool.testing import VirtualClock
-from tests.pool.world import Abort, Failure, Holder, Plain, Run, World, balanced, serves, until, waiting
+from tests.pool.world import (
+    Abort,
+    Failure,
+    Holder,
+    Plain,
+    Run,
+    World,
+    balanced,
+    frees_what_is_dropped,
+    serves,
+    until,
+    waiting,
+)
 
 WORLDS = pytest.mark.parametrize("kind", [Plain, World], ids=["fast", "slow"])
 
@@ -297,6 +309,7 @@ def test_closing_a_pool_that_never_opened_anything():
     assert balanced(pool).connects == 0
 
 
+@frees_what_is_dropped
 def test_a_pool_nobody_has_any_more_goes_away_although_it_has_connections_out():
     pool = Plain().pool(min_size=2)
     gone = weakref.ref(pool)

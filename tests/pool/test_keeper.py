@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from fastpool import _keeper, _upkeep
+from fastpool import _family, _keeper, _upkeep
 from fastpool._keeper import keeper
 from fastpool.testing import VirtualClock
-from tests.pool.world import Abort, Failure, Plain, World, serves, until
+from tests.pool.world import FREE_THREADED, Abort, Failure, Plain, World, frees_what_is_dropped, serves, until
 
 
 def keepers():
@@ -20,6 +20,9 @@ def keepers():
 def nobody_else():
     """Whatever other tests left behind is gone first."""
     gc.collect()
+    if FREE_THREADED:
+        for pool in list(_family._all):
+            pool.close()
     until(lambda: not keepers(), "the keeper of earlier tests' pools being gone")
 
 
@@ -61,6 +64,7 @@ def test_one_thread_for_all_pools_until_the_last_is_closed():
     again.close()
 
 
+@frees_what_is_dropped
 def test_a_pool_that_is_dropped_is_not_kept_alive():
     pool = Plain().pool(min_size=1)
     until(keepers)

@@ -3,13 +3,21 @@ whose end is awaited, and conditions that come true."""
 
 from __future__ import annotations
 
+import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 import fastpool
+
+FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+frees_what_is_dropped = pytest.mark.skipif(
+    FREE_THREADED, reason="without the GIL nothing frees a pool that is only dropped (docs/decisions.md, 16)"
+)
 
 PATIENCE = 20.0  # real seconds: a test that needs so long has failed
 

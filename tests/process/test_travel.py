@@ -21,7 +21,7 @@ import psutil
 import pytest
 
 import fastpool
-from tests.pool.world import until
+from tests.pool.world import frees_what_is_dropped, until
 
 from . import _travellers as way
 from ._scripts import run
@@ -67,6 +67,7 @@ def test_a_copy_is_the_original() -> None:
     assert copy.deepcopy(way.Holder(pool)).pool is pool
 
 
+@frees_what_is_dropped
 def test_a_pickle_outlives_its_pool() -> None:
     pool = way.make(max_size=7, servers=["a:1"], name="outlived")
     data, gone = pickle.dumps(pool), weakref.ref(pool)
@@ -81,6 +82,7 @@ def test_a_pickle_outlives_its_pool() -> None:
     there.close()
 
 
+@frees_what_is_dropped
 def test_those_that_arrived_last_stay_although_nobody_holds_them() -> None:
     """A task brings its pool along, and lets go of it at its end; the next task is to find it with its connections."""
     from fastpool._travel import _MOST_ARRIVED
