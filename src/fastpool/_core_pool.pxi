@@ -219,8 +219,8 @@ cdef class Core:
         """nested: an entered lease on the connection that this very task (greenlet, thread) holds already, or None."""
         cdef Lease lease
         cdef Seat seat = find_shared(self) if self.nested else None
-        if seat is None:
-            return None
+        if seat is None or u64_load(&seat.slot.word) & ENDING:
+            return None  # or given back by hand, its reset under way
         lease = Lease.__new__(Lease)
         lease.core = self
         lease_attach(lease, seat.slot, slot_lease(u64_load(&seat.slot.word)))

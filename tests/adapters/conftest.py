@@ -8,6 +8,8 @@ import pytest
 
 pytest.importorskip("happybase")
 
+from fastpool.testing import HBaseServer
+
 from ._held import Held
 from ._scripted import ScriptedServer
 
@@ -44,3 +46,10 @@ def plain(plain_server: ScriptedServer) -> Iterator[Held]:
     held = Held(plain_server, timeout=5000)
     yield held
     held.end()
+
+
+@pytest.fixture
+def hbase() -> Iterator[HBaseServer]:
+    """An HBase in memory, buffered and binary."""
+    with HBaseServer() as server:
+        yield server

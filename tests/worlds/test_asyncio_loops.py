@@ -202,6 +202,27 @@ def test_a_task_that_would_wait_for_itself_is_told_at_once() -> None:
     asyncio.run(main())
 
 
+def test_given_back_by_hand_and_asked_for_again_it_is_not_shared_while_it_is_reset() -> None:
+    going, go = asyncio.Event(), asyncio.Event()
+
+    async def reset(c: ToldByLoop) -> None:
+        going.set()
+        await go.wait()
+        c.resets += 1
+
+    async def main() -> None:
+        pool = made(nested=True, reset=reset)
+        c = await pool.checkout()
+        pool.checkin(c)
+        await going.wait()
+        asyncio.get_running_loop().call_soon(go.set)
+        async with pool.connection() as again:
+            assert again is c and c.resets == 1
+        await pool.close()
+
+    asyncio.run(main())
+
+
 def test_as_a_decorator_every_call_has_a_lease_of_its_own() -> None:
     async def main() -> None:
         pool = made(max_size=3)
