@@ -63,3 +63,45 @@ with fastpool.Pool(object, close=id) as pool:
     assert sys.getrefcount(more) < 10
 """
     )
+
+
+def test_a_closed_pool_keeps_its_own_memory_and_no_connection() -> None:
+    """Nothing frees the pool itself (docs/decisions.md, 16): what it may keep is bounded, whatever was opened in it."""
+    run(
+        """
+import gc, tracemalloc, weakref
+import fastpool
+
+class Connection:
+    def __init__(self):
+        self.buffer = bytearray(100_000)
+    def close(self):
+        pass
+
+opened = []
+def connect():
+    opened.append(weakref.ref(c := Connection()))
+    return c
+
+def use():
+    with fastpool.Pool(connect, max_size=8) as pool:
+        for c in [pool.checkout() for _ in range(8)]:
+            pool.checkin(c)
+        del c
+
+for _ in range(20):
+    use()
+gc.collect()
+tracemalloc.start()
+before = tracemalloc.get_traced_memory()[0]
+for _ in range(100):
+    use()
+gc.collect()
+alive = sum(one() is not None for one in opened)
+opened.clear()
+grown = (tracemalloc.get_traced_memory()[0] - before) / 100
+assert alive == 0, f"{alive} connections are kept"
+assert grown < 24_000, grown
+print(grown)
+"""
+    )
