@@ -174,12 +174,14 @@ class Unowned:
 @COUNTS
 def test_what_was_dropped_without_checkin_is_replaced_when_somebody_would_have_to_wait(caplog):
     closed = []
-    pool = Pool(lambda: Unowned(closed), max_size=2, name="p")
-    kept = pool.checkout()
-    pool.checkout()  # dropped at once
-    gc.collect()
-    assert (pool.stats().leased, caplog.text) == (2, "")
-    fresh = pool.checkout(timeout=0)
+    with VirtualClock() as clock:
+        pool = Pool(lambda: Unowned(closed), max_size=2, name="p")
+        kept = pool.checkout()
+        pool.checkout()  # dropped at once
+        gc.collect()
+        clock.advance(1)
+        assert (pool.stats().leased, caplog.text) == (2, "")
+        fresh = pool.checkout(timeout=0)
     assert len(closed) == 1
     assert fresh is not kept
     assert "pool 'p': connection 1, checked out" in caplog.text
@@ -189,6 +191,17 @@ def test_what_was_dropped_without_checkin_is_replaced_when_somebody_would_have_t
     pool.checkin(kept)
     pool.checkin(fresh)
     assert balanced(pool).closed["error"] == 1
+
+
+def test_what_was_thrown_away_is_still_out_for_a_second():
+    """Or a pool would give out more than it has to one who only counts."""
+    with VirtualClock() as clock:
+        pool = Pool(lambda: Unowned([]), max_size=1)
+        pool.checkout()
+        clock.advance(0.999)
+        with pytest.raises(NoConnectionsAvailable):
+            pool.checkout(timeout=0)
+        assert pool.stats().leased == 1
 
 
 @COUNTS
