@@ -255,6 +255,7 @@ class TaskLease:
             lease.__exit__(kind, error, trace)
             return
         # A reset or a close may block, so a thread does it; a cancellation here does not stop it.
+        lease.returning()
         try:
             work = asyncio.get_running_loop().run_in_executor(None, lease.__exit__, kind, error, trace)
         except RuntimeError:

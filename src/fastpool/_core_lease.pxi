@@ -35,6 +35,10 @@ cdef class Lease:
         self.state = DONE
         self.core = None
 
+    def returning(self):
+        """A thread is about to end this lease for the task that took it, whatever becomes of that."""
+        (<Seat>self.slot.seat).returning = True
+
     def discard(self):
         """Close the connection at the end of the block instead of returning it."""
         self.discarded = True

@@ -5,14 +5,19 @@ cdef list lease_rows(Core core):
     epoch, connection, is it a block's."""
     cdef list found = []
     cdef uint32_t i
+    cdef uint64_t word
     cdef Slot *slot
     cdef Seat seat
+    cdef bint plain
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
-        if slot_state(u64_load(&slot.word)) == LEASED and u64_peek(&slot.owner) != 0 and slot.seat != NULL:
+        word = u64_load(&slot.word)
+        if slot_state(word) == LEASED and u64_peek(&slot.owner) != 0 and slot.seat != NULL:
             seat = <Seat>slot.seat
-            # Native code is no greenlet and no task; without the GIL it leaves there what was there.
-            green, task = (None, None) if slot_is_native(slot) else (seat.green, seat.task)
+            # Native code is no greenlet and no task; without the GIL it leaves there what was there.  And what is
+            # being returned may be so by somebody else than its task, which may be over by then.
+            plain = slot_is_native(slot) or seat.returning or word & ENDING
+            green, task = (None, None) if plain else (seat.green, seat.task)
             found.append((slot.index, seat.server, thread_of(slot), green, task, slot.depth,
                           i64_peek(&slot.since_ns), seat.epoch, seat.connection, seat.bound))
     return found

@@ -207,6 +207,7 @@ cdef class Core:
         seat.green = None
         seat.task = None if task is None else weakref_to(task)
         seat.bound = True
+        seat.returning = False
         word = slot_lease(u64_peek(&slot.word))
         lease_open(slot, me, visit, now)
         slot.uses += 1

@@ -50,6 +50,7 @@ cdef uint64_t enter_table(Core core, Slot *slot, Thread *me, int64_t began, int 
     cdef Seat seat = <Seat>slot.seat
     seat.green = seat.task = None
     seat.bound = how != BY_HAND
+    seat.returning = False
     if how == BY_HAND:
         core.by_hand += 1
     if core.marks:

@@ -228,6 +228,42 @@ def test_a_task_that_is_done(pool):
     assert pool.stats().leased == 0
 
 
+@pytest.mark.parametrize("under_way", [False, True], ids=["queued", "under-way"])
+def test_a_task_that_is_cancelled_while_a_thread_returns_its_connection_has_left_nothing_behind(under_way, caplog):
+    begun, go, told = threading.Event(), threading.Event(), []
+
+    def reset(c):
+        begun.set()
+        assert go.wait(20)
+
+    listeners = [{"leak_suspected": told.append}]
+    pool = fastpool.Pool(Connection, reset=reset, max_size=1, listeners=listeners)
+    pool.warm()
+
+    async def use():
+        async with pool.aconnection():
+            begun.clear()
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        if not under_way:
+            loop.run_in_executor(None, reset, None)
+        task = asyncio.create_task(use())
+        while pool.stats().leased == 0 or (under_way and not begun.is_set()):
+            await asyncio.sleep(0.001)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert pool.stats().leased == 1
+        with pytest.raises(fastpool.NoConnectionsAvailable):
+            pool.checkout(timeout=0)
+        go.set()
+
+    asyncio.run(main())
+    assert told == [] and warnings(caplog) == [] and pool.stats().idle == 1
+
+
 @pytest.mark.skipif(not WITH_GIL, reason="a free-threaded build does not know its reference counts so well")
 def test_tasks_in_line_look_as_well():
     async def open_one():

@@ -1,4 +1,4 @@
-"""What is tried under eventlet, in a process of its own: ``python _eventlet_cases.py CASE WHEN`` ends with 0 if it is well.
+"""What is tried under eventlet, in a process of its own: ``python _eventlet_cases.py CASE WHEN`` says "well" if it is.
 
 WHEN says when monkey-patching happens: before the pool is made, after it, or never. The cases are those of
 _gevent_cases.py where eventlet has the same thing: it knows no end of a hub, and its hub does not survive a fork.
