@@ -30,7 +30,7 @@ def core() -> str:
     return done.stdout.split()[-1]
 
 
-def play(how: str, *scenes: str, fault: int = 0, patience: float = 50) -> list[dict[str, Any]]:
+def play(how: str, *scenes: str, fault: int = 0, patience: float = 280) -> list[dict[str, Any]]:
     """What program.py says of each scene."""
     command = [sys.executable, str(HERE / "program.py"), core(), str(fault), how, *scenes]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience)

@@ -56,8 +56,9 @@ static __thread int fp_step_me = -1;
 /* The write that this actor is at: if it leaves the word as it is (a swap that fails) it is no more than a read. */
 static __thread struct { int step; const void *where; size_t size; uint64_t was; } fp_step_at;
 static int64_t fp_clock_stopped;     /* clock.h's */
-static uint64_t fp_last_uid;         /* atomic.h's, and no part of any protocol */
-static uint64_t fp_generation_word;
+/* atomic.h's, and no part of a pool's protocol; whoever holds the roll must not be stopped: others would spin */
+static uint64_t fp_last_uid, fp_generation_word;
+static uint32_t fp_roll_held, fp_roll_kept, fp_roll_unlisted;
 static int fp_seeded_fault = 0;
 static int fp_fault(int number) { return fp_seeded_fault == number; }
 
@@ -117,7 +118,7 @@ static void fp_step_pick(void)
             fp_steps.stuck = step;
     }
     if (!enabled || step >= FP_STEPS)
-        Py_FatalError(enabled ? "tests/orders: this run does not end" : "tests/orders: two who wait for each other's lock");
+        Py_FatalError(enabled ? "tests/orders: this run does not end" : "tests/orders: they wait for each other's locks");
     good = enabled & ~(step >= fp_steps.planned ? fp_steps.asleep : 0);
     if (step < fp_steps.planned) {
         choice = fp_steps.plan[step];
@@ -195,7 +196,8 @@ static void fp_step(int kind, const void *where, const char *name)
 static void fp_step_word(const void *where, size_t size, const char *name)
 {
     const char *op = name + sizeof "fp_u64_" - 1;
-    if (where == &fp_last_uid || where == &fp_generation_word
+    if (where == &fp_last_uid || where == &fp_generation_word || where == &fp_roll_held || where == &fp_roll_kept
+        || where == &fp_roll_unlisted
         || ((const char *)where >= fp_steps.ignored && (const char *)where < fp_steps.ignored_end))
         return;
     if (!strncmp(op, "load", 4) || !strcmp(op, "peek")) {

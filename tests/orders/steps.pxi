@@ -69,7 +69,7 @@ def steps_strike(int who):
 
 
 def steps_done():
-    """(stuck, diverged, redundant: steps or -1; then of each step: actor, enabled, asleep, kind, address, operation)."""
+    """(stuck, diverged, redundant: steps or -1; of each step: actor, enabled, asleep, kind, address, operation)."""
     cdef int i
     return fp_steps.stuck, fp_steps.diverged, fp_steps.redundant, [
         (fp_steps.done[i].actor, fp_steps.done[i].enabled, fp_steps.done[i].asleep, fp_steps.done[i].op.kind,

@@ -13,6 +13,9 @@ import pytest
 from tests.orders.build import FAULTS
 from tests.orders.stepped import play, told
 
+# The first test builds the core; what follows is work, and takes as long as the machine is busy.
+pytestmark = pytest.mark.timeout(300)
+
 # In all orders: how many there are at least, so that a walk that has become blind is noticed.
 WALKED = {
     "ReturnAndWait": 150,
