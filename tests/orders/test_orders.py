@@ -6,6 +6,7 @@ lost, nobody sleeps for ever, who came first is served first, and every count is
 
 from __future__ import annotations
 
+import sysconfig
 from typing import Any
 
 import pytest
@@ -14,7 +15,14 @@ from tests.orders.build import FAULTS
 from tests.orders.stepped import play, told
 
 # The first test builds the core; what follows is work, and takes as long as the machine is busy.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(
+        bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+        reason="the steps of a free-threaded build are played on one with the GIL: there an actor that waits for its "
+        "turn would hold up the interpreter's own stops of all threads",
+    ),
+]
 
 # In all orders: how many there are at least, so that a walk that has become blind is noticed.
 WALKED = {
