@@ -122,7 +122,10 @@ cdef int pass_on_what_is_stranded(Core core) except -1:
     """Greenlets in line whose thread ended without running them again: no place in it, and nothing for them."""
     cdef Waiter *waiter
     cdef Slot *slot
-    for key, (uid, green, task) in list(core.queued_green.items()):
+    if greenlet_current is None:
+        return 0
+    for key in list(core.queued_green):  # not items(): new tuples for each of ten thousand in line, time and again
+        uid, green, task = core.queued_green.get(key, (0, None, None))
         if green is None or task is not None or thread_alive(uid) or not forget_green(core, key):
             continue
         waiter = <Waiter *><size_t>key  # their stacks, which hold it, are never unwound
