@@ -40,8 +40,8 @@ def end_lease(Core core, uint32_t index, uint64_t epoch):
 
 
 cdef bint reclaim(Core core) except -1:
-    """Take back what was checked out by hand and is not even referred to by anyone: at once if its owner has ended, else
-    after a second, lest a pool seem larger than it is to who throws away what it checks out.
+    """Take back what was checked out by hand and is not even referred to by anyone: at once if its owner has ended,
+    else after a second, lest a pool seem larger than it is to who throws away what it checks out.
 
     Asked when somebody would have to wait.  True: there was something, and it went to the first in line, tainted, to be
     replaced.  (An exception that strikes between `checkout()` and the assignment of its result leaves such a

@@ -105,6 +105,7 @@ class Keeper:
 
     def _start(self) -> None:
         from . import _upkeep  # noqa: F401  # here: a fork during an import of the keeper's leaves the child half of it
+
         if _green():
             _original("_thread", "start_new_thread")(self._run, ())
         else:
