@@ -22,7 +22,7 @@ def nobody_else():
     gc.collect()
     if FREE_THREADED:
         for pool in list(_family._all):
-            pool.close()
+            keeper.forget(pool)
     until(lambda: not keepers(), "the keeper of earlier tests' pools being gone")
 
 
