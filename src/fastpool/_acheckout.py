@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 from ._config import seconds_to_ns
-from ._core import clock
+from ._core import clock, clock_is_stopped
 from ._decorate import leased_task
 from ._errors import LeaseError
 
@@ -119,7 +119,7 @@ async def _wait(claim: Claim, front: bool) -> None:
             return
         while True:
             left = claim.seconds_left
-            nap = 0.005 if _clock_stopped() else _LOOK_S
+            nap = 0.005 if clock_is_stopped() else _LOOK_S
             timer = loop.call_later(nap if left is None else min(left, nap), fire)
             try:
                 await future
@@ -137,12 +137,6 @@ async def _wait(claim: Claim, front: bool) -> None:
         # Handed over at this very moment: to the next in line first, and then on with the exception.
         claim.give_up()
         raise
-
-
-def _clock_stopped() -> bool:
-    from ._core import clock_is_stopped
-
-    return clock_is_stopped()
 
 
 async def connect(pool: Pool, claim: Claim, doing: Doing) -> None:

@@ -323,9 +323,8 @@ cdef Seat seat_of(Core core, Slot *slot):
     return seat
 
 
-cdef object weakref_to(object o):
-    from weakref import ref
-    return ref(o)
+cdef inline object weakref_to(object o):
+    return PyWeakref_NewRef(o, None)
 
 
 cdef bint open_one(Core core, int64_t limit_ns) except -1:

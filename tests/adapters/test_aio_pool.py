@@ -66,7 +66,8 @@ def test_dead_connections_are_replaced_before_the_block_runs(hbase: HBaseServer)
                 hbase.drop_connections(reset=reset)
                 async with pool.connection() as c:
                     assert await c.tables() == []
-            assert pool.stats().closed["error"] == 0 and pool.stats().closed["dead"] >= 2
+            closed = pool.stats().closed
+            assert closed["error"] == 0 and closed["dead"] + closed["desync"] >= 1, closed
 
     run(main())
 
