@@ -247,6 +247,18 @@ class OnePool(RuleBasedStateMachine):
         for c in [*self.model.idle, *self.model.leased]:
             c.dead = c.real.dead = True
 
+    @precondition(lambda self: self.model.checks and not self.model.options.nested and len(self.by_hand) > 1)
+    @rule()
+    def a_death_is_found(self) -> None:
+        """... at a checkout, while others of that server are out: those are looked at when they have come back."""
+        self.check_in(0, False)
+        self.server_hangs_up()
+        self.time_passes(5)
+        self.check_out(1)
+        self.all_agrees()
+        self.check_in(0, False)
+        self.check_out(1)
+
     @rule(works=st.sampled_from([True, True, False]))
     def reset_fails(self, works: bool) -> None:
         self.model.resets = works
@@ -287,6 +299,18 @@ def run(examples: int, steps: int, **more: Any) -> None:
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteractiveExampleWarning")
 def test_the_pool_and_its_model_agree() -> None:
     run(120, 40, derandomize=True, database=None, phases=(Phase.generate, Phase.shrink))
+
+
+def test_one_death_and_the_others_of_that_server() -> None:
+    """A way through the machine that few random sequences take."""
+    unlimited = dict.fromkeys(("max_idle", "max_lifetime", "idle_timeout", "max_uses"))
+    machine = OnePool()
+    machine.begin(checks=True, max_size=3, max_overflow=0, check_after=5, nested=False, **unlimited)
+    machine.check_out(3)
+    machine.a_death_is_found()
+    machine.all_agrees()
+    assert machine.model.reasons["dead"] == 2
+    machine.teardown()
 
 
 @pytest.mark.stress
