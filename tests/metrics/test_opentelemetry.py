@@ -7,6 +7,7 @@ import pytest
 
 import fastpool
 from tests.metrics.connections import Plain, refuse
+from tests.pool.world import frees_what_is_dropped
 
 pytest.importorskip("opentelemetry.sdk.metrics")
 
@@ -113,6 +114,7 @@ def test_more_pools_later_without_new_instruments(collected, pool, caplog):
     assert caplog.records == []
 
 
+@frees_what_is_dropped
 def test_a_pool_that_is_gone_is_reported_no_more(collected):
     pool = fastpool.Pool(Plain, name="short-lived")
     opentelemetry.instrument(pool, meter=collected.meter)

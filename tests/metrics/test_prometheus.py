@@ -8,6 +8,7 @@ import pytest
 import fastpool
 from fastpool._stats import Histogram
 from tests.metrics.connections import Plain, refuse
+from tests.pool.world import frees_what_is_dropped
 
 prometheus_client = pytest.importorskip("prometheus_client")
 
@@ -112,6 +113,7 @@ def test_more_pools_later_in_one_and_the_same_collector(registry, pool):
             assert registry.get_sample_value("fastpool_connections_max", {"pool": one.name}) == one.stats().max_size
 
 
+@frees_what_is_dropped
 def test_a_pool_that_is_gone_is_reported_no_more(registry):
     pool = fastpool.Pool(Plain, name="short-lived")
     prometheus.register(pool, registry=registry)

@@ -89,7 +89,7 @@ def ask(sock: socket.socket) -> bytes:
 def answer(sock: socket.socket) -> bytes:
     """Read a whole reply, or up to the end."""
     found = b""
-    while len(found) < len(REPLY) and (data := sock.recv(100)):
+    while len(found) < len(REPLY) and (data := sock.recv(len(REPLY) - len(found))):
         found += data
     return found
 
