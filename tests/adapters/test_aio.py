@@ -193,6 +193,12 @@ def test_nothing_is_used_after_its_return(hbase: HBaseServer) -> None:
                     await taken.wait()
             other.set()
             await holder
+            async with pool.connection() as again:
+                assert again is c
+                for use in (table.families, late_batch.send):  # made under an earlier lease, though of the same task
+                    with pytest.raises(fastpool.LeaseError):
+                        await use()
+                assert await again.tables() == [b"t"]
             async with pool.table("t") as table:
                 assert [key async for key, _ in table.scan()] == [b"%d" % i for i in range(9)]
             assert pool.stats().connects == 1
