@@ -16,6 +16,14 @@ from pathlib import Path
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "upstream"
 DOWNLOAD_WITHIN_S = 240
 
+# pip runs the setup.py of what it downloads, and one of 2021 asks for what Python 3.12 dropped.
+AS_IN_2021 = """\
+import configparser
+
+configparser.SafeConfigParser = configparser.ConfigParser
+configparser.RawConfigParser.readfp = configparser.RawConfigParser.read_file
+"""
+
 
 @dataclass
 class Outcome:
@@ -34,6 +42,7 @@ class Sdist:
     library: str
     version: str
     sha256: str
+    of_2021: bool = False
 
     @property
     def file(self) -> str:
@@ -63,6 +72,11 @@ class Sdist:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+            environment = dict(os.environ)
+            if self.of_2021:
+                Path(folder, "sitecustomize.py").write_text(AS_IN_2021, "utf-8")
+                environment["PYTHONPATH"] = folder
+                command.append("--no-build-isolation")
             try:
                 subprocess.run(
                     [*command, "--no-binary", self.library, "--dest", folder, requirement],
@@ -70,6 +84,7 @@ class Sdist:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                     text=True,
+                    env=environment,
                     timeout=DOWNLOAD_WITHIN_S,
                 )
                 os.replace(Path(folder) / self.file, archive)

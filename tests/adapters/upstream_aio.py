@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .sdist import Outcome, Sdist, run_suite
 
-SUITE = Sdist("aiohappybase", "1.4.0", "9970941982252edc3d65bcd9c97d67d6280f872527138842d9c4883f1ff753a8")
+SUITE = Sdist("aiohappybase", "1.4.0", "9970941982252edc3d65bcd9c97d67d6280f872527138842d9c4883f1ff753a8", of_2021=True)
 TESTS = 42
 POOL_TESTS = (
     "TestAPI::test_connection_pool_construction",
