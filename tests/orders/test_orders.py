@@ -28,7 +28,6 @@ pytestmark = [
 WALKED = {
     "ReturnAndWait": 150,
     "TwoBlocks": 400,
-    "TimeoutAndHandOff": 1000,
     "CancelAndHandOff": 400,
     "FailedConnectAndWait": 800,
     "DiscardAndWait": 100,
@@ -37,8 +36,11 @@ WALKED = {
     "CloseNowAndReturn": 250,
     "ReturnedTwice": 20,
 }
-# More orders than a few seconds can hold: some, drawn by seeds; all of them (or the first so many) are a stress test.
+# More orders than a few seconds can hold: the first of the walk, and some drawn by seeds; all of them (of some, the
+# first so many) are a stress test.
+LONG = ("TimeoutAndHandOff",)
 DRAWN = (
+    *LONG,
     "GrowAndWait",
     "OwnSlotAgain",
     "OnePermit",
@@ -79,6 +81,11 @@ def test_all_orders(scene: str) -> None:
     assert said["runs"] >= WALKED[scene], "so few orders cannot be all"
 
 
+@pytest.mark.parametrize("scene", LONG)
+def test_the_first_orders(scene: str) -> None:
+    good(play("first:1500", scene), scene)
+
+
 def test_orders_drawn_by_seeds() -> None:
     good(play("60", *DRAWN), *DRAWN)
 
@@ -87,7 +94,7 @@ def test_orders_drawn_by_seeds() -> None:
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("scene", DRAWN)
 def test_many_more_orders(scene: str) -> None:
-    good(play("first:8000", scene, patience=600), scene)
+    good(play("first:12000", scene, patience=600), scene)
     good(play("5000", scene, patience=600), scene)
 
 
