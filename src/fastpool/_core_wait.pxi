@@ -310,6 +310,28 @@ cdef bint waits_here(Core core, uint64_t owner, Seat seat) except -1:
 
 cdef int look_for_deadlock(Core core, Waiter *waiter, int64_t began) except -1:
     """PoolDeadlock, out of line, if every slot is leased by the block of an owner that waits here itself."""
+    cdef uint64_t before
+    if not all_holders_wait(core):
+        return 0
+    # Looked at again, and nothing was given back meanwhile: without the GIL, who was seen to hold a connection may
+    # have returned it before it was seen in line.
+    before = epochs(core)
+    if all_holders_wait(core) and epochs(core) == before and step_out(core, waiter, TIMED_OUT):
+        raise exhausted(core, "wait", began, PoolDeadlock)
+    return 0
+
+
+cdef uint64_t epochs(Core core) noexcept:
+    """The sum of all slots' epochs. Each only grows, so a sum that is the same means that no lease began or ended."""
+    cdef uint64_t total = 0
+    cdef uint32_t i
+    for i in range(u32_load(&core.pool.table.size)):
+        total += u64_load(&table_slot(&core.pool.table, i).word) // EPOCH
+    return total
+
+
+cdef bint all_holders_wait(Core core) except -1:
+    """Is every slot leased by the block of an owner that stands in line?"""
     cdef uint32_t i, leased = 0
     cdef Slot *slot
     cdef Seat seat
@@ -327,9 +349,7 @@ cdef int look_for_deadlock(Core core, Waiter *waiter, int64_t began) except -1:
         if not waits_here(core, u64_peek(&slot.owner), seat):
             return 0
         leased += 1
-    if leased and step_out(core, waiter, TIMED_OUT):
-        raise exhausted(core, "wait", began, PoolDeadlock)
-    return 0
+    return leased != 0
 
 
 cdef object exhausted(Core core, str phase, int64_t began, kind=None):
