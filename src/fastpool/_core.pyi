@@ -14,6 +14,7 @@ from ._keeper import Entry
 _C = TypeVar("_C", bound=type)
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+__pyx_capi__: Final[dict[str, Any]]  # what native code cimports
 REASONS: Final[tuple[str, ...]]
 TOLD: Final[tuple[str, ...]]
 
