@@ -3,7 +3,7 @@
     python bench/native/run.py [--rounds N] [--json FILE]
 
 Builds everything under .cache (a C compiler and Cython; Java 17 and Maven; Rust), then measures in turns and prints one
-table: ns per operation from 1, 2 and 8 threads on 8 connections that cost nothing, and the longest wait of 64 threads
+table: ns per operation of all 1, 2 and 8 threads on 8 connections that cost nothing, and the longest wait of 64 threads
 that hold each of 8 connections for 1 ms, as a multiple of the ideal: what each would wait if they took exact turns at
 the same throughput. A second table says what letting the GIL go around the core's two operations would cost, called
 from Python. Rivals whose tool is missing are left out, with a line saying so.
@@ -152,7 +152,7 @@ def main() -> None:
     given = parser.parse_args()
     report = measure(given.rounds)
     print(
-        f"{'ns per borrow + return, median':32}"
+        f"{'ns per borrow + return (all)':32}"
         + "".join(f"{f'{n} threads':>12}" for n in report["threads"])
         + f"{'longest wait':>16}"
     )
