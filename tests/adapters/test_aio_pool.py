@@ -7,6 +7,7 @@ import gc
 import logging
 import subprocess
 import sys
+import sysconfig
 import threading
 
 import pytest
@@ -170,6 +171,10 @@ def test_close_needs_no_await_and_no_loop(plain_server: ScriptedServer, caplog: 
 
         runner.run(main())
     assert "was not closed" not in caplog.text
+
+
+@pytest.mark.skipif(bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="without the GIL no pool is freed")
+def test_a_pool_that_was_not_closed_complains(plain_server: ScriptedServer, caplog: pytest.LogCaptureFixture) -> None:
     pool = pool_to(plain_server)
     del pool
     gc.collect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from . import upstream_aio as upstream
 from .conftest import WIRES
 
 TURNS = 5
+# Without the GIL a pool is never freed (docs/decisions.md, 16), so it cannot complain of that it was not closed.
+CANNOT = ["test_pool_no_close_warning"] if sysconfig.get_config_var("Py_GIL_DISABLED") else []
 
 BROKEN_POOL = """\
 import aiohappybase
@@ -43,7 +46,8 @@ def test_whole_suite_passes(tmp_path: Path, transport: str, protocol: str) -> No
         outcome = upstream.run(
             tmp_path, server.host, server.port, pool="fastpool.aio", protocol=protocol, transport=transport
         )
-    assert (len(outcome.passed), outcome.failed, outcome.skipped) == (upstream.TESTS, [], []), outcome.output
+    passed = upstream.TESTS - len(CANNOT)
+    assert (len(outcome.passed), outcome.failed, outcome.skipped) == (passed, CANNOT, []), outcome.output
 
 
 def test_whole_suite_passes_with_their_pool(tmp_path: Path) -> None:
