@@ -94,7 +94,8 @@ def everything(report: dict[str, Any]) -> str:
 
 def native(report: dict[str, Any]) -> str:
     """Borrow + return without Python, and what letting the GIL go would cost."""
-    rows = [("ns per borrow + return, of all threads together", *(f"{n} threads" for n in report["threads"]), "longest wait, 64 on 8")]
+    what, wait = "ns per borrow + return, of all threads together", "longest wait, 64 on 8"
+    rows = [(what, *(f"{n} threads" for n in report["threads"]), wait)]
     for pool in report["pools"]:
         wait = "" if pool["longest_wait"] is None else f"{pool['longest_wait']:.1f}× the ideal"
         rows.append((pool["name"], *(f"{ns:,.0f}" for ns in pool["ns"]), wait))
