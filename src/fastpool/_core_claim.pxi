@@ -60,8 +60,7 @@ cdef class Claim:
         cdef Core core = self.core
         cdef Thread *me = thread_self()
         cdef Visit *visit
-        if core.pool.generation != generation():
-            after_fork(core)
+        here(core)
         if u64_load(&core.pool.gate) & CLOSED:
             raise PoolClosed(f"pool {core.name!r} is closed")
         if u64_load_sc(&core.pool.gate) & QUEUED_MASK:
@@ -96,8 +95,7 @@ cdef class Claim:
 
     def take_room(self):
         """Take room for a new connection, with a permit to open it."""
-        if self.core.pool.generation != generation():
-            after_fork(self.core)
+        here(self.core)
         self.slot = pool_take_vacant(self.core.pool)
         return self.slot != NULL
 
@@ -251,8 +249,7 @@ cdef class Claim:
         histogram_add(&core.house.connect, <int64_t>(seconds * 1e9))
         settle_in(core, slot, c)
         look_crowded(core)
-        if core.hears & HEAR_CONNECTED:
-            tell(core, "connected", {"server": server, "connection": c, "duration": seconds})
+        tell_connected(core, server, c, seconds)
         if u64_load(&core.pool.gate) & CLOSED:
             raise PoolClosed(f"pool {core.name!r} was closed while this caller connected")
 
@@ -272,15 +269,13 @@ cdef class Claim:
         cdef Seat seat = <Seat>slot.seat
         cdef uint64_t word
         green, task = owner_here()
-        word = enter_table(core, slot, thread_self(), self.began, bound)
+        word = enter_table(core, slot, thread_self(), self.began, BY_BLOCK if bound else BY_HAND)
         seat.green = None if green is None else weakref_to(green)
         seat.task = None if task is None else weakref_to(task)
         self.slot = NULL
         lease.core = core
         lease_attach(lease, slot, word)
-        if core.hears & HEAR_CHECKED_OUT:
-            tell(core, "checked_out", {"server": seat.server, "connection": seat.connection,
-                                       "waited": (clock_ns() - self.began) / 1e9})
+        tell_checked_out(core, seat, self.began)
         return lease
 
     # ---- the way back ---------------------------------------------------------------------------------------
@@ -340,14 +335,13 @@ cdef class Claim:
         cdef int64_t since = i64_peek(&slot.since_ns)
         if core.timing:
             histogram_add(&core.house.hold, now - since)
-        if core.hears & HEAR_CHECKED_IN:
-            tell(core, "checked_in", {"server": seat.server, "connection": seat.connection,
-                                      "duration": (now - since) / 1e9, "error": exc})
+        tell_checked_in(core, seat, since, exc)
         lease_end(core, slot, seat, me, visit_find(me, core.pool.id))
         return 0
 
     def __dealloc__(self):
         cdef Slot *slot = self.slot
+        cdef Thread *me = thread_self()
         if self.core is None or self.born_in != generation():
             return
         if self.ticket is not None and not self.leave(False):
@@ -358,7 +352,7 @@ cdef class Claim:
             u32_or(&slot.mark, TAINTED)  # nobody knows what state it is in
             i64_put(&slot.fresh_ns, 0)
             if u64_peek(&slot.owner) != 0:
-                lease_shut(slot, thread_self(), visit_find(thread_self(), self.core.pool.id))
+                lease_end(self.core, slot, <Seat>slot.seat, me, visit_find(me, self.core.pool.id))
         pool_pass(self.core.pool, slot)
 
 

@@ -69,9 +69,7 @@ cdef int give_back(Core core, Slot *slot, object exc, bint discard) except -1:
         why = judge(core, slot, seat, exc, discard)
         if why == KEEP and must_reset(core, slot):
             why = reset(core, slot, seat)
-        if core.hears & HEAR_CHECKED_IN:
-            tell(core, "checked_in", {"server": seat.server, "connection": seat.connection,
-                                      "duration": (clock_ns() - since) / 1e9, "error": exc})
+        tell_checked_in(core, seat, since, exc)
     except BaseException:
         lease_end(core, slot, seat, me, visit)
         retire(core, slot, WHY_ERROR)
@@ -135,7 +133,6 @@ cdef void lease_end(Core core, Slot *slot, Seat seat, Thread *me, Visit *visit) 
     seat.green = seat.task = None
     slot.depth = 0
     lease_shut(slot, me, visit)
-    u64_and(&slot.word, ~<uint64_t>ENDING)
 
 
 cdef int judge(Core core, Slot *slot, Seat seat, object exc, bint discard) except -2:
@@ -200,8 +197,6 @@ cdef int reset(Core core, Slot *slot, Seat seat) except -2:
 
 cdef int surplus(Core core, Slot *slot, int64_t now) noexcept:
     """Why a good connection is not kept all the same; KEEP if it is."""
-    cdef int64_t idle = 0
-    cdef uint32_t i
     # The pool may have been closed or cleared while the driver's reset, or a listener, ran.
     if u64_load(&core.pool.gate) & CLOSED:
         return WHY_CLOSED
@@ -215,14 +210,8 @@ cdef int surplus(Core core, Slot *slot, int64_t now) noexcept:
         return KEEP  # somebody waits for it
     if i64_peek(&core.pool.opened) > <int64_t>u32_load(&core.pool.max_size):
         return WHY_RESIZED if u32_load(&core.pool.active) > u32_load(&core.pool.limit) else WHY_OVERFLOW
-    if core.max_idle >= 0:
-        for i in range(u32_load(&core.pool.table.size)):
-            if slot_state(u64_load(&table_slot(&core.pool.table, i).word)) == IDLE:
-                idle += 1
-                if idle >= core.max_idle:
-                    return WHY_MAX_IDLE
-        if core.max_idle == 0:
-            return WHY_MAX_IDLE
+    if core.max_idle >= 0 and count_idle(core) >= core.max_idle:
+        return WHY_MAX_IDLE
     return KEEP
 
 

@@ -160,18 +160,24 @@ cdef object lease_enter(Lease self, Slot *slot):
     if self.timeout is not None:
         self.timeout_ns = timeout_ns(self.timeout)
         self.timeout = None
-    if core.nested:
-        slot_shared = find_shared(core) if slot == NULL else None
-        if slot_shared is not None:
-            slot = (<Seat>slot_shared).slot
-            lease_attach(self, slot, slot_lease(u64_load(&slot.word)))
-            self.slot.depth += 1
-            if core.marks and u32_load(&self.slot.mark) & TAINTED:
-                u32_or(&self.slot.mark, RENEW)  # a new block begins with a working connection, as in happybase
-            return (<Seat>slot_shared).connection
-    slot = take(core, self.timeout_ns, True, slot, &word)
+    if core.nested and slot == NULL and lease_share(self):
+        return (<Seat>self.slot.seat).connection
+    slot = take(core, self.timeout_ns, BY_BLOCK, slot, &word)
     lease_attach(self, slot, word)
     return lease_connection(self, core)
+
+
+cdef bint lease_share(Lease self) except -1:
+    """Nested: enter on the connection that this very owner holds already; False: it holds none."""
+    cdef Core core = self.core
+    cdef Seat seat = find_shared(core)
+    if seat is None:
+        return False
+    lease_attach(self, seat.slot, slot_lease(u64_load(&seat.slot.word)))
+    seat.slot.depth += 1
+    if core.marks and u32_load(&seat.slot.mark) & TAINTED:
+        u32_or(&seat.slot.mark, RENEW)  # a new block begins with a working connection, as in happybase
+    return True
 
 
 cdef object lease_connection(Lease self, Core core):
@@ -245,12 +251,7 @@ cdef void lease_lost(Lease self) noexcept:
     if slot.depth > 1:
         slot.depth -= 1
         return
-    if claim(slot, self.word):
-        u32_or(&slot.mark, TAINTED)
-        i64_put(&slot.fresh_ns, 0)
-        lease_shut(slot, thread_self(), visit_find(thread_self(), self.core.pool.id))
-        u64_and(&slot.word, ~<uint64_t>ENDING)
-        pool_give(self.core.pool, slot)
+    take_back(self.core, slot, self.word)
 
 
 cdef bint claim(Slot *slot, uint64_t lease) noexcept nogil:
@@ -269,6 +270,7 @@ cdef Seat find_shared(Core core):
     cdef Thread *me = thread_self()
     cdef Visit *visit = visit_make(me, core.pool.id, &core.pool.table)
     cdef uint32_t i, found = 0
+    cdef uint64_t word
     cdef Slot *slot
     cdef Seat seat
     cdef Seat mine = None
@@ -277,10 +279,12 @@ cdef Seat find_shared(Core core):
     green, task = (None, None) if owner_is_thread() else owner_green()
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
-        if u64_peek(&slot.owner) == me.uid and slot_state(u64_load(&slot.word)) == LEASED:
+        word = u64_load(&slot.word)
+        if u64_peek(&slot.owner) == me.uid and slot_state(word) == LEASED:
             found += 1
             seat = <Seat>slot.seat
-            if same_owner(seat.green, green) and same_owner(seat.task, task):
+            # what is being given back is not to be had any more: its reset, or a listener, may be what asks here
+            if not word & ENDING and same_owner(seat.green, green) and same_owner(seat.task, task):
                 mine = seat
     visit.held = found  # others may have returned some of this thread's leases
     return mine

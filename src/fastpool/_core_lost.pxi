@@ -85,8 +85,9 @@ cdef bint owner_ended(Slot *slot, Seat seat) except -1:
     )
 
 
-cdef bint take_back(Core core, Slot *slot, uint64_t lease) except -1:
-    """End somebody else's lease; the connection goes to the first in line, or to the free ones, to be replaced."""
+cdef bint take_back(Core core, Slot *slot, uint64_t lease) noexcept:
+    """End a lease that its owner cannot end; the connection goes to the first in line, or to the free ones, to be
+    replaced.  No I/O and no user code: finalizers do this, too."""
     if not claim(slot, lease):
         return False
     u32_or(&slot.mark, TAINTED)

@@ -261,7 +261,6 @@ cdef int native_give(Core core, NativeLease *lease, bint discard) noexcept nogil
         i64_put(&slot.fresh_ns, fresh_until(core, slot, now))
     lease_shut(slot, me, visit_find(me, pool.id))
     if gate & QUEUED_MASK:
-        u64_and(&slot.word, ~<uint64_t>ENDING)
         pool_give(pool, slot)
     else:
         idle_put(&pool.idle, &pool.table, slot)

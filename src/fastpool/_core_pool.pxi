@@ -153,7 +153,7 @@ cdef class Core:
         """Take a connection by hand; give it back with `checkin`, exactly once.  Raises as `connection` does."""
         cdef int64_t limit = self.timeout_ns if timeout is ... else timeout_ns(timeout)
         cdef uint64_t word
-        cdef Slot *slot = take(self, limit, False, NULL, &word)
+        cdef Slot *slot = take(self, limit, BY_HAND, NULL, &word)
         c = (<Seat>slot.seat).connection
         if c is None:
             raise taken_back(self)  # by another thread's close(timeout)
@@ -219,16 +219,11 @@ cdef class Core:
     def _shared_lease(self):
         """nested: an entered lease on the connection that this very task (greenlet, thread) holds already, or None."""
         cdef Lease lease
-        cdef Seat seat = find_shared(self) if self.nested else None
-        if seat is None or u64_load(&seat.slot.word) & ENDING:
-            return None  # or given back by hand, its reset under way
+        if not self.nested:
+            return None
         lease = Lease.__new__(Lease)
         lease.core = self
-        lease_attach(lease, seat.slot, slot_lease(u64_load(&seat.slot.word)))
-        seat.slot.depth += 1
-        if self.marks and u32_load(&seat.slot.mark) & TAINTED:
-            u32_or(&seat.slot.mark, RENEW)  # a new block begins with a working connection
-        return lease
+        return lease if lease_share(lease) else None
 
     def _claim(self, timeout, loop):
         """Begin a checkout step by step."""
@@ -433,6 +428,26 @@ cdef void look_crowded(Core core) noexcept:
         u64_and(&core.pool.gate, ~CROWDED)
         if i64_peek(&core.pool.opened) > <int64_t>u32_load(&core.pool.max_size):
             u64_or(&core.pool.gate, CROWDED)
+
+
+cdef int tell_connected(Core core, object server, object c, double seconds) except -1:
+    if core.hears & HEAR_CONNECTED:
+        tell(core, "connected", {"server": server, "connection": c, "duration": seconds})
+    return 0
+
+
+cdef int tell_checked_out(Core core, Seat seat, int64_t began) except -1:
+    if core.hears & HEAR_CHECKED_OUT:
+        tell(core, "checked_out", {"server": seat.server, "connection": seat.connection,
+                                   "waited": (clock_ns() - began) / 1e9})
+    return 0
+
+
+cdef int tell_checked_in(Core core, Seat seat, int64_t since, object exc) except -1:
+    if core.hears & HEAR_CHECKED_IN:
+        tell(core, "checked_in", {"server": seat.server, "connection": seat.connection,
+                                  "duration": (clock_ns() - since) / 1e9, "error": exc})
+    return 0
 
 
 cdef int tell(Core core, str name, dict fields) except -1:

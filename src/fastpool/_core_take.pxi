@@ -30,9 +30,7 @@ cdef Slot *take(Core core, int64_t limit_ns, int how, Slot *slot, uint64_t *leas
             green, task = owner_green()
             seat.green = None if green is None else weakref_to(green)
             seat.task = None if task is None else weakref_to(task)
-        if core.hears & HEAR_CHECKED_OUT:
-            tell(core, "checked_out", {"server": seat.server, "connection": seat.connection,
-                                       "waited": (clock_ns() - began) / 1e9})
+        tell_checked_out(core, seat, began)
     except BaseException:
         if claim(slot, lease[0]):
             give_back(core, slot, None, False)
@@ -211,8 +209,7 @@ cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline) except 
     histogram_add(&core.house.connect, now - start)
     try:
         settle_in(core, slot, c)
-        if core.hears & HEAR_CONNECTED:
-            tell(core, "connected", {"server": server, "connection": c, "duration": (now - start) / 1e9})
+        tell_connected(core, server, c, (now - start) / 1e9)
         look_crowded(core)
         if u64_load(&core.pool.gate) & CLOSED:
             raise PoolClosed(f"pool {core.name!r} was closed while this caller connected")

@@ -215,8 +215,7 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
         if ticket is None:
             waiter_drop(waiter)
     # Forked meanwhile (a greenlet that waited in the parent waits in the child as well): a new line in a new pool.
-    if core.pool.generation != generation():
-        after_fork(core)
+    here(core)
     return wait_in_line(core, me, began, deadline, instant, front)
 
 

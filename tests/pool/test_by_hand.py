@@ -224,3 +224,36 @@ def test_what_a_block_holds_is_not_taken_although_its_name_is_gone():
         with pytest.raises(NoConnectionsAvailable):
             pool.checkout(timeout=0)
         assert pool.stats().leased == 1
+
+
+# ---- on the way back
+
+
+def test_a_return_that_nobody_finishes_leaves_a_lease_that_can_be_ended():
+    """A task's checkin is dropped where a loop ends before its reset began; the next in line gets the slot."""
+    world = World()
+    pool = world.pool(max_size=1)
+    c = pool.checkout()
+    late = Run(pool.checkout)
+    waiting(pool, 1)
+    claim = pool._claim_by_hand(c)
+    del claim
+    fresh = late.result()
+    assert fresh is not c
+    pool.checkin(fresh)
+    assert balanced(pool).idle == 1
+
+
+def test_a_reset_that_uses_the_pool_gets_another_connection():
+    seen = []
+
+    def reset(c):
+        if not seen:
+            with pool.connection(timeout=0) as other:
+                seen.append(other is c)
+
+    pool = Pool(object, max_size=2, nested=True, reset=reset)
+    with pool.connection():
+        pass
+    assert seen == [False]
+    balanced(pool)

@@ -83,12 +83,9 @@ static inline void fp_clock_begin(void)
    that of its last one, the difference is as large as can be, and the clock is read. */
 static inline int64_t fp_clock_near_ns(fp_thread *me)
 {
-    int64_t at = fp_i64_peek(&fp_clock_stopped);
     uint64_t tick;
-    if (at)
-        return at;
-    if (fp_clock_patience == 0)
-        return fp_clock_real_coarse();
+    if (fp_i64_peek(&fp_clock_stopped) != 0 || fp_clock_patience == 0)
+        return fp_clock_coarse_ns();
     tick = fp_clock_order();
     if (tick - me->tick >= fp_clock_patience) {
         me->tick = tick;

@@ -18,7 +18,8 @@ A slot is an index into a table that never moves, so a stale reference to it can
 * LISTED: an entry for this slot stands in the idle stack (or in the hands of the thread that pushes or pops it).
   Whoever turns the bit on pushes the entry; whoever pops the entry turns it off.  The entry may be stale: only the
   state says whether the slot is free.
-* ENDING: somebody gives the lease back (a reset may be under way). Nobody else can end it then.
+* ENDING: somebody gives the lease back (a reset may be under way). Nobody else can end it then.  It stands until the
+  slot is published or moved on.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -81,11 +82,12 @@ cdef inline uint64_t slot_lease(uint64_t word) noexcept nogil:
 
 
 cdef inline uint64_t slot_move(Slot *slot, int state) noexcept nogil:
-    """Move a slot that the caller owns to another state in a new epoch; LISTED stays as it is.  The new word."""
+    """Move a slot that the caller owns to another state in a new epoch: LISTED stays as it is, and ENDING, which was
+    the last lease's, goes.  The new word."""
     cdef uint64_t seen, want
     while True:
         seen = u64_peek(&slot.word)
-        want = ((seen & ~<uint64_t>STATE) | <uint64_t>state) + EPOCH
+        want = ((seen & ~<uint64_t>(STATE | ENDING)) | <uint64_t>state) + EPOCH
         # seq_cst: what the owner wrote before is seen by whoever sees the new state
         if u64_cas(&slot.word, seen, want):
             return want
