@@ -21,7 +21,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -43,6 +43,11 @@ def fingerprint(source: Path, *more: str, src: Path = SRC) -> str:
     inputs = {source, PAUSE, ROOT / "setup.py", Path(__file__)}
     for folder in (src / "fastpool", src / "fastpool" / "_c", source.parent):
         inputs.update(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    return hash_of(inputs, *more)
+
+
+def hash_of(inputs: Iterable[Path], *more: str) -> str:
+    """A hash of these files, of what compiles them, and of whatever else is said."""
     parts = [version("Cython"), sys.version, sysconfig.get_config_var("EXT_SUFFIX") or "", *more]
     digest = hashlib.sha256("\0".join(parts).encode())
     for path in sorted(inputs):

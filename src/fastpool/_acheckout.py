@@ -207,12 +207,12 @@ class InThread:
             self._pool._log_driver_error("close", error)
 
 
-class TaskLease:
-    """``async with pool.aconnection() as c``: a task's lease on a connection of a synchronous pool."""
+class Block:
+    """The right to use a connection for the length of an ``async with`` block; what both kinds of pool have of it."""
 
     __slots__ = ("_discard", "_lease", "_pool", "_timeout")
 
-    def __init__(self, pool: Pool, timeout: Any) -> None:
+    def __init__(self, pool: Any, timeout: Any) -> None:
         if timeout is not ... and not pool.driver.marks:  # the drop-in looks at it when the block begins
             seconds_to_ns("timeout", timeout)
         self._pool = pool
@@ -222,7 +222,26 @@ class TaskLease:
 
     def __call__(self, function: Callable[_P, Awaitable[_R]]) -> Callable[_P, Awaitable[_R]]:
         """As a decorator: every call of the coroutine function runs inside a lease of its own."""
-        return leased_task(lambda: TaskLease(self._pool, self._timeout), function)
+        return leased_task(lambda: type(self)(self._pool, self._timeout), function)
+
+    def discard(self) -> None:
+        """Close the connection at the end of the block instead of returning it."""
+        self._discard = True
+
+    def _ending(self) -> Lease:
+        """The lease that ends; LeaseError if the block has not begun."""
+        lease = self._lease
+        if lease is None:
+            raise LeaseError("this block has not begun")
+        if self._discard:
+            lease.discard()
+        return lease
+
+
+class TaskLease(Block):
+    """``async with pool.aconnection() as c``: a task's lease on a connection of a synchronous pool."""
+
+    __slots__ = ()
 
     async def __aenter__(self) -> Any:
         pool = self._pool
@@ -240,11 +259,7 @@ class TaskLease:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        lease = self._lease
-        if lease is None:
-            raise LeaseError("this block has not begun")
-        if self._discard:
-            lease.discard()
+        lease = self._ending()
         if error is None and self._pool._ends_quietly(lease):
             lease.__exit__(kind, error, trace)
             return
@@ -256,7 +271,3 @@ class TaskLease:
             lease.__exit__(kind, error, trace)  # the loop is on its way out and its threads are gone
             return
         await asyncio.shield(work)
-
-    def discard(self) -> None:
-        """Close the connection at the end of the block instead of returning it."""
-        self._discard = True

@@ -7,12 +7,11 @@ another.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
-from ._acheckout import connect, obtain, tell_closed
+from ._acheckout import Block, connect, obtain, tell_closed
 from ._config import seconds_to_ns
 from ._core import clock
-from ._decorate import leased_task
 from ._driver import Driver, abilities
 from ._errors import LeaseError, PoolClosed
 from ._keeper import keeper
@@ -20,13 +19,9 @@ from ._loop_driver import Loop, LoopDriver, settled
 from ._pool import Pool
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
-    from ._core import Claim, Lease
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
+    from ._core import Claim
 
 
 class InLoop:
@@ -195,21 +190,23 @@ def finish(pool: AsyncPool, claim: Claim, error: BaseException | None, discard: 
         if home is None or home[1].is_closed():
             reason = "discarded"
         elif asyncio._get_running_loop() is home[1]:
-            task = home[1].create_task(_reset(pool, claim, error))
-            driver.closing.add(task)
-            task.add_done_callback(driver.closing.discard)
-            return task
+            return driver.run_here(_reset(pool, claim, error))
         else:
             try:
                 home[1].call_soon_threadsafe(finish, pool, claim, error, discard)
                 return None
             except RuntimeError:
                 reason = "discarded"  # its loop was closed this very moment
+    _settle(pool, claim, reason, error)
+    return None
+
+
+def _settle(pool: AsyncPool, claim: Claim, reason: str | None, error: BaseException | None) -> None:
+    """The last step of a checkin: the connection is given, or closed for ``reason``, or because it is surplus."""
     c = claim.give(error) if reason is None else claim.retire(reason, error)
     if c is not None:
-        driver.close(c)
+        pool.driver.close(c)
         tell_closed(pool, claim, c)
-    return None
 
 
 async def _reset(pool: AsyncPool, claim: Claim, error: BaseException | None) -> None:
@@ -221,30 +218,15 @@ async def _reset(pool: AsyncPool, claim: Claim, error: BaseException | None) -> 
         failure = reason
         if isinstance(reason, Exception):
             pool._log_driver_error("reset", reason)
-    c = claim.give(error) if failure is None and claim.tidied() else claim.retire("error", error)
-    if c is not None:
-        pool.driver.close(c)
-        tell_closed(pool, claim, c)
+    _settle(pool, claim, None if failure is None and claim.tidied() else "error", error)
     if failure is not None and not isinstance(failure, Exception):
         raise failure
 
 
-class AsyncLease:
+class AsyncLease(Block):
     """The right to use a connection for the length of an ``async with`` block."""
 
-    __slots__ = ("_discard", "_lease", "_pool", "_timeout")
-
-    def __init__(self, pool: AsyncPool, timeout: Any) -> None:
-        if timeout is not ... and not pool.driver.marks:  # the drop-in looks at it when the block begins
-            seconds_to_ns("timeout", timeout)
-        self._pool = pool
-        self._timeout = timeout
-        self._lease: Lease | None = None
-        self._discard = False
-
-    def __call__(self, function: Callable[_P, Awaitable[_R]]) -> Callable[_P, Awaitable[_R]]:
-        """As a decorator: every call of the coroutine function runs inside a lease of its own."""
-        return leased_task(lambda: AsyncLease(self._pool, self._timeout), function)
+    __slots__ = ()
 
     async def __aenter__(self) -> Any:
         pool = self._pool
@@ -264,11 +246,7 @@ class AsyncLease:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        lease, pool = self._lease, self._pool
-        if lease is None:
-            raise LeaseError("this block has not begun")
-        if self._discard:
-            lease.discard()
+        lease, pool = self._ending(), self._pool
         if not pool._resets(lease):
             lease.__exit__(kind, error, trace)
             return
@@ -279,10 +257,6 @@ class AsyncLease:
         if task is not None and error is None:
             # The block is over when the connection is fit again; a cancellation here does not stop the reset.
             await asyncio.shield(task)
-
-    def discard(self) -> None:
-        """Close the connection at the end of the block instead of returning it."""
-        self._discard = True
 
 
 AsyncPool.__module__ = "fastpool"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ._driver import Driver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
 Loop = asyncio.AbstractEventLoop
 
@@ -80,9 +80,14 @@ class LoopDriver(Driver):
                 pass  # it was closed this very moment
 
     def _close_here(self, c: Any) -> None:
-        task = asyncio.get_running_loop().create_task(self.closed(c))
+        self.run_here(self.closed(c))
+
+    def run_here(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """A task of the running loop, which the pool waits for when it is closed there."""
+        task = asyncio.get_running_loop().create_task(work)
         self.closing.add(task)
         task.add_done_callback(self.closing.discard)
+        return task
 
     async def closed(self, c: Any) -> None:
         """Close ``c`` in the running loop; what that raises is logged."""

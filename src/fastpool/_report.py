@@ -60,12 +60,27 @@ def report_lost(pool: Pool, lost: list[tuple[int, int | None, float]]) -> None:
         )  # fmt: skip
 
 
+def leases_of(pool: Pool) -> list[tuple[Any, ...]]:
+    """The core's rows of what is out; what was told of leases that are over is forgotten."""
+    rows = pool._leases()
+    pool.leaks_told &= {_key(row) for row in rows}
+    return rows
+
+
+def is_told(pool: Pool, row: tuple[Any, ...]) -> bool:
+    """Whether this lease was reported as a suspected leak."""
+    return _key(row) in pool.leaks_told
+
+
+def _key(row: tuple[Any, ...]) -> tuple[int, int]:
+    return row[0], row[7]  # by slot and epoch: a later lease is another one
+
+
 def is_news(pool: Pool, row: tuple[Any, ...], info: LeaseInfo) -> bool:
     """Count and tell a suspected leak, each lease once; whether this one was not told yet."""
-    key = (row[0], row[7])  # by slot and epoch: a later lease is another one
-    if key in pool.leaks_told:
+    if is_told(pool, row):
         return False
-    pool.leaks_told.add(key)
+    pool.leaks_told.add(_key(row))
     pool._count_leak()
     pool._tell("leak_suspected", server=info.server, connection=row[8], duration=info.age_s)
     return True
@@ -78,10 +93,8 @@ def look_for_ended_owners(pool: Pool) -> None:
     the collector is asked to end that. And nobody can leave a block in which a greenlet is suspended whose thread has
     ended: that lease is ended here, and the connection replaced.
     """
-    rows = pool._leases()
-    pool.leaks_told &= {(row[0], row[7]) for row in rows}
     garbage = False
-    for row in rows:
+    for row in leases_of(pool):
         info = lease_info(row, clock())
         if not info.ended:
             continue
@@ -94,7 +107,7 @@ def look_for_ended_owners(pool: Pool) -> None:
                 ", suspended for ever in its block; it is replaced" if for_ever else "",
             )  # fmt: skip
         if for_ever:
-            end_lease(pool, row[0], row[7])
+            end_lease(pool, *_key(row))
     if garbage:
         gc.collect()
 

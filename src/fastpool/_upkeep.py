@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ._config import seconds_to_ns
 from ._core import clock
-from ._report import is_news, lease_info
+from ._report import is_news, is_told, lease_info, leases_of
 
 if TYPE_CHECKING:
     from ._keeper import Entry
@@ -89,8 +89,7 @@ def _fill(pool: Pool, entry: Entry) -> float | None:
 def _report_leaks(pool: Pool, leak_after: float) -> float:
     """Report each lease that is held too long, once, with its holder's stack as it is now."""
     now = clock()
-    rows = pool._leases()
-    pool.leaks_told &= {(row[0], row[7]) for row in rows}
+    rows = leases_of(pool)
     for row in rows:
         info = lease_info(row, now)
         if info.age_s < leak_after or not is_news(pool, row, info):
@@ -100,5 +99,5 @@ def _report_leaks(pool: Pool, leak_after: float) -> float:
             "pool %r: connection %d has been out for %.1f s (leak_after is %.1f s), held by %s; it is at:\n%s",
             pool.name, info.slot, info.age_s, leak_after, info.owner, "".join(stack) or "  (its stack is gone)\n",
         )  # fmt: skip
-    waiting = [row[6] / 1e9 + leak_after for row in rows if (row[0], row[7]) not in pool.leaks_told]
+    waiting: list[float] = [row[6] / 1e9 + leak_after for row in rows if not is_told(pool, row)]
     return min([*waiting, now + leak_after])

@@ -6,21 +6,15 @@ broken one. A fault whose place in the source is not found, or not found once, i
 
 from __future__ import annotations
 
-import hashlib
 import os
 import runpy
 import shutil
-import sys
-import sysconfig
-import tempfile
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HERE = Path(__file__).resolve().parent
-CACHE = ROOT / ".cache" / "native"
 NATIVE = {".pyx", ".pxi", ".pxd", ".h"}
 
 
@@ -176,30 +170,20 @@ def compile_core(work: Path) -> Path:
 
 
 def main() -> Path:
+    native = runpy.run_path(str(ROOT / "tools" / "native.py"), run_name="native")
     inputs = [path for path in (ROOT / "src" / "fastpool").rglob("*") if path.suffix in NATIVE]
     inputs += [Path(__file__), *HERE.glob("step*"), ROOT / "setup.py"]
-    parts = [version("Cython"), sys.version, sysconfig.get_config_var("EXT_SUFFIX") or ""]
-    digest = hashlib.sha256("\0".join(parts).encode())
-    for path in sorted(inputs):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    home = CACHE / f"_core-orders-{digest.hexdigest()[:16]}"
-    if not home.is_dir():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as name:
-            work = Path(name)
-            (work / "src" / "fastpool").mkdir(parents=True)
-            copy_source(work / "src" / "fastpool")
-            made = work / "made"
-            made.mkdir()
-            shutil.move(compile_core(work), made)
+
+    def make(work: Path) -> Path:
+        (work / "src" / "fastpool").mkdir(parents=True)
+        copy_source(work / "src" / "fastpool")
+        try:
+            return compile_core(work)
+        finally:
             os.chdir(ROOT)
-            try:
-                made.rename(home)
-            except OSError:  # somebody else was faster
-                if not home.is_dir():
-                    raise
-    (file,) = home.iterdir()
-    return file
+
+    made: Path = native["in_cache"](f"_core-orders-{native['hash_of'](inputs)}", make)
+    return made
 
 
 if __name__ == "__main__":

@@ -20,18 +20,7 @@ if when == "before":
 
 import fastpool  # noqa: E402
 from fastpool._core import Core, thread_is_alive  # noqa: E402
-
-
-class Thing:
-    users = 0
-
-    def use(self) -> None:
-        self.users += 1
-        assert self.users == 1, "two users at once"
-
-    def leave(self) -> None:
-        self.users -= 1
-
+from tests.worlds._green_parts import Parts, Thing  # noqa: E402
 
 pool = fastpool.Pool(Thing, max_size=2, timeout=20, nested=case == "nested")
 with pool.connection():
@@ -52,27 +41,8 @@ def real(work: Callable[[], Any]) -> Any:
     return eventlet.spawn(eventlet.tpool.execute, work)
 
 
-def soon(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
-    while not holds():
-        assert time.monotonic() < deadline, pool
-        eventlet.sleep(0)
-
-
-def at_rest() -> bool:
-    s = pool.stats()
-    return (s.leased, s.connecting, s.waiting) == (0, 0, 0) and s.idle == len(pool)
-
-
-def use(rounds: int = 1, nap: float | None = 0) -> None:
-    for _ in range(rounds):
-        with pool.connection() as c:
-            c.use()
-            try:
-                if nap is not None:
-                    eventlet.sleep(nap)
-            finally:
-                c.leave()
+parts = Parts(pool, eventlet.sleep)
+soon, at_rest, use = parts.soon, parts.at_rest, parts.use
 
 
 def case_hub_runs_on() -> None:

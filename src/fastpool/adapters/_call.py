@@ -7,11 +7,12 @@ Shared by the guarded clients of threads (:mod:`._guard`) and of tasks (:mod:`._
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from thriftpy2.thrift import TApplicationException, TMessageType, args_to_kwargs
+from thriftpy2.transport import TTransportException
 
 from .._errors import LeaseError
 
@@ -110,6 +111,15 @@ class Guard:
         self._stage = IDLE
         if not self._retired:
             seat.end_call()
+
+    def _ended(self, name: str) -> None:
+        """End a call whose reply was read; TTransportException if the pool took the connection meanwhile."""
+        if self._retired:
+            raise TTransportException(
+                TTransportException.NOT_OPEN, f"{name} ended after the connection was taken out of the pool"
+            )
+        self._stage = IDLE
+        self._seat.end_call()
 
     def _break(self, astray: bool) -> None:
         if not self._retired:
@@ -218,6 +228,16 @@ class Method:
                 TApplicationException.MISSING_RESULT, f"the reply to {self.name} has neither result nor error"
             )
         return None, None
+
+
+def class_for(service: ModuleType, base: type, method: Callable[[ModuleType, str], Any]) -> Any:
+    """A subclass of ``base`` with what ``method`` makes of each method of ``service``, an IDL that thriftpy2 loaded."""
+    parts: dict[str, Any] = {name: method(service, name) for name in service.thrift_services}
+    for name, call in parts.items():
+        call.__name__ = name
+        call.__qualname__ = f"{base.__name__}.{name}"
+    parts["declared_errors"] = declared_errors(service)
+    return type(base.__name__, (base,), {"__doc__": base.__doc__, **parts})
 
 
 def declared_errors(service: ModuleType) -> tuple[type[BaseException], ...]:

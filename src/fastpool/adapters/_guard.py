@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from thriftpy2.thrift import TApplicationException, TClient, TMessageType
 from thriftpy2.transport import TFramedTransport, TMemoryBuffer, TTransportException
 
-from ._call import ENCODING, IDLE, LAST_SEQUENCE_ID, SENT, Guard, Method, declared_errors
+from ._call import ENCODING, LAST_SEQUENCE_ID, SENT, Guard, Method, class_for
 from ._transport import GuardedSocket
 
 if TYPE_CHECKING:
@@ -180,12 +180,7 @@ def _guarded(service: ModuleType, name: str) -> Callable[..., Any]:
                 if not self.is_idle():
                     # The reply is good, but there is more than the reply: whatever it is, nobody asked for it.
                     self._break(astray=True)
-            if self._retired:
-                raise TTransportException(
-                    TTransportException.NOT_OPEN, f"{name} ended after the connection was taken out of the pool"
-                )
-            self._stage = IDLE
-            seat.end_call()
+            self._ended(name)
         except BaseException as reason:
             self._failed(reason, begun)
             raise
@@ -193,13 +188,10 @@ def _guarded(service: ModuleType, name: str) -> Callable[..., Any]:
             raise error
         return value
 
-    call.__name__ = name
-    call.__qualname__ = f"GuardedClient.{name}"
     return call
 
 
 def client_class(service: ModuleType) -> type[GuardedClient]:
     """Make the client class for ``service``, a service that thriftpy2 loaded from an IDL."""
-    methods: dict[str, Any] = {name: _guarded(service, name) for name in service.thrift_services}
-    methods["declared_errors"] = declared_errors(service)
-    return type("GuardedClient", (GuardedClient,), {"__doc__": GuardedClient.__doc__, **methods})
+    made: type[GuardedClient] = class_for(service, GuardedClient, _guarded)
+    return made

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from thriftpy2.contrib.aio.client import TAsyncClient
 from thriftpy2.thrift import TApplicationException, TMessageType
-from thriftpy2.transport import TMemoryBuffer, TTransportException
+from thriftpy2.transport import TMemoryBuffer
 
-from ._call import ENCODING, IDLE, LAST_SEQUENCE_ID, SENT, Guard, Method, declared_errors
+from ._call import ENCODING, IDLE, LAST_SEQUENCE_ID, SENT, Guard, Method, class_for
 from ._task_stream import Stream
 
 if TYPE_CHECKING:
@@ -199,12 +199,7 @@ def _guarded(service: ModuleType, name: str) -> Callable[..., Any]:
                 if stream.leftover():
                     # The reply is good, but there is more than the reply: whatever it is, nobody asked for it.
                     self._break(astray=True)
-            if self._retired:
-                raise TTransportException(
-                    TTransportException.NOT_OPEN, f"{name} ended after the connection was taken out of the pool"
-                )
-            self._stage = IDLE
-            seat.end_call()
+            self._ended(name)
         except BaseException as reason:
             self._failed(reason, begun)
             raise
@@ -212,13 +207,10 @@ def _guarded(service: ModuleType, name: str) -> Callable[..., Any]:
             raise error
         return value
 
-    call.__name__ = name
-    call.__qualname__ = f"GuardedClient.{name}"
     return call
 
 
 def client_class(service: ModuleType) -> type[GuardedClient]:
     """Make the client class for ``service``, a service that thriftpy2 loaded from an IDL."""
-    methods: dict[str, Any] = {name: _guarded(service, name) for name in service.thrift_services}
-    methods["declared_errors"] = declared_errors(service)
-    return type("GuardedClient", (GuardedClient,), {"__doc__": GuardedClient.__doc__, **methods})
+    made: type[GuardedClient] = class_for(service, GuardedClient, _guarded)
+    return made

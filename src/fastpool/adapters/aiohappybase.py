@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Generator
-from dataclasses import fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,9 +22,10 @@ import aiohappybase
 
 from .. import _errors
 from .._async import AsyncLease, AsyncPool
-from .._config import Config, seconds_to_ns
+from .._config import seconds_to_ns
 from .._driver import Driver
 from .._keeper import keeper
+from ._arguments import PATIENCE_S, checked_size, options_among
 from ._task_connection import GuardedConnection
 from ._task_tables import Table
 
@@ -37,13 +37,6 @@ __all__ = ["AiohappybaseDriver", "ConnectionPool", "NoConnectionsAvailable", "Po
 assert _idl
 
 logger = logging.getLogger("aiohappybase.pool")
-
-# Whatever the socket timeout, this bounds each wait of what the pool does by itself: closing forgotten scanners at a
-# checkin, and keeping idle connections alive.
-_PATIENCE_S = 5.0
-
-# What is the pool's among the keyword arguments; ``timeout`` is not: in aiohappybase's pool it is the socket's.
-_POOL_OPTIONS = frozenset(option.name for option in fields(Config)) - {"max_size", "timeout"}
 
 
 class NoConnectionsAvailable(_errors.NoConnectionsAvailable, aiohappybase.NoConnectionsAvailable):
@@ -84,7 +77,7 @@ class AiohappybaseDriver(Driver):
     async def ping(self, c: GuardedConnection, timeout: float | None) -> bool:
         """The same with a call, so that the server, which counts calls, does not hang up."""
         assert c.client is not None
-        await c.client.ping(_PATIENCE_S)
+        await c.client.ping(PATIENCE_S)
         return c.client.in_step()
 
     def untidy(self, c: GuardedConnection) -> bool:
@@ -94,7 +87,7 @@ class AiohappybaseDriver(Driver):
     async def reset(self, c: GuardedConnection) -> None:
         """Close the scanners that the block left open."""
         assert c.client is not None
-        await c.client.tidy(_PATIENCE_S)
+        await c.client.tidy(PATIENCE_S)
 
     def fileno(self, c: GuardedConnection) -> int:
         """Give the descriptor of the transport in use."""
@@ -118,15 +111,10 @@ class ConnectionPool(AsyncPool):
     __slots__ = ()
 
     def __init__(self, size: int, *, checkout_timeout: float | None = None, nested: bool = True, **kwargs: Any) -> None:
-        if not isinstance(size, int):
-            raise TypeError("Pool 'size' arg must be an integer")
-        if not size > 0:
-            raise ValueError("Pool 'size' arg must be greater than zero")
-        size = int(size)  # True is 1, as in aiohappybase
-        options = {name: kwargs.pop(name) for name in _POOL_OPTIONS & kwargs.keys()}
+        size = checked_size(size)
+        options = options_among(kwargs, size)
         driver = AiohappybaseDriver(**kwargs)
         logger.debug(f"Initializing connection pool with {size} connections")
-        options.setdefault("max_connecting", size)
         super().__init__(driver=driver, max_size=size, timeout=checkout_timeout, nested=nested, **options)
 
     def close(self, timeout: float | None = None) -> Closing:  # type: ignore[override]

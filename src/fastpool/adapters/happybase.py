@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import fields
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +20,9 @@ import happybase
 import happybase.pool
 
 from .. import _errors
-from .._config import Config
 from .._driver import Driver
 from .._pool import Pool
+from ._arguments import PATIENCE_S, checked_size, options_among
 from ._connection import GuardedConnection
 from ._tables import Table
 
@@ -34,15 +33,8 @@ __all__ = ["ConnectionPool", "HappybaseDriver", "NoConnectionsAvailable", "PoolD
 
 logger = logging.getLogger("happybase.pool")
 
-# Whatever the socket timeout, this bounds each wait of what the pool does by itself: closing forgotten scanners at a
-# checkin, and keeping idle connections alive.
-_PATIENCE_S = 5.0
-
 # Whether this thread is keeping connections alive, so that a check must make the server hear something.
 _keeping = threading.local()
-
-# What is the pool's among the keyword arguments; ``timeout`` is not: in happybase's pool it is the socket's.
-_POOL_OPTIONS = frozenset(option.name for option in fields(Config)) - {"max_size", "timeout"}
 
 
 class NoConnectionsAvailable(_errors.NoConnectionsAvailable, happybase.NoConnectionsAvailable):
@@ -82,12 +74,12 @@ class HappybaseDriver(Driver):
         """Say whether ``c`` is open and in step: without I/O at a checkout, with a call to keep it alive."""
         if getattr(_keeping, "alive", False):
             # The server's read timeout counts calls, and TCP's keepalive does not move it.
-            c.client.ping(_PATIENCE_S)
+            c.client.ping(PATIENCE_S)
         return c.client.in_step()
 
     def reset(self, c: GuardedConnection) -> None:
         """Close the scanners that the block left open."""
-        c.client.tidy(_PATIENCE_S)
+        c.client.tidy(PATIENCE_S)
 
     def fileno(self, c: GuardedConnection) -> int:
         """Give the descriptor of the transport in use."""
@@ -112,15 +104,10 @@ class ConnectionPool(Pool):
     __slots__ = ()
 
     def __init__(self, size: int, *, checkout_timeout: float | None = None, nested: bool = True, **kwargs: Any) -> None:
-        if not isinstance(size, int):
-            raise TypeError("Pool 'size' arg must be an integer")
-        if not size > 0:
-            raise ValueError("Pool 'size' arg must be greater than zero")
-        size = int(size)  # True is 1, as in happybase
-        options = {name: kwargs.pop(name) for name in _POOL_OPTIONS & kwargs.keys()}
+        size = checked_size(size)
+        options = options_among(kwargs, size)
         driver = HappybaseDriver(**kwargs)
         logger.debug("Initializing connection pool with %d connections", size)
-        options.setdefault("max_connecting", size)
         super().__init__(driver=driver, max_size=size, timeout=checkout_timeout, nested=nested, **options)
 
     def open(self) -> None:
