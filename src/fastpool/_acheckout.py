@@ -7,23 +7,15 @@ claim gives the slot back when it is dropped, at the latest.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ._config import seconds_to_ns
-from ._core import clock, clock_is_stopped
-from ._decorate import leased_task
-from ._errors import LeaseError
+from ._core import clock
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
-    from ._core import Claim, Lease
+    from ._core import Claim, TaskBlock
     from ._pool import Pool
 
-_LOOK_S = 1.0  # how often a task in line looks for what nobody can give back, as threads do
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
 
 
 class Doing(Protocol):
@@ -35,8 +27,8 @@ class Doing(Protocol):
     def close_soon(self, c: Any) -> None: ...
 
 
-async def obtain(pool: Pool, claim: Claim, doing: Doing, bound: bool) -> Lease:
-    """The lease of a checkout. Raises as ``Pool.connection`` does."""
+async def obtain(pool: Pool, claim: Claim, doing: Doing) -> None:
+    """See that the claim has a connection that is fit for use. Raises as ``Pool.connection`` does."""
     began = 0.0
     if pool.listeners:
         began = clock()
@@ -48,7 +40,6 @@ async def obtain(pool: Pool, claim: Claim, doing: Doing, bound: bool) -> Lease:
         if pool.listeners:
             pool._tell("checkout_failed", error=error, waited=clock() - began)
         raise
-    return claim.lease(bound)
 
 
 def drop(pool: Pool, claim: Claim, doing: Doing, error: BaseException) -> None:
@@ -68,13 +59,11 @@ def tell_closed(pool: Pool, claim: Claim, c: Any) -> None:
 
 
 async def _find_fit(pool: Pool, claim: Claim, doing: Doing) -> None:
-    front = queued = False
+    front = False
     while True:
-        if front or not claim.take():
-            await _wait(claim, front)
-            if not queued:
-                queued = True
-                claim.waited()
+        if not claim.slot_in_hand and (front or not claim.take()):
+            await claim.in_line(front)
+            claim.waited()
         if claim.connecting:
             await connect(pool, claim, doing)
             return
@@ -96,47 +85,6 @@ async def _find_fit(pool: Pool, claim: Claim, doing: Doing) -> None:
             await connect(pool, claim, doing)
             return
         front = True  # it had been served; as many connects as allowed are under way
-
-
-async def _wait(claim: Claim, front: bool) -> None:
-    """Stand in line until something is handed over."""
-    loop = asyncio.get_running_loop()
-    future = loop.create_future()
-
-    def fire() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    def rouse() -> bool:
-        if asyncio._get_running_loop() is loop:
-            fire()
-        else:
-            loop.call_soon_threadsafe(fire)  # RuntimeError from a closed loop: the giver keeps what it gives
-        return True
-
-    try:
-        if claim.line_up(rouse, front):
-            return
-        while True:
-            left = claim.seconds_left
-            nap = 0.005 if clock_is_stopped() else _LOOK_S
-            timer = loop.call_later(nap if left is None else min(left, nap), fire)
-            try:
-                await future
-            finally:
-                timer.cancel()
-            if claim.collect():
-                return
-            claim.look()
-            if claim.over and claim.leave(True):
-                raise claim.exhausted("wait")
-            future = loop.create_future()
-            if claim.collect():
-                return
-    except BaseException:
-        # Handed over at this very moment: to the next in line first, and then on with the exception.
-        claim.give_up()
-        raise
 
 
 async def connect(pool: Pool, claim: Claim, doing: Doing) -> None:
@@ -207,67 +155,12 @@ class InThread:
             self._pool._log_driver_error("close", error)
 
 
-class Block:
-    """The right to use a connection for the length of an ``async with`` block; what both kinds of pool have of it."""
-
-    __slots__ = ("_discard", "_lease", "_pool", "_timeout")
-
-    def __init__(self, pool: Any, timeout: Any) -> None:
-        if timeout is not ... and not pool.driver.marks:  # the drop-in looks at it when the block begins
-            seconds_to_ns("timeout", timeout)
-        self._pool = pool
-        self._timeout = timeout
-        self._lease: Lease | None = None
-        self._discard = False
-
-    def __call__(self, function: Callable[_P, Awaitable[_R]]) -> Callable[_P, Awaitable[_R]]:
-        """As a decorator: every call of the coroutine function runs inside a lease of its own."""
-        return leased_task(lambda: type(self)(self._pool, self._timeout), function)
-
-    def discard(self) -> None:
-        """Close the connection at the end of the block instead of returning it."""
-        self._discard = True
-
-    def _ending(self) -> Lease:
-        """The lease that ends; LeaseError if the block has not begun."""
-        lease = self._lease
-        if lease is None:
-            raise LeaseError("this block has not begun")
-        if self._discard:
-            lease.discard()
-        return lease
-
-
-class TaskLease(Block):
-    """``async with pool.aconnection() as c``: a task's lease on a connection of a synchronous pool."""
-
-    __slots__ = ()
-
-    async def __aenter__(self) -> Any:
-        pool = self._pool
-        if self._lease is not None:
-            raise LeaseError("a lease is good for one block: call aconnection() for each")
-        if self._timeout is not ...:
-            seconds_to_ns("timeout", self._timeout)
-        pool._look_for_worlds()
-        lease = pool._shared_lease() or pool._quick_lease(None)
-        if lease is None:
-            lease = await obtain(pool, pool._claim(self._timeout, None), InThread(pool), True)
-        self._lease = lease
-        return lease.connection
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        lease = self._ending()
-        if error is None and self._pool._ends_quietly(lease):
-            lease.__exit__(kind, error, trace)
-            return
-        # A reset or a close may block, so a thread does it; a cancellation here does not stop it.
-        lease.returning()
-        try:
-            work = asyncio.get_running_loop().run_in_executor(None, lease.__exit__, kind, error, trace)
-        except RuntimeError:
-            lease.__exit__(kind, error, trace)  # the loop is on its way out and its threads are gone
-            return
-        await asyncio.shield(work)
+async def end_in_thread(block: TaskBlock) -> None:
+    """End a task's lease in a thread, as its reset or close may block; a cancellation here does not stop it."""
+    block.returning()
+    try:
+        work = asyncio.get_running_loop().run_in_executor(None, block.end)
+    except RuntimeError:
+        block.end()  # the loop is on its way out and its threads are gone
+        return
+    await asyncio.shield(work)

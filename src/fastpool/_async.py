@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
-from ._acheckout import Block, connect, obtain, tell_closed
+from ._acheckout import connect, obtain, tell_closed
 from ._config import seconds_to_ns
-from ._core import clock
+from ._core import Core, clock
 from ._driver import Driver, abilities
-from ._errors import LeaseError, PoolClosed
+from ._errors import PoolClosed
 from ._keeper import keeper
 from ._loop_driver import Loop, LoopDriver, settled
 from ._pool import Pool
@@ -21,7 +21,7 @@ from ._pool import Pool
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ._core import Claim
+    from ._core import Claim, TaskBlock
 
 
 class InLoop:
@@ -76,6 +76,7 @@ class AsyncPool(Pool):
     def _start(self, driver: Driver, config: Any) -> None:
         super()._start(driver if isinstance(driver, LoopDriver) else LoopDriver(driver), config)
         self.own_references = 2  # LoopDriver.homes has one
+        self.of_loops = True
 
     @staticmethod
     def _abilities(driver: Driver) -> tuple[bool, bool, bool]:
@@ -152,25 +153,33 @@ class AsyncPool(Pool):
     def __enter__(self) -> Any:
         raise TypeError("an AsyncPool is used with `async with`")
 
-    def connection(self, timeout: Any = ...) -> AsyncLease:  # type: ignore[override]
-        """``async with pool.connection() as c:``; timeout as for ``Pool.connection``."""
-        return AsyncLease(self, timeout)
-
-    aconnection = connection
+    connection = Core.aconnection  # type: ignore[assignment]
 
     async def checkout(self, timeout: Any = ...) -> Any:
         """Take a connection by hand; give it back with :meth:`checkin`, exactly once."""
-        loop = asyncio.get_running_loop()
-        lease = await obtain(self, self._claim(timeout, loop), InLoop(self, loop), False)
-        connection = lease.connection
-        lease.by_hand()
-        return connection
+        claim = self._claim(timeout, asyncio.get_running_loop())
+        await self._obtain(claim)
+        return claim.hand_out()
 
     def checkin(self, c: Any, discard: bool = False) -> None:
         """Give back what :meth:`checkout` gave; never awaits, and may be called from any thread."""
         claim = self._claim_by_hand(c)
         if claim is not None:
             finish(self, claim, None, discard)
+
+    async def _obtain(self, claim: Claim) -> None:  # type: ignore[override]
+        if not self.was_opened and self.config.min_size:
+            await self._open()
+        await obtain(self, claim, InLoop(self, claim.loop))
+
+    async def _give_back(self, block: TaskBlock, error: BaseException | None) -> None:  # type: ignore[override]
+        """The end of a lease whose connection is reset; it is over when the connection is fit again."""
+        claim = self._claim_lease(block, error)
+        if claim is None:
+            return
+        task = finish(self, claim, error, block.discarded)
+        if task is not None and error is None:
+            await asyncio.shield(task)  # a cancellation here does not stop the reset
 
     def _open_one(self, timeout_ns: int) -> bool:
         """The keeper's way: in the loop of some connection that is open, if one runs."""
@@ -221,42 +230,6 @@ async def _reset(pool: AsyncPool, claim: Claim, error: BaseException | None) -> 
     _settle(pool, claim, None if failure is None and claim.tidied() else "error", error)
     if failure is not None and not isinstance(failure, Exception):
         raise failure
-
-
-class AsyncLease(Block):
-    """The right to use a connection for the length of an ``async with`` block."""
-
-    __slots__ = ()
-
-    async def __aenter__(self) -> Any:
-        pool = self._pool
-        if self._lease is not None:
-            raise LeaseError("a lease is good for one block: call pool.connection() for each")
-        loop = asyncio.get_running_loop()
-        lease = pool._quick_lease(loop)
-        if lease is None:
-            lease = pool._shared_lease()
-        if lease is None:
-            if not pool.was_opened and pool.config.min_size:
-                await pool._open()
-            lease = await obtain(pool, pool._claim(self._timeout, loop), InLoop(pool, loop), True)
-        self._lease = lease
-        return lease.connection
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        lease, pool = self._ending(), self._pool
-        if not pool._resets(lease):
-            lease.__exit__(kind, error, trace)
-            return
-        claim = pool._claim_lease(lease, error)
-        if claim is None:
-            return
-        task = finish(pool, claim, error, self._discard)
-        if task is not None and error is None:
-            # The block is over when the connection is fit again; a cancellation here does not stop the reset.
-            await asyncio.shield(task)
 
 
 AsyncPool.__module__ = "fastpool"

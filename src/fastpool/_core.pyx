@@ -50,6 +50,10 @@ cdef extern from "door.h":
     void fp_call_through(object cls, Py_ssize_t offset)
     int fp_name_in_class(object cls, object name, object value) except -1
 
+cdef extern from "await.h":
+    ctypedef void *sendfunc
+    void fp_await_through(object cls, sendfunc send)
+
 cdef extern from "share.h":
     void fp_immortal(object o)
 
@@ -78,6 +82,10 @@ cdef extern from "Python.h":
     PyThreadState *PyEval_SaveThread() nogil
     void PyEval_RestoreThread(PyThreadState *held) nogil
     PyObject *PyDict_GetItemWithError(object of, object key) except? NULL
+    enum:
+        PYGEN_RETURN
+        PYGEN_NEXT
+    int PyIter_Send(object to, PyObject *sent, PyObject **value) except -1
 
 if watch_threads() != 0:
     raise ImportError(
@@ -129,12 +137,15 @@ include "_core_owner.pxi"
 include "_core_seat.pxi"
 include "_core_pool.pxi"
 include "_core_lease.pxi"
-include "_core_door.pxi"
 include "_core_wait.pxi"
 include "_core_take.pxi"
 include "_core_give.pxi"
 include "_core_lost.pxi"
+include "_core_watch.pxi"
 include "_core_claim.pxi"
+include "_core_line.pxi"
+include "_core_task.pxi"
+include "_core_door.pxi"
 include "_core_native.pxi"
 
 

@@ -7,11 +7,13 @@ cdef class Claim:
     """A checkout (or checkin) under way in a task.  Every step leaves the slot with exactly one owner."""
     cdef Core core
     cdef Slot *slot              # owned by this claim; NULL: none
-    cdef Ticket ticket           # in line
+    cdef TaskTicket ticket       # in line
     cdef int64_t began, deadline
     cdef bint instant
+    cdef bint front              # it had been served: to the head of the line
+    cdef bint noted              # how long it waited is recorded
     cdef uint64_t born_in
-    cdef object loop             # only connections opened in this loop will do; None: any
+    cdef readonly object loop    # only connections opened in this loop will do; None: any
     cdef readonly object server  # of the connection that was taken away to be closed
     cdef readonly str reason     # why it was
 
@@ -50,28 +52,9 @@ cdef class Claim:
         """Is the deadline past?"""
         return self.deadline != INT64_MAX and clock_ns() >= self.deadline
 
-    @property
-    def waiting(self):
-        """In line, and nothing decided yet?"""
-        return u64_load(&self.ticket.waiter.state) == WAITING
-
     def take(self):
         """Take what is free: own last connection, the one returned last, room for a new one, another loop's."""
-        cdef Core core = self.core
-        cdef Thread *me = thread_self()
-        cdef Visit *visit
-        here(core)
-        if u64_load(&core.pool.gate) & CLOSED:
-            raise PoolClosed(f"pool {core.name!r} is closed")
-        if u64_load_sc(&core.pool.gate) & QUEUED_MASK:
-            return False
-        visit = visit_make(me, core.pool.id, &core.pool.table)
-        self.slot = <Slot *>visit.slot if lease_retake(visit) else idle_take(&core.pool.idle, &core.pool.table)
-        if self.slot != NULL and self.foreign:
-            self.exchange()
-        elif self.slot == NULL:
-            self.slot = pool_take_vacant(core.pool)
-        return self.slot != NULL
+        return take_free(self)
 
     cdef int exchange(self) except -1:
         """Another loop's connection in hand: rather one of this loop's, or room for one."""
@@ -105,75 +88,39 @@ cdef class Claim:
         self.slot = NULL
         give(self.core, slot)
 
-    def line_up(self, rouse, bint front):
-        """Stand in line; `rouse()` is called from whatever thread decides.  True: a slot was there after all."""
-        cdef Core core = self.core
-        cdef Thread *me = thread_self()
-        self.ticket = ticket_new(core, me, rouse)
-        line_up(core, self.ticket.waiter, self.instant, front)
-        if self.collect() or (reclaim(core) and self.collect()):
-            return True
-        if self.instant:
-            look_for_the_lost(core)
-            if self.collect():
-                return True
-            if self.leave(True):
-                raise exhausted(core, "wait", self.began)
-            return self.collect()
-        u64_add(&core.totals[WAITS], 1)
-        note_waiting(core, <size_t>self.ticket.waiter, me)
-        look_for_deadlock(core, self.ticket.waiter, self.began)
-        if core.hears & HEAR_WAIT_STARTED:
-            tell(core, "wait_started", {})
-        return False
+    def in_line(self, bint front):
+        """``await claim.in_line(front)``: stand in line until there is a slot in hand.  front: it had been served.
 
-    def look(self):
-        """In line for long, or for as long as may be: look for what nobody can give back."""
-        look_for_the_lost(self.core)
+        Raises what `connection` raises of waiting.
+        """
+        self.front = front
+        return self
 
-    def collect(self):
-        """Take what was handed over.  PoolClosed: the line was dissolved."""
-        cdef Waiter *waiter = self.ticket.waiter
-        if self.born_in != generation():
-            raise PoolError(f"pool {self.core.name!r}: this task waited in the parent process; ask again in the child")
-        self.slot = <Slot *>waiter_take(waiter)
-        if self.slot != NULL:
-            forget_waiting(self.core, <size_t>waiter, thread_self())
-            self.ticket = None
-            return True
-        if u64_load(&waiter.state) == ABANDONED:
-            raise PoolClosed(f"pool {self.core.name!r} was closed while this caller waited for a connection")
-        return False
+    def __await__(self):
+        return self
 
-    def leave(self, bint timed_out):
-        """Out of line without a slot; False: one was handed over first (`collect` it, or drop the claim)."""
-        cdef Waiter *waiter
-        if self.ticket is None or self.born_in != generation():
-            return True
-        waiter = self.ticket.waiter
-        forget_waiting(self.core, <size_t>waiter, thread_self())
-        if not step_out(self.core, waiter, TIMED_OUT if timed_out else CANCELLED):
-            return u64_load(&waiter.state) != HANDED
-        if not timed_out:
-            u64_add(&self.core.totals[GAVE_UP], 1)
-        return True
+    def __next__(self):
+        raise NotImplementedError  # see the end of _core_line.pxi
 
-    def give_up(self):
-        """Whatever the line still gives goes to the next in it."""
-        cdef Slot *slot
-        if self.ticket is None or self.leave(False):
-            return
-        slot = <Slot *>waiter_take(self.ticket.waiter)
-        if slot != NULL:
-            u64_add(&self.core.totals[GAVE_UP], 1)
-            pool_pass(self.core.pool, slot)
+    def send(self, value):
+        """As a coroutine's."""
+        return next(self)
+
+    def throw(self, kind, value=None, trace=None):
+        """Something is raised in the task that waits: what the line still gives goes to the next in it."""
+        give_up(self)
+        raise thrown(kind, value, trace)
+
+    def close(self):
+        """The task is ended without another word."""
+        give_up(self)
 
     def drop(self, str reason):
         """The checkout failed: the slot is free.  Returns the connection that it had, to be closed by the caller."""
         cdef Slot *slot
         if self.born_in != generation():
             return None
-        self.give_up()
+        give_up(self)
         slot = self.slot
         if slot != NULL and self.connecting:
             self.slot = NULL
@@ -201,10 +148,8 @@ cdef class Claim:
         return exhausted(self.core, phase, self.began)
 
     def waited(self):
-        """The wait in line is over: record how long it took."""
-        if not self.core.timing:
-            histogram_add(&self.core.house.wait, clock_ns() - self.began)
-        return (clock_ns() - self.began) / 1e9
+        """The first wait in line of this checkout is over: record how long it took."""
+        note_wait(self)
 
     def verdict(self):
         """Why the connection in hand cannot be used: a reason, None if it can, '?' if `check` must say."""
@@ -261,22 +206,16 @@ cdef class Claim:
         look_crowded(self.core)
         u64_add(&self.core.totals[CONNECT_ERRORS], 1)
 
-    def lease(self, bint bound):
-        """The checkout is done: a lease that holds the connection."""
-        cdef Core core = self.core
-        cdef Lease lease = Lease.__new__(Lease)
-        cdef Slot *slot = self.slot
-        cdef Seat seat = <Seat>slot.seat
+    def hand_out(self):
+        """The checkout by hand is done: the connection."""
         cdef uint64_t word
-        green, task = owner_here()
-        word = enter_table(core, slot, thread_self(), self.began, BY_BLOCK if bound else BY_HAND)
-        seat.green = None if green is None else weakref_to(green)
-        seat.task = None if task is None else weakref_to(task)
-        self.slot = NULL
-        lease.core = core
-        lease_attach(lease, slot, word)
-        tell_checked_out(core, seat, self.began)
-        return lease
+        cdef Slot *slot = claim_ends(self, BY_HAND, &word)
+        sign(<Seat>slot.seat, loop_here())
+        tell_checked_out(self.core, <Seat>slot.seat, self.began)
+        c = (<Seat>slot.seat).connection
+        if c is None:
+            raise taken_back(self.core)
+        return c
 
     # ---- the way back ---------------------------------------------------------------------------------------
 
@@ -344,7 +283,7 @@ cdef class Claim:
         cdef Thread *me = thread_self()
         if self.core is None or self.born_in != generation():
             return
-        if self.ticket is not None and not self.leave(False):
+        if self.ticket is not None and not leave(self, CANCELLED):
             slot = <Slot *>waiter_take(self.ticket.waiter)
         if slot == NULL:
             return
@@ -356,9 +295,8 @@ cdef class Claim:
         pool_pass(self.core.pool, slot)
 
 
-cdef Claim claim_new(Core core, object timeout, object loop):
+cdef Claim claim_new(Core core, int64_t limit, object loop):
     cdef Claim claim = Claim.__new__(Claim)
-    cdef int64_t limit = core.timeout_ns if timeout is ... else timeout_ns(timeout)
     claim.core = core
     claim.loop = loop
     claim.born_in = generation()
@@ -366,6 +304,43 @@ cdef Claim claim_new(Core core, object timeout, object loop):
     claim.deadline = INT64_MAX if limit < 0 else claim.began + limit
     claim.instant = limit == 0
     return claim
+
+
+cdef bint take_free(Claim self) except -1:
+    cdef Core core = self.core
+    cdef Thread *me = thread_self()
+    cdef Visit *visit
+    here(core)
+    if u64_load(&core.pool.gate) & CLOSED:
+        raise PoolClosed(f"pool {core.name!r} is closed")
+    if u64_load_sc(&core.pool.gate) & QUEUED_MASK:
+        return False
+    visit = visit_make(me, core.pool.id, &core.pool.table)
+    self.slot = <Slot *>visit.slot if lease_retake(visit) else idle_take(&core.pool.idle, &core.pool.table)
+    if self.slot != NULL and self.foreign:
+        self.exchange()
+    elif self.slot == NULL:
+        self.slot = pool_take_vacant(core.pool)
+    return self.slot != NULL
+
+
+cdef int note_wait(Claim self) except -1:
+    """The first wait in line of this checkout is over: record how long it took."""
+    if self.noted:
+        return 0
+    self.noted = True
+    if not self.core.timing:
+        histogram_add(&self.core.house.wait, clock_ns() - self.began)
+    return 0
+
+
+cdef Slot *claim_ends(Claim self, int how, uint64_t *lease) noexcept:
+    """The checkout is done: a lease begins, and with it `lease` is its word."""
+    cdef Slot *slot = self.slot
+    cdef Seat seat = <Seat>slot.seat
+    lease[0] = enter_table(self.core, slot, thread_self(), self.began, how)
+    self.slot = NULL
+    return slot
 
 
 cdef object claim_lease(Lease lease, object exc):
@@ -391,6 +366,6 @@ cdef object claim_lease(Lease lease, object exc):
 
 
 cdef Claim claim_slot(Core core, Slot *slot):
-    cdef Claim claim = claim_new(core, None, (<Seat>slot.seat).loop)
+    cdef Claim claim = claim_new(core, -1, (<Seat>slot.seat).loop)
     claim.slot = slot
     return claim

@@ -1,4 +1,4 @@
-# How a `with` statement reaches a lease without making bound methods.
+# How a `with` or `async with` statement reaches a lease without making bound methods.
 #
 # `with lease:` looks up `__enter__` and `__exit__` and binds each to the lease: two objects made and thrown away, a
 # quarter of all that an empty compiled context manager costs.  Here the lease itself is what each name gives, and the
@@ -8,19 +8,19 @@
 @cython.final
 @cython.internal
 cdef class Door:
-    """``__enter__`` or ``__exit__`` in the class: on a lease it is the lease, on the class the function."""
+    """The way in or out of a block, in its class: on a lease it is the lease, on the class the function."""
     cdef object function
     cdef bint enters
 
     def __get__(self, lease, owner):
-        if type(lease) is not Lease:
+        if type(lease) is not Block and type(lease) is not TaskBlock:
             return self.function
         if self.enters:
             (<Lease>lease).asked = True
         return lease
 
 
-cdef object lease_called(Lease self, PyObject **args, size_t given, PyObject *names):
+cdef object block_called(Block self, PyObject **args, size_t given, PyObject *names):
     cdef Py_ssize_t count = PyVectorcall_NARGS(given)
     if names == NULL:
         if count == 0 and self.asked:
@@ -32,16 +32,34 @@ cdef object lease_called(Lease self, PyObject **args, size_t given, PyObject *na
     raise TypeError("a lease is a context manager, and as a decorator is called with one function")
 
 
-cdef int hang_doors() except -1:
-    cdef Lease one = Lease.__new__(Lease)
+cdef object task_block_called(TaskBlock self, PyObject **args, size_t given, PyObject *names):
+    cdef Py_ssize_t count = PyVectorcall_NARGS(given)
+    if names == NULL:
+        if count == 0 and self.asked:
+            return task_comes(self)
+        if count == 3:
+            return task_goes(self, <object>args[1])
+        if count == 1:
+            return lease_decorate(self, <object>args[0])
+    raise TypeError("a lease is a context manager (async with), and as a decorator is called with one function")
+
+
+cdef int hang_doors(cls, str way_in, str way_out, Py_ssize_t called) except -1:
     cdef Door door
-    fp_call_through(Lease, <char *>&one.called - <char *><PyObject *>one)
-    for name in ("__enter__", "__exit__"):
+    fp_call_through(cls, called)
+    for name in (way_in, way_out):
         door = Door.__new__(Door)
-        door.function = Lease.__dict__[name]
-        door.enters = name == "__enter__"
-        fp_name_in_class(Lease, name, door)
+        door.function = cls.__dict__[name]
+        door.enters = name == way_in
+        fp_name_in_class(cls, name, door)
     return 0
 
 
-hang_doors()
+cdef int hang_all_doors() except -1:
+    cdef Block one = Block.__new__(Block)
+    cdef Py_ssize_t called = <char *>&one.called - <char *><PyObject *>one
+    hang_doors(Block, "__enter__", "__exit__", called)
+    return hang_doors(TaskBlock, "__aenter__", "__aexit__", called)
+
+
+hang_all_doors()

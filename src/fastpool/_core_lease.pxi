@@ -1,10 +1,9 @@
 # The right to use a connection for the length of a block.
 
-@cython.final
 @cython.freelist(64)
 @cython.no_gc_clear
 cdef class Lease:
-    """One checkout, as a context manager; made by ``pool.connection()`` and good for one block."""
+    """One checkout; good for one block.  What a thread's block and a task's have in common."""
     cdef vectorcallfunc called  # see Door
     cdef Core core
     cdef Slot *slot
@@ -13,39 +12,17 @@ cdef class Lease:
     cdef int64_t timeout_ns
     cdef object timeout         # not looked at yet (the drop-in raises for a bad one at __enter__)
     cdef uint32_t state
-    cdef bint discarded
-    cdef bint asked             # somebody looked up __enter__
-
-    def __cinit__(self):
-        self.called = <vectorcallfunc><void *>lease_called
-
-    def __enter__(self):
-        return lease_begin(self)
-
-    def __exit__(self, kind, exc, trace):
-        return lease_over(self, exc)
+    cdef readonly bint discarded
+    cdef bint asked             # somebody looked up __enter__ or __aenter__
 
     @property
     def connection(self):
         """What the block was given; None outside of it."""
         return (<Seat>self.slot.seat).connection if self.state == ENTERED else None
 
-    def by_hand(self):
-        """From now on the connection is given back by `checkin`, and this object has no part in it."""
-        self.state = DONE
-        self.core = None
-
-    def returning(self):
-        """A thread is about to end this lease for the task that took it, whatever becomes of that."""
-        (<Seat>self.slot.seat).returning = True
-
     def discard(self):
         """Close the connection at the end of the block instead of returning it."""
         self.discarded = True
-
-    def __call__(self, function):
-        """As a decorator: every call of `function` runs inside a lease of its own, as contextlib's do."""
-        return lease_decorate(self, function)
 
     def __repr__(self):
         state = ("not entered", "held", "over")[self.state]
@@ -56,6 +33,40 @@ cdef class Lease:
         # one who takes the slot finds the mark and replaces the connection.
         if self.state == ENTERED and self.core is not None and self.born_in == generation():
             lease_lost(self)
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Block(Lease):
+    """One checkout, as a context manager; made by ``pool.connection()`` and good for one block."""
+
+    def __cinit__(self):
+        self.called = <vectorcallfunc><void *>block_called
+
+    def __enter__(self):
+        return lease_begin(self)
+
+    def __exit__(self, kind, exc, trace):
+        return lease_over(self, exc)
+
+    def __call__(self, function):
+        """As a decorator: every call of `function` runs inside a lease of its own, as contextlib's do."""
+        return lease_decorate(self, function)
+
+
+cdef inline int lease_begins(Lease self, Core core, object timeout) except -1:
+    """A lease that is new, or used again, is made for a checkout."""
+    self.state = NEW
+    self.discarded = False
+    self.timeout = None
+    self.core = core
+    if timeout is ...:
+        self.timeout_ns = core.timeout_ns
+    elif core.lazy_timeout and timeout is not None:
+        self.timeout = timeout
+    else:
+        self.timeout_ns = timeout_ns(timeout)
+    return 0
 
 
 cdef object lease_begin(Lease self):
@@ -109,16 +120,7 @@ cdef object lease_over(Lease self, object exc):
     cdef int64_t now
     if self.state != ENTERED:
         raise LeaseError("this block has ended already: a lease is good for one block")
-    if (
-        exc is None
-        and u64_peek(&core.pool.gate) == 0
-        and slot.depth == 1
-        and u32_peek(&slot.mark) == 0
-        and slot_lease(u64_peek(&slot.word)) == self.word
-        and self.born_in == generation()
-        and not self.discarded
-        and slot.uses < core.max_uses
-    ):
+    if exc is None and ends_plainly(self, core, slot):
         if FREE_THREADED and not claim(slot, self.word):
             return lease_exit(self, exc)  # a checkin or a close() came between: the slot is not ours to free
         self.state = DONE
@@ -139,9 +141,25 @@ cdef object lease_over(Lease self, object exc):
             after_giving(core)
         self.core = None
         if not FREE_THREADED:
-            core.spare = self
+            if type(self) is Block:
+                core.spare = self
+            else:
+                core.spare_task = self
         return None
     return lease_exit(self, exc)
+
+
+cdef inline bint ends_plainly(Lease self, Core core, Slot *slot) noexcept:
+    """Is nothing to be done at the end of this lease but to free its slot?"""
+    return (
+        u64_peek(&core.pool.gate) == 0
+        and slot.depth == 1
+        and u32_peek(&slot.mark) == 0
+        and slot_lease(u64_peek(&slot.word)) == self.word
+        and self.born_in == generation()
+        and not self.discarded
+        and slot.uses < core.max_uses
+    )
 
 
 cdef object lease_decorate(Lease self, object function):
@@ -149,8 +167,8 @@ cdef object lease_decorate(Lease self, object function):
     if core is None:
         raise LeaseError("a lease is good for one block: call pool.connection() for each")
     limit = self.timeout if self.timeout is not None else (None if self.timeout_ns < 0 else self.timeout_ns / 1e9)
-    from ._decorate import leased
-    return leased(core, limit, function)
+    from ._decorate import leased, leased_task
+    return (leased if type(self) is Block else leased_task)(core, limit, function)
 
 
 cdef object lease_enter(Lease self, Slot *slot):
@@ -184,7 +202,8 @@ cdef object lease_connection(Lease self, Core core):
     """What the block is given.  PoolClosed: another thread's close(timeout) took it at this very moment."""
     c = (<Seat>self.slot.seat).connection
     if c is None:
-        self.by_hand()
+        self.state = DONE
+        self.core = None
         raise taken_back(core)
     return c
 

@@ -10,11 +10,13 @@ cdef class Core:
     cdef uint64_t *totals            # likewise
     cdef PyObject *kept              # the reference that keeps it so
     cdef Lease spare                 # a lease object whose block has ended
+    cdef Lease spare_task            # the same of a task's block
     cdef list seats                  # by slot index: keeps the seats alive
     cdef dict by_id                  # id(connection) -> seat, for checkin by hand; written at connect and close
     cdef dict queued                 # numbers of the threads that wait, to find deadlocks
     cdef dict queued_green           # waiter's address -> (thread's number, greenlet, task), likewise
     cdef dict queued_owners          # (thread's number, id of greenlet, id of task) -> waiter's address: the way back
+    cdef dict queued_tasks           # id of a task whose loop runs on meanwhile -> its ticket
     cdef int64_t by_hand             # leases that no block will end
     cdef public int own_references   # to each connection, by the pool and its driver
     cdef int64_t looked_ns           # when somebody looked for what is lost
@@ -32,6 +34,7 @@ cdef class Core:
     cdef public bint was_opened      # open() has been called, or the first connection opened
     cdef readonly bint nested
     cdef readonly bint timing
+    cdef public bint of_loops        # a connection is only for the event loop that it was opened in
     cdef bint marks                  # the driver's own marks decide whether a connection is fit
     cdef bint lazy_timeout           # a bad timeout raises at __enter__
     cdef bint has_check, has_reset
@@ -54,6 +57,7 @@ cdef class Core:
         self.queued = {}
         self.queued_green = {}
         self.queued_owners = {}
+        self.queued_tasks = {}
         self.graves = []
         self.leaks_told = set()
         self.own_references = 1
@@ -133,19 +137,10 @@ cdef class Core:
         """
         cdef Lease lease = self.spare
         if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
-            lease = Lease.__new__(Lease)
+            lease = Block.__new__(Block)
         else:
             self.spare = None
-            lease.state = NEW
-            lease.discarded = False
-            lease.timeout = None
-        lease.core = self
-        if timeout is ...:
-            lease.timeout_ns = self.timeout_ns
-        elif self.lazy_timeout and timeout is not None:
-            lease.timeout = timeout
-        else:
-            lease.timeout_ns = timeout_ns(timeout)
+        lease_begins(lease, self, timeout)
         return lease
 
     @cython.binding(False)
@@ -176,78 +171,32 @@ cdef class Core:
     # ---- for code that awaits -------------------------------------------------------------------------------
 
     @cython.binding(False)
-    def _quick_lease(self, loop):
-        """An entered lease, if one can be had at once and without a question; else None."""
-        cdef Thread *me = thread_self()
-        cdef Visit *visit = visit_find(me, self.pool.id)
-        cdef Lease lease
-        cdef Slot *slot
-        cdef Seat seat
-        cdef int64_t now
-        cdef uint64_t word
-        if (
-            visit == NULL
-            or u64_peek(&self.pool.gate) & ~(CROWDED | SLOW_GIVE) != 0
-            or self.pool.generation != generation()
-            or (self.nested and visit.held)
-        ):
-            return None
-        slot = <Slot *>visit.slot
-        if not lease_retake(visit):
-            slot = idle_take(&self.pool.idle, &self.pool.table)
-            if slot == NULL:
-                return None
-        seat = <Seat>slot.seat
-        now = clock_near_ns(me)
-        if now + COARSE_NS >= i64_peek(&slot.fresh_ns) or u32_peek(&slot.mark) != 0 or seat.loop is not loop:
-            idle_put(&self.pool.idle, &self.pool.table, slot)
-            pool_settle_if(self.pool)
-            return None
-        task = current_task(loop) if current_task is not None else None
-        seat.green = None
-        seat.task = None if task is None else weakref_to(task)
-        seat.bound = True
-        seat.returning = False
-        word = slot_lease(u64_peek(&slot.word))
-        lease_open(slot, me, visit, now)
-        slot.uses += 1
-        lease = Lease.__new__(Lease)
-        lease.core = self
-        lease_attach(lease, slot, word)
-        return lease
+    def aconnection(self, timeout=...):
+        """Return a task's lease, to be used as ``async with pool.aconnection() as c:`` (also as a decorator).
 
-    def _shared_lease(self):
-        """nested: an entered lease on the connection that this very task (greenlet, thread) holds already, or None."""
-        cdef Lease lease
-        if not self.nested:
-            return None
-        lease = Lease.__new__(Lease)
-        lease.core = self
-        return lease if lease_share(lease) else None
+        A task waits in the same line as threads and greenlets, its loop running on.  ``timeout`` and what may be
+        raised: as for ``connection``.
+        """
+        cdef Lease lease = self.spare_task
+        if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
+            lease = TaskBlock.__new__(TaskBlock)
+        else:
+            self.spare_task = None
+        lease_begins(lease, self, timeout)
+        return lease
 
     def _claim(self, timeout, loop):
         """Begin a checkout step by step."""
-        return claim_new(self, timeout, loop)
+        return claim_new(self, self.timeout_ns if timeout is ... else timeout_ns(timeout), loop)
 
     def _claim_lease(self, Lease lease, exc):
         """Begin the checkin of a lease step by step; None if nothing is left to do."""
         return claim_lease(lease, exc)
 
-    def _resets(self, Lease lease):
-        """Must the driver's reset see the connection of this lease before anybody else does?"""
-        return lease.state == ENTERED and must_reset(self, lease.slot)
-
-    def _ends_quietly(self, Lease lease):
-        """Will a good end of this lease call nothing of the driver's?  No reset, and nothing to close."""
-        return ends_quietly(self, lease)
-
     def _claim_by_hand(self, c):
         """Begin the checkin of a connection that was checked out by hand."""
         cdef Slot *slot = claim_by_hand(self, c)
         return None if slot == NULL else claim_slot(self, slot)
-
-    def _look_for_worlds(self):
-        look_for_worlds()
 
     # ---- what the Python half asks --------------------------------------------------------------------------
 

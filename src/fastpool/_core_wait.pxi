@@ -1,6 +1,5 @@
 # Standing in line.
 
-@cython.final
 @cython.no_gc_clear
 cdef class Ticket:
     """A waiter that is not a sleeping thread: a greenlet or a task.  `rouse()` is called once, by whoever decides.
@@ -28,9 +27,9 @@ cdef bint wake_ticket(Waiter *waiter) noexcept nogil:
 
 
 cdef bint wake_ticket_here(Waiter *waiter) noexcept:
-    cdef object ticket = <object>waiter.object
+    cdef Ticket ticket = <Ticket>waiter.object
     cdef object struck = None
-    cdef list later = []
+    cdef list later = None
     cdef bint roused
     Py_DECREF(ticket)  # the queue's reference
     if u64_load(&waiter.state) in (TIMED_OUT, CANCELLED):
@@ -39,7 +38,7 @@ cdef bint wake_ticket_here(Waiter *waiter) noexcept:
     # does no harm, and what the handler raised comes out of the giver a moment later.
     while True:
         try:
-            roused = (<Ticket>ticket).rouse() is not False
+            roused = rouse(ticket)
             break
         except Exception as error:
             if type(struck) is type(error):
@@ -47,10 +46,10 @@ cdef bint wake_ticket_here(Waiter *waiter) noexcept:
                 break
             struck = error
             if not isinstance(error, GONE):
-                later.append(error)
+                later = [*(later or ()), error]
         except BaseException as error:
-            later.append(error)
-    for error in later:
+            later = [*(later or ()), error]
+    for error in later or ():
         raise_later(error)
     return roused
 
@@ -77,13 +76,25 @@ cdef int raise_later(object error) except -1:
 
 cdef Ticket ticket_new(Core core, Thread *me, object rouse):
     cdef Ticket ticket = Ticket.__new__(Ticket)
-    ticket.core = core
     ticket.rouse = rouse
-    ticket.waiter = waiter_new(False, me.uid, clock_ns())
+    give_waiter(ticket, core, me, clock_ns())
+    return ticket
+
+
+cdef int give_waiter(Ticket ticket, Core core, Thread *me, int64_t now) except -1:
+    ticket.core = core
+    ticket.waiter = waiter_new(False, me.uid, now)
     if ticket.waiter == NULL:
         raise MemoryError("fastpool: no memory for a waiter")
     ticket.waiter.object = <void *>ticket
-    return ticket
+    return 0
+
+
+cdef bint rouse(Ticket ticket) except -1:
+    """False, or an error: who waits can never be woken."""
+    if type(ticket) is TaskTicket:
+        return rouse_task(<TaskTicket>ticket)
+    return ticket.rouse() is not False
 
 
 cdef int line_up(Core core, Waiter *waiter, bint instant, bint front) except -1:
@@ -253,15 +264,11 @@ cdef int rouse_orphans(Pool *was) except -1:
     while waiter != NULL:
         if waiter.lock == NULL and waiter.owner == me and waiter_settle(waiter, ABANDONED):
             try:
-                (<Ticket>waiter.object).rouse()
+                rouse(<Ticket>waiter.object)
             except Exception:
                 pass  # its loop or hub did not survive the fork
         waiter = waiter.behind
     return 0
-
-
-cdef tuple owner_here():
-    return (None, None) if owner_is_thread() else owner_green()
 
 
 cdef int note_waiting(Core core, object key, Thread *me) except -1:
@@ -302,6 +309,8 @@ cdef bint waits_here(Core core, uint64_t owner, Seat seat) except -1:
         return owner in core.queued
     green = None if seat.green is None else seat.green()
     task = None if seat.task is None else seat.task()
+    if task is not None and id(task) in core.queued_tasks:
+        return True
     if (green is None) != (seat.green is None) or (task is None) != (seat.task is None):
         return False  # the holder is gone
     return owner_key((owner, green, task)) in core.queued_owners

@@ -27,12 +27,14 @@ def leased(pool: Any, timeout: float | None, function: Callable[..., Any]) -> Ca
     return inner
 
 
-def leased_task(lease: Callable[[], Any], function: Callable[_P, Awaitable[_R]]) -> Callable[_P, Awaitable[_R]]:
-    """Wrap a coroutine function so that every call of it runs inside an ``async with lease()`` of its own."""
+def leased_task(
+    pool: Any, timeout: float | None, function: Callable[_P, Awaitable[_R]]
+) -> Callable[_P, Awaitable[_R]]:
+    """Wrap a coroutine function so that every call of it runs inside a lease of its own."""
 
     @wraps(function)
     async def inner(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        async with lease():
+        async with pool.aconnection(timeout):
             return await function(*args, **kwargs)
 
     return inner

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from . import _family as family
@@ -24,8 +24,10 @@ from ._waiting import pause
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from ._core import Claim, TaskBlock
+
 _numbers = itertools.count(1)
-_HOT = ("connection", "checkout", "checkin")
+_HOT = ("connection", "aconnection", "checkout", "checkin")
 
 
 class Pool(Core):
@@ -135,15 +137,6 @@ class Pool(Core):
             -1 if config.max_idle is None else config.max_idle,
             config.max_connecting,
         )
-
-    def aconnection(self, timeout: Any = ...) -> Any:
-        """``async with pool.aconnection() as c:``: a task waits in the same line as the threads, its loop running on.
-
-        ``timeout`` as for ``connection``. Connects and checks, which may block, are made in the loop's executor.
-        """
-        from ._acheckout import TaskLease
-
-        return TaskLease(self, timeout)
 
     # ---- life ---------------------------------------------------------------------------------------------------
 
@@ -309,6 +302,18 @@ class Pool(Core):
         logging.getLogger("fastpool").warning(
             "pool %r: %s of a connection failed: %s: %s", self.name, what, type(error).__name__, error, exc_info=error
         )
+
+    def _obtain(self, claim: Claim) -> Coroutine[Any, Any, None]:
+        """A task's checkout that cannot be had at once; connects and checks are made in the loop's executor."""
+        from ._acheckout import InThread, obtain
+
+        return obtain(self, claim, InThread(self))
+
+    def _give_back(self, block: TaskBlock, error: BaseException | None) -> Coroutine[Any, Any, None]:
+        """The end of a task's lease that may block."""
+        from ._acheckout import end_in_thread
+
+        return end_in_thread(block)
 
     def _capacity_lost(self) -> None:
         if self.keeping is not None:

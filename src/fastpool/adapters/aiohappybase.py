@@ -21,7 +21,7 @@ from . import _idl  # isort: skip  # before aiohappybase is imported
 import aiohappybase
 
 from .. import _errors
-from .._async import AsyncLease, AsyncPool
+from .._async import AsyncPool
 from .._config import seconds_to_ns
 from .._driver import Driver
 from .._keeper import keeper
@@ -30,7 +30,7 @@ from ._task_connection import GuardedConnection
 from ._task_tables import Table
 
 if TYPE_CHECKING:
-    from .._core import Seat
+    from .._core import Seat, TaskBlock
 
 __all__ = ["AiohappybaseDriver", "ConnectionPool", "NoConnectionsAvailable", "PoolDeadlock"]
 
@@ -172,7 +172,7 @@ class TableBlock:
 
     __slots__ = ("_lease", "_name")
 
-    def __init__(self, lease: AsyncLease, name: str | bytes) -> None:
+    def __init__(self, lease: TaskBlock, name: str | bytes) -> None:
         self._lease = lease
         self._name = name
 

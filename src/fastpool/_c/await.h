@@ -1,0 +1,45 @@
+/* A class whose instances are awaited without a coroutine in between.
+ *
+ * `await x` asks x for an iterator (x itself, here), and then for one thing after another: what comes is for the loop,
+ * a future to wait for, and what the end brings is the value of `await`.  CPython has two ways to ask, am_send and
+ * tp_iternext; the first is faster and the second must be there too.
+ */
+#ifndef FASTPOOL_AWAIT_H
+#define FASTPOOL_AWAIT_H
+
+#include "Python.h"
+
+static PyObject *fp_await_next(PyObject *self)
+{
+    PyObject *value = NULL, *stop;
+    switch (Py_TYPE(self)->tp_as_async->am_send(self, Py_None, &value)) {
+    case PYGEN_NEXT:
+        return value;
+    case PYGEN_RETURN:
+        if (value != Py_None) { /* an end without an exception means None */
+            /* made here: a tuple (of streams, say) would be taken for the exception's arguments */
+            stop = PyObject_CallFunctionObjArgs(PyExc_StopIteration, value, NULL);
+            if (stop != NULL) {
+                PyErr_SetObject(PyExc_StopIteration, stop);
+                Py_DECREF(stop);
+            }
+        }
+        Py_DECREF(value);
+        return NULL;
+    default:
+        return NULL;
+    }
+}
+
+/* Instances of the class, which has __await__ and __next__, are driven by `send`. */
+static inline void fp_await_through(PyObject *cls, sendfunc send)
+{
+    PyTypeObject *type = (PyTypeObject *)cls;
+    type->tp_as_async->am_await = PyObject_SelfIter;
+    type->tp_as_async->am_send = send;
+    type->tp_iter = PyObject_SelfIter;
+    type->tp_iternext = fp_await_next;
+    PyType_Modified(type);
+}
+
+#endif

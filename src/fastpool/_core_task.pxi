@@ -1,0 +1,263 @@
+# `async with`: the same lease, whose two ways are awaited.  What has nothing to wait for awaits nothing.
+
+cdef enum:              # what is awaited of a task's lease
+    NOTHING, WAY_IN, WAY_OUT
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class TaskBlock(Lease):
+    """One checkout of a task, as an asynchronous context manager; made by ``pool.aconnection()``, good for one block.
+
+    ``await`` gets the lease itself from ``__aenter__`` and ``__aexit__``. What has to wait goes on in `inner`: the
+    claim in line, or a coroutine of the pool's Python half, which connects, checks, resets.
+    """
+    cdef uint32_t way
+    cdef object inner
+    cdef Claim claim
+    cdef object error           # what the block was left by
+
+    def __cinit__(self):
+        self.called = <vectorcallfunc><void *>task_block_called
+
+    def __aenter__(self):
+        return task_comes(self)
+
+    def __aexit__(self, kind, exc, trace):
+        return task_goes(self, exc)
+
+    def __call__(self, function):
+        """As a decorator: every call of the coroutine function runs inside a lease of its own."""
+        return lease_decorate(self, function)
+
+    def returning(self):
+        """A thread is about to end this lease for its task, whatever becomes of that."""
+        (<Seat>self.slot.seat).returning = True
+
+    def end(self):
+        """End the lease here and now."""
+        lease_over(self, self.error)
+
+    def __await__(self):
+        return self
+
+    def __next__(self):
+        raise NotImplementedError  # see the end of this file
+
+    def send(self, value):
+        """As a coroutine's."""
+        return next(self)
+
+    def throw(self, kind, value=None, trace=None):
+        """Something is raised in the task while it awaits this."""
+        error = thrown(kind, value, trace)
+        if self.inner is None:
+            let_go(self)
+            raise error
+        try:
+            return self.inner.throw(error)
+        except StopIteration:
+            c = inner_is_over(self)
+        except BaseException:
+            let_go(self)
+            raise
+        self.way = NOTHING
+        raise StopIteration(c)
+
+    def close(self):
+        """The task is ended without another word."""
+        inner = self.inner
+        let_go(self)
+        if inner is not None:
+            inner.close()
+
+
+cdef object task_comes(TaskBlock self):
+    self.asked = False
+    if self.core is None or self.state != NEW or self.inner is not None:
+        raise LeaseError("a lease is good for one block: call pool.connection() for each")
+    self.way = WAY_IN
+    return self
+
+
+cdef object task_goes(TaskBlock self, object error):
+    if self.state == NEW:
+        raise LeaseError("this block has not begun")
+    self.way = WAY_OUT
+    self.error = error
+    return self
+
+
+cdef int task_send(TaskBlock self, PyObject *sent, PyObject **result) except -1:
+    """One step of what is awaited."""
+    cdef PyObject *value = NULL
+    cdef int said
+    c = None
+    if self.inner is None:
+        if self.way == WAY_IN:
+            c = task_enters(self)
+        elif self.way == WAY_OUT:
+            task_leaves(self)
+        else:
+            raise TypeError("a lease is not awaited: `async with pool.connection() as c`, or `await pool.checkout()`")
+    while self.inner is not None:
+        try:
+            said = PyIter_Send(self.inner, sent, &value)
+            if said == PYGEN_NEXT:
+                result[0] = value
+                return PYGEN_NEXT
+            Py_DECREF(<object>value)
+            c = inner_is_over(self)
+        except BaseException:
+            let_go(self)
+            raise
+        sent = <PyObject *>None
+    self.way = NOTHING
+    self.error = None
+    return yields(c, result, PYGEN_RETURN)
+
+
+cdef object inner_is_over(TaskBlock self):
+    """The connection on the way in, unless there is more to wait for."""
+    if self.way == WAY_IN and self.inner is self.claim:
+        return task_served(self)
+    self.inner = None
+    return task_arrives(self) if self.way == WAY_IN else None
+
+
+cdef int let_go(TaskBlock self) except -1:
+    """What was awaited has come to no good end."""
+    self.way = NOTHING
+    self.inner = self.claim = self.error = None
+    return 0
+
+
+# ---- the way in -------------------------------------------------------------------------------------------------
+
+cdef object task_enters(TaskBlock self):
+    """The connection, if it can be had at once; None: `inner` is what to wait for."""
+    cdef Core core = self.core
+    cdef Thread *me = thread_self()
+    cdef Visit *visit = visit_find(me, core.pool.id)
+    cdef Slot *slot = NULL
+    cdef Seat seat
+    cdef int64_t now
+    loop = loop_here()
+    if (
+        visit != NULL
+        and u64_peek(&core.pool.gate) & ~(CROWDED | SLOW_GIVE) == 0
+        and core.pool.generation == generation()
+        and self.timeout is None
+        and not (core.nested and visit.held)
+    ):
+        slot = <Slot *>visit.slot
+        if not lease_retake(visit):
+            slot = idle_take(&core.pool.idle, &core.pool.table)
+        if slot != NULL:
+            seat = <Seat>slot.seat
+            now = clock_near_ns(me)
+            if (
+                now + COARSE_NS < i64_peek(&slot.fresh_ns)
+                and u32_peek(&slot.mark) == 0
+                and (seat.loop is loop or not core.of_loops)
+            ):
+                # its word first: from lease_open on another thread's close(timeout) may end it
+                self.word = slot_lease(u64_peek(&slot.word))
+                lease_open(slot, me, visit, now)
+                slot.uses += 1
+                self.slot = slot
+                self.born_in = core.pool.generation
+                self.state = ENTERED
+                seat.bound = True
+                seat.returning = False
+                sign(seat, loop)
+                return lease_connection(self, core)
+    return task_claims(self, core, loop, slot)
+
+
+cdef object task_claims(TaskBlock self, Core core, object loop, Slot *slot):
+    """The slow way in; `slot`: an idle one just taken that must be looked at first."""
+    cdef Claim claim
+    if self.timeout is not None:
+        self.timeout_ns = timeout_ns(self.timeout)
+        self.timeout = None
+    if core.nested and slot == NULL and lease_share(self):
+        return lease_connection(self, core)
+    claim = self.claim = claim_new(core, self.timeout_ns, loop if core.of_loops else None)
+    claim.slot = slot
+    if slot != NULL and claim.foreign:
+        claim.exchange()
+    if (
+        slot == NULL
+        and core.was_opened
+        and not core.hears & (HEAR_CHECKOUT_STARTED | HEAR_CHECKOUT_FAILED)
+        and not take_free(claim)
+    ):
+        self.inner = claim
+    else:
+        self.inner = core._obtain(claim)
+    return None
+
+
+cdef object task_served(TaskBlock self):
+    """The claim has left the line with a slot in hand.  None: there is more to wait for."""
+    cdef Claim claim = self.claim
+    cdef Slot *slot = claim.slot
+    note_wait(claim)
+    if (
+        slot_state(u64_load(&slot.word)) != CONNECTING
+        and u32_load(&slot.mark) == 0
+        and clock_ns() < i64_peek(&slot.fresh_ns)
+        and not claim.foreign
+    ):
+        self.inner = None
+        return task_arrives(self)
+    self.inner = self.core._obtain(claim)
+    return None
+
+
+cdef object task_arrives(TaskBlock self):
+    """The claim has a connection that is fit for use: it becomes this lease's."""
+    cdef Claim claim = self.claim
+    cdef uint64_t word
+    cdef Slot *slot = claim_ends(claim, BY_BLOCK, &word)
+    lease_attach(self, slot, word)
+    self.claim = None
+    sign(<Seat>slot.seat, loop_here())
+    tell_checked_out(self.core, <Seat>slot.seat, claim.began)
+    return lease_connection(self, self.core)
+
+
+cdef int sign(Seat seat, object loop) except -1:
+    """Write down whose lease it is: the running task's (and greenlet's, if the loop runs in one)."""
+    task = current_task(loop)
+    seat.task = None if task is None else weakref_to(task)
+    if greenlet_current is None or on_main_stack():
+        if seat.green is not None:
+            seat.green = None
+    else:
+        green = owner_green()[0]
+        seat.green = None if green is None else weakref_to(green)
+    return 0
+
+
+# ---- the way out ------------------------------------------------------------------------------------------------
+
+cdef int task_leaves(TaskBlock self) except -1:
+    """End the lease, unless that takes time: then `inner` is what to wait for."""
+    cdef Core core = self.core
+    cdef bint at_once = self.state != ENTERED
+    if at_once:
+        pass  # too late: lease_over says so
+    elif core.of_loops:
+        at_once = not must_reset(core, self.slot)
+    elif self.error is None:
+        at_once = ends_plainly(self, core, self.slot) or ends_quietly(core, self)
+    if at_once:
+        lease_over(self, self.error)
+    else:
+        self.inner = core._give_back(self, self.error)
+    return 0
+
+
+fp_await_through(TaskBlock, <sendfunc><void *>task_send)

@@ -1,0 +1,134 @@
+# How a task in line is woken: by a giver, at its deadline, or to look for what nobody can give back.
+
+cdef class Watch
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class TaskTicket(Ticket):
+    """The ticket of a task.  Its future is touched in its own loop's thread only."""
+    cdef object loop, task
+    cdef object future           # what the task waits for just now
+    cdef object timer            # rings at the deadline, if that is near
+    cdef int64_t deadline
+    cdef Watch watch
+
+    def fire(self):
+        """Let the task go on; called by its loop."""
+        fire(self)
+
+
+cdef inline int fire(TaskTicket self) except -1:
+    if not self.future.done():
+        self.future.set_result(None)
+    return 0
+
+
+cdef bint rouse_task(TaskTicket self) except -1:
+    """From whatever thread.  RuntimeError from a closed loop: the giver keeps what it gives."""
+    if running_loop() is self.loop:
+        fire(self)
+    else:
+        self.loop.call_soon_threadsafe(self.fire)
+    return True
+
+
+cdef object loop_here():
+    if running_loop is None:
+        look_for_worlds()
+    loop = None if running_loop is None else running_loop()
+    if loop is None:
+        raise RuntimeError("no running event loop: this is for code that runs in one of asyncio's")
+    return loop
+
+
+cdef dict watches = {}  # id(loop) -> weak reference to its watch
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Watch:
+    """One timer for all tasks of a loop that stand in line, in whatever pool.
+
+    Most who wait are served long before they would look around, or have to go: a timer for each would cost as much as
+    the rest of the wait.  Only a deadline that is nearer than the next tick gets a timer of its own.
+
+    The loop's timer and the tickets keep it alive, and nothing else does.
+    """
+    cdef object loop
+    cdef object timer            # the next tick; None: nobody waits
+    cdef int64_t due             # when that is
+    cdef set tickets
+    cdef object __weakref__
+
+    def tick(self):
+        """Called by the loop."""
+        cdef TaskTicket ticket
+        cdef set looking = set()
+        cdef int64_t now = clock_ns()
+        self.timer = None
+        if not self.tickets:
+            return
+        set_tick(self, now)  # first: whatever strikes below, those who wait are looked after
+        for ticket in list(self.tickets):
+            if u64_load(&ticket.waiter.state) != WAITING:
+                continue
+            if ticket.deadline <= now or id(ticket.core) not in looking:
+                looking.add(id(ticket.core))  # one of each pool's looks around for all
+                fire(ticket)
+            else:
+                set_timer(ticket, now)
+
+
+cdef Watch watch_of(object loop):
+    cdef Watch watch
+    known = watches.get(id(loop))
+    if known is not None:
+        watch = known()
+        if watch is not None and watch.loop is loop:
+            return watch
+    for key, other in list(watches.items()):
+        if other() is None:
+            watches.pop(key, None)
+    watch = Watch.__new__(Watch)
+    watch.loop = loop
+    watch.tickets = set()
+    watches[id(loop)] = weakref_to(watch)
+    return watch
+
+
+cdef int watch_over(TaskTicket ticket) except -1:
+    """See that this ticket's task looks around now and then, and that it goes in time."""
+    cdef int64_t now = clock_ns()
+    cdef Watch watch = watch_of(ticket.loop)
+    ticket.watch = watch
+    watch.tickets.add(ticket)
+    if watch.timer is None or (watch.due > now + STOPPED_SLICE_NS and i64_peek(&clock_stopped)):
+        set_tick(watch, now)
+    return set_timer(ticket, now)
+
+
+cdef int set_tick(Watch watch, int64_t now) except -1:
+    cdef int64_t nap = STOPPED_SLICE_NS if i64_peek(&clock_stopped) else LOOK_NS
+    if watch.timer is not None:
+        watch.timer.cancel()
+    watch.due = now + nap
+    watch.timer = watch.loop.call_later(nap / 1e9, watch.tick)
+    return 0
+
+
+cdef int set_timer(TaskTicket ticket, int64_t now) except -1:
+    if ticket.timer is None and ticket.deadline - now < LOOK_NS and not i64_peek(&clock_stopped):
+        ticket.timer = ticket.loop.call_later((ticket.deadline - now) / 1e9, ticket.fire)
+    return 0
+
+
+cdef int unwatch(TaskTicket ticket) except -1:
+    """It waits no more."""
+    if ticket.watch is not None:
+        ticket.watch.tickets.discard(ticket)
+        ticket.watch = None
+    if ticket.timer is not None and running_loop() is ticket.loop:
+        ticket.timer.cancel()  # from another thread it cannot be: it will ring for nobody
+    ticket.timer = None
+    return 0
