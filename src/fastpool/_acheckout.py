@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from ._pool import Pool
 
 
-
 class Doing(Protocol):
     """How a pool's driver is called from a task: awaited, or in a thread."""
 

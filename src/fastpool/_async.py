@@ -157,9 +157,7 @@ class AsyncPool(Pool):
 
     async def checkout(self, timeout: Any = ...) -> Any:
         """Take a connection by hand; give it back with :meth:`checkin`, exactly once."""
-        claim = self._claim(timeout, asyncio.get_running_loop())
-        await self._obtain(claim)
-        return claim.hand_out()
+        return await self._acheckout(timeout)
 
     def checkin(self, c: Any, discard: bool = False) -> None:
         """Give back what :meth:`checkout` gave; never awaits, and may be called from any thread."""
@@ -167,12 +165,12 @@ class AsyncPool(Pool):
         if claim is not None:
             finish(self, claim, None, discard)
 
-    async def _obtain(self, claim: Claim) -> None:  # type: ignore[override]
+    async def _obtain(self, claim: Claim) -> None:
         if not self.was_opened and self.config.min_size:
             await self._open()
         await obtain(self, claim, InLoop(self, claim.loop))
 
-    async def _give_back(self, block: TaskBlock, error: BaseException | None) -> None:  # type: ignore[override]
+    async def _give_back(self, block: TaskBlock, error: BaseException | None) -> None:
         """The end of a lease whose connection is reset; it is over when the connection is fit again."""
         claim = self._claim_lease(block, error)
         if claim is None:

@@ -54,6 +54,9 @@ cdef extern from "await.h":
     ctypedef void *sendfunc
     void fp_await_through(object cls, sendfunc send)
 
+cdef extern from "loops.h":
+    PyObject *noted_loop "fp_noted_loop"(object name)
+
 cdef extern from "share.h":
     void fp_immortal(object o)
 
@@ -78,10 +81,8 @@ cdef extern from "Python.h":
     int Py_AddPendingCall(int (*function)(void *) noexcept with gil, void *argument)
     void PyErr_SetObject(object kind, object error)
     PyObject *PyImport_GetModuleDict()
-    PyObject *PyThreadState_GetDict()
     PyThreadState *PyEval_SaveThread() nogil
     void PyEval_RestoreThread(PyThreadState *held) nogil
-    PyObject *PyDict_GetItemWithError(object of, object key) except? NULL
     enum:
         PYGEN_RETURN
         PYGEN_NEXT

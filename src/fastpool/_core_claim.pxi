@@ -2,6 +2,7 @@
 # them.  A claim owns its slot from one step to the next, and gives it back if it is dropped.
 
 @cython.final
+@cython.freelist(16)
 @cython.no_gc_clear
 cdef class Claim:
     """A checkout (or checkin) under way in a task.  Every step leaves the slot with exactly one owner."""
@@ -13,6 +14,7 @@ cdef class Claim:
     cdef bint front              # it had been served: to the head of the line
     cdef bint noted              # how long it waited is recorded
     cdef uint64_t born_in
+    cdef object running          # the loop in which it is under way, once somebody has asked
     cdef readonly object loop    # only connections opened in this loop will do; None: any
     cdef readonly object server  # of the connection that was taken away to be closed
     cdef readonly str reason     # why it was
@@ -35,12 +37,12 @@ cdef class Claim:
     @property
     def connecting(self):
         """Is the slot in hand room for a connection, with a permit to open it?"""
-        return slot_state(u64_load(&self.slot.word)) == CONNECTING
+        return connecting(self)
 
     @property
     def foreign(self):
         """Was the connection in hand opened in another loop?"""
-        return self.loop is not None and (<Seat>self.slot.seat).loop is not self.loop
+        return foreign(self)
 
     @property
     def seconds_left(self):
@@ -122,7 +124,7 @@ cdef class Claim:
             return None
         give_up(self)
         slot = self.slot
-        if slot != NULL and self.connecting:
+        if slot != NULL and connecting(self):
             self.slot = NULL
             pool_give_vacant(self.core.pool, slot, True)
             look_crowded(self.core)
@@ -154,7 +156,7 @@ cdef class Claim:
     def verdict(self):
         """Why the connection in hand cannot be used: a reason, None if it can, '?' if `check` must say."""
         cdef int why
-        if self.foreign:
+        if foreign(self):
             return "discarded"
         why = unfit_unasked(self.core, self.slot, False)
         if why == ASK:
@@ -205,17 +207,6 @@ cdef class Claim:
         pool_give_vacant(self.core.pool, slot, True)
         look_crowded(self.core)
         u64_add(&self.core.totals[CONNECT_ERRORS], 1)
-
-    def hand_out(self):
-        """The checkout by hand is done: the connection."""
-        cdef uint64_t word
-        cdef Slot *slot = claim_ends(self, BY_HAND, &word)
-        sign(<Seat>slot.seat, loop_here())
-        tell_checked_out(self.core, <Seat>slot.seat, self.began)
-        c = (<Seat>slot.seat).connection
-        if c is None:
-            raise taken_back(self.core)
-        return c
 
     # ---- the way back ---------------------------------------------------------------------------------------
 
@@ -295,6 +286,14 @@ cdef class Claim:
         pool_pass(self.core.pool, slot)
 
 
+cdef inline bint connecting(Claim self) noexcept:
+    return slot_state(u64_load(&self.slot.word)) == CONNECTING
+
+
+cdef inline bint foreign(Claim self) noexcept:
+    return self.loop is not None and (<Seat>self.slot.seat).loop is not self.loop
+
+
 cdef Claim claim_new(Core core, int64_t limit, object loop):
     cdef Claim claim = Claim.__new__(Claim)
     claim.core = core
@@ -317,7 +316,7 @@ cdef bint take_free(Claim self) except -1:
         return False
     visit = visit_make(me, core.pool.id, &core.pool.table)
     self.slot = <Slot *>visit.slot if lease_retake(visit) else idle_take(&core.pool.idle, &core.pool.table)
-    if self.slot != NULL and self.foreign:
+    if self.slot != NULL and foreign(self):
         self.exchange()
     elif self.slot == NULL:
         self.slot = pool_take_vacant(core.pool)

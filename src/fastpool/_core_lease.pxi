@@ -140,11 +140,8 @@ cdef object lease_over(Lease self, object exc):
         if u64_load_sc(&core.pool.gate) & (QUEUED_MASK | CLOSED | CROWDED):
             after_giving(core)
         self.core = None
-        if not FREE_THREADED:
-            if type(self) is Block:
-                core.spare = self
-            else:
-                core.spare_task = self
+        if not FREE_THREADED and type(self) is Block:
+            core.spare = self
         return None
     return lease_exit(self, exc)
 

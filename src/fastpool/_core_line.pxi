@@ -1,4 +1,4 @@
-# A claim in line: each of its steps gives the loop a future to wait for, until there is a slot in hand.
+# A claim in line: each of its steps gives the loop its ticket to wait for, until there is a slot in hand.
 
 cdef int claim_send(Claim self, PyObject *sent, PyObject **result) except -1:
     """One step."""
@@ -10,9 +10,8 @@ cdef int claim_send(Claim self, PyObject *sent, PyObject **result) except -1:
         raise
     if there:
         return yields(None, result, PYGEN_RETURN)
-    future = self.ticket.future
-    future._asyncio_future_blocking = True  # what `await future` does
-    return yields(future, result, PYGEN_NEXT)
+    self.ticket._asyncio_future_blocking = True  # what `await future` does
+    return yields(self.ticket, result, PYGEN_NEXT)
 
 
 cdef inline int yields(object what, PyObject **result, int how) noexcept:
@@ -26,10 +25,13 @@ cdef bint begin_in_line(Claim self) except -1:
     cdef Core core = self.core
     cdef Thread *me = thread_self()
     cdef TaskTicket ticket = TaskTicket.__new__(TaskTicket)
-    give_waiter(ticket, core, me, clock_ns())
-    ticket.loop = loop_here()
-    ticket.task = current_task(ticket.loop)
-    ticket.future = ticket.loop.create_future()
+    cdef int64_t now = clock_ns()
+    if self.running is None:
+        self.running = loop_here()
+    give_waiter(ticket, core, me, now)
+    ticket.loop = self.running
+    task = current_task(ticket.loop)
+    ticket.task = None if task is None else weakref_to(task)
     ticket.deadline = self.deadline
     self.ticket = ticket
     line_up(core, ticket.waiter, self.instant, self.front)
@@ -43,11 +45,12 @@ cdef bint begin_in_line(Claim self) except -1:
             raise exhausted(core, "wait", self.began)
         return collect(self)
     u64_add(&core.totals[WAITS], 1)
-    core.queued_tasks[id(ticket.task)] = ticket
+    if task is not None:
+        core.queued_tasks.add(ticket.task)
     look_for_deadlock(core, ticket.waiter, self.began)
     if core.hears & HEAR_WAIT_STARTED:
         tell(core, "wait_started", {})
-    watch_over(ticket)
+    watch_over(ticket, now)
     return False
 
 
@@ -61,9 +64,9 @@ cdef bint go_on_in_line(Claim self) except -1:
     now = clock_ns()
     if now >= self.deadline and leave(self, TIMED_OUT):
         raise exhausted(self.core, "wait", self.began)
-    ticket.future = ticket.loop.create_future()
+    ticket.awake = False
     if collect(self):
-        return True  # the giver may have met the future of before
+        return True  # what was given before that rouses nobody
     ticket.timer = None
     set_timer(ticket, now)
     return False
@@ -112,7 +115,7 @@ cdef int give_up(Claim self) except -1:
 cdef int forget_task(Core core, TaskTicket ticket) except -1:
     unwatch(ticket)
     if core.queued_tasks is not None:  # the garbage collector may have cleared the pool
-        core.queued_tasks.pop(id(ticket.task), None)
+        core.queued_tasks.discard(ticket.task)
     return 0
 
 

@@ -16,7 +16,7 @@ cdef class Core:
     cdef dict queued                 # numbers of the threads that wait, to find deadlocks
     cdef dict queued_green           # waiter's address -> (thread's number, greenlet, task), likewise
     cdef dict queued_owners          # (thread's number, id of greenlet, id of task) -> waiter's address: the way back
-    cdef dict queued_tasks           # id of a task whose loop runs on meanwhile -> its ticket
+    cdef set queued_tasks            # weak references to the tasks that wait while their loop runs on
     cdef int64_t by_hand             # leases that no block will end
     cdef public int own_references   # to each connection, by the pool and its driver
     cdef int64_t looked_ns           # when somebody looked for what is lost
@@ -57,7 +57,7 @@ cdef class Core:
         self.queued = {}
         self.queued_green = {}
         self.queued_owners = {}
-        self.queued_tasks = {}
+        self.queued_tasks = set()
         self.graves = []
         self.leaks_told = set()
         self.own_references = 1
@@ -184,6 +184,14 @@ cdef class Core:
             self.spare_task = None
         lease_begins(lease, self, timeout)
         return lease
+
+    def _acheckout(self, timeout):
+        """What ``await`` gets a connection from that will be given back by hand."""
+        cdef TaskBlock block = TaskBlock.__new__(TaskBlock)
+        lease_begins(block, self, timeout)
+        block.by_hand = True
+        block.way = WAY_IN
+        return block
 
     def _claim(self, timeout, loop):
         """Begin a checkout step by step."""

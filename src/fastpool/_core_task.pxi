@@ -13,8 +13,10 @@ cdef class TaskBlock(Lease):
     claim in line, or a coroutine of the pool's Python half, which connects, checks, resets.
     """
     cdef uint32_t way
+    cdef bint by_hand           # `await pool.checkout()`: it ends with the way in
     cdef object inner
     cdef Claim claim
+    cdef object loop            # the running one, on the way in
     cdef object error           # what the block was left by
 
     def __cinit__(self):
@@ -113,7 +115,7 @@ cdef int task_send(TaskBlock self, PyObject *sent, PyObject **result) except -1:
             raise
         sent = <PyObject *>None
     self.way = NOTHING
-    self.error = None
+    self.loop = self.error = None
     return yields(c, result, PYGEN_RETURN)
 
 
@@ -128,7 +130,7 @@ cdef object inner_is_over(TaskBlock self):
 cdef int let_go(TaskBlock self) except -1:
     """What was awaited has come to no good end."""
     self.way = NOTHING
-    self.inner = self.claim = self.error = None
+    self.inner = self.claim = self.loop = self.error = None
     return 0
 
 
@@ -142,13 +144,13 @@ cdef object task_enters(TaskBlock self):
     cdef Slot *slot = NULL
     cdef Seat seat
     cdef int64_t now
-    loop = loop_here()
+    loop = self.loop = loop_here()
     if (
         visit != NULL
         and u64_peek(&core.pool.gate) & ~(CROWDED | SLOW_GIVE) == 0
         and core.pool.generation == generation()
         and self.timeout is None
-        and not (core.nested and visit.held)
+        and not (core.nested and visit.held and not self.by_hand)
     ):
         slot = <Slot *>visit.slot
         if not lease_retake(visit):
@@ -168,10 +170,11 @@ cdef object task_enters(TaskBlock self):
                 self.slot = slot
                 self.born_in = core.pool.generation
                 self.state = ENTERED
-                seat.bound = True
+                seat.bound = not self.by_hand
                 seat.returning = False
+                core.by_hand += self.by_hand
                 sign(seat, loop)
-                return lease_connection(self, core)
+                return task_has(self, core)
     return task_claims(self, core, loop, slot)
 
 
@@ -181,11 +184,12 @@ cdef object task_claims(TaskBlock self, Core core, object loop, Slot *slot):
     if self.timeout is not None:
         self.timeout_ns = timeout_ns(self.timeout)
         self.timeout = None
-    if core.nested and slot == NULL and lease_share(self):
+    if core.nested and slot == NULL and not self.by_hand and lease_share(self):
         return lease_connection(self, core)
     claim = self.claim = claim_new(core, self.timeout_ns, loop if core.of_loops else None)
+    claim.running = loop
     claim.slot = slot
-    if slot != NULL and claim.foreign:
+    if slot != NULL and foreign(claim):
         claim.exchange()
     if (
         slot == NULL
@@ -205,10 +209,10 @@ cdef object task_served(TaskBlock self):
     cdef Slot *slot = claim.slot
     note_wait(claim)
     if (
-        slot_state(u64_load(&slot.word)) != CONNECTING
+        not connecting(claim)
         and u32_load(&slot.mark) == 0
         and clock_ns() < i64_peek(&slot.fresh_ns)
-        and not claim.foreign
+        and not foreign(claim)
     ):
         self.inner = None
         return task_arrives(self)
@@ -220,12 +224,21 @@ cdef object task_arrives(TaskBlock self):
     """The claim has a connection that is fit for use: it becomes this lease's."""
     cdef Claim claim = self.claim
     cdef uint64_t word
-    cdef Slot *slot = claim_ends(claim, BY_BLOCK, &word)
+    cdef Slot *slot = claim_ends(claim, BY_HAND if self.by_hand else BY_BLOCK, &word)
     lease_attach(self, slot, word)
     self.claim = None
-    sign(<Seat>slot.seat, loop_here())
+    sign(<Seat>slot.seat, self.loop)
     tell_checked_out(self.core, <Seat>slot.seat, claim.began)
-    return lease_connection(self, self.core)
+    return task_has(self, self.core)
+
+
+cdef object task_has(TaskBlock self, Core core):
+    """The connection; whoever checks out by hand has it from now on, and this lease no part in it."""
+    c = lease_connection(self, core)
+    if self.by_hand:
+        self.state = DONE
+        self.core = None
+    return c
 
 
 cdef int sign(Seat seat, object loop) except -1:
@@ -255,6 +268,8 @@ cdef int task_leaves(TaskBlock self) except -1:
         at_once = ends_plainly(self, core, self.slot) or ends_quietly(core, self)
     if at_once:
         lease_over(self, self.error)
+        if not FREE_THREADED:
+            core.spare_task = self
     else:
         self.inner = core._give_back(self, self.error)
     return 0

@@ -309,8 +309,10 @@ cdef bint waits_here(Core core, uint64_t owner, Seat seat) except -1:
         return owner in core.queued
     green = None if seat.green is None else seat.green()
     task = None if seat.task is None else seat.task()
-    if task is not None and id(task) in core.queued_tasks:
+    if task is not None and seat.task in core.queued_tasks:
         return True
+    if not core.queued_owners:
+        return False
     if (green is None) != (seat.green is None) or (task is None) != (seat.task is None):
         return False  # the holder is gone
     return owner_key((owner, green, task)) in core.queued_owners

@@ -4,11 +4,19 @@ cdef class Watch
 
 
 @cython.final
+@cython.internal
 @cython.no_gc_clear
 cdef class TaskTicket(Ticket):
-    """The ticket of a task.  Its future is touched in its own loop's thread only."""
-    cdef object loop, task
-    cdef object future           # what the task waits for just now
+    """The ticket of a task, and what the task waits for: to asyncio it is a future, of the kind that needs no other.
+
+    All but `rouse_task` is called in the loop's own thread.
+    """
+    cdef public bint _asyncio_future_blocking
+    cdef object loop
+    cdef object task             # weak reference
+    cdef object callback, context  # of the task that waits
+    cdef object message          # what it was cancelled with
+    cdef bint awake, was_cancelled
     cdef object timer            # rings at the deadline, if that is near
     cdef int64_t deadline
     cdef Watch watch
@@ -17,16 +25,71 @@ cdef class TaskTicket(Ticket):
         """Let the task go on; called by its loop."""
         fire(self)
 
+    def __call__(self):
+        """The loop's turn: the task runs.  Again is harmless."""
+        callback, self.callback = self.callback, None
+        if callback is not None:
+            # asyncio's task reads the result of a real future without a call
+            callback(self if self.was_cancelled or self.watch is None else self.watch.over)
 
-cdef inline int fire(TaskTicket self) except -1:
-    if not self.future.done():
-        self.future.set_result(None)
+    def get_loop(self):
+        return self.loop
+
+    def add_done_callback(self, callback, *, context=None):
+        self.callback, self.context = callback, context
+        if self.awake:
+            wake_task(self)
+
+    def remove_done_callback(self, callback):
+        found = int(self.callback == callback)
+        if found:
+            self.callback = None
+        return found
+
+    def done(self):
+        return self.awake
+
+    def cancelled(self):
+        return self.was_cancelled
+
+    def cancel(self, msg=None):
+        if self.awake:
+            return False
+        self.message, self.was_cancelled = msg, True
+        fire(self)
+        return True
+
+    def result(self):
+        if self.was_cancelled:
+            raise cancelled_error(*(() if self.message is None else (self.message,)))
+
+    def __repr__(self):
+        """What asyncio shows of a task that waits."""
+        waited = (clock_ns() - self.waiter.since_ns) / 1e9
+        return f"<in line for a connection of pool {self.core.name!r} for {waited:.3f} s>"
+
+
+cdef int fire(TaskTicket self) except -1:
+    if not self.awake:
+        if self.callback is not None:
+            wake_task(self)
+        self.awake = True
+    return 0
+
+
+cdef int wake_task(TaskTicket self) except -1:
+    """A signal handler may raise in here, before the loop has it or after: so what the loop is given may be given
+    again."""
+    if self.context is None:
+        self.loop.call_soon(self)
+    else:
+        self.loop.call_soon(self, context=self.context)
     return 0
 
 
 cdef bint rouse_task(TaskTicket self) except -1:
     """From whatever thread.  RuntimeError from a closed loop: the giver keeps what it gives."""
-    if running_loop() is self.loop:
+    if loop_running() is self.loop:
         fire(self)
     else:
         self.loop.call_soon_threadsafe(self.fire)
@@ -36,16 +99,18 @@ cdef bint rouse_task(TaskTicket self) except -1:
 cdef object loop_here():
     if running_loop is None:
         look_for_worlds()
-    loop = None if running_loop is None else running_loop()
+    loop = loop_running()
     if loop is None:
         raise RuntimeError("no running event loop: this is for code that runs in one of asyncio's")
     return loop
 
 
 cdef dict watches = {}  # id(loop) -> weak reference to its watch
+cdef PyObject *last_watch = NULL  # the last that was asked for, while it lives
 
 
 @cython.final
+@cython.internal
 @cython.no_gc_clear
 cdef class Watch:
     """One timer for all tasks of a loop that stand in line, in whatever pool.
@@ -59,7 +124,13 @@ cdef class Watch:
     cdef object timer            # the next tick; None: nobody waits
     cdef int64_t due             # when that is
     cdef set tickets
+    cdef object over             # a future that is done
     cdef object __weakref__
+
+    def __dealloc__(self):
+        global last_watch
+        if last_watch == <PyObject *>self:
+            last_watch = NULL
 
     def tick(self):
         """Called by the loop."""
@@ -81,11 +152,15 @@ cdef class Watch:
 
 
 cdef Watch watch_of(object loop):
+    global last_watch
     cdef Watch watch
+    if not FREE_THREADED and last_watch != NULL and (<Watch>last_watch).loop is loop:
+        return <Watch>last_watch
     known = watches.get(id(loop))
     if known is not None:
         watch = known()
         if watch is not None and watch.loop is loop:
+            last_watch = <PyObject *>watch
             return watch
     for key, other in list(watches.items()):
         if other() is None:
@@ -93,13 +168,15 @@ cdef Watch watch_of(object loop):
     watch = Watch.__new__(Watch)
     watch.loop = loop
     watch.tickets = set()
+    watch.over = loop.create_future()
+    watch.over.set_result(None)
     watches[id(loop)] = weakref_to(watch)
+    last_watch = <PyObject *>watch
     return watch
 
 
-cdef int watch_over(TaskTicket ticket) except -1:
+cdef int watch_over(TaskTicket ticket, int64_t now) except -1:
     """See that this ticket's task looks around now and then, and that it goes in time."""
-    cdef int64_t now = clock_ns()
     cdef Watch watch = watch_of(ticket.loop)
     ticket.watch = watch
     watch.tickets.add(ticket)
@@ -128,7 +205,7 @@ cdef int unwatch(TaskTicket ticket) except -1:
     if ticket.watch is not None:
         ticket.watch.tickets.discard(ticket)
         ticket.watch = None
-    if ticket.timer is not None and running_loop() is ticket.loop:
+    if ticket.timer is not None and loop_running() is ticket.loop:
         ticket.timer.cancel()  # from another thread it cannot be: it will ring for nobody
     ticket.timer = None
     return 0

@@ -27,9 +27,7 @@ def leased(pool: Any, timeout: float | None, function: Callable[..., Any]) -> Ca
     return inner
 
 
-def leased_task(
-    pool: Any, timeout: float | None, function: Callable[_P, Awaitable[_R]]
-) -> Callable[_P, Awaitable[_R]]:
+def leased_task(pool: Any, timeout: float | None, function: Callable[_P, Awaitable[_R]]) -> Callable[_P, Awaitable[_R]]:
     """Wrap a coroutine function so that every call of it runs inside a lease of its own."""
 
     @wraps(function)

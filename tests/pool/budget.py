@@ -1,6 +1,7 @@
 """Counts what one checkout + checkin costs, in a process of its own, and prints it as JSON.
 
-    python budget.py POOL [MODULE …]      POOL: Pool or ConnectionPool; the modules are imported first
+    python budget.py POOL [MODULE …]      POOL: Pool, ConnectionPool, AsyncPool, or aconnection (a task's lease on
+                                          a Pool); the modules are imported first
 
 Counts, not times: so they are the same on every machine.
 """
@@ -14,7 +15,7 @@ import json
 import sys
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from itertools import repeat
 from types import FrameType
 from typing import Any
@@ -33,12 +34,39 @@ class Stub:
 
 
 @contextlib.contextmanager
+def in_a_loop(first: Coroutine[Any, Any, Any]) -> Iterator[None]:
+    """After ``first``, a loop that runs as far as anybody can see, and takes no turn: who need not wait needs none."""
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(first)
+    asyncio._set_running_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(None)
+        loop.close()
+
+
+async def use(pool: Any) -> None:
+    async with pool.aconnection():
+        pass
+
+
+@contextlib.contextmanager
 def opened(kind: str) -> Iterator[Any]:
     import fastpool
 
     if kind == "Pool":
         with fastpool.Pool(Stub, max_size=4) as pool:
             yield pool
+    elif kind == "aconnection":
+        with fastpool.Pool(Stub, max_size=4) as pool, in_a_loop(use(pool)):
+            yield pool
+    elif kind == "AsyncPool":
+        aio = fastpool.AsyncPool(Stub, max_size=4)
+        with in_a_loop(use(aio)):
+            yield aio
     else:
         with fastpool.testing.HBaseServer(process=True) as server:
             with fastpool.ConnectionPool(4, host=server.host, port=server.port) as pool:
@@ -76,22 +104,52 @@ def allocated(loop: Loop) -> tuple[int, int]:
     return blocks, peak
 
 
+def cycles_of(pool: Any) -> Loop:
+    def cycles(n: int) -> None:
+        for _ in repeat(None, n):
+            with pool.connection():
+                pass
+
+    return cycles
+
+
+def cycles_of_tasks(pool: Any) -> Loop:
+    async def steps(n: int) -> None:
+        for _ in repeat(None, n):
+            async with pool.aconnection():
+                pass
+
+    return lambda n: at_once(steps(n))
+
+
+async def nothing() -> None:
+    pass
+
+
+def at_once(steps: Coroutine[Any, Any, Any]) -> None:
+    """Run a coroutine that never has to wait."""
+    try:
+        steps.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("it waits")
+
+
 def measure(kind: str) -> dict[str, float]:
     """Frames and C calls per cycle; memory beyond that of a loop that does nothing."""
     with opened(kind) as pool:
-
-        def cycles(n: int) -> None:
-            for _ in repeat(None, n):
-                with pool.connection():
-                    pass
+        tasks = kind in ("AsyncPool", "aconnection")
+        cycles = cycles_of_tasks(pool) if tasks else cycles_of(pool)
 
         def plain(n: int) -> None:
             for _ in repeat(None, n):
                 pass
+            if tasks:
+                at_once(nothing())
 
         gc.disable()
         cycles(COUNTED)
-        seen, idle = events(cycles), events(lambda n: None)
+        seen, idle = events(cycles), events(plain)
         blocks, peak = allocated(cycles)
         plain_blocks, plain_peak = allocated(plain)
     return {

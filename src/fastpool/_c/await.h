@@ -9,21 +9,32 @@
 
 #include "Python.h"
 
+/* The end of an iterator, with a value: StopIteration(value), made without looking for arguments (a tuple, of streams
+ * say, would be taken for them). */
+static inline void fp_stop_with(PyObject *value)
+{
+    PyTypeObject *type = (PyTypeObject *)PyExc_StopIteration;
+    PyObject *none = PyTuple_New(0), *stop = none == NULL ? NULL : type->tp_new(type, none, NULL);
+    Py_XDECREF(none);
+    if (stop == NULL)
+        return;
+    Py_XSETREF(((PyStopIterationObject *)stop)->value, Py_NewRef(value));
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(stop);
+#else
+    PyErr_Restore(Py_NewRef(PyExc_StopIteration), stop, NULL);
+#endif
+}
+
 static PyObject *fp_await_next(PyObject *self)
 {
-    PyObject *value = NULL, *stop;
+    PyObject *value = NULL;
     switch (Py_TYPE(self)->tp_as_async->am_send(self, Py_None, &value)) {
     case PYGEN_NEXT:
         return value;
     case PYGEN_RETURN:
-        if (value != Py_None) { /* an end without an exception means None */
-            /* made here: a tuple (of streams, say) would be taken for the exception's arguments */
-            stop = PyObject_CallFunctionObjArgs(PyExc_StopIteration, value, NULL);
-            if (stop != NULL) {
-                PyErr_SetObject(PyExc_StopIteration, stop);
-                Py_DECREF(stop);
-            }
-        }
+        if (value != Py_None) /* an end without an exception means None */
+            fp_stop_with(value);
         Py_DECREF(value);
         return NULL;
     default:

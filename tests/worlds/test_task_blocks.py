@@ -1,0 +1,309 @@
+"""How a task waits, and what asyncio sees of it: one timer a loop, wakes that nothing can lose, blocks that end anyhow."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import sys
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import fastpool
+
+from ._told import at_rest, soon
+
+MANY = 300
+
+
+class Connection:
+    """Nothing to close."""
+
+
+async def opened() -> Connection:
+    return Connection()
+
+
+def made(**options: Any) -> fastpool.AsyncPool:
+    return fastpool.AsyncPool(opened, **{"max_size": 1, "timeout": 30, **options})
+
+
+async def use(pool: Any, seen: list[Any] | None = None) -> None:
+    async with pool.aconnection() as c:
+        if seen is not None:
+            seen.append(c)
+
+
+class CountingLoop(asyncio.SelectorEventLoop):
+    """Counts the timers that are asked for."""
+
+    timers = 0
+
+    def call_at(self, *args: Any, **kwargs: Any) -> Any:
+        self.timers += 1
+        return super().call_at(*args, **kwargs)
+
+
+@pytest.mark.parametrize("kind", [fastpool.AsyncPool, fastpool.Pool])
+def test_all_who_wait_in_a_loop_share_one_timer(kind: Any) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, CountingLoop)
+        pool = kind(Connection, max_size=1, timeout=30)
+        async with pool.aconnection():
+            before = loop.timers
+            tasks = [asyncio.ensure_future(use(pool)) for _ in range(MANY)]
+            while pool.stats().waiting < MANY:
+                await asyncio.sleep(0)
+            assert loop.timers - before == 1
+        await asyncio.gather(*tasks)
+        assert at_rest(pool)
+
+    with asyncio.Runner(loop_factory=CountingLoop) as runner:
+        runner.run(main())
+
+
+def test_a_deadline_that_is_near_has_a_timer_of_its_own_which_goes_with_the_wait() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, CountingLoop)
+        pool = made()
+        async with pool.connection():
+            before = loop.timers
+            waiting = asyncio.ensure_future(pool.checkout(timeout=0.9))
+            while not pool.stats().waiting:
+                await asyncio.sleep(0)
+            assert loop.timers - before == 2  # the tick, and this one's
+        pool.checkin(await waiting)
+        assert [timer for timer in loop._scheduled if not timer.cancelled()][1:] == [], "only the tick is left"  # type: ignore[attr-defined]
+
+    with asyncio.Runner(loop_factory=CountingLoop) as runner:
+        runner.run(main())
+
+
+def test_deadlines_that_are_far_are_kept_and_none_is_early() -> None:
+    async def main() -> None:
+        with fastpool.testing.VirtualClock() as clock:
+            pool = made(max_waiting=None)
+            async with pool.connection():
+                ends: list[float] = []
+
+                async def until(seconds: float) -> None:
+                    with pytest.raises(fastpool.NoConnectionsAvailable):
+                        await pool.checkout(timeout=seconds)
+                    ends.append(seconds)
+
+                tasks = [asyncio.ensure_future(until(seconds)) for seconds in (30.0, 10.0, 20.0, 0.5)]
+                assert await soon(lambda: pool.stats().waiting == 4)
+                for at, gone in ((0.4, 0), (0.2, 1), (9.3, 1), (0.2, 2), (9.8, 2), (0.2, 3), (10, 4)):
+                    clock.advance(at)
+                    assert await soon(lambda gone=gone: len(ends) == gone)  # type: ignore[misc]
+                    await asyncio.sleep(0.02)  # several ticks of a clock that stands
+                    assert len(ends) == gone
+                await asyncio.gather(*tasks)
+            assert ends == [0.5, 10.0, 20.0, 30.0]
+
+    asyncio.run(main())
+
+
+def test_a_cancelled_wait_ends_with_the_message_it_was_cancelled_with() -> None:
+    async def main() -> None:
+        pool = made()
+        async with pool.connection():
+            waiting = asyncio.ensure_future(use(pool))
+            while not pool.stats().waiting:
+                await asyncio.sleep(0)
+            waiting.cancel("out of patience")
+            with pytest.raises(asyncio.CancelledError, match="out of patience"):
+                await waiting
+            assert pool.stats().waiting == 0
+        assert at_rest(pool)
+
+    asyncio.run(main())
+
+
+def test_what_asyncio_shows_of_a_task_in_line_says_so() -> None:
+    async def main() -> None:
+        pool = made(name="orders")
+        async with pool.connection():
+            waiting = asyncio.ensure_future(use(pool))
+            while not pool.stats().waiting:
+                await asyncio.sleep(0)
+            assert "in line for a connection of pool 'orders'" in repr(waiting)
+        await waiting
+
+    asyncio.run(main())
+
+
+class Struck(BaseException):
+    """A signal handler's."""
+
+
+class StruckLoop(asyncio.SelectorEventLoop):
+    """Its call_soon is interrupted, before or after it has taken what it was given."""
+
+    strike: str | None = None
+
+    def call_soon(self, callback: Any, *args: Any, **kwargs: Any) -> Any:
+        strike, self.strike = self.strike, None
+        if strike == "before":
+            raise Struck
+        handle = super().call_soon(callback, *args, **kwargs)
+        if strike == "after":
+            raise Struck
+        return handle
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_signal_that_strikes_the_wake_of_a_task_loses_nothing(when: str) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, StruckLoop)
+        pool = made()
+        seen: list[Any] = []
+        c = await pool.checkout()
+        waiting = [asyncio.ensure_future(use(pool, seen)) for _ in range(2)]
+        while pool.stats().waiting < 2:
+            await asyncio.sleep(0)
+        with pytest.raises(Struck):
+            loop.strike = when
+            pool.checkin(c)
+            for _ in range(100):  # it comes out of the giver a moment later
+                pass
+        await asyncio.gather(*waiting)
+        assert seen == [c, c] and at_rest(pool)
+
+    with asyncio.Runner(loop_factory=StruckLoop) as runner:
+        runner.run(main())
+
+
+def test_a_coroutine_that_is_closed_in_line_leaves_it() -> None:
+    async def main() -> None:
+        pool = made()
+        c = await pool.checkout()
+        steps = use(pool)
+        assert steps.send(None) is not None
+        assert pool.stats().waiting == 1
+        steps.close()
+        assert pool.stats().waiting == 0
+        pool.checkin(c)
+        assert at_rest(pool)
+
+    asyncio.run(main())
+
+
+def test_a_closed_loop_is_kept_by_those_who_waited_in_it_no_longer_than_their_turn_comes() -> None:
+    loop = asyncio.new_event_loop()
+    pool = fastpool.Pool(Connection, max_size=1, timeout=30)
+    with pool.connection():
+        waiting = loop.create_task(use(pool))
+        while not pool.stats().waiting:
+            loop.run_until_complete(asyncio.sleep(0))
+        waiting.set_name("nobody's")
+        loop.set_exception_handler(lambda loop, context: None)  # of the task that is destroyed while it waits
+        loop.close()
+        gone = weakref.ref(loop)
+        del loop, waiting
+    gc.collect()
+    assert gone() is None and at_rest(pool)
+
+
+@pytest.mark.parametrize(
+    "what", [("a reader", "a writer"), (), ValueError("a connection all the same"), StopIteration(3)]
+)
+def test_any_object_may_be_a_connection(what: Any) -> None:
+    """The end of an iterator carries it, and could take a tuple or an exception for its own."""
+
+    async def main() -> None:
+        pool = fastpool.AsyncPool(lambda: what, max_size=1)
+        for _ in range(2):
+            async with pool.connection() as c:
+                assert c is what
+                waiting = asyncio.ensure_future(pool.checkout())
+                while not pool.stats().waiting:
+                    await asyncio.sleep(0)
+            assert await waiting is what
+            pool.checkin(what)
+
+    asyncio.run(main())
+
+
+def test_a_lease_that_is_awaited_says_what_to_do() -> None:
+    async def main() -> None:
+        pool = made()
+        with pytest.raises(TypeError, match="async with"):
+            await pool.connection()
+        with pytest.raises(TypeError):
+            with pool.connection():  # type: ignore[attr-defined]
+                pass
+        assert len(pool) == 0
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks begin at once only since 3.12")
+def test_tasks_that_begin_at_once() -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        pool = made(max_size=2)
+        seen: list[Any] = []
+        await asyncio.gather(*(asyncio.ensure_future(slowly(pool, seen)) for _ in range(20)))
+        assert len(seen) == 20 and at_rest(pool)
+
+    async def slowly(pool: Any, seen: list[Any]) -> None:
+        async with pool.connection() as c:
+            await asyncio.sleep(0)
+            seen.append(c)
+
+    asyncio.run(main())
+
+
+def python_task(loop: Any, steps: Any, **given: Any) -> Any:
+    return asyncio.tasks._PyTask(steps, loop=loop, **given)  # type: ignore[attr-defined]
+
+
+def test_asyncios_own_tasks_in_python_wait_as_well() -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().set_task_factory(python_task)
+        pool = made()
+        seen: list[Any] = []
+        async with pool.connection():
+            waiting = [asyncio.ensure_future(use(pool, seen)) for _ in range(3)]
+            while pool.stats().waiting < 3:
+                await asyncio.sleep(0)
+            waiting[1].cancel()
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(result) for result in results] == [type(None), asyncio.CancelledError, type(None)]
+        assert len(seen) == 2 and at_rest(pool)
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_loop_does_not_run_on_in_a_forked_child() -> None:
+    """Who holds a connection there is a thread, whatever the parent's loop was doing."""
+
+    def in_the_child(pool: fastpool.Pool) -> bool:
+        with pool.connection():
+            return "task" not in pool.leases()[0].owner
+
+    async def main() -> None:
+        pool = fastpool.Pool(Connection, max_size=1)
+        async with pool.aconnection():
+            assert "task" in pool.leases()[0].owner
+        assert ends_well(lambda: in_the_child(pool))
+
+    asyncio.run(main())
+
+
+def ends_well(what: Callable[[], bool]) -> bool:
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if what() else 1)
+        finally:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
