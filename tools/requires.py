@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# gevent needs cffi, and cffi and psycopg's binary have nothing for the free-threaded 3.13: their tests skip themselves
+# gevent and trustme need cffi, and cffi and psycopg's binary have nothing for the free-threaded 3.13: their tests
+# skip themselves
 LACKING = (
     {"green", "servers"} if sysconfig.get_config_var("Py_GIL_DISABLED") and sys.version_info < (3, 14) else set[str]()
 )

@@ -17,7 +17,7 @@ aiohappybase = pytest.importorskip("aiohappybase")  # only now: see fastpool.ada
 WITHIN_S = 20
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
+def run(main: Coroutine[Any, Any, object]) -> None:
     async def bounded() -> None:
         async with asyncio.timeout(WITHIN_S):
             await main

@@ -34,8 +34,7 @@ IDLE, ENCODING, SENT = range(3)
 class Line(Protocol):
     """The socket under a client: for one life, what was closed stays closed."""
 
-    host: Any
-    port: Any
+    address: str  # where it leads, for messages
 
     @property
     def sock(self) -> Any: ...
@@ -66,6 +65,12 @@ class Guard:
     def in_step(self) -> bool:
         """Whether the socket is open and no call is under way."""
         return self._socket.sock is not None and self._stage == IDLE and not self.broken
+
+    @property
+    def address(self) -> str:
+        """Where the socket leads, for messages."""
+        address: str = self._socket.address
+        return address
 
     def fileno(self) -> int:
         """Give the descriptor, -1 when closed."""
@@ -143,7 +148,7 @@ class Guard:
         if failure is not None and isinstance(failure.message, bytes):
             # Or else str() of it fails.
             failure.message = failure.message.decode("utf-8", "replace")
-        where = f"from {self._socket.host}:{self._socket.port}; the connection is out of step and was closed"
+        where = f"from {self.address}; the connection is out of step and was closed"
         if got_seqid != seqid:
             raise TApplicationException(
                 TApplicationException.BAD_SEQUENCE_ID,

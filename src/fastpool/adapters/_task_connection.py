@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import aiohappybase
 from aiohappybase._util import ensure_bytes
-from Hbase_thrift import Hbase  # type: ignore[import-not-found]  # made when aiohappybase is imported
 from thriftpy2.contrib.aio.transport import TAsyncBufferedTransportFactory, TAsyncFramedTransportFactory
 from thriftpy2.transport import TTransportException
 
 from .._errors import LeaseError
+from .._servers import server_text
 from ._task_guard import Foreign, GuardedClient, client_class
 from ._task_stream import Stream
 from ._task_tables import Table
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 connection_logger = logging.getLogger("aiohappybase.connection")
 pool_logger = logging.getLogger("aiohappybase.pool")
-
-_HbaseClient = client_class(Hbase)
 
 
 class _Streams:
@@ -66,8 +64,9 @@ class GuardedConnection(aiohappybase.Connection):
             kwargs["trans_factory"] = _Streams(factory is TAsyncFramedTransportFactory)
         made = await self._client_factory(**kwargs)
         transport = made._iprot.trans
-        stream = transport if isinstance(transport, Stream) else Foreign(made, self.host, self.port)
-        return _HbaseClient(Hbase, self, self._seat, stream, made._iprot, kwargs["proto_factory"])
+        stream = transport if isinstance(transport, Stream) else Foreign(made, server_text((self.host, self.port)))
+        service = kwargs["service"]
+        return client_class(service)(service, self, self._seat, stream, made._iprot, kwargs["proto_factory"])
 
     # For the holder of the lease.
 
@@ -153,7 +152,7 @@ class GuardedConnection(aiohappybase.Connection):
             self._permit()
             raise TTransportException(
                 TTransportException.NOT_OPEN,
-                f"the connection to {self.host}:{self.port} was closed, or a call on it failed or was interrupted, "
+                f"the connection to {client.address} was closed, or a call on it failed or was interrupted, "
                 "earlier in this very block; leave the block to get another one, or await connection.open()",
             )
         return self._client

@@ -8,6 +8,9 @@ cancelled there leaves by an exception like any other, and costs the connection.
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import logging
 import random
 from collections.abc import Callable
 from types import ModuleType
@@ -23,6 +26,9 @@ from ._task_stream import Stream
 if TYPE_CHECKING:
     from .._core import Seat
     from ._task_connection import GuardedConnection
+
+
+logger = logging.getLogger("fastpool")
 
 
 class GuardedClient(Guard, TAsyncClient):
@@ -82,26 +88,19 @@ class GuardedClient(Guard, TAsyncClient):
                 self._socket.interrupt()
 
     async def tidy(self, limit: float) -> None:
-        """Close the scanners that are still open; no wait is longer than ``limit`` seconds."""
-        usual = self._be_patient(limit)
+        """Close the scanners that are still open, each within ``limit`` seconds."""
         for scanner in tuple(self.scanners):
             try:
-                await self.scannerClose(scanner)
+                async with asyncio.timeout(limit):
+                    await self.scannerClose(scanner)
             except self.declared_errors:
                 # The server does not know it any more, which is what was wanted.
                 continue
-        self._socket.limit = usual
 
     async def ping(self, limit: float) -> None:
-        """Ask the server something cheap, so that it does not hang up; no wait is longer than ``limit`` seconds."""
-        usual = self._be_patient(limit)
-        await self.getTableNames()
-        self._socket.limit = usual
-
-    def _be_patient(self, limit: float) -> float | None:
-        usual = self._socket.limit
-        self._socket.limit = limit if usual is None else min(limit, usual)
-        return usual
+        """Ask the server something cheap, within ``limit`` seconds, so that it does not hang up."""
+        async with asyncio.timeout(limit):
+            await self.getTableNames()
 
     def _encoded(self, method: Method, request: Any, seqid: int) -> bytes:
         memory, oprot = self._memory, self._oprot
@@ -125,14 +124,14 @@ class GuardedClient(Guard, TAsyncClient):
 class Foreign:
     """What a client was made of that is not ours: HTTP, or a transport factory of the user's. In the place of a Stream.
 
-    What it holds back between its calls cannot be seen, so only the checks of each reply speak for it.
+    What it holds back between its calls cannot be seen, so only the checks of each reply speak for it. It can be closed
+    in the loop that opened it only.
     """
 
-    def __init__(self, client: Any, host: Any, port: Any) -> None:
+    def __init__(self, client: Any, address: str) -> None:
         self._client = client
-        self.host = host
-        self.port = port
-        self.limit: float | None = None
+        self._loop = asyncio.get_running_loop()
+        self.address = address
 
     @property
     def sock(self) -> Any:
@@ -153,14 +152,31 @@ class Foreign:
         return -1
 
     def shut(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        if asyncio._get_running_loop() is self._loop:
+            client, self._client = self._client, None
+            _close_foreign(client, self.address)
+        else:
+            self.discard()
 
-    interrupt = discard = shut
+    interrupt = shut
+
+    def discard(self) -> None:
+        client, self._client = self._client, None
+        try:
+            self._loop.call_soon_threadsafe(_close_foreign, client, self.address)
+        except RuntimeError:
+            pass  # the loop was closed, and what it had open can only be forgotten
 
     def abandon(self) -> None:
         """Nothing of it can be given up without a word, so it is left as it is."""
+
+
+def _close_foreign(client: Any, address: str) -> None:
+    try:
+        if client is not None:
+            client.close()
+    except Exception as error:
+        logger.warning("close of the transport to %s failed: %r", address, error, exc_info=error)
 
 
 def _guarded(service: ModuleType, name: str) -> Callable[..., Any]:
@@ -210,6 +226,7 @@ def _guarded(service: ModuleType, name: str) -> Callable[..., Any]:
     return call
 
 
+@functools.cache
 def client_class(service: ModuleType) -> type[GuardedClient]:
     """Make the client class for ``service``, a service that thriftpy2 loaded from an IDL."""
     made: type[GuardedClient] = class_for(service, GuardedClient, _guarded)

@@ -16,6 +16,7 @@ from typing import Any
 
 from thriftpy2.transport import TTransportException
 
+from .._servers import server_text
 from ._sockets import LARGEST_READ, OneLife, in_order, prepare
 
 _FRAME_LENGTH = struct.Struct("!i")
@@ -37,9 +38,10 @@ class Stream(OneLife):
         self._data = b""  # of messages; what is before _at has been asked for
         self._at = 0
         self._raw = b""  # of frames: what came after the last whole one
-        self.limit: float | None = where.socket_timeout  # bounds each wait, in seconds
+        self._limit: float | None = where.socket_timeout  # bounds each wait, in seconds
         self.host = where.host
         self.port = where.port
+        self.address = where.unix_socket or server_text((where.host, where.port))
 
     def is_open(self) -> bool:
         """Whether there is a socket."""
@@ -93,9 +95,9 @@ class Stream(OneLife):
             tls.incoming.write(data)
 
     async def _receive_in_time(self) -> bytes:
-        if self.limit is None:
+        if self._limit is None:
             return await self._receive()
-        async with asyncio.timeout(self.limit):
+        async with asyncio.timeout(self._limit):
             return await self._receive()
 
     async def _transmit(self, data: bytes) -> None:
@@ -113,27 +115,25 @@ class Stream(OneLife):
                 return
             data = await loop.sock_recv(self._open_sock(), _PIECE)
             if not data:
-                raise ConnectionError(f"{self.host}:{self.port} hung up during the TLS handshake")
+                raise ConnectionError(f"{self.address} hung up during the TLS handshake")
             tls.incoming.write(data)
 
     def _open_sock(self) -> socket.socket:
         sock = self.sock
         if sock is None:
-            raise TTransportException(
-                TTransportException.NOT_OPEN, f"the transport to {self.host}:{self.port} is closed"
-            )
+            raise TTransportException(TTransportException.NOT_OPEN, f"the transport to {self.address} is closed")
         return sock
 
     # ---- messages
 
     async def send(self, message: bytes) -> None:
-        """Send one message, each wait within ``limit``."""
+        """Send one message, each wait within the socket timeout."""
         if self._framed:
             message = _FRAME_LENGTH.pack(len(message)) + message
-        if self.limit is None:
+        if self._limit is None:
             await self._transmit(message)
         else:
-            async with asyncio.timeout(self.limit):
+            async with asyncio.timeout(self._limit):
                 await self._transmit(message)
 
     async def read(self, size: int) -> bytes:
@@ -176,7 +176,14 @@ class Stream(OneLife):
 
     def leftover(self) -> bool:
         """Whether the server sent more than was asked for."""
-        return self._at < len(self._data) or bool(self._raw) or (self._tls is not None and self._tls.pending())
+        if self._at < len(self._data) or self._raw:
+            return True
+        try:
+            return self._tls is not None and self._tls.unasked()
+        except TTransportException:
+            return False  # it said goodbye, which is no reply: quiet() will notice, or whoever reads on
+        except ssl.SSLError:
+            return True
 
     def quiet(self) -> bool:
         """Whether the connection is open and nothing has arrived unasked; reads nothing that somebody would miss."""
@@ -187,12 +194,17 @@ class Stream(OneLife):
             return True  # the pool looks at the descriptor itself
         try:
             data = sock.recv(LARGEST_READ)
+            if not data:
+                return False
+            tls.incoming.write(data)
         except BlockingIOError:
-            return True
+            pass
         except OSError:
             return False
-        tls.incoming.write(data)
-        return bool(data) and not tls.decrypted()  # what a TLS server sends by itself, a session's ticket, is no reply
+        try:
+            return not tls.decrypted()  # what a TLS server sends by itself, a session's ticket, is no reply
+        except (TTransportException, ssl.SSLError):
+            return False
 
     def fileno(self) -> int:
         """Give the descriptor, -1 when closed, and with TLS: what arrives there may be TLS's own."""
@@ -233,11 +245,15 @@ class _Tls:
     def decrypted(self) -> bytes:
         """What of the peer's data has arrived; empty if nothing has. TTransportException once the peer said goodbye."""
         try:
-            return self._object.read(_PIECE)
+            if data := self._object.read(_PIECE):
+                return data
         except ssl.SSLWantReadError:
             return b""
         except ssl.SSLZeroReturnError:
-            raise TTransportException(TTransportException.END_OF_FILE, "TSocket read 0 bytes") from None
+            pass
+        # The socket may stay open after a goodbye: many servers wait until the other side says it, too.
+        raise TTransportException(TTransportException.END_OF_FILE, "TSocket read 0 bytes")
 
-    def pending(self) -> bool:
-        return self._object.pending() > 0
+    def unasked(self) -> bool:
+        """Whether data that nobody asked for has arrived, also in records that nobody has opened yet."""
+        return bool((self._object.pending() or self.incoming.pending) and self.decrypted())

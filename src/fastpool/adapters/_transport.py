@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from thriftpy2.transport import TSocket, TTransportException
 
+from .._servers import server_text
 from ._sockets import LARGEST_READ, OneLife, in_order, prepare
 
 
@@ -23,6 +24,7 @@ class GuardedSocket(OneLife, TSocket):
     def __init__(self, host: str, port: int, timeout_ms: float | None, on_close: Callable[[], object]) -> None:
         TSocket.__init__(self, host=host, port=port, socket_timeout=timeout_ms)
         OneLife.__init__(self)
+        self.address = server_text((host, port))
         self._on_close = on_close
         # A rehearsed reply: while it is not None, read() serves these bytes and notes how many were asked for.
         self._rehearsal: bytes | None = None
@@ -33,7 +35,7 @@ class GuardedSocket(OneLife, TSocket):
         if self._over or self.sock is not None:
             raise TTransportException(
                 TTransportException.ALREADY_OPEN,
-                f"the transport to {self.host}:{self.port} was opened before; use connection.open(), which makes "
+                f"the transport to {self.address} was opened before; use connection.open(), which makes "
                 "a new one: this one may still hold part of a reply",
             )
         self._begin()
@@ -52,7 +54,7 @@ class GuardedSocket(OneLife, TSocket):
         for family, kind, protocol, _, address in found:
             remaining = None if deadline is None else deadline - time.monotonic()
             if remaining is not None and remaining <= 0:
-                raise TimeoutError(f"no time left to connect to {self.host}:{self.port}") from failure
+                raise TimeoutError(f"no time left to connect to {self.address}") from failure
             try:
                 return self._connected(socket.socket(family, kind, protocol), address, remaining)
             except OSError as error:
@@ -87,9 +89,7 @@ class GuardedSocket(OneLife, TSocket):
     def _open_sock(self) -> socket.socket:
         sock = self.sock
         if sock is None:
-            raise TTransportException(
-                TTransportException.NOT_OPEN, f"the transport to {self.host}:{self.port} is closed"
-            )
+            raise TTransportException(TTransportException.NOT_OPEN, f"the transport to {self.address} is closed")
         return sock
 
     def settimeout(self, seconds: float | None) -> None:

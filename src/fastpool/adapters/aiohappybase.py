@@ -113,6 +113,10 @@ class ConnectionPool(AsyncPool):
     def __init__(self, size: int, *, checkout_timeout: float | None = None, nested: bool = True, **kwargs: Any) -> None:
         size = checked_size(size)
         options = options_among(kwargs, size)
+        if options.get("servers") is not None:
+            for name in ("unix_socket", "url"):
+                if kwargs.get(name):
+                    raise ValueError(f"{name}={kwargs[name]!r} cannot be given with servers: both say where to connect")
         driver = AiohappybaseDriver(**kwargs)
         logger.debug(f"Initializing connection pool with {size} connections")
         super().__init__(driver=driver, max_size=size, timeout=checkout_timeout, nested=nested, **options)
