@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,6 @@ from fastpool.testing import HBaseServer
 
 from ._aio import WITHIN_S, Late, aiohappybase, ask, pool_to, run
 from ._scripted import Call, ScriptedServer, row
-from .conftest import WIRES
 
 
 def test_an_interrupted_call_gives_nobody_somebody_elses_row(server: ScriptedServer) -> None:
@@ -61,41 +59,6 @@ def test_a_call_that_took_too_long_costs_its_connection(plain_server: ScriptedSe
             assert pool.stats().closed["error"] == 1
 
     run(main())
-
-
-@pytest.mark.parametrize(("transport", "protocol"), WIRES[::3])
-@pytest.mark.parametrize("steps", range(14))
-def test_cancelled_after_any_number_of_steps(transport: str, protocol: str, steps: int) -> None:
-    """At every await of connect, call, scan, reset and replacement; what follows gets its own rows."""
-    server = ScriptedServer(transport, protocol)
-
-    async def use(pool: Any) -> None:
-        async with pool.connection() as c:
-            await c.table("t").row(b"mine")
-            async for _ in c.table("t").scan(limit=3):
-                await asyncio.sleep(0)
-                break
-            await c.tables()
-
-    async def main() -> None:
-        async with pool_to(server) as pool:
-            for warm in (False, True):
-                if warm:
-                    await ask(pool)
-                task = asyncio.create_task(use(pool))
-                for _ in range(steps):
-                    await asyncio.sleep(0.0005 * (steps % 3))
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-                for key in (b"a", b"b"):
-                    assert await ask(pool, key) == row(key)
-                stats = pool.stats()
-                assert (stats.leased, stats.connecting, stats.idle) == (0, 0, 1)
-
-    try:
-        run(main())
-    finally:
-        server.close()
 
 
 @pytest.mark.parametrize("wrong", ["seqid", "name", "extra"])

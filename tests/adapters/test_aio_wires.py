@@ -40,7 +40,8 @@ class Wire:
     """A way to a scripted server, and the arguments that say so."""
 
     def __init__(self, kind: str, folder: Path, stack: contextlib.ExitStack) -> None:
-        self.server = server = ScriptedServer("framed" if kind.startswith("http") else "buffered")
+        compact = "compact" if "compact" in kind else "binary"
+        self.server = server = ScriptedServer("framed" if kind.startswith(("http", "framed")) else "buffered", compact)
         stack.callback(server.close)
         self.arguments: dict[str, Any] = {}
         front: Any = server
