@@ -1,7 +1,20 @@
-"""What takes the place of aiohappybase's pool: change ``aiohappybase`` to ``fastpool.aio``, and nothing else."""
+"""What takes the place of aiohappybase: change ``aiohappybase`` to ``fastpool.aio``, and nothing else.
+
+The pool is ours; ``Connection``, ``Table``, ``Batch`` and the defaults are aiohappybase's own.
+"""
 
 from __future__ import annotations
 
-from .adapters.aiohappybase import ConnectionPool, NoConnectionsAvailable, PoolDeadlock
+from .adapters.aiohappybase import ConnectionPool, NoConnectionsAvailable, PoolDeadlock  # isort: skip  # the first
+from aiohappybase import DEFAULT_HOST, DEFAULT_PORT, Batch, Connection, Table
 
-__all__ = ["ConnectionPool", "NoConnectionsAvailable", "PoolDeadlock"]
+__all__ = [
+    "DEFAULT_HOST",
+    "DEFAULT_PORT",
+    "Batch",
+    "Connection",
+    "ConnectionPool",
+    "NoConnectionsAvailable",
+    "PoolDeadlock",
+    "Table",
+]

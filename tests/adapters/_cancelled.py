@@ -30,13 +30,19 @@ class Canceller:
         call.stream.send(call.stream.good(call))
 
     async def cancelled(self, work: Coroutine[Any, Any, Any], nth: int) -> bool:
-        """Whether ``work``, in a task of its own, got as far as its n-th await, where it was cancelled."""
+        """Whether ``work``, in a task of its own, got as far as its n-th await, where it was cancelled.
+
+        Raises what the work raises, except for the cancellation.
+        """
         steps = _Steps(work, nth, self)
 
         async def main() -> None:
             await steps
 
-        await asyncio.wait([asyncio.create_task(main())])
+        task = asyncio.create_task(main())
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
         return steps.reached
 
 

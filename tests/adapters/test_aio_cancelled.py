@@ -1,4 +1,4 @@
-"""A task cancelled at every single await of what it does: the pool of fastpool.aio is whole, the next row the right one."""
+"""A task cancelled at every await of what it does: the pool of fastpool.aio is whole, the next row the right one."""
 
 from __future__ import annotations
 
