@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import pytest
 
-from ._scripted import Call
+from ._scripted import Call, ScriptedServer, row
 
 aio = pytest.importorskip("fastpool.aio", reason="needs aiohappybase", exc_type=ImportError)
 aiohappybase = pytest.importorskip("aiohappybase")  # only now: see fastpool.adapters._idl
@@ -34,6 +35,19 @@ async def ask(pool: Any, key: bytes = b"k", **lease: Any) -> dict[bytes, bytes]:
     async with pool.connection(**lease) as c:
         found: dict[bytes, bytes] = await c.table("t").row(key)
         return found
+
+
+@contextlib.asynccontextmanager
+async def whole_after(server: ScriptedServer, reason: str | None, **options: Any) -> AsyncIterator[Any]:
+    """A pool of one, whose connection then is lost for ``reason``, or is not; the next caller gets his own row."""
+    async with pool_to(server, **options) as pool:
+        assert await ask(pool, b"before") == row(b"before")
+        yield pool
+        server.script = None
+        assert await ask(pool, b"after", timeout=WITHIN_S) == row(b"after")
+        closed = pool.stats().closed
+        assert {why: count for why, count in closed.items() if count} == ({} if reason is None else {reason: 1})
+        assert pool.stats().connects == server.connections(1) == (1 if reason is None else 2)
 
 
 class Late:

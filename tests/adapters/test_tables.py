@@ -71,6 +71,24 @@ def test_batch_of_an_earlier_lease(plain: Held, plain_server: ScriptedServer) ->
     assert plain_server.calls == []
 
 
+def test_what_interrupted_a_batch_is_not_hidden_by_it(plain: Held, plain_server: ScriptedServer) -> None:
+    def silent(call: Call) -> None:
+        pass
+
+    plain.connection.transport.sock.settimeout(0.05)
+    plain_server.script = silent
+    with pytest.raises(TimeoutError), plain.connection.table("t").batch() as batch:
+        batch.put(b"r", {b"cf:a": b"v"})
+        plain.connection.tables()
+    assert plain_server.calls == ["getTableNames"]
+    plain_server.script = None
+    plain.connection.open()
+    with pytest.raises(KeyError), plain.connection.table("t").batch() as batch:
+        batch.put(b"r", {b"cf:a": b"v"})
+        raise KeyError
+    assert plain_server.calls[-1] == "mutateRows", "where the connection is whole it is sent, as happybase has it"
+
+
 def test_helper_thread_may_use_what_the_holder_passes_on(plain: Held) -> None:
     found: list[object] = []
     thread = threading.Thread(target=lambda: found.append(plain.row(b"x")))

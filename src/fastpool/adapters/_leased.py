@@ -26,6 +26,11 @@ class LeasedTable:
         self._seat.fence(self._epoch)
         return self._leased
 
+    @property
+    def lost(self) -> bool:
+        """Whether the connection was closed, by an interrupted call or by hand, and does not come back by itself."""
+        return not self._leased.client.is_open() and not self._seat.renew
+
 
 class ScanSide:
     """Table, connection and client to a library's scan(), which then never closes its scanner by itself.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from types import TracebackType
 from typing import Any
 
 import happybase
@@ -19,6 +20,12 @@ class Table(LeasedTable, happybase.Table):
 
     Batches and scans reach the server through ``connection`` here, so they are fenced with it.
     """
+
+    def batch(
+        self, timestamp: int | None = None, batch_size: int | None = None, transaction: bool = False, wal: bool = True
+    ) -> Batch:
+        """Return a batch, for use under this lease only."""
+        return Batch(self, timestamp, batch_size, transaction, wal)
 
     def scan(self, *args: Any, **kwargs: Any) -> Iterator[tuple[bytes, dict[bytes, Any]]]:
         """Scan as happybase does; LeaseError for the first row that is asked for after the lease."""
@@ -36,6 +43,16 @@ class Table(LeasedTable, happybase.Table):
             # not talk on a connection that its holder may be about to use: the checkin closes the scanner.
             if threading.get_ident() == thread:
                 scan.close()
+
+
+class Batch(happybase.Batch):
+    """A happybase.Batch; what interrupted its block is not hidden by the connection that this cost."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or not self._table.lost:
+            super().__exit__(kind, error, trace)
 
 
 class _Scan(ScanSide, happybase.Table):

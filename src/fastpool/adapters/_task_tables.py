@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
+from types import TracebackType
 from typing import Any
 
 import aiohappybase
@@ -26,6 +27,12 @@ class Table(LeasedTable, aiohappybase.Table):
         """The connection's client, as long as the lease lasts; its methods ask again when they are called."""
         return _LeasedClient(self)
 
+    def batch(
+        self, timestamp: int | None = None, batch_size: int | None = None, transaction: bool = False, wal: bool = True
+    ) -> Batch:
+        """Return a batch, for use under this lease only."""
+        return Batch(self, timestamp, batch_size, transaction, wal)
+
     async def scan(self, *args: Any, **kwargs: Any) -> AsyncIterator[tuple[bytes, dict[bytes, Any]]]:
         """Scan as aiohappybase does; LeaseError for the first row that is asked for after the lease."""
         scan = _Scan(self)
@@ -43,6 +50,16 @@ class Table(LeasedTable, aiohappybase.Table):
             # must not talk on a connection that its holder may be about to use: the checkin closes the scanner.
             if asyncio.current_task() is task:
                 await scan.close()
+
+
+class Batch(aiohappybase.Batch):
+    """An aiohappybase.Batch; what interrupted its block is not hidden by the connection that this cost."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None = None, trace: TracebackType | None = None
+    ) -> None:
+        if kind is None or not self._table.lost:
+            await super().__aexit__(kind, error, trace)
 
 
 class _LeasedClient:
