@@ -101,7 +101,7 @@ def test_no_reply(server: ScriptedServer, script: Callable[[Call], None]) -> Non
 @pytest.mark.parametrize("extra", [b"\0", b"\0\0\0\1", b"\xff" * 3, b"\x7f\xff\xff\xff", b"x" * 5000])
 def test_bytes_behind_a_reply(server: ScriptedServer, extra: bytes) -> None:
     async def main() -> None:
-        async with pool_to(server, check_after=0) as pool:
+        async with pool_to(server) as pool:
             await ask(pool)
             server.script = lambda call: call.stream.send(call.stream.good(call) + extra)
             assert await ask(pool, b"a") == row(b"a")
