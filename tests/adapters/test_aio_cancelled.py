@@ -13,15 +13,17 @@ import pytest
 pytest.importorskip("happybase")
 from thriftpy2.transport import TTransportException
 
-from ._aio import WITHIN_S, ask, run
+from ._aio import WITHIN_S, ask
 from ._cancelled import Canceller
 from ._scripted import row
 from .test_aio_wires import Wire
 
-WIRES = ["tcp", "framed compact", "tls", "transport of one's own", pytest.param("http", marks=pytest.mark.stress)]
+LONG = ["framed compact", "unix", "transport of one's own", "http"]
+WIRES = ["tcp", "tls", *[pytest.param(kind, marks=pytest.mark.stress) for kind in LONG]]
 MOST = 400  # awaits in one piece of work
 
 pytestmark = [
+    pytest.mark.timeout(180),
     pytest.mark.filterwarnings("ignore:(unclosed|loop is closed):ResourceWarning"),
     pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),
 ]
@@ -133,4 +135,4 @@ def test_at_every_await(wire: Wire, work: Callable[[Any], Coroutine[Any, Any, No
                 assert nth < MOST
             assert nth > 1
 
-    run(main())
+    asyncio.run(main())

@@ -89,7 +89,7 @@ def hang_up_after(data: Callable[[Call], bytes]) -> Callable[[Call], None]:
 )
 def test_no_reply(server: ScriptedServer, script: Callable[[Call], None]) -> None:
     async def main() -> None:
-        async with whole_after(server, "error", timeout=200) as pool, pool.connection() as c:
+        async with whole_after(server, "error", timeout=100) as pool, pool.connection() as c:
             server.script = script
             with pytest.raises(Exception):
                 await c.table("t").row(b"k")

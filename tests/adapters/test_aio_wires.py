@@ -32,7 +32,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),
 ]
 
-WIRES = ["tcp", "tls", "tls in small records", "unix", "http", "http framed", "transport of one's own"]
+LONG = [pytest.param("http framed", marks=pytest.mark.stress)]
+WIRES = ["tcp", "tls", "tls in small records", "unix", "http", "transport of one's own", *LONG]
 STREAMS = WIRES[:4]  # where the bytes are read by us
 
 
