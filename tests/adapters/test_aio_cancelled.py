@@ -19,12 +19,12 @@ from ._scripted import row
 from .test_aio_wires import Wire
 
 LONG = ["framed compact", "unix", "transport of one's own", "http"]
-WIRES = ["tcp", "tls", *[pytest.param(kind, marks=pytest.mark.stress) for kind in LONG]]
+LEAKS = pytest.mark.filterwarnings("ignore:(unclosed|loop is closed):ResourceWarning")  # asyncio's own
+WIRES = ["tcp", "tls", *[pytest.param(kind, marks=[pytest.mark.stress, LEAKS]) for kind in LONG]]
 MOST = 400  # awaits in one piece of work
 
 pytestmark = [
     pytest.mark.timeout(180),
-    pytest.mark.filterwarnings("ignore:(unclosed|loop is closed):ResourceWarning"),
     pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),
 ]
 

@@ -197,3 +197,12 @@ def test_there_is_more_than_aiohappybase_has(plain_server: ScriptedServer) -> No
             assert not hasattr(pool, name)
 
     run(main())
+
+
+def test_no_time_is_enough_for_what_is_free(plain_server: ScriptedServer) -> None:
+    async def main() -> None:
+        async with whole_after(plain_server, None) as pool:
+            for _ in range(3):
+                assert await ask(pool, timeout=0) == row(b"k")
+
+    run(main())
