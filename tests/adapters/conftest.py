@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -53,3 +55,14 @@ def hbase() -> Iterator[HBaseServer]:
     """An HBase in memory, buffered and binary."""
     with HBaseServer() as server:
         yield server
+
+
+@pytest.fixture(params=["aiohappybase", "fastpool"])
+def kind(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The pool of aiohappybase, and ours."""
+    from ._aio import aio, aiohappybase
+
+    theirs = request.param == "aiohappybase"
+    yield (aiohappybase if theirs else aio).ConnectionPool
+    if theirs:
+        gc.collect()  # it leaves connections open, which complain when they are collected: here, where it is known of

@@ -31,11 +31,6 @@ LEAKS = "ignore:.*:pytest.PytestUnraisableExceptionWarning", "ignore:(unclosed|l
 pytestmark = [pytest.mark.filterwarnings(leak) for leak in LEAKS]
 
 
-@pytest.fixture(params=["aiohappybase", "fastpool"])
-def kind(request: pytest.FixtureRequest) -> Any:
-    return {"aiohappybase": aiohappybase, "fastpool": aio}[request.param].ConnectionPool
-
-
 def asked(kind: Any, **arguments: Any) -> Any:
     """What a row of a pool of one gives: it, or the exception."""
 
@@ -98,6 +93,12 @@ def tls(plain_server: ScriptedServer, tmp_path: Path, stack: contextlib.ExitStac
 
 def test_a_certificate_of_an_authority_that_is_trusted(kind: Any, tls: Tls) -> None:
     assert asked(kind, **tls.arguments, ssl_context=tls.trusting()) == row(b"k")
+
+
+def test_the_systems_authorities(kind: Any, tls: Tls, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert refused(asked(kind, **tls.arguments, ssl_context=True), tls.where)
+    monkeypatch.setenv("SSL_CERT_FILE", tls.cafile)
+    assert asked(kind, **tls.arguments, ssl_context=True) == row(b"k")
 
 
 def test_one_of_an_authority_that_is_not(kind: Any, tls: Tls) -> None:

@@ -22,11 +22,6 @@ LEAKS = "ignore:.*:pytest.PytestUnraisableExceptionWarning", "ignore:(unclosed|l
 pytestmark = [pytest.mark.filterwarnings(leak) for leak in LEAKS]
 
 
-@pytest.fixture(params=["aiohappybase", "fastpool"])
-def kind(request: pytest.FixtureRequest) -> Any:
-    return {"aiohappybase": aiohappybase, "fastpool": aio}[request.param].ConnectionPool
-
-
 @pytest.fixture
 def server(plain_server: ScriptedServer) -> ScriptedServer:
     return plain_server

@@ -21,7 +21,7 @@ from thriftpy2.thrift import TApplicationException
 
 import fastpool
 
-from ._aio import WITHIN_S, Late, aio, aiohappybase, ask, run
+from ._aio import WITHIN_S, Late, aio, ask, run
 from ._fronts import HttpFront, Relay
 from ._scripted import Call, ScriptedServer, row
 
@@ -83,16 +83,11 @@ def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return mine, theirs
 
 
-@pytest.fixture(params=["aiohappybase", "fastpool"])
-def kind(request: pytest.FixtureRequest) -> Any:
-    return {"aiohappybase": aiohappybase, "fastpool": aio}[request.param].ConnectionPool
-
-
 @pytest.fixture(params=WIRES)
 def wire(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wire]:
     with contextlib.ExitStack() as stack:
         yield Wire(request.param, tmp_path, stack)
-    if request.param not in STREAMS or "kind" in request.fixturenames:
+    if request.param not in STREAMS:
         gc.collect()  # so that what was left open complains here, where it is known of
 
 

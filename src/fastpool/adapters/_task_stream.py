@@ -225,9 +225,11 @@ async def _connected(sock: socket.socket, address: Any) -> socket.socket:
 class _Tls:
     """The two directions of a TLS connection, in memory."""
 
-    def __init__(self, context: ssl.SSLContext, hostname: str | None) -> None:
+    def __init__(self, context: ssl.SSLContext | bool, hostname: str | None) -> None:
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
+        if isinstance(context, bool):  # asyncio, and so aiohappybase, takes True for the defaults
+            context = ssl.create_default_context()
         self._object = context.wrap_bio(self.incoming, self.outgoing, server_hostname=hostname)
 
     def shake_hands(self) -> bool:
