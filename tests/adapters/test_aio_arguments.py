@@ -296,7 +296,7 @@ def test_a_connect_that_hangs(kind: Any, limits: dict[str, int]) -> None:
 def test_a_reply_that_does_not_come(kind: Any, plain_server: ScriptedServer, name: str) -> None:
     plain_server.script = lambda call: None
     where = {"host": plain_server.host, "port": plain_server.port}
-    assert isinstance(asked(kind, **where, **{name: 50}), TimeoutError)
+    assert isinstance(asked(kind, **where, **{name: 200}), TimeoutError)
 
 
 @pytest.mark.parametrize("none", [None, 0])
@@ -309,13 +309,13 @@ def test_connect_timeout_bounds_the_connect_and_nothing_else(plain_server: Scrip
     released = threading.Event()
 
     def slow(call: Call) -> None:
-        released.wait(0.15)
+        released.wait(0.4)
         call.stream.send(call.stream.good(call))
 
     plain_server.script = slow
     where = {"host": plain_server.host, "port": plain_server.port}
-    assert isinstance(asked(aiohappybase.ConnectionPool, **where, connect_timeout=50), TimeoutError)
-    assert asked(aio.ConnectionPool, **where, connect_timeout=50) == row(b"k")
+    assert isinstance(asked(aiohappybase.ConnectionPool, **where, connect_timeout=200), TimeoutError)
+    assert asked(aio.ConnectionPool, **where, connect_timeout=200) == row(b"k")
     released.set()
 
 

@@ -89,8 +89,9 @@ def hang_up_after(data: Callable[[Call], bytes]) -> Callable[[Call], None]:
 )
 def test_no_reply(server: ScriptedServer, script: Callable[[Call], None]) -> None:
     async def main() -> None:
-        async with whole_after(server, "error", timeout=100) as pool, pool.connection() as c:
+        async with whole_after(server, "error") as pool, pool.connection() as c:
             server.script = script
+            c.client._socket._limit = 0.05  # the socket timeout, in this block only
             with pytest.raises(Exception):
                 await c.table("t").row(b"k")
             await lost(c)
