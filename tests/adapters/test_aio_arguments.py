@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -296,7 +297,9 @@ def test_a_connect_that_hangs(kind: Any, limits: dict[str, int]) -> None:
 def test_a_reply_that_does_not_come(kind: Any, plain_server: ScriptedServer, name: str) -> None:
     plain_server.script = lambda call: None
     where = {"host": plain_server.host, "port": plain_server.port}
+    began = time.monotonic()
     assert isinstance(asked(kind, **where, **{name: 200}), TimeoutError)
+    assert 0.1 < time.monotonic() - began < 4
 
 
 @pytest.mark.parametrize("none", [None, 0])
