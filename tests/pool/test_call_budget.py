@@ -1,5 +1,7 @@
-"""The price of `with pool.connection(): pass`, and of the same with `async`, counted and not timed: no Python frame, few
-C calls, no memory."""
+"""The price of `with pool.connection(): pass`, and of the same with `async`, counted and not timed.
+
+No Python frame, few C calls, no memory.
+"""
 
 import importlib.util
 import json
@@ -14,7 +16,7 @@ MOST_C_CALLS = 4
 LEASE_BYTES = 128 if sysconfig.get_config_var("Py_GIL_DISABLED") else 0
 """Threads that run in parallel share no spare lease: each checkout makes one, and its end frees it."""
 STEP_BYTES = {"Pool": 0, "ConnectionPool": 0, "AsyncPool": 160, "aconnection": 160}
-"""What `await` gives is in the end of an iterator, an object for a moment; and the coroutine that counts has a frame."""
+"""What `await` gives is in the end of an iterator, an object for a moment; and the coroutine here has a frame."""
 
 
 def budget(pool, *modules):

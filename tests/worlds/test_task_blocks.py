@@ -1,4 +1,4 @@
-"""How a task waits, and what asyncio sees of it: one timer a loop, wakes that nothing can lose, blocks that end anyhow."""
+"""How a task waits, and what asyncio sees of it: one timer a loop, wakes that nothing can lose, any end of a block."""
 
 from __future__ import annotations
 
