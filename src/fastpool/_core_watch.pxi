@@ -106,7 +106,7 @@ cdef object loop_here():
 
 
 cdef dict watches = {}  # id(loop) -> weak reference to its watch
-cdef PyObject *last_watch = NULL  # the last that was asked for, while it lives
+cdef PyObject *last_watch = NULL  # the last that was asked for, while it lives (another thread may end it: not there)
 
 
 @cython.final
@@ -154,13 +154,14 @@ cdef class Watch:
 cdef Watch watch_of(object loop):
     global last_watch
     cdef Watch watch
-    if not FREE_THREADED and last_watch != NULL and (<Watch>last_watch).loop is loop:
+    if last_watch != NULL and (<Watch>last_watch).loop is loop:
         return <Watch>last_watch
     known = watches.get(id(loop))
     if known is not None:
         watch = known()
         if watch is not None and watch.loop is loop:
-            last_watch = <PyObject *>watch
+            if not FREE_THREADED:
+                last_watch = <PyObject *>watch
             return watch
     for key, other in list(watches.items()):
         if other() is None:
@@ -171,7 +172,6 @@ cdef Watch watch_of(object loop):
     watch.over = loop.create_future()
     watch.over.set_result(None)
     watches[id(loop)] = weakref_to(watch)
-    last_watch = <PyObject *>watch
     return watch
 
 
