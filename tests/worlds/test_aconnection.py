@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 import fastpool
 from fastpool.testing import VirtualClock
 
-from ._told import Told
+from ._task_ways import EVERY_LOOP, LOOPS, run
+from ._told import Told, at_rest
 
 
 @pytest.mark.parametrize("why", ["max_uses", "lifetime", "max_idle", "discarded", "cleared", "closed", "error"])
@@ -65,4 +67,103 @@ def test_aconnection_that_keeps_its_connection_takes_no_thread() -> None:
         del loop.run_in_executor
 
     asyncio.run(main())
+    pool.close()
+
+
+def pool_of_one(**options: Any) -> fastpool.Pool:
+    return fastpool.Pool(Told, **{"max_size": 1, "timeout": 20, **options})
+
+
+def test_tasks_of_several_loops_share_a_pool_and_its_connections() -> None:
+    pool = pool_of_one(max_size=2)
+    seen: set[int] = set()
+    failures: list[BaseException] = []
+
+    async def use() -> None:
+        for _ in range(50):
+            async with pool.aconnection() as c:
+                c.use()
+                seen.add(c.number)
+                await asyncio.sleep(0)
+                c.leave()
+
+    async def main() -> None:
+        await asyncio.gather(*(use() for _ in range(4)))
+
+    def live(loop: str) -> None:
+        try:
+            run(loop, main)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=live, args=(loop,)) for loop in [*LOOPS, "asyncio"]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(40)
+        assert not thread.is_alive()
+    assert failures == []
+    assert at_rest(pool) and len(seen) == pool.stats().connects == 2, "a connection is no loop's own here"
+    assert pool.stats().checkouts == 3 * 4 * 50
+    pool.close()
+
+
+@EVERY_LOOP
+def test_a_second_run_gets_the_connection_of_the_first(loop: str) -> None:
+    pool = pool_of_one()
+    had: list[Told] = []
+
+    async def main() -> None:
+        async with pool.aconnection() as c:
+            had.append(c)
+
+    run(loop, main)
+    run(loop, main)
+    assert had[0] is had[1] and not had[0].closed
+    pool.close()
+
+
+@EVERY_LOOP
+def test_a_loop_that_is_closed_while_its_task_waits_costs_nothing(loop: str) -> None:
+    pool = pool_of_one(timeout=None)
+    waiter = asyncio.new_event_loop() if loop == "asyncio" else pytest.importorskip("uvloop").new_event_loop()
+
+    async def use() -> None:
+        async with pool.aconnection():
+            raise AssertionError
+
+    c = pool.checkout()
+    waiting = waiter.create_task(use())
+    waiter.run_until_complete(asyncio.sleep(0))
+    assert pool.stats().waiting == 1
+    waiting._log_destroy_pending = False
+    waiter.close()
+    pool.checkin(c)  # nobody can be woken: the connection is free
+    assert at_rest(pool) and pool.stats().idle == 1
+    assert pool.checkout(timeout=1) is c
+    pool.checkin(c)
+    del waiting
+    gc.collect()
+    assert at_rest(pool)
+    pool.close()
+
+
+def test_a_run_that_ends_while_a_task_waits_takes_it_out_of_the_line() -> None:
+    pool = pool_of_one(timeout=None)
+
+    async def use() -> None:
+        async with pool.aconnection():
+            raise AssertionError
+
+    async def main() -> None:
+        kept.append(asyncio.create_task(use()))
+        while pool.stats().waiting == 0:
+            await asyncio.sleep(0)
+
+    kept: list[Any] = []
+    c = pool.checkout()
+    asyncio.run(main())
+    assert kept[0].cancelled() and pool.stats().waiting == 0 and pool.stats().cancelled == 1
+    pool.checkin(c)
+    assert at_rest(pool)
     pool.close()

@@ -335,9 +335,7 @@ def test_aconnection_does_in_a_thread_what_may_block() -> None:
     pool.close()
 
 
-def test_uvloop() -> None:
-    uvloop = pytest.importorskip("uvloop")
-
+def test_resized_cancelled_and_served_from_a_thread() -> None:
     async def main() -> None:
         pool = made(max_size=2)
         c = await pool.checkout()
@@ -353,5 +351,4 @@ def test_uvloop() -> None:
         assert at_rest(pool)
         await pool.close()
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+    asyncio.run(main())
