@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import selectors
 import socket
 import threading
 import time
@@ -25,20 +26,51 @@ class EchoServer:
         self.address = self.listener.getsockname()
         self.heard: list[list[bytes]] = []
         self.ended: set[int] = set()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._asks, self._answers = socket.socketpair()
+        self._begun: dict[int, bytes] = {}  # of each connection, the line that has no end yet
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        ready = selectors.DefaultSelector()
+        ready.register(self.listener, selectors.EVENT_READ, self._accept)
+        ready.register(self._answers, selectors.EVENT_READ, lambda: self._answers.send(self._answers.recv(1)))
+        self._ready = ready
+        while True:
+            for key, _ in ready.select():
+                key.data()
 
     def _accept(self) -> None:
-        while True:
-            peer, _ = self.listener.accept()
-            self.heard.append([])
-            threading.Thread(target=self._serve, args=(peer, len(self.heard) - 1), daemon=True).start()
+        peer, _ = self.listener.accept()
+        number = len(self.heard)
+        self.heard.append([])
+        self._begun[number] = b""
+        self._ready.register(peer, selectors.EVENT_READ, lambda: self._hear(peer, number))
 
-    def _serve(self, peer: socket.socket, number: int) -> None:
-        with contextlib.suppress(OSError), peer, peer.makefile("rb") as lines:
-            for line in lines:
-                self.heard[number].append(line)
-                peer.sendall(line)
-        self.ended.add(number)
+    def _hear(self, peer: socket.socket, number: int) -> None:
+        try:
+            some = peer.recv(65536)
+        except OSError:
+            some = b""
+        if not some:
+            self.ended.add(number)
+            self._ready.unregister(peer)
+            peer.close()
+            return
+        *lines, self._begun[number] = (self._begun[number] + some).split(b"\n")
+        for line in lines:
+            self.heard[number].append(line + b"\n")
+            with contextlib.suppress(OSError):
+                peer.sendall(line + b"\n")
+
+    def settle(self) -> None:
+        """Wait until all that was sent to it so far, an end as well, has been noted."""
+        for _ in range(2):  # the first answer may come amid a round of others
+            self._asks.send(b"?")
+            assert self._asks.recv(1) == b"?"
+
+    def unfinished(self) -> list[int]:
+        """Which connections have sent part of a line."""
+        return [number for number, begun in self._begun.items() if begun]
 
 
 class Client:
@@ -112,6 +144,8 @@ def ended_well(pid: int, seconds: float = 20.0, code: int = 0) -> None:
 
 def untouched(server: EchoServer, pid: int, connections: int) -> None:
     """The first ``connections`` connections heard ``pid`` only, and none of them has ended."""
+    server.settle()
+    assert server.unfinished() == []
     strangers = [line for lines in server.heard[:connections] for line in lines if not line.startswith(b"%d " % pid)]
     assert strangers == [], f"the child wrote on the parent's connections: {strangers}"
     assert not server.ended & set(range(connections)), "the child ended a connection of the parent"

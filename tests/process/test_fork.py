@@ -6,29 +6,9 @@ import os
 
 import pytest
 
-from ._scripts import run
+from ._forking import forking
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-
-PRELUDE = """
-import gc, os, sys, threading, warnings
-sys.path.insert(0, {here!r})
-warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 on: a fork with threads running is what is tested here
-from _wire import EchoServer, ended_well, in_child, pool_on, untouched
-server = EchoServer()
-me = os.getpid()
-
-def work_at_once(pool):
-    with pool.connection(timeout=5) as c:
-        c.ask("child")
-    assert pool.stats().leased == 0, pool.stats()
-"""
-
-
-def forking(program: str, **options: float) -> str:
-    here = os.path.dirname(os.path.abspath(__file__))
-    return run(PRELUDE.format(here=here) + program, **options)  # type: ignore[arg-type]
-
 
 # How the child leaves: each runs the parent's connections past another set of finalizers.
 EXITS = {
@@ -39,7 +19,16 @@ EXITS = {
     "closing the pool": "pool.close(); os._exit(0)",
     "dropping the pool": "del pool; gc.collect(); os._exit(0)",
     "dropping all and exiting": "pool = server = None; gc.collect(); sys.exit(0)",
+    "SIGTERM": "os.kill(os.getpid(), signal.SIGTERM)",
+    "SIGKILL": "os.kill(os.getpid(), signal.SIGKILL)",
+    "KeyboardInterrupt": "sys.stderr = open(os.devnull, 'w'); signal.raise_signal(signal.SIGINT)",
+    "a signal in a block": """
+    with pool.connection(timeout=5) as c:
+        c.ask("child")
+        os.kill(os.getpid(), signal.SIGTERM)
+""",
 }
+CODES = {"exception": 1, "SIGTERM": -15, "SIGKILL": -9, "KeyboardInterrupt": -2, "a signal in a block": -15}
 
 
 @pytest.mark.parametrize("uses", [True, False], ids=["uses-it", "never-uses-it"])
@@ -51,18 +40,19 @@ pool = pool_on(server)
 pool.warm(3)
 pid = os.fork()
 if pid == 0:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if {uses}:
         work_at_once(pool)
     {EXITS[way]}
 else:
-    ended_well(pid, code={1 if way == "exception" else 0})
+    ended_well(pid, code={CODES.get(way, 0)})
     untouched(server, me, 3)
     held = [pool.checkout() for _ in range(3)]
     for c in held:
         c.ask("parent")
         pool.checkin(c)
     assert len(pool) == 3 and pool.stats().connects == 3, pool.stats()
-    assert len(server.heard) == 3 + {uses}
+    assert len(server.heard) == 3 + {uses or way == "a signal in a block"}
     pool.close()
 """
     )
@@ -149,35 +139,6 @@ if pid == 0:
 assert driver.abandoned == []
 ended_well(pid)
 untouched(server, me, 2)
-"""
-    )
-
-
-def test_other_threads_hold_wait_and_connect_at_the_fork() -> None:
-    forking(
-        """
-pool = pool_on(server, max_size=2)
-stop = threading.Event()
-
-def busy():
-    while not stop.is_set():
-        with pool.connection() as c:
-            c.ask("parent")
-
-threads = [threading.Thread(target=busy) for _ in range(6)]
-for thread in threads:
-    thread.start()
-for n in range(20):
-    ended_well(in_child(lambda: (work_at_once(pool), pool.close())))
-stop.set()
-for thread in threads:
-    thread.join(20)
-    assert not thread.is_alive()
-assert pool.stats().idle == len(pool) <= 2 and pool.stats().connects == 2, pool.stats()
-mine = [lines for lines in server.heard if lines and lines[0].startswith(b"%d " % me)]
-assert len(mine) == 2
-assert "encodings.idna" not in sys.modules, "a child forked during that import would wait for it for ever"
-assert all(line.startswith(b"%d " % me) for lines in mine for line in lines)
 """
     )
 

@@ -87,7 +87,7 @@ def case_nested() -> None:
 
 
 def case_raw_greenlets() -> None:
-    """Raw greenlets without any hub: nested per greenlet, and a deadlock is told instead of slept through."""
+    """Raw greenlets without any hub: nested per greenlet, and who would wait for himself is told."""
     import greenlet
 
     main = greenlet.getcurrent()
@@ -97,10 +97,20 @@ def case_raw_greenlets() -> None:
             with pool.connection() as d:
                 main.switch((c, d))
 
-    holders = [greenlet.greenlet(hold) for _ in range(1)]
-    (c, d) = holders[0].switch()
+    def ask_for_one_more() -> None:
+        try:
+            with pool.connection(), pool.connection(), pool.connection(timeout=None):
+                raise AssertionError("a third of two")
+        except fastpool.PoolDeadlock:
+            told.append(1)
+
+    told: list[int] = []
+    holder = greenlet.greenlet(hold)
+    (c, d) = holder.switch()
     assert c is not d
-    holders[0].switch()
+    holder.switch()
+    greenlet.greenlet(ask_for_one_more).switch()
+    assert told == [1]
     assert at_rest()
 
 

@@ -1,0 +1,143 @@
+"""Greenlets that ended while they held: ``python _green_ended.py gevent|eventlet|raw CASE never`` says "well".
+
+Reported once, with age and owner, by whoever finds the pool exhausted; taken back only if nobody else can give it back.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import greenlet
+
+from tests.worlds._green import arguments, green
+
+library, case, _ = arguments()
+
+import fastpool  # noqa: E402
+from fastpool._core import Core, thread_is_alive  # noqa: E402
+
+world = green("gevent" if library == "raw" else library)
+
+
+class Thing:
+    """Nobody but the pool refers to it, unless somebody keeps it."""
+
+
+told: list[Any] = []
+said: list[str] = []
+handler = logging.Handler()
+handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
+logging.getLogger("fastpool").addHandler(handler)
+pool = fastpool.Pool(Thing, max_size=2, timeout=0.02, name="people", listeners=[{"leak_suspected": told.append}])
+pool.warm()
+
+
+def in_one_that_ends(work: Callable[[], Any]) -> None:
+    """Do it in a greenlet of this thread, which ends."""
+    if library == "raw":
+        one = greenlet.greenlet(work)
+        one.switch()
+        assert one.dead
+        return
+    one = world.spawn(work)
+    deadline = time.monotonic() + 10
+    while not one.dead:
+        assert time.monotonic() < deadline
+        world.sleep(0)
+
+
+def exhausted(timeout: float = 0.02) -> str:
+    try:
+        pool.checkout(timeout=timeout)
+    except fastpool.NoConnectionsAvailable as error:
+        return str(error)
+    raise AssertionError("there was one")
+
+
+def case_somebody_has_the_connection() -> None:
+    """It is reported, once, and only when the pool is exhausted; it is not taken, and may be given back by anyone."""
+    left: list[Any] = []
+    in_one_that_ends(lambda: left.append(pool.checkout()))
+    (info,) = pool.leases()
+    assert info.ended and "greenlet" in info.owner, info
+    assert info.stack() == []
+    with pool.connection(timeout=0):  # another one is free: nobody looks
+        assert told == [] and said == []
+        exhausted()
+        assert [event.connection for event in told] == left and told[0].duration > 0
+        assert len(said) == 1 and "'people'" in said[0] and "has been out for" in said[0], said
+        assert "its owner has ended without giving it back" in said[0] and info.owner in said[0], said
+        exhausted()
+        exhausted(0)
+        assert len(told) == len(said) == pool.stats().leaks == 1
+    pool.checkin(left[0])
+    assert pool.stats().connects == 2 and pool.stats().idle == 2
+
+
+def case_nobody_has_the_connection() -> None:
+    """It is taken back and replaced: not before the pool is exhausted, and then at once."""
+    in_one_that_ends(pool.checkout)
+    gc.collect()
+    held = pool.checkout(timeout=0)
+    assert pool.stats().leased == 2 and said == []
+    pool.checkin(pool.checkout(timeout=0))
+    assert any("was dropped without checkin()" in one for one in said), said
+    pool.checkin(held)
+    assert pool.stats().closed["error"] == 1 and pool.stats().idle == 2
+
+
+def case_its_block_was_cut_short() -> None:
+    """A greenlet that is dropped in its block, or killed there, ends the block: nothing is left to report."""
+
+    def hold() -> None:
+        with pool.connection():
+            if library == "raw":
+                greenlet.getcurrent().parent.switch()
+            else:
+                world.sleep(60)
+
+    for _ in range(2):
+        if library == "raw":
+            one = greenlet.greenlet(hold)
+            one.switch()
+        else:
+            one = world.spawn(hold)
+            while pool.stats().leased == 0:
+                world.sleep(0)
+            one.kill()
+        del one
+        gc.collect()
+        assert pool.stats().leased == 0, pool
+    with pool.connection(timeout=0), pool.connection(timeout=0):
+        exhausted()
+    assert told == [] and said == []
+
+
+def case_of_a_thread_that_has_ended() -> None:
+    """One that holds by hand what somebody has, in a thread that has ended: reported, and not taken."""
+    left: list[Any] = []
+    uids: list[int] = []
+
+    def thread() -> None:
+        in_one_that_ends(lambda: left.extend((pool.checkout(), pool.checkout())))
+        uids.append(Core._thread_uid())
+
+    world.start_thread(thread, ())
+    deadline = time.monotonic() + 10
+    while not uids or thread_is_alive(uids[0]):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    exhausted()
+    assert len(told) == len(said) == 2 and all("a thread that has ended" in one for one in said), said
+    for c in left:
+        pool.checkin(c)
+    assert pool.stats().connects == 2
+
+
+globals()["case_" + case]()
+assert pool.stats().leased == 0, pool
+print("well")

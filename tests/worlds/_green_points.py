@@ -1,0 +1,301 @@
+"""A greenlet that is killed or timed out at every point, a hub that never blocks, and a checkin that never switches.
+
+``python _green_points.py gevent|eventlet CASE before|after|never`` says "well" if it is; the last word says when
+monkey-patching happens, before the pool is made, after it, or never.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import greenlet
+
+from tests.worlds._green import arguments, green, patch
+
+library, case, when = arguments()
+if when == "before":
+    patch(library)
+
+import fastpool  # noqa: E402
+from tests.worlds._green_parts import Parts  # noqa: E402
+
+
+class Thing:
+    """A connection that remembers its end."""
+
+    users = 0
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Stages:
+    """Which of the driver's calls sleeps at this moment, and what was opened."""
+
+    holds = ""
+    reached = False
+    made: list[Thing]
+
+    def at(self, stage: str) -> None:
+        if stage == self.holds:
+            self.reached = True
+            world.sleep(60)
+
+    def connect(self) -> Thing:
+        self.at("connecting")
+        self.made.append(Thing())
+        return self.made[-1]
+
+    def check(self, c: Thing) -> bool:
+        self.at("checking")
+        return True
+
+    def reset(self, c: Thing) -> None:
+        self.at("resetting")
+
+
+stages = Stages()
+stages.made = []
+pool = fastpool.Pool(
+    stages.connect, check=stages.check, reset=stages.reset, check_after=0, max_size=1, max_connecting=1, timeout=20
+)
+plain = fastpool.Pool(Thing, max_size=2, max_connecting=1, timeout=20)  # without check and reset: the fast ways
+for one in (pool, plain):
+    with one.connection():
+        pass  # the main greenlet knows the pool before anything is patched
+if when == "after":
+    patch(library)
+world = green(library)
+parts = Parts(pool, world.sleep)
+soon = parts.soon
+
+
+def struck_by(how: str, work: Callable[[], Any], seconds: float = 0.01) -> tuple[Any, Callable[[], None], list[str]]:
+    """A greenlet at work, what strikes it, and a list that says how it ended."""
+    ended: list[str] = []
+
+    def live() -> None:
+        try:
+            if how == "kill":
+                work()
+            else:
+                with world.Timeout(seconds):
+                    work()
+        except world.Timeout:
+            ended.append("timed out")
+        except BaseException as error:
+            ended.append(type(error).__name__)
+            raise
+        else:
+            ended.append("came through")
+
+    one = world.spawn(live)
+    return one, (lambda: world.kill(one)) if how == "kill" else (lambda: None), ended
+
+
+def whole(of: Any) -> bool:
+    s = of.stats()
+    return (s.leased, s.connecting, s.waiting) == (0, 0, 0) and s.idle == len(of)
+
+
+def case_at_every_stage() -> None:
+    """Killed and timed out while waiting, connecting, checking, resetting and holding."""
+
+    def block() -> None:
+        with pool.connection():
+            stages.at("holding")
+
+    for stage in ("waiting", "connecting", "checking", "resetting", "holding"):
+        for how in ("kill", "timeout"):
+            if stage == "connecting":
+                pool.clear()
+                soon(lambda: len(pool) == 0)
+            else:
+                with pool.connection():
+                    pass
+            held = pool.checkout() if stage == "waiting" else None
+            stages.holds, stages.reached = stage, False
+            before = pool.stats()
+            _, strike, ended = struck_by(how, block, 0.05)
+            soon(lambda held=held: stages.reached or (held is not None and pool.stats().waiting == 1))
+            assert ended == []
+            strike()
+            soon(lambda ended=ended: ended != [])
+            assert ended == (["GreenletExit"] if how == "kill" else ["timed out"]), (stage, how, ended)
+            stages.holds = ""
+            if held is not None:
+                after = pool.stats()
+                assert (after.waiting, after.cancelled) == (0, before.cancelled + 1), (stage, how, after)
+                pool.checkin(held)
+            soon(lambda: whole(pool))
+            open_now = [c for c in stages.made if not c.closed]
+            assert len(open_now) == len(pool), (stage, how, pool)
+            assert len(pool) == (stage == "waiting"), "what was cut short costs the connection, and nothing else does"
+            with pool.connection(timeout=1) as c:
+                assert not c.closed
+
+
+def case_at_the_very_hand_off() -> None:
+    """Handed over, and struck before it could run: the next in line has it."""
+    for how in ("kill", "timeout"):
+        met = 0
+        for _ in range(20):
+            held = [plain.checkout(), plain.checkout()]
+            served: list[str] = []
+
+            def take(who: str, served: list[str] = served) -> None:
+                with plain.connection(timeout=None):
+                    served.append(who)
+
+            began = time.monotonic()
+            given: list[bool] = []
+
+            def give(how: str = how, held: list[Any] = held, given: list[bool] = given) -> None:
+                if how == "timeout":
+                    world.sleep(0.005)  # due before the Timeout, in the same turn of the hub
+                given.append(plain.stats().waiting == 2)
+                plain.checkin(held.pop())
+
+            world.spawn(give) if how == "timeout" else None
+            first, strike, _ = struck_by(how, lambda: take("first"))
+            soon(lambda: plain.stats().waiting == 1)
+            second = world.spawn(take, "second")
+            soon(lambda: plain.stats().waiting == 2)
+            if how == "kill":
+                world.spawn(give)  # in the same turn of the hub, and before it
+                strike()
+            else:
+                while time.monotonic() < began + 0.012:
+                    pass  # the hub does not turn: both are due when it does
+            soon(lambda first=first, second=second: world.dead(first) and world.dead(second))
+            assert served in (["second"], ["first", "second"]), served
+            met += given == [True] and "first" not in served
+            plain.checkin(held.pop())
+            assert whole(plain), plain
+            assert plain.stats().connects == 2, "nothing was broken"
+        assert met > 0, f"{how} and hand-off never met"
+
+
+def case_the_hub_runs_on() -> None:
+    """While one greenlet connects and another waits for leave to connect."""
+    go = [False]
+
+    def connect() -> Thing:
+        while not go[0]:
+            world.sleep(0)
+        return Thing()
+
+    slow = fastpool.Pool(connect, max_size=3, max_connecting=1, timeout=20)
+    ends: list[str] = []
+
+    def use() -> None:
+        with slow.connection():
+            ends.append("used")
+
+    for _ in range(2):
+        world.spawn(use)
+    soon(lambda: slow.stats().waiting == 1 and slow.stats().connecting == 1)
+    for _ in range(200):
+        world.sleep(0)
+    assert ends == [] and slow.stats().connecting == 1
+    go[0] = True
+    soon(lambda: ends == ["used", "used"])
+
+
+def case_the_hub_runs_on_while_a_pool_is_warmed_and_closed() -> None:
+    """While one greenlet warms a pool that another connects for, and while one closes it and waits for what is out."""
+    go = [False]
+
+    def connect() -> Thing:
+        while not go[0]:
+            world.sleep(0)
+        return Thing()
+
+    slow = fastpool.Pool(connect, max_size=2, max_connecting=1, timeout=20)
+    ends: list[str] = []
+    world.spawn(lambda: ends.append(f"warm {slow.warm(1)}"))
+    soon(lambda: slow.stats().connecting == 1)
+    world.spawn(lambda: ends.append(f"warm {slow.warm()}"))
+    for _ in range(200):
+        world.sleep(0)
+    assert ends == []
+    go[0] = True
+    soon(lambda: sorted(ends) == ["warm 1", "warm 2"] or ends == ["warm 2", "warm 2"])
+    c = slow.checkout()
+    world.spawn(lambda: ends.append(f"closed {slow.close(timeout=15)}"))
+    soon(lambda: slow.closed)
+    slow.checkin(c)
+    soon(lambda: "closed None" in ends)
+    assert c.closed
+
+
+def switches_of_a_checkin(options: dict[str, Any], end: str, waiters: str) -> list[Any]:
+    """Check out, let somebody wait, and give back in one way: what switched meanwhile."""
+    one = fastpool.Pool(Thing, **{"max_size": 1, "timeout": 20, **options})
+    switches: list[Any] = []
+    served: list[int] = []
+
+    def wait() -> None:
+        with one.connection():
+            served.append(1)
+
+    def wait_in_a_hub() -> None:
+        green_one = world.spawn(wait)
+        while not world.dead(green_one):
+            world.sleep(0.001)
+        world.end_of_thread()
+
+    lease = one.connection() if "block" in end else None
+    c = lease.__enter__() if lease is not None else one.checkout()
+    if waiters == "here":
+        world.spawn(wait)
+    elif waiters != "none":
+        world.start_thread(wait_in_a_hub if waiters == "another hub" else wait, ())
+    if waiters != "none":
+        soon(lambda: one.stats().waiting == 1 or bool(served))
+    here = threading.get_ident()
+    greenlet.settrace(lambda event, args: switches.append(event) if threading.get_ident() == here else None)
+    try:
+        if lease is None:
+            one.checkin(c, discard=end == "discarding")
+        elif end == "block":
+            lease.__exit__(None, None, None)
+        else:
+            lease.__exit__(KeyError, KeyError(), None)
+    finally:
+        greenlet.settrace(None)
+    soon(lambda: (waiters == "none" or served == [1]) and one.stats().leased == 0)
+    one.close()
+    return switches
+
+
+def case_no_switch_in_a_checkin() -> None:
+    """Whatever a checkin does, nobody else runs: handing over, closing, resetting, telling; whoever waits, wherever."""
+    told: list[Any] = []
+    ways: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "max_uses": {"max_uses": 1},
+        "max_idle": {"max_idle": 0},
+        "reset": {"reset": lambda c: None},
+        "listeners": {"listeners": [{"checked_in": told.append, "closed_connection": told.append}]},
+        "keeper": {"min_size": 1, "idle_timeout": 60, "leak_after": 60},
+    }
+    for way, options in ways.items():
+        for end in ("block", "failing block", "by hand", "discarding"):
+            for waiters in ("none", "here", "another hub", "a thread"):
+                assert switches_of_a_checkin(options, end, waiters) == [], (way, end, waiters)
+    assert told
+
+
+globals()["case_" + case]()
+soon(lambda: whole(pool) and whole(plain))
+pool.checkin(pool.checkout(timeout=1))
+both = [plain.checkout(timeout=1), plain.checkout(timeout=1)]
+assert both[0] is not both[1]
+for one in both:
+    plain.checkin(one)
+print("well")

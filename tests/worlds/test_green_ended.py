@@ -1,0 +1,27 @@
+"""Greenlets that ended while they held, of gevent, of eventlet and of no library."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.process._scripts import run
+
+CASES = Path(__file__).with_name("_green_ended.py")
+NAMES = re.findall(r"^def case_(\w+)", CASES.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("case", NAMES)
+@pytest.mark.parametrize("library", ["gevent", pytest.param("eventlet", marks=pytest.mark.stress), "raw"])
+def test_case(case: str, library: str) -> None:
+    for name in {"raw": ("greenlet", "gevent")}.get(library, (library,)):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed")
+    program = (
+        f"import sys; sys.argv = ['', {library!r}, {case!r}, 'never']; "
+        f"exec(compile(open({str(CASES)!r}).read(), {str(CASES)!r}, 'exec'))"
+    )
+    assert run(program).strip() == "well"

@@ -1,0 +1,38 @@
+"""gevent and eventlet alike: kills and timeouts at every point, hubs that never block, checkins that never switch."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.process._scripts import run
+
+CASES = Path(__file__).with_name("_green_points.py")
+NAMES = re.findall(r"^def case_(\w+)", CASES.read_text(encoding="utf-8"), re.MULTILINE)
+# Unpatched, close(timeout) and warm() sleep with time.sleep, which is not eventlet's.
+NOT_YET = ("the_hub_runs_on_while_a_pool_is_warmed_and_closed", "eventlet", "never")
+BY_DEFAULT = {("gevent", "never"), ("eventlet", "before")}
+
+
+@pytest.mark.parametrize("case", NAMES)
+@pytest.mark.parametrize(
+    ("library", "when"),
+    [
+        pytest.param(library, when, marks=() if (library, when) in BY_DEFAULT else pytest.mark.stress)
+        for library in ("gevent", "eventlet")
+        for when in ("before", "after", "never")
+    ],
+)
+def test_case(case: str, library: str, when: str) -> None:
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library} is not installed")
+    if (case, library, when) == NOT_YET:
+        pytest.skip("the hub is blocked for as long as that takes")
+    program = (
+        f"import sys; sys.argv = ['', {library!r}, {case!r}, {when!r}]; "
+        f"exec(compile(open({str(CASES)!r}).read(), {str(CASES)!r}, 'exec'))"
+    )
+    assert run(program).strip() == "well"
