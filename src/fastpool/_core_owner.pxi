@@ -63,10 +63,16 @@ cdef inline object loop_running():
     return None if running_loop is None else running_loop()
 
 
-cdef inline bint owner_is_thread() except -1:
-    """Does this thread run in its main greenlet and outside of every task?  Cheap, and sure when it says yes."""
+cdef inline int notice_imports() except -1:
+    """Somebody may have brought greenlets or tasks in since this was last asked."""
     if PyDict_Size(<object>PyImport_GetModuleDict()) != modules_seen:
         look_for_worlds()
+    return 0
+
+
+cdef inline bint owner_is_thread() except -1:
+    """Does this thread run in its main greenlet and outside of every task?  Cheap, and sure when it says yes."""
+    notice_imports()
     if not worlds:
         return True
     if running_loop is not None and has_context() and loop_running() is not None:

@@ -78,6 +78,7 @@ cdef Slot *find_fit(Core core, Thread *me, int64_t began, int64_t deadline, bint
                 visit = visit_make(me, core.pool.id, &core.pool.table)
                 slot = <Slot *>visit.slot if lease_retake(visit) else pool_take_free(core.pool)
             if slot == NULL:
+                notice_imports()  # who has a hub since a moment ago must not sleep as a thread
                 slot = wait_in_line(core, me, began, deadline, instant, front)
                 if not queued:
                     queued = True

@@ -36,3 +36,26 @@ def test_case(case: str, library: str, when: str) -> None:
         f"exec(compile(open({str(CASES)!r}).read(), {str(CASES)!r}, 'exec'))"
     )
     assert run(program).strip() == "well"
+
+
+@pytest.mark.parametrize("library", ["gevent", "eventlet"])
+def test_imported_when_the_pool_was_in_use_already(library: str) -> None:
+    """The very first thing that happens to the pool after the import is that a greenlet has to wait."""
+    if importlib.util.find_spec(library) is None:
+        pytest.skip(f"{library} is not installed")
+    run(
+        f"""
+import fastpool
+pool = fastpool.Pool(object, max_size=1, timeout=20)
+c = pool.checkout()
+import {library}
+got = []
+{library}.spawn(lambda: got.append(pool.checkout()))
+{library}.sleep(0.001)
+assert got == [] and pool.stats().waiting == 1, "the hub runs on"
+pool.checkin(c)
+while not got:
+    {library}.sleep(0)
+assert got == [c]
+"""
+    )
