@@ -228,6 +228,69 @@ def test_a_task_that_is_done(pool):
     assert pool.stats().leased == 0
 
 
+def test_a_task_of_an_async_pool_that_is_done(caplog):
+    told = []
+
+    async def open_one():
+        return Connection()
+
+    async def main():
+        pool = fastpool.AsyncPool(open_one, max_size=2, timeout=0.02, listeners=[{"leak_suspected": told.append}])
+        task = asyncio.create_task(pool.checkout(), name="the forgetful")
+        left = await task
+        own = await pool.checkout()
+        (ended,) = (info for info in pool.leases() if info.ended)
+        assert "the forgetful" in ended.owner and ended.stack() == []
+        assert told == [] and warnings(caplog) == [], "told by whoever finds nothing, and by nobody before"
+        for _ in range(2):
+            with pytest.raises(fastpool.NoConnectionsAvailable):
+                await pool.checkout()
+        assert [event.connection for event in told] == [left] and told[0].duration > 0 and pool.stats().leaks == 1
+        (said,) = warnings(caplog)
+        assert "has been out for" in said and "its owner has ended" in said and "the forgetful" in said
+        pool.checkin(left)
+        assert await pool.checkout() is left
+        pool.checkin(left)
+        pool.checkin(own)
+        await pool.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(not WITH_GIL, reason="a free-threaded build does not know its reference counts so well")
+@pytest.mark.parametrize("world", ["a thread", "a task"])
+def test_what_nobody_can_give_back_stays_out_until_the_pool_is_exhausted(world, caplog):
+    async def open_one():
+        return Connection()
+
+    def thread():
+        pool = fastpool.Pool(Connection, max_size=2)
+        in_a_thread_that_ends(lambda: pool.checkout() and None)
+        for _ in range(5):
+            pool.checkin(pool.checkout(timeout=0))
+        assert (pool.stats().leased, pool.stats().connects) == (1, 2) and warnings(caplog) == []
+        held = [pool.checkout(timeout=0), pool.checkout(timeout=0)]
+        return pool, held
+
+    async def task():
+        pool = fastpool.AsyncPool(open_one, max_size=2)
+        await asyncio.create_task(dropped(pool))
+        for _ in range(5):
+            pool.checkin(await pool.checkout(timeout=0))
+        assert (pool.stats().leased, pool.stats().connects) == (1, 2) and warnings(caplog) == []
+        held = [await pool.checkout(timeout=5), await pool.checkout(timeout=5)]
+        return pool, held
+
+    async def dropped(pool):
+        await pool.checkout()
+
+    pool, held = thread() if world == "a thread" else asyncio.run(task())
+    assert pool.stats().closed["error"] == 1 and pool.stats().connects == 3
+    assert any("was dropped without checkin()" in said for said in warnings(caplog))
+    for c in held:
+        pool.checkin(c)
+
+
 @pytest.mark.parametrize("under_way", [False, True], ids=["queued", "under-way"])
 def test_a_task_that_is_cancelled_while_a_thread_returns_its_connection_has_left_nothing_behind(under_way, caplog):
     begun, go, told = threading.Event(), threading.Event(), []

@@ -15,20 +15,29 @@ if not DOC.is_file():
 ROWS = [
     [cell.strip() for cell in line.strip("|\n").split(" | ")]
     for line in DOC.read_text(encoding="utf-8").splitlines()
-    if line.startswith("| ") and not line.startswith(("| |", "| ---"))
+    if line.startswith("| ") and not line.startswith(("| where |", "| ---"))
 ]
 
 
+WORLDS = {"threads", "gevent", "eventlet", "asyncio", "uvloop", "all in one line", "trio", "fork", "multiprocessing"}
+WORLDS |= {"gunicorn", "uwsgi", "Celery", "signals", "finalizers", "the interpreter's end", "sub-interpreters"}
+
+
 def test_there_are_rows() -> None:
-    assert {"threads", "gevent", "eventlet", "asyncio", "fork", "trio"} < {row[0] for row in ROWS}
+    assert {row[0] for row in ROWS} > WORLDS
+    assert len({(row[0], row[1]) for row in ROWS}) == len(ROWS), "one is there twice"
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
+@pytest.mark.parametrize("row", ROWS, ids=[f"{row[0]}: {row[1]}" for row in ROWS])
 def test_a_row_names_tests_that_exist(row: list[str]) -> None:
-    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", row[-1])
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+)(?:\[([^`]+)\])?)?`", row[-1])
     assert named or row[1].startswith("not"), "nothing shows it"
-    for path, function in named:
+    assert row[-1].count("`") == 2 * len(named), "something else is named, too"
+    for path, function, case in named:
         assert (ROOT / path).is_file(), path
-        tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-        found = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+        text = (ROOT / path).read_text(encoding="utf-8")
+        found = {node.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)}
         assert not function or function in found, f"{path} has no {function}"
+        # What it is parametrized by: words of the file itself, or the cases of a program beside it.
+        beside = "".join(one.read_text(encoding="utf-8") for one in (ROOT / path).parent.glob("_*.py"))
+        assert not case or f'"{case}"' in text + beside or f"def case_{case}()" in beside, f"{path} has no case {case}"
