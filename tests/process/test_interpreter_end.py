@@ -94,12 +94,13 @@ atexit.register(lambda: pool.connection().__enter__())
 }
 
 
+@pytest.mark.parametrize("times", [1, pytest.param(8, marks=pytest.mark.stress)])
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_the_interpreter_ends_with(ending: str) -> None:
+def test_the_interpreter_ends_with(ending: str, times: int) -> None:
     if "greenlets" in ending:
         pytest.importorskip("gevent")
     program = PRELUDE + "pool = fastpool.Pool(Thing, max_size=2)\n" + ENDINGS[ending] + "\nprint('well')\n"
-    for _ in range(2):
+    for _ in range(times):
         assert run(program, seconds=20).strip() == "well"
 
 

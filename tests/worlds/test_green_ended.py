@@ -15,7 +15,9 @@ NAMES = re.findall(r"^def case_(\w+)", CASES.read_text(encoding="utf-8"), re.MUL
 
 
 @pytest.mark.parametrize("case", NAMES)
-@pytest.mark.parametrize("library", ["gevent", pytest.param("eventlet", marks=pytest.mark.stress), "raw"])
+@pytest.mark.parametrize(
+    "library", ["gevent", *(pytest.param(one, marks=pytest.mark.stress) for one in ("eventlet", "raw"))]
+)
 def test_case(case: str, library: str) -> None:
     for name in {"raw": ("greenlet", "gevent")}.get(library, (library,)):
         if importlib.util.find_spec(name) is None:

@@ -14,19 +14,21 @@ CASES = Path(__file__).with_name("_green_points.py")
 NAMES = re.findall(r"^def case_(\w+)", CASES.read_text(encoding="utf-8"), re.MULTILINE)
 # Unpatched, close(timeout) and warm() sleep with time.sleep, which is not eventlet's.
 NOT_YET = ("the_hub_runs_on_while_a_pool_is_warmed_and_closed", "eventlet", "never")
-BY_DEFAULT = {("gevent", "never"), ("eventlet", "before")}
+BY_DEFAULT = {("gevent", "never", name) for name in NAMES} | {
+    ("eventlet", "before", name) for name in ("at_every_stage", "at_the_very_hand_off")
+}
 
 
-@pytest.mark.parametrize("case", NAMES)
 @pytest.mark.parametrize(
-    ("library", "when"),
+    ("library", "when", "case"),
     [
-        pytest.param(library, when, marks=() if (library, when) in BY_DEFAULT else pytest.mark.stress)
+        pytest.param(library, when, case, marks=() if (library, when, case) in BY_DEFAULT else pytest.mark.stress)
         for library in ("gevent", "eventlet")
         for when in ("before", "after", "never")
+        for case in NAMES
     ],
 )
-def test_case(case: str, library: str, when: str) -> None:
+def test_case(library: str, when: str, case: str) -> None:
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
     if (case, library, when) == NOT_YET:
