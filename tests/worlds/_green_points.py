@@ -120,7 +120,7 @@ def case_at_every_stage() -> None:
             held = pool.checkout() if stage == "waiting" else None
             stages.holds, stages.reached = stage, False
             before = pool.stats()
-            _, strike, ended = struck_by(how, block, 0.05)
+            _, strike, ended = struck_by(how, block, 0.2)
             soon(lambda held=held: stages.reached or (held is not None and pool.stats().waiting == 1))
             assert ended == []
             strike()
@@ -156,20 +156,21 @@ def case_at_the_very_hand_off() -> None:
 
             def give(how: str = how, held: list[Any] = held, given: list[bool] = given) -> None:
                 if how == "timeout":
-                    world.sleep(0.005)  # due before the Timeout, in the same turn of the hub
+                    world.sleep(0.01)  # due before the Timeout, in the same turn of the hub
                 given.append(plain.stats().waiting == 2)
                 plain.checkin(held.pop())
 
             world.spawn(give) if how == "timeout" else None
-            first, strike, _ = struck_by(how, lambda: take("first"))
-            soon(lambda: plain.stats().waiting == 1)
+            first, strike, ended = struck_by(how, lambda: take("first"), 0.02)
+            # On a slow machine a time may be over already: such a round shows less, and nothing wrong.
+            soon(lambda given=given, ended=ended: plain.stats().waiting == 1 or bool(given or ended))
             second = world.spawn(take, "second")
-            soon(lambda: plain.stats().waiting == 2)
+            soon(lambda given=given, ended=ended: plain.stats().waiting == 2 or bool(given or ended))
             if how == "kill":
                 world.spawn(give)  # in the same turn of the hub, and before it
                 strike()
             else:
-                while time.monotonic() < began + 0.012:
+                while time.monotonic() < began + 0.022:
                     pass  # the hub does not turn: both are due when it does
             soon(lambda first=first, second=second: world.dead(first) and world.dead(second))
             assert served in (["second"], ["first", "second"]), served
