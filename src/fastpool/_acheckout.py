@@ -78,12 +78,21 @@ async def _find_fit(pool: Pool, claim: Claim, doing: Doing) -> None:
         c = claim.empty(verdict)
         await doing.close(c)
         tell_closed(pool, claim, c)
-        if claim.over:
+        if _out_of_time(claim):
             raise claim.exhausted("check")
         if claim.slot_in_hand:
             await connect(pool, claim, doing)
             return
         front = True  # it had been served; as many connects as allowed are under way
+
+
+class OutOfTime(TimeoutError):
+    """A connect was ended by the checkout's own limit (uvloop's timers may be a little early for the clock)."""
+
+
+def _out_of_time(claim: Claim) -> bool:
+    """Whether the deadline is past; without time to wait in line (timeout=0) there is none for a connect."""
+    return claim.over and claim.seconds_left is not None
 
 
 async def connect(pool: Pool, claim: Claim, doing: Doing) -> None:
@@ -93,7 +102,7 @@ async def connect(pool: Pool, claim: Claim, doing: Doing) -> None:
         c, server = await doing.open(claim)
     except BaseException as error:
         claim.connect_failed()
-        if isinstance(error, Exception) and claim.over:
+        if isinstance(error, Exception) and (isinstance(error, OutOfTime) or _out_of_time(claim)):
             raise claim.exhausted("connect") from error
         raise
     try:
@@ -109,26 +118,35 @@ class InThread:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def _do(self, call: Callable[[], Any], late: Callable[[Any], object] | None = None) -> Any:
-        loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(None, call)
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            if late is not None:
-                work.add_done_callback(lambda done: late(done) if not done.cancelled() else None)
-            raise
+    async def _do(self, call: Callable[[], Any]) -> Any:
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, call))
 
     async def open(self, claim: Claim) -> tuple[Any, Any]:
         pool, seat, left = self._pool, claim.seat, claim.seconds_left
         if not pool.was_opened:
             pool._first_use()
+        opened: list[tuple[Any, Any]] = []
+        wanted = [True]  # who takes this decides: the thread to hand over, or the task to give up
 
-        def late(done: asyncio.Future[Any]) -> None:
-            if done.exception() is None:  # nobody wants it any more
-                asyncio.get_running_loop().run_in_executor(None, self._close, done.result()[0])
+        def work() -> tuple[Any, Any] | None:
+            if not wanted:
+                return None
+            opened.append(pool.connector.open(seat, left, pool._leased_by_server))
+            try:
+                wanted.pop()
+            except IndexError:  # nobody wants it any more, and the loop may be gone
+                self._close(opened[0][0])
+            return opened[0]
 
-        result: tuple[Any, Any] = await self._do(lambda: pool.connector.open(seat, left, pool._leased_by_server), late)
+        try:
+            result: tuple[Any, Any] = await self._do(work)
+        except asyncio.CancelledError:
+            try:
+                wanted.pop()
+            except IndexError:
+                if opened:
+                    self.close_soon(opened[0][0])
+            raise
         return result
 
     async def check(self, claim: Claim) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
-from ._acheckout import connect, obtain, tell_closed
+from ._acheckout import OutOfTime, connect, obtain, tell_closed
 from ._config import seconds_to_ns
 from ._core import Core, clock
 from ._driver import Driver, abilities
@@ -41,9 +41,13 @@ class InLoop:
         claim.drop_homeless()
         left = claim.seconds_left
         # Not wait_for, which would make a task of its own and, on 3.11, can lose what that returned.
-        async with asyncio.timeout(left):
-            c, server = await self._pool.connector.aopen(claim.seat, left, self._pool._leased_by_server)
+        try:
+            async with asyncio.timeout(left) as limit:
+                c, server = await self._pool.connector.aopen(claim.seat, left, self._pool._leased_by_server)
+        except TimeoutError as error:
+            raise OutOfTime if limit.expired() else error  # noqa: B904
         self._driver.homes[id(c)] = (c, self._loop)
+        self._driver.loops.add(self._loop)
         return c, server
 
     async def check(self, claim: Claim) -> bool:
@@ -179,9 +183,14 @@ class AsyncPool(Pool):
         if task is not None and error is None:
             await asyncio.shield(task)  # a cancellation here does not stop the reset
 
+    def _forked(self) -> None:
+        self.driver.loops.clear()  # the parent's: they only look as if they ran
+        super()._forked()
+
     def _open_one(self, timeout_ns: int) -> bool:
-        """The keeper's way: in the loop of some connection that is open, if one runs."""
-        for _, loop in list(self.driver.homes.values()):
+        """The keeper's way: in the loop of some connection that is open, or was, if one runs."""
+        open_in = [loop for _, loop in list(self.driver.homes.values())]
+        for loop in [*open_in, *list(self.driver.loops)]:
             if loop.is_running():
                 opening = self._open_one_here(None if timeout_ns < 0 else timeout_ns / 1e9)
                 return bool(asyncio.run_coroutine_threadsafe(opening, loop).result(60.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from ._driver import Driver
@@ -24,6 +25,7 @@ class LoopDriver(Driver):
         self.deadlock_error = inner.deadlock_error
         self.exhausted_message = inner.exhausted_message
         self.homes: dict[int, tuple[Any, Loop]] = {}  # id(connection) -> (connection, loop it was opened in)
+        self.loops: weakref.WeakSet[Loop] = weakref.WeakSet()  # in which connections were ever opened
         self.closing: set[asyncio.Future[Any]] = set()  # so that a close under way is not collected
 
     def __getstate__(self) -> dict[str, Any]:

@@ -15,7 +15,6 @@ uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
 
 NOT_HERE = {
     "test_tasks_of_several_loops_share_a_pool_and_its_connections",  # has asyncio's loops and uvloop's at once
-    "test_a_check_that_says_no_raises_or_hangs_costs_the_connection",  # uvloop's timers are a little early
 }
 STORIES = [
     value

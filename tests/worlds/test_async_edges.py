@@ -1,0 +1,105 @@
+"""Tasks at the edges of their time: loops that end, early timers, no time at all, a minimum that was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+
+import pytest
+
+import fastpool
+
+from ._told import Told, ToldByLoop, eventually, soon
+
+
+def test_what_a_thread_opened_while_the_loop_ended_is_closed() -> None:
+    """The loop's executor takes no more work by then."""
+    entered, go, made = threading.Event(), threading.Event(), list[Told]()
+
+    def connect() -> Told:
+        entered.set()
+        assert go.wait(20)
+        made.append(Told())
+        return made[0]
+
+    pool = fastpool.Pool(connect, max_size=1)
+
+    async def use() -> None:
+        async with pool.aconnection():
+            raise AssertionError
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        kept.append(asyncio.create_task(use()))
+        assert await soon(entered.is_set)
+        threading.Timer(0.05, go.set).start()
+
+    kept: list[object] = []
+    asyncio.run(main())
+    assert eventually(lambda: bool(made) and made[0].closed, 2)
+    assert len(pool) == 0
+
+
+def test_the_minimum_comes_back_when_all_connections_were_lost() -> None:
+    """The keeper remembers the loops in which there were connections."""
+
+    async def main() -> None:
+        pool = fastpool.AsyncPool(
+            ToldByLoop.open, close=ToldByLoop.aclose, min_size=2, max_size=4, backoff=(0.01, 0.02)
+        )
+        await pool.open()
+        pool.clear()
+        assert await soon(lambda: pool.stats().closed["cleared"] == 2)
+        assert await soon(lambda: len(pool) == 2, 3)
+        await pool.close()
+
+    asyncio.run(main())
+
+
+def test_a_time_limit_that_uvloop_ends_early_is_still_the_pools() -> None:
+    """uvloop's timers are up to a millisecond early: the limit that ended the connect is the pool's all the same."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def connect() -> Told:
+        await asyncio.Event().wait()
+        return Told()
+
+    async def main() -> None:
+        for _ in range(30):
+            pool = fastpool.AsyncPool(connect, max_size=1)
+            with pytest.raises(fastpool.NoConnectionsAvailable) as caught:
+                await pool.checkout(timeout=0.0105)
+            assert caught.value.phase == "connect"
+            await pool.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+def test_without_time_to_wait_a_dead_connection_is_replaced_as_by_a_pool() -> None:
+    """It connects, as a Pool does (docs/decisions.md, 6)."""
+    fars: list[socket.socket] = []
+
+    def connect() -> socket.socket:
+        near, far = socket.socketpair()
+        fars.append(far)
+        return near
+
+    sync = fastpool.Pool(connect, max_size=1, check_after=0)
+    c = sync.checkout()
+    sync.checkin(c)
+    fars.pop().close()
+    sync.checkin(sync.checkout(timeout=0))
+    sync.close()
+
+    async def main() -> None:
+        pool = fastpool.AsyncPool(connect, max_size=1, check_after=0)
+        pool.checkin(await pool.checkout())
+        fars.pop().close()
+        pool.checkin(await pool.checkout(timeout=0))
+        await pool.close()
+
+    asyncio.run(main())
+    for far in fars:
+        far.close()
