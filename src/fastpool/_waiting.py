@@ -37,6 +37,12 @@ def pause(seconds: float) -> None:
 
         gevent.sleep(seconds)
         return
+    eventlet_hubs = sys.modules.get("eventlet.hubs")
+    if eventlet_hubs is not None and getattr(eventlet_hubs._threadlocal, "hub", None) is not None:
+        import eventlet
+
+        eventlet.sleep(seconds)
+        return
     import time
 
     time.sleep(seconds)

@@ -12,8 +12,6 @@ from tests.process._scripts import run
 
 CASES = Path(__file__).with_name("_green_points.py")
 NAMES = re.findall(r"^def case_(\w+)", CASES.read_text(encoding="utf-8"), re.MULTILINE)
-# Unpatched, close(timeout) and warm() sleep with time.sleep, which is not eventlet's.
-NOT_YET = ("the_hub_runs_on_while_a_pool_is_warmed_and_closed", "eventlet", "never")
 BY_DEFAULT = {("gevent", "never", name) for name in NAMES} | {
     ("eventlet", "before", name) for name in ("at_every_stage", "at_the_very_hand_off")
 }
@@ -31,8 +29,6 @@ BY_DEFAULT = {("gevent", "never", name) for name in NAMES} | {
 def test_case(library: str, when: str, case: str) -> None:
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
-    if (case, library, when) == NOT_YET:
-        pytest.skip("the hub is blocked for as long as that takes")
     program = (
         f"import sys; sys.argv = ['', {library!r}, {case!r}, {when!r}]; "
         f"exec(compile(open({str(CASES)!r}).read(), {str(CASES)!r}, 'exec'))"
