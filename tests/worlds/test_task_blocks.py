@@ -173,7 +173,8 @@ def test_a_signal_that_strikes_the_wake_of_a_task_loses_nothing(when: str) -> No
             pool.checkin(c)
             for _ in range(100):  # it comes out of the giver a moment later
                 pass
-        await asyncio.gather(*waiting)
+        async with asyncio.timeout(10):
+            await asyncio.gather(*waiting)
         assert seen == [c, c] and at_rest(pool)
 
     with asyncio.Runner(loop_factory=StruckLoop) as runner:
