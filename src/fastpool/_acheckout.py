@@ -172,12 +172,12 @@ class InThread:
             self._pool._log_driver_error("close", error)
 
 
-async def end_in_thread(block: TaskBlock) -> None:
+async def end_in_thread(block: TaskBlock, error: BaseException | None) -> None:
     """End a task's lease in a thread, as its reset or close may block; a cancellation here does not stop it."""
     block.returning()
     try:
-        work = asyncio.get_running_loop().run_in_executor(None, block.end)
+        work = asyncio.get_running_loop().run_in_executor(None, block.end, error)
     except RuntimeError:
-        block.end()  # the loop is on its way out and its threads are gone
+        block.end(error)  # the loop is on its way out and its threads are gone
         return
     await asyncio.shield(work)

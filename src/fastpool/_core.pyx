@@ -53,6 +53,7 @@ cdef extern from "door.h":
 cdef extern from "await.h":
     ctypedef void *sendfunc
     void fp_await_through(object cls, sendfunc send)
+    object await_step "fp_await_step"(object self)
 
 cdef extern from "loops.h":
     PyObject *noted_loop "fp_noted_loop"(object name)

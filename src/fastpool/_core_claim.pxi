@@ -102,7 +102,7 @@ cdef class Claim:
         return self
 
     def __next__(self):
-        raise NotImplementedError  # see the end of _core_line.pxi
+        return await_step(self)
 
     def send(self, value):
         """As a coroutine's."""

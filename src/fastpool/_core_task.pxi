@@ -36,15 +36,15 @@ cdef class TaskBlock(Lease):
         """A thread is about to end this lease for its task, whatever becomes of that."""
         (<Seat>self.slot.seat).returning = True
 
-    def end(self):
+    def end(self, error):
         """End the lease here and now."""
-        lease_over(self, self.error)
+        lease_over(self, error)
 
     def __await__(self):
         return self
 
     def __next__(self):
-        raise NotImplementedError  # see the end of this file
+        return await_step(self)
 
     def send(self, value):
         """As a coroutine's."""

@@ -313,7 +313,7 @@ class Pool(Core):
         """The end of a task's lease that may block."""
         from ._acheckout import end_in_thread
 
-        return end_in_thread(block)
+        return end_in_thread(block, error)
 
     def _capacity_lost(self) -> None:
         if self.keeping is not None:

@@ -6,8 +6,10 @@ import asyncio
 import gc
 import os
 import sys
+import threading
 import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -241,6 +243,49 @@ def test_a_lease_that_is_awaited_says_what_to_do() -> None:
             with pool.connection():  # type: ignore[attr-defined]
                 pass
         assert len(pool) == 0
+
+    asyncio.run(main())
+
+
+def test_a_block_that_failed_is_ended_as_such_by_the_thread_that_ends_it_for_a_task_that_was_cancelled() -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        pool = fastpool.Pool(Connection, max_size=1, reset=lambda c: None)
+        free, broken = threading.Event(), asyncio.Event()
+
+        async def fail() -> None:
+            async with pool.aconnection():
+                asyncio.get_running_loop().run_in_executor(None, free.wait, 20)  # the only thread is busy
+                broken.set()
+                raise ValueError("half a reply")
+
+        failing = asyncio.ensure_future(fail())
+        await broken.wait()
+        failing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await failing
+        free.set()
+        assert await soon(lambda: at_rest(pool))
+        assert pool.stats().closed["error"] == 1
+
+    asyncio.run(main())
+
+
+def test_step_by_step_without_a_loop_that_takes_turns() -> None:
+    """What wraps coroutines calls these by their names."""
+
+    async def main() -> None:
+        pool = made()
+        pool.checkin(await pool.checkout())
+        way_in = pool.connection()
+        steps = way_in.__aenter__().__await__()
+        with pytest.raises(StopIteration) as end:
+            steps.__next__()
+        assert isinstance(end.value.value, Connection)
+        steps = way_in.__aexit__(None, None, None).__await__()
+        with pytest.raises(StopIteration) as end:
+            steps.send(None)
+        assert end.value.value is None and at_rest(pool)
 
     asyncio.run(main())
 

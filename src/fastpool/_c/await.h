@@ -42,6 +42,15 @@ static PyObject *fp_await_next(PyObject *self)
     }
 }
 
+/* The same for those who call __next__ by its name: an end always has its exception. */
+static inline PyObject *fp_await_step(PyObject *self)
+{
+    PyObject *value = fp_await_next(self);
+    if (value == NULL && !PyErr_Occurred())
+        PyErr_SetNone(PyExc_StopIteration);
+    return value;
+}
+
 /* Instances of the class, which has __await__ and __next__, are driven by `send`. */
 static inline void fp_await_through(PyObject *cls, sendfunc send)
 {
