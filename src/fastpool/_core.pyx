@@ -10,6 +10,7 @@ cimport cython
 from cpython.dict cimport PyDict_Size
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.pystate cimport PyThreadState
 from cpython.weakref cimport PyWeakref_NewRef
@@ -140,6 +141,7 @@ include "_core_seat.pxi"
 include "_core_pool.pxi"
 include "_core_lease.pxi"
 include "_core_wait.pxi"
+include "_core_green.pxi"
 include "_core_take.pxi"
 include "_core_give.pxi"
 include "_core_lost.pxi"

@@ -415,7 +415,7 @@ cdef int after_fork(Core core) except -1:
     Py_INCREF(old)
     Py_INCREF(inherited)
     move_in(core, fresh)
-    core.seats, core.by_id, core.queued, core.queued_green, core.queued_owners = [], {}, {}, {}, {}
+    core.seats, core.by_id, core.queued, core.queued_green = [], {}, {}, {}
     core.queued_tasks = set()
     core.graves.append(inherited)
     rouse_orphans(was)

@@ -76,6 +76,7 @@ cdef object lease_begin(Lease self):
     cdef Visit *visit
     cdef int64_t now
     cdef Thread *me
+    green = task = None
     self.asked = False
     if core is None or self.state != NEW:
         raise LeaseError("a lease is good for one block: call pool.connection() for each")
@@ -87,8 +88,10 @@ cdef object lease_begin(Lease self):
         and core.pool.generation == generation()
         and self.timeout is None
         and not (core.nested and visit.held)
-        and owner_is_thread()
     ):
+        if may_be_in_a_world():
+            green = weakref_or_none(green_here())
+            task = weakref_or_none(task_here())
         slot = <Slot *>visit.slot
         if not lease_retake(visit):
             slot = idle_take(&core.pool.idle, &core.pool.table)
@@ -102,8 +105,9 @@ cdef object lease_begin(Lease self):
                 self.slot = slot
                 self.born_in = core.pool.generation
                 self.state = ENTERED
-                if (<Seat>slot.seat).green is not None or (<Seat>slot.seat).task is not None:
-                    (<Seat>slot.seat).green = (<Seat>slot.seat).task = None
+                if (<Seat>slot.seat).green is not green or (<Seat>slot.seat).task is not task:
+                    (<Seat>slot.seat).green, (<Seat>slot.seat).task = green, task
+                    (<Seat>slot.seat).returning = False
                 if not (<Seat>slot.seat).bound:
                     (<Seat>slot.seat).bound = True  # not written in vain: seats of two threads may share a line
                 return lease_connection(self, core) if FREE_THREADED else (<Seat>slot.seat).connection
@@ -140,10 +144,14 @@ cdef object lease_over(Lease self, object exc):
         if u64_load_sc(&core.pool.gate) & (QUEUED_MASK | CLOSED | CROWDED):
             after_giving(core)
         self.core = None
-        if not FREE_THREADED and type(self) is Block:
-            core.spare = self
+        keep_for_the_next(core, self)
         return None
     return lease_exit(self, exc)
+
+
+cdef inline void keep_for_the_next(Core core, Lease lease) noexcept:
+    if not FREE_THREADED and type(lease) is Block:
+        core.spare = lease
 
 
 cdef inline bint ends_plainly(Lease self, Core core, Slot *slot) noexcept:
@@ -248,6 +256,7 @@ cdef object lease_exit(Lease self, object exc):
     if not claim(slot, self.word):
         return lease_is_over(core, slot, exc)  # somebody else ended it a moment ago
     give_back(core, slot, exc, self.discarded)
+    keep_for_the_next(core, self)
     return None
 
 
@@ -292,7 +301,9 @@ cdef Seat find_shared(Core core):
     cdef Seat mine = None
     if visit.held == 0 or core.pool.generation != generation():
         return None
-    green, task = (None, None) if owner_is_thread() else owner_green()
+    green = task = None
+    if may_be_in_a_world():
+        green, task = green_here(), task_here()
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
         word = u64_load(&slot.word)

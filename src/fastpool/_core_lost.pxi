@@ -125,11 +125,11 @@ cdef int pass_on_what_is_stranded(Core core) except -1:
     cdef Slot *slot
     if greenlet_current is None:
         return 0
-    for key in list(core.queued_green):  # not items(): new tuples for each of ten thousand in line, time and again
-        uid, green, task = core.queued_green.get(key, (0, None, None))
-        if green is None or task is not None or thread_alive(uid) or not forget_green(core, key):
+    for noted in list(core.queued_green.values()):
+        uid, green, task, address = noted
+        if green is None or task is not None or thread_alive(uid) or not forget_green(core, noted):
             continue
-        waiter = <Waiter *><size_t>key  # their stacks, which hold it, are never unwound
+        waiter = <Waiter *><size_t>address  # their stacks, which hold it, are never unwound
         if not step_out(core, waiter, CANCELLED):
             slot = <Slot *>waiter_take(waiter)
             if slot != NULL:

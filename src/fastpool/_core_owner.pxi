@@ -1,7 +1,14 @@
 # Who asks: the triple (thread, greenlet, task).  All three must match for a nested checkout to share.
 
+ctypedef object (*GetCurrent)()
+
+cdef enum:
+    GET_CURRENT = 4  # where it is in the table of greenlet.h
+
 cdef Py_ssize_t modules_seen = -1
 cdef object greenlet_current = None
+cdef GetCurrent greenlet_now = NULL  # the same for C, NULL if it has none
+cdef object plain_greenlet = None  # the class of main greenlets
 cdef object running_loop = None
 cdef object current_task = None     # of a loop
 cdef object cancelled_error = None
@@ -9,13 +16,30 @@ cdef bint worlds = False           # greenlet or asyncio has been imported
 cdef bint loops_are_noted = False  # asyncio keeps each thread's running loop in its thread state's dictionary
 
 
+cdef int look_at_greenlet(greenlet) except -1:
+    """Whatever of it is there: it may be that it is just being imported."""
+    global greenlet_current, greenlet_now, plain_greenlet
+    current = getattr(greenlet, "getcurrent", None)
+    if current is None:
+        return 0
+    main = current()
+    while main.parent is not None:
+        main = main.parent
+    plain_greenlet = type(main)
+    capsule = getattr(greenlet, "_C_API", None)
+    if PyCapsule_IsValid(capsule, "greenlet._C_API"):
+        greenlet_now = (<GetCurrent *>PyCapsule_GetPointer(capsule, "greenlet._C_API"))[GET_CURRENT]
+    greenlet_current = current  # last: who sees it uses the others
+    return 0
+
+
 cdef int look_for_worlds() except -1:
     """Ask sys.modules for greenlet and asyncio.  Only when its size has changed: an import changes it."""
-    global modules_seen, greenlet_current, running_loop, worlds, loops_are_noted
+    global modules_seen, running_loop, worlds, loops_are_noted
     cdef dict modules = sys.modules
     modules_seen = PyDict_Size(modules)
     if greenlet_current is None and "greenlet" in modules:
-        greenlet_current = getattr(modules["greenlet"], "getcurrent", None)
+        look_at_greenlet(modules["greenlet"])
     if running_loop is None and "asyncio" in modules:
         asyncio = modules["asyncio"]
         learn_asyncio(asyncio)
@@ -70,28 +94,39 @@ cdef inline int notice_imports() except -1:
     return 0
 
 
-cdef inline bint owner_is_thread() except -1:
-    """Does this thread run in its main greenlet and outside of every task?  Cheap, and sure when it says yes."""
+cdef inline bint may_be_in_a_world() except -1:
+    """Could there be a current greenlet or task?"""
     notice_imports()
-    if not worlds:
-        return True
-    if running_loop is not None and has_context() and loop_running() is not None:
-        return False
-    if greenlet_current is not None and not on_main_stack():
-        if greenlet_current().parent is not None:
-            return False
+    return worlds
+
+
+cdef inline object green_here():
+    """The current greenlet; None for a thread's main one.  Cheap there, and sure when it says None."""
+    if greenlet_current is None or on_main_stack():
+        return None
+    return unless_main(greenlet_here())
+
+
+cdef inline object unless_main(object green):
+    """The same if this is the current one."""
+    if type(green) is plain_greenlet and green.parent is None:
         remember_main_stack()
-    return True
+        return None
+    return green
 
 
-cdef tuple owner_green():
-    """(greenlet or None for a thread's main one, task or None)."""
-    green = task = None
-    if greenlet_current is not None:
-        green = greenlet_current()
-        if green.parent is None:
-            green = None
+cdef inline object greenlet_here():
+    """The same where there is greenlet, whichever is the current one."""
+    return greenlet_now() if greenlet_now != NULL else greenlet_current()
+
+
+cdef inline object task_here():
+    """The current task, None outside of every task."""
+    if running_loop is None or not has_context():
+        return None
     loop = loop_running()
-    if loop is not None:
-        task = current_task(loop)
-    return green, task
+    return None if loop is None else current_task(loop)
+
+
+cdef inline object weakref_or_none(object o):
+    return None if o is None else PyWeakref_NewRef(o, None)

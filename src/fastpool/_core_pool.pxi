@@ -14,8 +14,7 @@ cdef class Core:
     cdef list seats                  # by slot index: keeps the seats alive
     cdef dict by_id                  # id(connection) -> seat, for checkin by hand; written at connect and close
     cdef dict queued                 # numbers of the threads that wait, to find deadlocks
-    cdef dict queued_green           # waiter's address -> (thread's number, greenlet, task), likewise
-    cdef dict queued_owners          # (thread's number, id of greenlet, id of task) -> waiter's address: the way back
+    cdef dict queued_green           # owner_key() -> (thread's number, greenlet, task, waiter's address), likewise
     cdef set queued_tasks            # weak references to the tasks that wait while their loop runs on
     cdef int64_t by_hand             # leases that no block will end
     cdef public int own_references   # to each connection, by the pool and its driver
@@ -56,7 +55,6 @@ cdef class Core:
         self.by_id = {}
         self.queued = {}
         self.queued_green = {}
-        self.queued_owners = {}
         self.queued_tasks = set()
         self.graves = []
         self.leaks_told = set()

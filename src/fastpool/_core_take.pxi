@@ -26,10 +26,8 @@ cdef Slot *take(Core core, int64_t limit_ns, int how, Slot *slot, uint64_t *leas
     seat = <Seat>slot.seat
     lease[0] = enter_table(core, slot, me, began, how)
     try:
-        if how != NATIVELY and not owner_is_thread():
-            green, task = owner_green()
-            seat.green = None if green is None else weakref_to(green)
-            seat.task = None if task is None else weakref_to(task)
+        if how != NATIVELY and may_be_in_a_world():
+            seat.green, seat.task = weakref_or_none(green_here()), weakref_or_none(task_here())
         tell_checked_out(core, seat, began)
     except BaseException:
         if claim(slot, lease[0]):

@@ -249,7 +249,7 @@ cdef int sign(Seat seat, object loop) except -1:
         if seat.green is not None:
             seat.green = None
     else:
-        green = owner_green()[0]
+        green = green_here()
         seat.green = None if green is None else weakref_to(green)
     return 0
 

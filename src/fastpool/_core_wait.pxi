@@ -94,6 +94,8 @@ cdef bint rouse(Ticket ticket) except -1:
     """False, or an error: who waits can never be woken."""
     if type(ticket) is TaskTicket:
         return rouse_task(<TaskTicket>ticket)
+    if type(ticket) is GreenTicket:
+        return rouse_green(<GreenTicket>ticket)
     return ticket.rouse() is not False
 
 
@@ -151,17 +153,23 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
     cdef Slot *slot
     cdef uint64_t born_in = generation()
     cdef int64_t until
+    cdef GreenTicket green = None
+    cdef tuple noted = None
     sleeper = None
     if not instant and greenlet_current is not None:
-        sleeper = find_sleeper()
-    if sleeper is not None:
-        ticket = ticket_new(core, me, sleeper.rouse)
+        hub = gevent_hub()
+        if hub is not None:
+            ticket = green = green_ticket(hub, core, me, began)
+        else:
+            sleeper = find_sleeper()
+            if sleeper is not None:
+                ticket = ticket_new(core, me, sleeper.rouse)
+    if ticket is not None:
         waiter = ticket.waiter
     else:
         waiter = waiter_new(True, me.uid, began)
         if waiter == NULL:
             raise MemoryError("fastpool: no memory for a waiter")
-    key = <size_t>waiter
     try:
         line_up(core, waiter, instant, front)
         slot = <Slot *>waiter_take(waiter)
@@ -180,7 +188,7 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
                 raise PoolClosed(f"pool {core.name!r} is closed")
             raise exhausted(core, "wait", began)
         u64_add(&core.totals[WAITS], 1)
-        note_waiting(core, key, me)
+        noted = note_waiting(core, waiter, me, green)
         look_for_deadlock(core, waiter, began)
         if core.hears & HEAR_WAIT_STARTED:
             tell(core, "wait_started", {})
@@ -188,7 +196,12 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
             until = clock_ns() + LOOK_NS
             if deadline < until:
                 until = deadline
-            if sleeper is not None:
+            if green is not None:
+                while u64_load(&waiter.state) == WAITING:
+                    green_sleep(green, until, until == deadline)
+                    if u64_load(&waiter.state) != WAITING or clock_ns() >= until:
+                        break
+            elif sleeper is not None:
                 while u64_load(&waiter.state) == WAITING and clock_ns() < until:
                     sleeper.sleep((until - clock_ns()) / 1e9)
             else:
@@ -222,7 +235,8 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
                 pool_pass(core.pool, slot)
         raise
     finally:
-        forget_waiting(core, key, me)
+        if noted is not None:
+            forget_waiting(core, noted, me)
         if ticket is None:
             waiter_drop(waiter)
     # Forked meanwhile (a greenlet that waited in the parent waits in the child as well): a new line in a new pool.
@@ -271,36 +285,44 @@ cdef int rouse_orphans(Pool *was) except -1:
     return 0
 
 
-cdef int note_waiting(Core core, object key, Thread *me) except -1:
-    """Remember who waits: a thread by its number, a greenlet or task by its waiter."""
-    if owner_is_thread():
+cdef tuple note_waiting(Core core, Waiter *waiter, Thread *me, GreenTicket ticket):
+    """Remember who waits: a thread by its number, a greenlet or task by itself. What to forget afterwards."""
+    cdef tuple noted
+    green = green_here() if ticket is None else unless_main(ticket.greenlet)
+    task = task_here()
+    if green is None and task is None:
         core.queued[me.uid] = None
-    else:
-        core.queued_green[key] = owner = (me.uid,) + owner_green()
-        core.queued_owners[owner_key(owner)] = key
-    return 0
+        return ()
+    noted = (me.uid, green, task, <size_t>waiter)
+    core.queued_green[owner_key(green, task)] = noted
+    return noted
 
 
-cdef tuple owner_key(tuple owner):
-    """Good as long as the owner's greenlet and task live."""
-    uid, green, task = owner
-    return uid, id(green), id(task)
+cdef inline object owner_key(object green, object task):
+    """Good as long as the owner's greenlet and task live; either is one thread's."""
+    if task is None:
+        return id(green)
+    return id(task) if green is None else (id(green), id(task))
 
 
-cdef int forget_waiting(Core core, object key, Thread *me) except -1:
+cdef int forget_waiting(Core core, tuple noted, Thread *me) except -1:
     if core.queued_green is None:
         return 0  # the garbage collector has cleared the pool
-    if not forget_green(core, key) and owner_is_thread():
+    if noted:
+        forget_green(core, noted)
+    else:
         core.queued.pop(me.uid, None)
     return 0
 
 
-cdef bint forget_green(Core core, object key) except -1:
-    """The same of a greenlet or task; False: it was forgotten before, or is none."""
-    owner = core.queued_green.pop(key, None)
-    if owner is not None and core.queued_owners.get(owner_key(owner)) == key:
-        core.queued_owners.pop(owner_key(owner), None)
-    return owner is not None
+cdef bint forget_green(Core core, tuple noted) except -1:
+    """The same of a greenlet or task; False: it was forgotten before."""
+    uid, green, task, waiter = noted
+    key = owner_key(green, task)
+    if core.queued_green.get(key) is not noted:
+        return False
+    core.queued_green.pop(key, None)
+    return True
 
 
 cdef bint waits_here(Core core, uint64_t owner, Seat seat) except -1:
@@ -311,11 +333,11 @@ cdef bint waits_here(Core core, uint64_t owner, Seat seat) except -1:
     task = None if seat.task is None else seat.task()
     if task is not None and seat.task in core.queued_tasks:
         return True
-    if not core.queued_owners:
+    if not core.queued_green:
         return False
     if (green is None) != (seat.green is None) or (task is None) != (seat.task is None):
         return False  # the holder is gone
-    return owner_key((owner, green, task)) in core.queued_owners
+    return owner_key(green, task) in core.queued_green
 
 
 cdef int look_for_deadlock(Core core, Waiter *waiter, int64_t began) except -1:

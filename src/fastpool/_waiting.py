@@ -1,7 +1,7 @@
-"""How a greenlet sleeps and is woken. (A thread's way is in the core, a task's in ``_async``.)
+"""How a greenlet of eventlet sleeps and is woken. (A thread's way, a task's and a gevent greenlet's are in the core.)
 
 The question is "does *this thread* have a hub?", asked when somebody has to wait: the pool may be older than a
-monkey-patch, and a worker of gevent's thread pool has no hub although the process is patched.
+monkey-patch, and a worker of a thread pool has no hub although the process is patched.
 """
 
 from __future__ import annotations
@@ -17,11 +17,6 @@ def sleeper_here() -> Any:
 
     RuntimeError in the hub's own greenlet: it must never block.
     """
-    gevent_hub = sys.modules.get("gevent.hub")
-    if gevent_hub is not None:
-        hub = _gevent_hub()
-        if hub is not None:
-            return GeventSleeper(hub)
     eventlet_hubs = sys.modules.get("eventlet.hubs")
     if eventlet_hubs is not None:
         hub = getattr(eventlet_hubs._threadlocal, "hub", None)
@@ -32,11 +27,13 @@ def sleeper_here() -> Any:
 
 def pause(seconds: float) -> None:
     """Sleep without blocking the hub of this thread, if it has one."""
-    if "gevent.hub" in sys.modules and _gevent_hub() is not None:
+    if "gevent.hub" in sys.modules:
         import gevent
+        from gevent._hub_local import get_hub_if_exists
 
-        gevent.sleep(seconds)
-        return
+        if get_hub_if_exists() is not None:
+            gevent.sleep(seconds)
+            return
     eventlet_hubs = sys.modules.get("eventlet.hubs")
     if eventlet_hubs is not None and getattr(eventlet_hubs._threadlocal, "hub", None) is not None:
         import eventlet
@@ -57,58 +54,6 @@ def suspended_for_ever(greenlet: Any) -> bool:
         return not greenlet.successful() and greenlet.exception is None
     over = getattr(greenlet, "_exit_event", None)  # eventlet's GreenThread
     return over is not None and not over.ready()
-
-
-def _gevent_hub() -> Any:
-    from gevent._hub_local import get_hub_if_exists
-
-    return get_hub_if_exists()
-
-
-class GeventSleeper:
-    """One wait of one greenlet on its own thread's hub.
-
-    What the hub calls is gevent's own compiled Waiter: in a Python function a signal handler could raise, the hub would
-    print that, and the wake-up would be lost.
-    """
-
-    __slots__ = ("_hub", "_thread", "_waiter")
-
-    def __init__(self, hub: Any) -> None:
-        import greenlet
-        from gevent.hub import Waiter
-
-        self._hub = hub
-        self._thread = Core._thread_uid()
-        self._waiter = Waiter(hub)
-        if greenlet.getcurrent() is hub:
-            raise RuntimeError("a checkout that has to wait cannot be made in gevent's hub: spawn a greenlet for it")
-
-    def sleep(self, seconds: float) -> None:
-        """Switch to the hub until woken or until ``seconds`` are over. A kill or Timeout raises here."""
-        waiter = self._waiter
-        waiter.clear()  # it is set only by the hub, to which this greenlet has not yet switched
-        # A started watcher keeps the loop alive: a wake from another thread is no reason for LoopExit.
-        watcher = self._hub.loop.timer(max(seconds, 0.0))
-        try:
-            watcher.start(waiter.switch, None)
-            waiter.get()
-        finally:
-            watcher.stop()
-            watcher.close()
-
-    def rouse(self) -> bool:
-        """Wake the greenlet, from whatever thread; False when its hub is gone."""
-        loop = self._hub.loop
-        if loop is None:
-            return False
-        if _gevent_hub() is self._hub:
-            loop.run_callback(self._waiter.switch, None)
-        elif not thread_is_alive(self._thread):
-            return False  # it ended without destroying its hub: nobody runs that any more
-        else:
-            loop.run_callback_threadsafe(self._waiter.switch, None)
-        return True
 
 
 class EventletSleeper:
