@@ -2,6 +2,7 @@
 
     python budget.py POOL [MODULE …]      POOL: Pool, ConnectionPool, AsyncPool, or aconnection (a task's lease on
                                           a Pool); the modules are imported first
+    python budget.py POOL in gevent       the same, counted in one of gevent's greenlets
 
 Counts, not times: so they are the same on every machine.
 """
@@ -161,6 +162,11 @@ def measure(kind: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    for module in sys.argv[2:]:
-        importlib.import_module(module)
-    print(json.dumps(measure(sys.argv[1])))
+    kind, *modules = sys.argv[1:]
+    if modules[:1] == ["in"]:
+        cost = importlib.import_module(modules[1]).spawn(measure, kind).get()
+    else:
+        for module in modules:
+            importlib.import_module(module)
+        cost = measure(kind)
+    print(json.dumps(cost))

@@ -51,6 +51,11 @@ def test_a_cycle_stays_within_its_budget(pool, company):
     assert cost["peak_bytes"] <= LEASE_BYTES + STEP_BYTES[pool], "a cycle allocates, if only for a moment"
 
 
+def test_a_cycle_in_a_greenlet_costs_no_more():
+    pytest.importorskip("gevent", reason="gevent is not installed")
+    assert budget("Pool", "in", "gevent") == budget("Pool")
+
+
 def test_the_counting_sees_frames_calls_and_memory(monkeypatch):
     """A pool written in Python, counted in the same way: each of the four figures shows it."""
     import contextlib

@@ -12,7 +12,11 @@ from tests.process._scripts import run
 pytest.importorskip("gevent", reason="gevent is not installed")
 
 CASES = Path(__file__).with_name("_gevent_cases.py")
-NAMES = re.findall(r"^def case_(\w+)", CASES.read_text(encoding="utf-8"), re.MULTILINE)
+NAMES = [
+    name
+    for path in (CASES, CASES.with_name("_gevent_line.py"))
+    for name in re.findall(r"^def case_(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+]
 ONLY = {"raw_greenlets": ["never"]}  # the others bring a hub of their own
 
 

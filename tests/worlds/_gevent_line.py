@@ -1,0 +1,149 @@
+"""More cases for _gevent_cases.py: what a wait on a hub costs that hub, and what it leaves behind."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import gevent
+import gevent.event
+import greenlet
+from gevent.exceptions import LoopExit
+
+from fastpool import NoConnectionsAvailable, PoolDeadlock
+from tests.worlds._green_parts import Parts
+
+
+def _watchers() -> int:
+    """How many things keep the loop of this hub alive."""
+    return int(gevent.get_hub().loop.activecnt)
+
+
+def case_one_watcher_for_all(pool: Any, parts: Parts) -> None:
+    """All who wait on a hub share one watcher; a near deadline has one of its own; where nobody waits, none is left."""
+    before = _watchers()
+    for _ in range(3):
+        held = [pool.checkout(), pool.checkout()]
+        far = [gevent.spawn(pool.checkout, timeout) for timeout in (None, 20, None, 20) * 5]
+        parts.soon(lambda: pool.stats().waiting == 20)
+        assert _watchers() == before + 1
+        near = [gevent.spawn(pool.checkout, 0.9) for _ in range(3)]
+        parts.soon(lambda: pool.stats().waiting == 23)
+        assert _watchers() == before + 1 + len(near)
+        for one in near + far[:10]:
+            one.kill()
+        assert _watchers() == before + 1
+        for one in far[10:]:
+            pool.checkin(held.pop(0))
+            held.append(one.get(timeout=10))
+        assert _watchers() == before
+        for c in held:
+            pool.checkin(c)
+    assert not any(type(one).__name__ == "GreenTicket" for one in gc.get_objects())
+    try:
+        gevent.event.Event().wait()
+        raise AssertionError("an event that nobody can set was set")
+    except LoopExit:
+        pass
+
+
+def case_looks_around(pool: Any, parts: Parts) -> None:
+    """Who waits without a deadline finds what nobody can give back any more; so does a second one, later."""
+    held = [pool.checkout(), pool.checkout()]
+    first, second = gevent.spawn(pool.checkout, None), gevent.spawn(pool.checkout, None)
+    parts.soon(lambda: pool.stats().waiting == 2)
+    held.pop()
+    gevent.wait([first, second], timeout=15, count=1)
+    assert pool.stats().waiting == 1
+    held.pop()
+    for waiting in (first, second):
+        waiting.get(timeout=15)
+    assert pool.stats().closed["error"] == 2
+    for waiting in (first, second):
+        pool.checkin(waiting.value)
+
+
+def case_a_wake_for_nobody(pool: Any, parts: Parts) -> None:
+    """A greenlet left the line as it was served: the hub's wake, which comes later, does not meet what it does next."""
+    held = [pool.checkout(), pool.checkout()]
+    event = gevent.event.Event()
+    seen: list[bool] = []
+
+    def leave_and_wait_for_something_else() -> None:
+        try:
+            pool.checkout(None)
+        except gevent.GreenletExit:
+            event.wait()
+            seen.append(event.is_set())
+
+    one = gevent.spawn(leave_and_wait_for_something_else)
+    parts.soon(lambda: pool.stats().waiting == 1)
+    one.kill(block=False)
+    pool.checkin(held.pop())
+    gevent.sleep(0.001)
+    assert pool.stats().idle == 1
+    gevent.sleep(0.001)
+    assert seen == [] and not one.dead
+    event.set()
+    one.get(timeout=10)
+    assert seen == [True]
+    pool.checkin(held.pop())
+
+
+def case_whose_lease(pool: Any, parts: Parts) -> None:
+    """A connection that is taken the fast way by one greenlet after another, and by a thread's main one, is each's."""
+    with pool.connection() as a, pool.connection() as b:
+        pass
+    assert {info.owner for info in pool.leases()} == set()
+    main = gevent.getcurrent()
+
+    def owners() -> list[bool]:
+        with pool.connection():
+            (info,) = pool.leases()
+            return ["greenlet" in info.owner, info.ended]
+
+    for _ in range(3):
+        assert gevent.spawn(owners).get() == [True, False]
+        assert owners() == [main.parent is not None, False]
+    assert greenlet.greenlet(owners).switch() == [True, False], "of the same class as main ones"
+    assert a is not b
+
+
+def case_deadlock(pool: Any, parts: Parts) -> None:
+    """Two greenlets hold one each and ask for another: the second is told. Nobody is once the first has given up."""
+    asks = [gevent.event.Event(), gevent.event.Event()]
+    ends = gevent.event.Event()
+
+    def hold_and_ask(n: int) -> str:
+        with pool.connection():
+            asks[n].wait()
+            try:
+                pool.checkin(pool.checkout(timeout=0.3))
+            except PoolDeadlock:
+                return "deadlock"
+            except NoConnectionsAvailable:
+                return "timeout"
+            except gevent.Timeout:
+                ends.wait()
+                return "gave up"
+        return "served"
+
+    both = [gevent.spawn(hold_and_ask, n) for n in (0, 1)]
+    parts.soon(lambda: pool.stats().leased == 2)
+    asks[0].set()
+    parts.soon(lambda: pool.stats().waiting == 1)
+    asks[1].set()
+    assert both[1].get(timeout=10) == "deadlock"
+    assert both[0].get(timeout=10) == "served"
+    asks[0].clear()
+    asks[1].clear()
+    both = [gevent.spawn(hold_and_ask, n) for n in (0, 1)]
+    parts.soon(lambda: pool.stats().leased == 2)
+    asks[0].set()
+    parts.soon(lambda: pool.stats().waiting == 1)
+    both[0].kill(gevent.Timeout(), block=False)
+    parts.soon(lambda: pool.stats().waiting == 0)
+    asks[1].set()
+    assert both[1].get(timeout=10) == "timeout"
+    ends.set()
+    assert both[0].get(timeout=10) == "gave up"
