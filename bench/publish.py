@@ -5,7 +5,7 @@
     python -m bench.publish --demo demo.json --bench bench.json [--bench another.json] --native native.json
 
 What stands between `<!-- figures: NAME -->` and `<!-- end -->` is replaced: `demo` and `bench` (the first report) in
-README.md, `demo`, `all` (every report) and `native` in docs/performance.md.
+README.md, `demo`, `worlds` and `all` (every report) and `native` in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from fastpool._compare.tables import amount, duration, environment_line, made_of
+from fastpool._compare.worlds import SITUATIONS, WORLDS
 
 ROOT = Path(__file__).resolve().parent.parent
 README, PERFORMANCE = ROOT / "README.md", ROOT / "docs" / "performance.md"
 _TIMES = "×"
+_IN_WORLDS = {situation.of(world) for situation in SITUATIONS for world in WORLDS}
 
 
 def main() -> None:
@@ -38,6 +40,8 @@ def main() -> None:
     if given.bench:
         _replace(README, "bench", targets(given.bench[0]))
         _replace(PERFORMANCE, "all", "\n\n".join(map(everything, given.bench)))
+        if in_worlds := [report for report in given.bench if _about_worlds(report, True)]:
+            _replace(PERFORMANCE, "worlds", "\n\n".join(map(worlds, in_worlds)))
     if given.native:
         _replace(PERFORMANCE, "native", native(given.native))
 
@@ -68,7 +72,7 @@ def demo(report: dict[str, Any]) -> str:
 def targets(report: dict[str, Any]) -> str:
     """What has a target, and whether it is reached."""
     rows = [("", "", "as a multiple of", "measured", "to reach")]
-    for found in report["findings"]:
+    for found in _about_worlds(report, False):
         if found["target"]:
             rows.append((found["question"], found["what"], found["base"] or "", *_measured(found)))
     return _markdown(rows) + f"\n\n{environment_line(report['environment'])}."
@@ -83,12 +87,27 @@ def everything(report: dict[str, Any]) -> str:
         f"{environment_line(environment)}.",
         versions,
     ]
-    for question, findings in groupby(report["findings"], key=lambda found: found["question"]):
+    for question, findings in groupby(_about_worlds(report, False), key=lambda found: found["question"]):
         rows = [("", "as a multiple of", "measured", "to reach", "made of")]
         for found in findings:
             made = found["missing"] or made_of(found["figures"])
             rows.append((found["what"], found["base"] or "", *_measured(found), made))
         parts += [f"### {question}", _markdown(rows)]
+    return "\n\n".join(parts)
+
+
+def worlds(report: dict[str, Any]) -> str:
+    """A table for threads, greenlets and tasks: how many times fastpool's time each of the others takes."""
+    found = {(one["question"], one["what"]): one for one in _about_worlds(report, True)}
+    environment = report["environment"]
+    parts = [f"**{environment['implementation']} {environment['python']}**; {environment_line(environment)}."]
+    for world in WORLDS:
+        names = dict.fromkeys(what for question, what in found if any(question == s.of(world) for s in SITUATIONS))
+        rows = [(f"{world}s", *(f"{s.many} on {s.size}, {s.name}" for s in SITUATIONS))]
+        for name in names:
+            cells = (found.get((situation.of(world), name)) for situation in SITUATIONS)
+            rows.append((name, *(_cell(one) for one in cells)))
+        parts.append(_markdown(rows))
     return "\n\n".join(parts)
 
 
@@ -103,6 +122,20 @@ def native(report: dict[str, Any]) -> str:
     for cost in report["gil"]:
         gil.append((f"{cost['threads']} threads", f"{cost['kept']:,.0f}", f"{cost['released']:,.0f}"))
     return "\n\n".join([_markdown(rows), _markdown(gil), f"{environment_line(report['environment'])}."])
+
+
+def _about_worlds(report: dict[str, Any], really: bool) -> list[dict[str, Any]]:
+    """Those of a report's findings that are, or are not, about the worlds."""
+    return [found for found in report["findings"] if (found["question"] in _IN_WORLDS) is really]
+
+
+def _cell(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return ""
+    if found["value"] is None:
+        return str(found["missing"])
+    theirs, ours = (duration(found["figures"][f"{whose}_ns"] / 1e9) for whose in ("theirs", "ours"))
+    return f"{_measured(found)[0]} ({theirs} / {ours})" + (" missed" if found["verdict"] == "missed" else "")
 
 
 def _measured(found: dict[str, Any]) -> tuple[str, str]:

@@ -2,11 +2,13 @@
 
 import contextlib
 import gc
+import importlib.util
 import threading
 
 import pytest
 
-from fastpool._compare import floor, load, plot, scale, tables
+import fastpool
+from fastpool._compare import floor, green_rivals, load, plot, scale, tables, worlds
 from fastpool._compare.findings import Finding, Target, report
 from fastpool._compare.questions import _CHEAPER, QUESTIONS, Effort
 from fastpool._compare.ratios import interleaved, timed
@@ -228,6 +230,69 @@ def test_the_questions_about_stubs_are_answered_without_a_server():
     assert 0 < line.value < 5
     (parallel,) = QUESTIONS["parallel"](None, quick)
     assert (parallel.value is None) == (scale.no_free_threads() is not None)
+
+
+def test_the_question_about_worlds_is_answered_for_each_situation_in_each():
+    answers = list(QUESTIONS["worlds"](None, Effort(rounds=2, cycles=500)))
+    asked = {finding.question for finding in answers}
+    assert asked == {situation.of(world) for situation in worlds.SITUATIONS for world in worlds.WORLDS}
+    for finding in answers:
+        assert finding.missing or finding.value > 0, finding
+        assert finding.missing is None or finding.what.startswith("happybase") or not needed(finding), finding
+        assert finding.target is None or "at once" not in finding.question
+
+
+def needed(finding):
+    """Is everything there that this finding needs?"""
+    modules = {"greenlet": "gevent", "aiohappybase": "aiohappybase", "asyncpg": "asyncpg", "redis": "redis"}
+    modules |= {"SQLAlchemy": "sqlalchemy", "psycopg_pool": "psycopg_pool"}
+    about = f"{finding.question} {finding.what}"
+    return all(importlib.util.find_spec(module) for word, module in modules.items() if word in about)
+
+
+def test_what_is_handed_over_is_waited_for():
+    """The situations are what they are called: counted by the pool itself."""
+    from fastpool._compare import asyncio_rivals
+
+    seen = {}
+
+    @contextlib.asynccontextmanager
+    async def open_(size):
+        async with fastpool.AsyncPool(asyncio_rivals.opened, max_size=size) as pool:
+            yield asyncio_rivals.by_blocks(pool.connection)
+            seen[size] = pool.stats().waits
+
+    rival = Rival("counted", None, "asyncio", asyncio_rivals.in_a_loop(open_))
+    waits = {}
+    for situation in worlds.SITUATIONS:
+        with worlds.in_tasks(situation, rival) as cycles:
+            cycles(80)
+        waits[situation.name] = seen[situation.size]
+    assert waits == {"alone": 0, "handed over": 78, "asked for again at once": 78}
+
+
+def test_a_process_that_fails_says_why():
+    pytest.importorskip("gevent", reason="gevent is not installed")
+    wrong = green_rivals.Settings(2, 50, None, ((2, 4),))
+    with pytest.raises(RuntimeError, match=r"(?s)the process that measures gevent ended with 1: .*ValueError"):
+        green_rivals.compare_in_a_patched_process(wrong)
+
+
+def test_a_table_of_the_worlds():
+    publish = pytest.importorskip("bench.publish", reason="the tests run without the checkout around them")
+    times = {"theirs_ns": 3000.0, "ours_ns": 1500.0}
+    findings = [
+        Finding(worlds.ALONE.of("greenlet"), "a queue", "ours", 2.0, target=Target(1.0), figures=times),
+        Finding(worlds.HANDED_OVER.of("greenlet"), "a queue", "ours", 0.5, target=Target(1.0), figures=times),
+        Finding(worlds.ALONE.of("task"), "another", "ours", missing="not installed"),
+        Finding("something else", "a pool", "ours", 2.0, target=Target(1.0)),
+    ]
+    where = {"implementation": "CPython", "python": "3", "gil": True, "system": "s", "processor": "p", "cores": 2}
+    given = report({**where, "busy": 1}, findings)
+    table = publish.worlds(given)
+    assert "| a queue | 2.00× (3 µs / 1.5 µs) | 0.50× (3 µs / 1.5 µs) missed |  |" in table
+    assert "| another | not installed |  |  |" in table and "a pool" not in table
+    assert "a pool" in publish.targets(given) and "a queue" not in publish.targets(given)
 
 
 def test_figures_are_written_between_their_marks_only(tmp_path):

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .rivals import FLOOR, HAPPYBASE, POOL, STUBBED
+from .rivals import FLOOR, HAPPYBASE, POOL, STUBBED, version_of
+
+_IN_OTHER_WORLDS = ("gevent", "aiohappybase", "asyncpg")  # what brings their rivals would import asyncio
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,9 @@ def environment() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "busy": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "versions": {
-            rival.package: version
-            for rival in (POOL, HAPPYBASE, FLOOR, *STUBBED)
-            if rival.package and (version := rival.version())
+            package: version
+            for package in (*(rival.package for rival in (POOL, HAPPYBASE, FLOOR, *STUBBED)), *_IN_OTHER_WORLDS)
+            if package and (version := version_of(package))
         },
     }
 

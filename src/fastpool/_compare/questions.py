@@ -12,7 +12,7 @@ from itertools import repeat
 from statistics import median
 from typing import Any
 
-from . import load, memory, scale
+from . import load, memory, scale, worlds
 from .findings import Finding, Target
 from .floor import FloorUnavailable
 from .ratios import CYCLES, OWN_TIME, ROUNDS, WALL_TIME, Clock, Cycles, Ratio, interleaved
@@ -224,6 +224,11 @@ def fairness(server: Server, effort: Effort) -> Iterator[Finding]:
         )
 
 
+def in_worlds(server: Server, effort: Effort) -> Iterator[Finding]:
+    """Threads, gevent's greenlets and asyncio's tasks: alone, and handing connections over to each other."""
+    return worlds.answers(_address(server), effort)
+
+
 QUESTIONS: dict[str, Question] = {
     "cycle": cycle,
     "nested": nested,
@@ -234,6 +239,7 @@ QUESTIONS: dict[str, Question] = {
     "parallel": parallel,
     "loopback": loopback,
     "fairness": fairness,
+    "worlds": in_worlds,
 }
 
 

@@ -1,6 +1,8 @@
 """The pools that are compared, each with its own shortest way to check a connection out and in again.
 
 A rival is built by a context manager that gives a function doing so many cycles, which any number of threads may call.
+It may be told how to ``rest``: then whoever has a connection lets others run, and, with ``apart``, once more after it
+was returned, so that others are served before he asks again.
 """
 
 from __future__ import annotations
@@ -21,7 +23,11 @@ from .stubs import DbApi, PgStub, RedisStub, Stub
 Address = tuple[str, int]
 """Where a Thrift server listens; only the pools of happybase connections need one."""
 
-Build = Callable[[int, Address | None], AbstractContextManager[Cycles]]
+Build = Callable[[int, Address | None], AbstractContextManager[Any]]
+"""Gives ``cycles(n, rest=None, apart=False)``; without the two it is a Cycles."""
+
+Rest = Callable[[float], object]
+"""``time.sleep`` or a like: called with 0, lets others run."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +52,15 @@ class Rival:
 
     def version(self) -> str | None:
         """Its version, None if it is not installed or part of Python."""
-        if self.package is None:
-            return None
-        try:
-            return importlib.metadata.version(self.package)
-        except importlib.metadata.PackageNotFoundError:
-            return None
+        return None if self.package is None else version_of(self.package)
+
+
+def version_of(package: str) -> str | None:
+    """The version of a distribution, None if it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 @contextmanager
@@ -67,13 +76,20 @@ def empty_floor(size: int, address: Address | None) -> Iterator[Cycles]:
 
 
 @contextmanager
-def with_connection(pool: Any) -> Iterator[Cycles]:
+def with_connection(pool: Any) -> Iterator[Any]:
     """Cycles of any pool that is used as ``with pool.connection()``."""
 
-    def cycles(n: int) -> None:
+    def cycles(n: int, rest: Rest | None = None, apart: bool = False) -> None:
+        if rest is None:
+            for _ in repeat(None, n):
+                with pool.connection():
+                    pass
+            return
         for _ in repeat(None, n):
             with pool.connection():
-                pass
+                rest(0)
+            if apart:
+                rest(0)
 
     cycles(1)
     yield cycles
@@ -104,7 +120,9 @@ def happybase_connection_pool(size: int, address: Address | None) -> Iterator[Cy
 def sqlalchemy_queue_pool(size: int, address: Address | None) -> Iterator[Cycles]:
     pool = import_module("sqlalchemy.pool").QueuePool(Stub, pool_size=size, max_overflow=0)
 
-    def cycles(n: int) -> None:
+    def cycles(n: int, rest: Rest | None = None, apart: bool = False) -> None:
+        if rest is not None:
+            return _resting(n, pool.connect, _close, rest, apart)
         for _ in repeat(None, n):
             pool.connect().close()
 
@@ -138,7 +156,9 @@ def dbutils_simple_pooled_db(size: int, address: Address | None) -> Iterator[Cyc
 
 @contextmanager
 def _connect_and_close(pool: Any) -> Iterator[Cycles]:
-    def cycles(n: int) -> None:
+    def cycles(n: int, rest: Rest | None = None, apart: bool = False) -> None:
+        if rest is not None:
+            return _resting(n, pool.connection, _close, rest, apart)
         for _ in repeat(None, n):
             pool.connection().close()
 
@@ -162,7 +182,9 @@ def redis_blocking_connection_pool(size: int, address: Address | None) -> Iterat
 
 @contextmanager
 def _get_and_release(pool: Any) -> Iterator[Cycles]:
-    def cycles(n: int) -> None:
+    def cycles(n: int, rest: Rest | None = None, apart: bool = False) -> None:
+        if rest is not None:
+            return _resting(n, pool.get_connection, pool.release, rest, apart)
         for _ in repeat(None, n):
             pool.release(pool.get_connection())
 
@@ -172,16 +194,43 @@ def _get_and_release(pool: Any) -> Iterator[Cycles]:
 
 
 @contextmanager
-def lifo_queue(size: int, address: Address | None) -> Iterator[Cycles]:
-    queue: Any = import_module("queue").LifoQueue()
+def _queue(make: Callable[[], Any], size: int) -> Iterator[Any]:
+    """A plain queue of stubs, which knows nothing of what it holds."""
+    queue = make()
     for _ in range(size):
         queue.put(Stub())
 
-    def cycles(n: int) -> None:
+    def cycles(n: int, rest: Rest | None = None, apart: bool = False) -> None:
+        if rest is not None:
+            return _resting(n, queue.get, queue.put, rest, apart)
         for _ in repeat(None, n):
             queue.put(queue.get())
 
     yield cycles
+
+
+def _queue_of(module: str, name: str) -> Build:
+    return lambda size, address: _queue(getattr(import_module(module), name), size)
+
+
+def _resting(n: int, take: Callable[[], Any], give: Callable[[Any], object], rest: Rest, apart: bool) -> None:
+    for _ in repeat(None, n):
+        c = take()
+        rest(0)
+        give(c)
+        if apart:
+            rest(0)
+
+
+def _close(c: Any) -> None:
+    c.close()
+
+
+def missing_for(ours: Rival, theirs: Rival, address: Address | None) -> str | None:
+    """Why the two cannot be compared, or None."""
+    if theirs is HAPPYBASE and address is None:
+        return "needs a Thrift server"
+    return ours.missing() or theirs.missing()
 
 
 def _needed(address: Address | None) -> Address:
@@ -202,6 +251,13 @@ STUBBED = (
     Rival("DBUtils SimplePooledDB", "DBUtils", "dbutils", dbutils_simple_pooled_db),
     Rival("redis-py ConnectionPool", "redis", "redis", redis_connection_pool, blocks=False),
     Rival("redis-py BlockingConnectionPool", "redis", "redis", redis_blocking_connection_pool),
-    Rival("queue.LifoQueue", None, "queue", lifo_queue),
+    Rival("queue.LifoQueue", None, "queue", _queue_of("queue", "LifoQueue")),
 )
 """Pools whose connections are stubs here; fastpool.Pool is what they are compared with."""
+
+SIMPLE_QUEUE = Rival("queue.SimpleQueue", None, "queue", _queue_of("queue", "SimpleQueue"))
+GEVENT_QUEUES = (
+    Rival("gevent.queue.LifoQueue", "gevent", "gevent", _queue_of("gevent.queue", "LifoQueue")),
+    Rival("gevent.queue.SimpleQueue", "gevent", "gevent", _queue_of("gevent.queue", "SimpleQueue")),
+)
+"""What holds stubs in a world of its own (worlds.py)."""

@@ -88,3 +88,39 @@ class DbApi:
         pass
 
     connect = Stub
+
+
+class AsyncStub(Stub):
+    """A connection that does nothing, for pools that await its end."""
+
+    async def close(self) -> None:  # type: ignore[override]
+        pass
+
+
+class AsyncRedisStub(RedisStub):
+    """A redis-py connection as redis.asyncio's pool looks at it."""
+
+    async def connect(self) -> None:  # type: ignore[override]
+        pass
+
+    async def disconnect(self, *args: object, **kwargs: object) -> None:  # type: ignore[override]
+        pass
+
+    async def can_read(self, timeout: float = 0) -> bool:  # type: ignore[override]
+        return False
+
+    async def re_auth(self) -> None:  # type: ignore[override]
+        pass
+
+
+class AsyncPgProtocol:
+    """asyncpg's protocol, as far as its pool looks at it: nothing was sent, nothing is being cancelled."""
+
+    queries_count = 0
+    server_version = "16.0"
+
+    def get_settings(self) -> Any:
+        return self
+
+    def _is_cancelling(self) -> bool:
+        return False
