@@ -124,8 +124,8 @@ def in_tasks(situation: Situation, rival: Rival) -> Iterator[Cycles]:
 
 
 def _target(situation: Situation, rival: Rival) -> Target | None:
-    """None where the rival is spared what is asked about: the wait, by whom it lets past; or all but the bare queue."""
-    return None if situation is AT_ONCE or (situation is ALONE and rival is SIMPLE_QUEUE) else _AHEAD
+    """None where the rival is spared what is asked about: the wait, by whom it lets past; or all but a lock."""
+    return None if situation is AT_ONCE or rival is SIMPLE_QUEUE else _AHEAD
 
 
 def _compared(
