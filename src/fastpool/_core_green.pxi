@@ -22,6 +22,7 @@ cdef object gevent_hub():
 
 
 @cython.final
+@cython.internal
 @cython.no_gc_clear
 cdef class Perch:
     """Where the greenlets of one hub wait: in the order in which they are to look again. Its thread's alone."""
@@ -42,6 +43,7 @@ cdef class Perch:
 
 
 @cython.final
+@cython.internal
 @cython.no_gc_clear
 cdef class GreenTicket(Ticket):
     """The ticket of a greenlet. The hub calls it, and it switches to the greenlet if that is still asleep on it."""
