@@ -98,14 +98,18 @@ def test_deadlines_that_are_far_are_kept_and_none_is_early() -> None:
                         await pool.checkout(timeout=seconds)
                     ends.append(seconds)
 
+                far = [asyncio.ensure_future(until(1000.0)) for _ in range(20)]  # of whom one looks around for all
                 tasks = [asyncio.ensure_future(until(seconds)) for seconds in (30.0, 10.0, 20.0, 0.5)]
-                assert await soon(lambda: pool.stats().waiting == 4)
+                assert await soon(lambda: pool.stats().waiting == 24)
                 for at, gone in ((0.4, 0), (0.2, 1), (9.3, 1), (0.2, 2), (9.8, 2), (0.2, 3), (10, 4)):
                     clock.advance(at)
                     assert await soon(lambda gone=gone: len(ends) == gone)  # type: ignore[misc]
                     await asyncio.sleep(0.02)  # several ticks of a clock that stands
                     assert len(ends) == gone
                 await asyncio.gather(*tasks)
+                for one in far:
+                    one.cancel()
+                await asyncio.wait(far)
             assert ends == [0.5, 10.0, 20.0, 30.0]
 
     asyncio.run(main())
