@@ -1,5 +1,5 @@
-# How a greenlet waits on gevent's hub.  (A thread's way is in _core_wait.pxi, a task's in _core_watch.pxi, eventlet's in
-# _waiting.py.)
+# How a greenlet waits on gevent's hub.  (A thread's way is in _core_wait.pxi, a task's in _core_line.pxi, eventlet's
+# in _waiting.py.)
 #
 # What the hub calls is compiled: in a Python function a signal handler could raise, the hub would print that, and the
 # wake-up would be lost.  And while anybody waits, a watcher of this hub is started, or the hub would find nothing left
@@ -11,7 +11,7 @@ cdef object hub_if_any = None  # gevent's own function: the hub of this thread, 
 
 
 cdef object gevent_hub():
-    """The gevent hub of this thread, None without one: a worker of gevent's thread pool has none, whatever is patched."""
+    """The gevent hub of this thread, None without one.  A worker of gevent's thread pool has none, patched or not."""
     global hub_if_any
     if hub_if_any is None:
         if "gevent.hub" not in sys.modules:
