@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib.util
 import threading
 from typing import Any
 
@@ -14,6 +15,9 @@ from fastpool.testing import VirtualClock
 
 from ._task_ways import EVERY_LOOP, LOOPS, run
 from ._told import Told, at_rest
+
+
+HERE = [loop for loop in LOOPS if loop == "asyncio" or importlib.util.find_spec(loop)]
 
 
 @pytest.mark.parametrize("why", ["max_uses", "lifetime", "max_idle", "discarded", "cleared", "closed", "error"])
@@ -96,7 +100,7 @@ def test_tasks_of_several_loops_share_a_pool_and_its_connections() -> None:
         except BaseException as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=live, args=(loop,)) for loop in [*LOOPS, "asyncio"]]
+    threads = [threading.Thread(target=live, args=(loop,)) for loop in [*HERE, "asyncio"]]
     for thread in threads:
         thread.start()
     for thread in threads:
