@@ -16,7 +16,6 @@ from fastpool.testing import VirtualClock
 from ._task_ways import EVERY_LOOP, LOOPS, run
 from ._told import Told, at_rest
 
-
 HERE = [loop for loop in LOOPS if loop == "asyncio" or importlib.util.find_spec(loop)]
 
 
