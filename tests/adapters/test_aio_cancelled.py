@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("happybase")
+pytest.importorskip("thriftpy2_httpx_client")
 from thriftpy2.transport import TTransportException
 
 from ._aio import WITHIN_S, ask

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("happybase")
+pytest.importorskip("thriftpy2_httpx_client")
 from thriftpy2.thrift import TApplicationException, TException
 from thriftpy2.transport import TTransportException
 
