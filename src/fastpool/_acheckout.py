@@ -66,9 +66,12 @@ async def _find_fit(pool: Pool, claim: Claim, doing: Doing) -> None:
         if claim.connecting:
             await connect(pool, claim, doing)
             return
-        verdict = claim.verdict()
+        verdict, late = claim.verdict(), False
         if verdict == "?":
-            verdict = None if await doing.check(claim) else "dead"
+            try:
+                verdict = None if await doing.check(claim) else "dead"
+            except OutOfTime:
+                verdict, late = "dead", True
             if verdict is None:
                 claim.checked()
         if verdict is None:
@@ -78,7 +81,7 @@ async def _find_fit(pool: Pool, claim: Claim, doing: Doing) -> None:
         c = claim.empty(verdict)
         await doing.close(c)
         tell_closed(pool, claim, c)
-        if _out_of_time(claim):
+        if late or _out_of_time(claim):
             raise claim.exhausted("check")
         if claim.slot_in_hand:
             await connect(pool, claim, doing)
@@ -87,7 +90,7 @@ async def _find_fit(pool: Pool, claim: Claim, doing: Doing) -> None:
 
 
 class OutOfTime(TimeoutError):
-    """A connect was ended by the checkout's own limit (uvloop's timers may be a little early for the clock)."""
+    """A check or connect was ended by the checkout's own limit, be it early (uvloop's timers are, for the clock)."""
 
 
 def _out_of_time(claim: Claim) -> bool:

@@ -51,12 +51,14 @@ class InLoop:
         return c, server
 
     async def check(self, claim: Claim) -> bool:
-        """Ask the driver's check, within the time that is left; raising means dead."""
+        """Ask the driver's check, within the time that is left (else OutOfTime); raising means dead."""
         c, left = claim.connection, claim.seconds_left
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(left) as limit:
                 return bool(await settled(self._driver.inner.check, c, left))
-        except Exception:
+        except Exception as error:
+            if limit.expired():
+                raise OutOfTime from error
             return False
 
     async def close(self, c: Any) -> None:
