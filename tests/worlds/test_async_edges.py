@@ -77,6 +77,27 @@ def test_a_time_limit_that_uvloop_ends_early_is_still_the_pools() -> None:
         runner.run(main())
 
 
+def test_a_check_that_uvloop_ends_early_was_the_check_that_took_too_long() -> None:
+    """And not the connect for which a fraction of a millisecond seemed to be left."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def check(c: object) -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    async def main() -> None:
+        for _ in range(30):
+            pool = fastpool.AsyncPool(ToldByLoop.open, check=check, check_after=0, max_size=1)
+            pool.checkin(await pool.checkout())
+            with pytest.raises(fastpool.NoConnectionsAvailable) as caught:
+                await pool.checkout(timeout=0.0105)
+            assert caught.value.phase == "check"
+            await pool.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
 def test_without_time_to_wait_a_dead_connection_is_replaced_as_by_a_pool() -> None:
     """It connects, as a Pool does (docs/decisions.md, 6)."""
     fars: list[socket.socket] = []
