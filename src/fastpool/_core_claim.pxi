@@ -12,6 +12,7 @@ cdef class Claim:
     cdef int64_t began, deadline
     cdef bint instant
     cdef bint front              # it had been served: to the head of the line
+    cdef bint just_begun         # `began` is now, as good as
     cdef bint noted              # how long it waited is recorded
     cdef uint64_t born_in
     cdef object running          # the loop in which it is under way, once somebody has asked
@@ -151,7 +152,7 @@ cdef class Claim:
 
     def waited(self):
         """The first wait in line of this checkout is over: record how long it took."""
-        note_wait(self)
+        note_wait(self, clock_ns())
 
     def verdict(self):
         """Why the connection in hand cannot be used: a reason, None if it can, '?' if `check` must say."""
@@ -323,21 +324,21 @@ cdef bint take_free(Claim self) except -1:
     return self.slot != NULL
 
 
-cdef int note_wait(Claim self) except -1:
+cdef int note_wait(Claim self, int64_t now) except -1:
     """The first wait in line of this checkout is over: record how long it took."""
     if self.noted:
         return 0
     self.noted = True
     if not self.core.timing:
-        histogram_add(&self.core.house.wait, clock_ns() - self.began)
+        histogram_add(&self.core.house.wait, now - self.began)
     return 0
 
 
-cdef Slot *claim_ends(Claim self, int how, uint64_t *lease) noexcept:
+cdef Slot *claim_ends(Claim self, int64_t now, int how, uint64_t *lease) noexcept:
     """The checkout is done: a lease begins, and with it `lease` is its word."""
     cdef Slot *slot = self.slot
     cdef Seat seat = <Seat>slot.seat
-    lease[0] = enter_table(self.core, slot, thread_self(), self.began, how)
+    lease[0] = enter_table(self.core, slot, thread_self(), self.began, now, how)
     self.slot = NULL
     return slot
 

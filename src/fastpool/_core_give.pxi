@@ -74,7 +74,7 @@ cdef int give_back(Core core, Slot *slot, object exc, bint discard) except -1:
         lease_end(core, slot, seat, me, visit)
         retire(core, slot, WHY_ERROR)
         raise
-    now = clock_ns()
+    now = clock_ns() if core.timing else clock_near_ns(me)
     if core.timing:
         histogram_add(&core.house.hold, now - since)
     if why == KEEP:

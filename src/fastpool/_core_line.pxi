@@ -25,7 +25,8 @@ cdef bint begin_in_line(Claim self) except -1:
     cdef Core core = self.core
     cdef Thread *me = thread_self()
     cdef TaskTicket ticket = TaskTicket.__new__(TaskTicket)
-    cdef int64_t now = clock_ns()
+    cdef int64_t now = self.began if self.just_begun else clock_ns()
+    self.just_begun = False
     if self.running is None:
         self.running = loop_here()
     give_waiter(ticket, core, me, now)

@@ -24,7 +24,7 @@ cdef Slot *take(Core core, int64_t limit_ns, int how, Slot *slot, uint64_t *leas
             tell(core, "checkout_failed", {"error": error, "waited": (clock_ns() - began) / 1e9})
         raise
     seat = <Seat>slot.seat
-    lease[0] = enter_table(core, slot, me, began, how)
+    lease[0] = enter_table(core, slot, me, began, clock_ns(), how)
     try:
         if how != NATIVELY and may_be_in_a_world():
             seat.green, seat.task = weakref_or_none(green_here()), weakref_or_none(task_here())
@@ -39,9 +39,8 @@ cdef Slot *take(Core core, int64_t limit_ns, int how, Slot *slot, uint64_t *leas
     return slot
 
 
-cdef uint64_t enter_table(Core core, Slot *slot, Thread *me, int64_t began, int how) noexcept:
+cdef uint64_t enter_table(Core core, Slot *slot, Thread *me, int64_t began, int64_t now, int how) noexcept:
     """The slot becomes a lease; a new epoch, because whoever held it before may still have its word.  The new word."""
-    cdef int64_t now = clock_ns()
     cdef uint64_t lease
     cdef Seat seat = <Seat>slot.seat
     seat.green = seat.task = None

@@ -124,7 +124,7 @@ cdef object inner_is_over(TaskBlock self):
     if self.way == WAY_IN and self.inner is self.claim:
         return task_served(self)
     self.inner = None
-    return task_arrives(self) if self.way == WAY_IN else None
+    return task_arrives(self, clock_ns()) if self.way == WAY_IN else None
 
 
 cdef int let_go(TaskBlock self) except -1:
@@ -197,6 +197,7 @@ cdef object task_claims(TaskBlock self, Core core, object loop, Slot *slot):
         and not core.hears & (HEAR_CHECKOUT_STARTED | HEAR_CHECKOUT_FAILED)
         and not take_free(claim)
     ):
+        claim.just_begun = True
         self.inner = claim
     else:
         self.inner = core._obtain(claim)
@@ -207,24 +208,25 @@ cdef object task_served(TaskBlock self):
     """The claim has left the line with a slot in hand.  None: there is more to wait for."""
     cdef Claim claim = self.claim
     cdef Slot *slot = claim.slot
-    note_wait(claim)
+    cdef int64_t now = clock_ns()
+    note_wait(claim, now)
     if (
         not connecting(claim)
         and u32_load(&slot.mark) == 0
-        and clock_ns() < i64_peek(&slot.fresh_ns)
+        and now < i64_peek(&slot.fresh_ns)
         and not foreign(claim)
     ):
         self.inner = None
-        return task_arrives(self)
+        return task_arrives(self, now)
     self.inner = self.core._obtain(claim)
     return None
 
 
-cdef object task_arrives(TaskBlock self):
+cdef object task_arrives(TaskBlock self, int64_t now):
     """The claim has a connection that is fit for use: it becomes this lease's."""
     cdef Claim claim = self.claim
     cdef uint64_t word
-    cdef Slot *slot = claim_ends(claim, BY_HAND if self.by_hand else BY_BLOCK, &word)
+    cdef Slot *slot = claim_ends(claim, now, BY_HAND if self.by_hand else BY_BLOCK, &word)
     lease_attach(self, slot, word)
     self.claim = None
     sign(<Seat>slot.seat, self.loop)
