@@ -99,8 +99,7 @@ def everything(report: dict[str, Any]) -> str:
 def worlds(report: dict[str, Any]) -> str:
     """A table for threads, greenlets and tasks: how many times fastpool's time each of the others takes."""
     found = {(one["question"], one["what"]): one for one in _about_worlds(report, True)}
-    environment = report["environment"]
-    parts = [f"**{environment['implementation']} {environment['python']}**; {environment_line(environment)}."]
+    parts = [f"{environment_line(report['environment'])}:"]
     for world in WORLDS:
         names = dict.fromkeys(what for question, what in found if any(question == s.of(world) for s in SITUATIONS))
         rows = [(f"{world}s", *(f"{s.many} on {s.size}, {s.name}" for s in SITUATIONS))]
