@@ -49,6 +49,7 @@ class Relay:
     async def _main(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         self._served: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
         if self._path is not None:
             listener: Any = await asyncio.start_unix_server(self._accept, self._path)
         else:
@@ -57,11 +58,21 @@ class Relay:
         self._ready.set()
         await self._over.wait()
         listener.close()
+        await self._turns()  # one that was accepted at this very moment is served, too
         for task in self._served:
             task.cancel()
         await asyncio.gather(*self._served, return_exceptions=True)
+        for writer in self._writers:  # also of those whose task had not begun
+            writer.transport.abort()
+        await self._turns()
+
+    @staticmethod
+    async def _turns() -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         task = asyncio.ensure_future(self._serve(reader, writer))
         self._served.add(task)
 

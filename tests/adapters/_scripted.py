@@ -164,6 +164,7 @@ class ScriptedServer:
         # shutdown() wakes accept(), close() alone does not.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._threads[0].join(5)  # it may have accepted one that is not in the list yet
         for stream in self.accepted:
             try:
                 stream.sock.shutdown(socket.SHUT_RDWR)
