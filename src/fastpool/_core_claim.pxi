@@ -334,15 +334,6 @@ cdef int note_wait(Claim self, int64_t now) except -1:
     return 0
 
 
-cdef Slot *claim_ends(Claim self, int64_t now, int how, uint64_t *lease) noexcept:
-    """The checkout is done: a lease begins, and with it `lease` is its word."""
-    cdef Slot *slot = self.slot
-    cdef Seat seat = <Seat>slot.seat
-    lease[0] = enter_table(self.core, slot, thread_self(), self.began, now, how)
-    self.slot = NULL
-    return slot
-
-
 cdef object claim_lease(Lease lease, object exc):
     """End a lease and own its slot, to finish the checkin step by step.
 

@@ -74,7 +74,6 @@ cdef object lease_begin(Lease self):
     cdef Core core = self.core
     cdef Slot *slot
     cdef Visit *visit
-    cdef int64_t now
     cdef Thread *me
     green = task = None
     self.asked = False
@@ -82,13 +81,7 @@ cdef object lease_begin(Lease self):
         raise LeaseError("a lease is good for one block: call pool.connection() for each")
     me = thread_self()
     visit = visit_find(me, core.pool.id)
-    if (
-        visit != NULL
-        and u64_peek(&core.pool.gate) & ~(CROWDED | SLOW_GIVE) == 0
-        and core.pool.generation == generation()
-        and self.timeout is None
-        and not (core.nested and visit.held)
-    ):
+    if begins_plainly(self, core, visit, core.nested):
         if may_be_in_a_world():
             green = weakref_or_none(green_here())
             task = weakref_or_none(task_here())
@@ -96,15 +89,7 @@ cdef object lease_begin(Lease self):
         if not lease_retake(visit):
             slot = idle_take(&core.pool.idle, &core.pool.table)
         if slot != NULL:
-            now = clock_near_ns(me)
-            if now + COARSE_NS < i64_peek(&slot.fresh_ns) and u32_peek(&slot.mark) == 0:
-                # its word first: from lease_open on another thread's close(timeout) may end it
-                self.word = slot_lease(u64_peek(&slot.word))
-                lease_open(slot, me, visit, now)
-                slot.uses += 1
-                self.slot = slot
-                self.born_in = core.pool.generation
-                self.state = ENTERED
+            if hold(self, core, slot, me, visit):
                 if (<Seat>slot.seat).green is not green or (<Seat>slot.seat).task is not task:
                     (<Seat>slot.seat).green, (<Seat>slot.seat).task = green, task
                     (<Seat>slot.seat).returning = False
@@ -113,6 +98,32 @@ cdef object lease_begin(Lease self):
                 return lease_connection(self, core) if FREE_THREADED else (<Seat>slot.seat).connection
             return lease_enter(self, slot)
     return lease_enter(self, NULL)
+
+
+cdef inline bint begins_plainly(Lease self, Core core, Visit *visit, bint shares) noexcept:
+    """Is nothing to be asked before an idle slot is taken?  shares: the connection that its owner holds already."""
+    return (
+        visit != NULL
+        and u64_peek(&core.pool.gate) & ~(CROWDED | SLOW_GIVE) == 0
+        and core.pool.generation == generation()
+        and self.timeout is None
+        and not (shares and visit.held)
+    )
+
+
+cdef inline bint hold(Lease self, Core core, Slot *slot, Thread *me, Visit *visit) noexcept:
+    """Begin this lease on an idle slot just taken, if its connection may be handed out without a look; else False."""
+    cdef int64_t now = clock_near_ns(me)
+    if now + COARSE_NS >= i64_peek(&slot.fresh_ns) or u32_peek(&slot.mark) != 0:
+        return False
+    # its word first: from lease_open on another thread's close(timeout) may end it
+    self.word = slot_lease(u64_peek(&slot.word))
+    lease_open(slot, me, visit, now)
+    slot.uses += 1
+    self.slot = slot
+    self.born_in = core.pool.generation
+    self.state = ENTERED
+    return True
 
 
 cdef object lease_over(Lease self, object exc):
@@ -150,8 +161,12 @@ cdef object lease_over(Lease self, object exc):
 
 
 cdef inline void keep_for_the_next(Core core, Lease lease) noexcept:
-    if not FREE_THREADED and type(lease) is Block:
+    if FREE_THREADED:
+        return
+    if type(lease) is Block:
         core.spare = lease
+    else:
+        core.spare_task = lease
 
 
 cdef inline bint ends_plainly(Lease self, Core core, Slot *slot) noexcept:

@@ -32,7 +32,7 @@ cdef bint begin_in_line(Claim self) except -1:
     give_waiter(ticket, core, me, now)
     ticket.loop = self.running
     task = current_task(ticket.loop)
-    ticket.task = None if task is None else weakref_to(task)
+    ticket.task = weakref_or_none(task)
     ticket.deadline = self.deadline
     self.ticket = ticket
     line_up(core, ticket.waiter, self.instant, self.front)

@@ -318,10 +318,6 @@ cdef Seat seat_of(Core core, Slot *slot):
     return seat
 
 
-cdef inline object weakref_to(object o):
-    return PyWeakref_NewRef(o, None)
-
-
 cdef bint open_one(Core core, int64_t limit_ns) except -1:
     """Open one more connection and leave it idle."""
     cdef int64_t began = clock_ns()

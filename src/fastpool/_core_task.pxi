@@ -115,7 +115,7 @@ cdef int task_send(TaskBlock self, PyObject *sent, PyObject **result) except -1:
             raise
         sent = <PyObject *>None
     self.way = NOTHING
-    self.loop = self.error = None
+    self.loop = None
     return yields(c, result, PYGEN_RETURN)
 
 
@@ -143,33 +143,14 @@ cdef object task_enters(TaskBlock self):
     cdef Visit *visit = visit_find(me, core.pool.id)
     cdef Slot *slot = NULL
     cdef Seat seat
-    cdef int64_t now
     loop = self.loop = loop_here()
-    if (
-        visit != NULL
-        and u64_peek(&core.pool.gate) & ~(CROWDED | SLOW_GIVE) == 0
-        and core.pool.generation == generation()
-        and self.timeout is None
-        and not (core.nested and visit.held and not self.by_hand)
-    ):
+    if begins_plainly(self, core, visit, core.nested and not self.by_hand):
         slot = <Slot *>visit.slot
         if not lease_retake(visit):
             slot = idle_take(&core.pool.idle, &core.pool.table)
         if slot != NULL:
             seat = <Seat>slot.seat
-            now = clock_near_ns(me)
-            if (
-                now + COARSE_NS < i64_peek(&slot.fresh_ns)
-                and u32_peek(&slot.mark) == 0
-                and (seat.loop is loop or not core.of_loops)
-            ):
-                # its word first: from lease_open on another thread's close(timeout) may end it
-                self.word = slot_lease(u64_peek(&slot.word))
-                lease_open(slot, me, visit, now)
-                slot.uses += 1
-                self.slot = slot
-                self.born_in = core.pool.generation
-                self.state = ENTERED
+            if (seat.loop is loop or not core.of_loops) and hold(self, core, slot, me, visit):
                 seat.bound = not self.by_hand
                 seat.returning = False
                 core.by_hand += self.by_hand
@@ -226,7 +207,9 @@ cdef object task_arrives(TaskBlock self, int64_t now):
     """The claim has a connection that is fit for use: it becomes this lease's."""
     cdef Claim claim = self.claim
     cdef uint64_t word
-    cdef Slot *slot = claim_ends(claim, now, BY_HAND if self.by_hand else BY_BLOCK, &word)
+    cdef Slot *slot = claim.slot
+    word = enter_table(self.core, slot, thread_self(), claim.began, now, BY_HAND if self.by_hand else BY_BLOCK)
+    claim.slot = NULL
     lease_attach(self, slot, word)
     self.claim = None
     sign(<Seat>slot.seat, self.loop)
@@ -245,14 +228,7 @@ cdef object task_has(TaskBlock self, Core core):
 
 cdef int sign(Seat seat, object loop) except -1:
     """Write down whose lease it is: the running task's (and greenlet's, if the loop runs in one)."""
-    task = current_task(loop)
-    seat.task = None if task is None else weakref_to(task)
-    if greenlet_current is None or on_main_stack():
-        if seat.green is not None:
-            seat.green = None
-    else:
-        green = green_here()
-        seat.green = None if green is None else weakref_to(green)
+    seat.green, seat.task = weakref_or_none(green_here()), weakref_or_none(current_task(loop))
     return 0
 
 
@@ -262,18 +238,17 @@ cdef int task_leaves(TaskBlock self) except -1:
     """End the lease, unless that takes time: then `inner` is what to wait for."""
     cdef Core core = self.core
     cdef bint at_once = self.state != ENTERED
+    error, self.error = self.error, None
     if at_once:
         pass  # too late: lease_over says so
     elif core.of_loops:
         at_once = not must_reset(core, self.slot)
-    elif self.error is None:
+    elif error is None:
         at_once = ends_plainly(self, core, self.slot) or ends_quietly(core, self)
     if at_once:
-        lease_over(self, self.error)
-        if not FREE_THREADED:
-            core.spare_task = self
+        lease_over(self, error)
     else:
-        self.inner = core._give_back(self, self.error)
+        self.inner = core._give_back(self, error)
     return 0
 
 

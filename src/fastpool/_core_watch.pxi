@@ -171,7 +171,7 @@ cdef Watch watch_of(object loop):
     watch.tickets = set()
     watch.over = loop.create_future()
     watch.over.set_result(None)
-    watches[id(loop)] = weakref_to(watch)
+    watches[id(loop)] = weakref_or_none(watch)
     return watch
 
 

@@ -17,12 +17,8 @@ def sleeper_here() -> Any:
 
     RuntimeError in the hub's own greenlet: it must never block.
     """
-    eventlet_hubs = sys.modules.get("eventlet.hubs")
-    if eventlet_hubs is not None:
-        hub = getattr(eventlet_hubs._threadlocal, "hub", None)
-        if hub is not None:
-            return EventletSleeper(hub)
-    return None
+    hub = _eventlet_hub()
+    return None if hub is None else EventletSleeper(hub)
 
 
 def pause(seconds: float) -> None:
@@ -34,8 +30,7 @@ def pause(seconds: float) -> None:
         if get_hub_if_exists() is not None:
             gevent.sleep(seconds)
             return
-    eventlet_hubs = sys.modules.get("eventlet.hubs")
-    if eventlet_hubs is not None and getattr(eventlet_hubs._threadlocal, "hub", None) is not None:
+    if _eventlet_hub() is not None:
         import eventlet
 
         eventlet.sleep(seconds)
@@ -43,6 +38,11 @@ def pause(seconds: float) -> None:
     import time
 
     time.sleep(seconds)
+
+
+def _eventlet_hub() -> Any:
+    hubs = sys.modules.get("eventlet.hubs")
+    return None if hubs is None else getattr(hubs._threadlocal, "hub", None)
 
 
 def suspended_for_ever(greenlet: Any) -> bool:
