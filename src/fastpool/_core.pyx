@@ -89,6 +89,9 @@ cdef extern from "Python.h":
         PYGEN_RETURN
         PYGEN_NEXT
     int PyIter_Send(object to, PyObject *sent, PyObject **value) except -1
+    object PyContext_CopyCurrent()
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
 
 if watch_threads() != 0:
     raise ImportError(
@@ -146,6 +149,7 @@ include "_core_take.pxi"
 include "_core_give.pxi"
 include "_core_lost.pxi"
 include "_core_watch.pxi"
+include "_core_wakes.pxi"
 include "_core_claim.pxi"
 include "_core_line.pxi"
 include "_core_task.pxi"

@@ -9,6 +9,7 @@ cdef class Claim:
     cdef Core core
     cdef Slot *slot              # owned by this claim; NULL: none
     cdef TaskTicket ticket       # in line
+    cdef object task             # weak reference to the task that stood in line
     cdef int64_t began, deadline
     cdef bint instant
     cdef bint front              # it had been served: to the head of the line

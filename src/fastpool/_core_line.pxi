@@ -31,8 +31,7 @@ cdef bint begin_in_line(Claim self) except -1:
         self.running = loop_here()
     give_waiter(ticket, core, me, now)
     ticket.loop = self.running
-    task = current_task(ticket.loop)
-    ticket.task = weakref_or_none(task)
+    ticket.task = self.task = weakref_or_none(current_task(ticket.loop))
     ticket.deadline = self.deadline
     self.ticket = ticket
     line_up(core, ticket.waiter, self.instant, self.front)
@@ -46,7 +45,7 @@ cdef bint begin_in_line(Claim self) except -1:
             raise exhausted(core, "wait", self.began)
         return collect(self)
     u64_add(&core.totals[WAITS], 1)
-    if task is not None:
+    if ticket.task is not None:
         core.queued_tasks.add(ticket.task)
     look_for_deadlock(core, ticket.waiter, self.began)
     if core.hears & HEAR_WAIT_STARTED:

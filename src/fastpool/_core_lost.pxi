@@ -51,10 +51,11 @@ cdef bint reclaim(Core core) except -1:
     cdef uint64_t word
     cdef Slot *slot
     cdef Seat seat
-    cdef int64_t now = clock_ns()
-    cdef list lost = []
+    cdef int64_t now
+    cdef list lost
     if FREE_THREADED or core.by_hand == 0 or core.marks:
         return False
+    now, lost = clock_ns(), []
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
         word = u64_load(&slot.word)

@@ -154,7 +154,7 @@ cdef object task_enters(TaskBlock self):
                 seat.bound = not self.by_hand
                 seat.returning = False
                 core.by_hand += self.by_hand
-                sign(seat, loop)
+                sign(seat, weakref_or_none(current_task(loop)))
                 return task_has(self, core)
     return task_claims(self, core, loop, slot)
 
@@ -212,7 +212,7 @@ cdef object task_arrives(TaskBlock self, int64_t now):
     claim.slot = NULL
     lease_attach(self, slot, word)
     self.claim = None
-    sign(<Seat>slot.seat, self.loop)
+    sign(<Seat>slot.seat, weakref_or_none(current_task(self.loop)) if claim.task is None else claim.task)
     tell_checked_out(self.core, <Seat>slot.seat, claim.began)
     return task_has(self, self.core)
 
@@ -226,9 +226,9 @@ cdef object task_has(TaskBlock self, Core core):
     return c
 
 
-cdef int sign(Seat seat, object loop) except -1:
-    """Write down whose lease it is: the running task's (and greenlet's, if the loop runs in one)."""
-    seat.green, seat.task = weakref_or_none(green_here()), weakref_or_none(current_task(loop))
+cdef inline int sign(Seat seat, object task) except -1:
+    """Write down whose lease it is: this running task's (and greenlet's, if the loop runs in one)."""
+    seat.green, seat.task = weakref_or_none(green_here()), task
     return 0
 
 

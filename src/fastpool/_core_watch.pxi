@@ -25,18 +25,12 @@ cdef class TaskTicket(Ticket):
         """Let the task go on; called by its loop."""
         fire(self)
 
-    def __call__(self):
-        """The loop's turn: the task runs.  Again is harmless."""
-        callback, self.callback = self.callback, None
-        if callback is not None:
-            # asyncio's task reads the result of a real future without a call
-            callback(self if self.was_cancelled or self.watch is None else self.watch.over)
-
     def get_loop(self):
         return self.loop
 
+    @cython.binding(False)
     def add_done_callback(self, callback, *, context=None):
-        self.callback, self.context = callback, context
+        self.callback, self.context = callback, PyContext_CopyCurrent() if context is None else context
         if self.awake:
             wake_task(self)
 
@@ -74,16 +68,6 @@ cdef int fire(TaskTicket self) except -1:
         if self.callback is not None:
             wake_task(self)
         self.awake = True
-    return 0
-
-
-cdef int wake_task(TaskTicket self) except -1:
-    """A signal handler may raise in here, before the loop has it or after: so what the loop is given may be given
-    again."""
-    if self.context is None:
-        self.loop.call_soon(self)
-    else:
-        self.loop.call_soon(self, context=self.context)
     return 0
 
 
@@ -125,6 +109,8 @@ cdef class Watch:
     cdef int64_t due             # when that is
     cdef set tickets
     cdef object over             # a future that is done
+    cdef PyObject *wakes         # given to the loop, which has not come to it; the loop alone holds it
+    cdef PyObject *under_way     # the loop has come to it
     cdef object __weakref__
 
     def __dealloc__(self):
@@ -141,6 +127,7 @@ cdef class Watch:
         if not self.tickets:
             return
         set_tick(self, now)  # first: whatever strikes below, those who wait are looked after
+        go_on_with(self)
         for ticket in list(self.tickets):
             if u64_load(&ticket.waiter.state) != WAITING:
                 continue

@@ -17,20 +17,9 @@ import pytest
 import fastpool
 
 from ._told import at_rest, soon
+from ._waking import Connection, Struck, StruckLoop, made
 
 MANY = 300
-
-
-class Connection:
-    """Nothing to close."""
-
-
-async def opened() -> Connection:
-    return Connection()
-
-
-def made(**options: Any) -> fastpool.AsyncPool:
-    return fastpool.AsyncPool(opened, **{"max_size": 1, "timeout": 30, **options})
 
 
 async def use(pool: Any, seen: list[Any] | None = None) -> None:
@@ -142,25 +131,6 @@ def test_what_asyncio_shows_of_a_task_in_line_says_so() -> None:
         await waiting
 
     asyncio.run(main())
-
-
-class Struck(BaseException):
-    """A signal handler's."""
-
-
-class StruckLoop(asyncio.SelectorEventLoop):
-    """Its call_soon is interrupted, before or after it has taken what it was given."""
-
-    strike: str | None = None
-
-    def call_soon(self, callback: Any, *args: Any, **kwargs: Any) -> Any:
-        strike, self.strike = self.strike, None
-        if strike == "before":
-            raise Struck
-        handle = super().call_soon(callback, *args, **kwargs)
-        if strike == "after":
-            raise Struck
-        return handle
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
