@@ -179,4 +179,5 @@ NESTED = """
 @pytest.mark.parametrize("last", ["1", "2"])
 def test_a_loop_that_runs_within_a_step_comes_to_the_others(last: str) -> None:
     """nest_asyncio's: one of those who are served waits, within its step, for another of them."""
+    pytest.importorskip("nest_asyncio")
     assert run(NESTED, last).split() == ["well"]
