@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ._connecting import OutOfTime
 from ._core import clock
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ async def _find_fit(pool: Pool, claim: Claim, doing: Doing) -> None:
             except OutOfTime:
                 verdict, late = "dead", True
             if verdict is None:
-                claim.checked()
+                verdict = claim.checked()
         if verdict is None:
             return
         if verdict in ("dead", "desync"):
@@ -87,10 +88,6 @@ async def _find_fit(pool: Pool, claim: Claim, doing: Doing) -> None:
             await connect(pool, claim, doing)
             return
         front = True  # it had been served; as many connects as allowed are under way
-
-
-class OutOfTime(TimeoutError):
-    """A check or connect was ended by the checkout's own limit, be it early (uvloop's timers are, for the clock)."""
 
 
 def _out_of_time(claim: Claim) -> bool:
@@ -120,12 +117,18 @@ class InThread:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._checked: tuple[Any, list[bool]] = (None, [])
 
-    async def _do(self, call: Callable[[], Any]) -> Any:
-        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, call))
+    async def _do(self, call: Callable[[], Any], left: float | None) -> Any:
+        """Call in a thread. What takes longer than is ``left`` goes on there alone: OutOfTime."""
+        work = asyncio.get_running_loop().run_in_executor(None, call)
+        work.add_done_callback(_heard)
+        if not (await asyncio.wait((work,), timeout=left))[0]:
+            raise OutOfTime("the time of the checkout was over before the driver's call was")
+        return work.result()
 
     async def open(self, claim: Claim) -> tuple[Any, Any]:
-        pool, seat, left = self._pool, claim.seat, claim.seconds_left
+        pool, seat, left, loop = self._pool, claim.seat, claim.seconds_left, asyncio.get_running_loop()
         if not pool.was_opened:
             pool._first_use()
         opened: list[tuple[Any, Any]] = []
@@ -135,44 +138,77 @@ class InThread:
             if not wanted:
                 return None
             opened.append(pool.connector.open(seat, left, pool._leased_by_server))
-            try:
-                wanted.pop()
-            except IndexError:  # nobody wants it any more, and the loop may be gone
+            if not _decided(wanted) or loop.is_closed():  # nobody wants it any more, or can get it
                 self._close(opened[0][0])
             return opened[0]
 
         try:
-            result: tuple[Any, Any] = await self._do(work)
-        except asyncio.CancelledError:
-            try:
-                wanted.pop()
-            except IndexError:
-                if opened:
-                    self.close_soon(opened[0][0])
+            result: tuple[Any, Any] = await self._do(work, left)
+        except BaseException as error:
+            # the garbage collector at work (GeneratorExit) closes nothing: the connection's own finalizer does
+            if not _decided(wanted) and opened and not isinstance(error, GeneratorExit):
+                self.close_soon(opened[0][0])
             raise
         return result
 
     async def check(self, claim: Claim) -> bool:
         c, left = claim.connection, claim.seconds_left
+        wanted = [True]  # who takes this first leaves the connection to the other, to be closed
+        self._checked = c, wanted
+
+        def work() -> bool:
+            try:
+                return bool(self._pool.driver.check(c, left))
+            finally:
+                if not _decided(wanted):
+                    self._close(c)
+
         try:
-            return bool(await self._do(lambda: self._pool.driver.check(c, left)))
+            return bool(await self._do(work, left))
+        except OutOfTime:
+            raise
         except Exception:
             return False
 
     async def close(self, c: Any) -> None:
-        await self._do(lambda: self._close(c))
+        """Close in a thread, and wait only where the connection that comes next is the same object."""
+        if self._pool.driver.marks and not self._left_to_its_check(c):
+            await self._do(lambda: self._close(c), None)
+        else:
+            self.close_soon(c)
 
     def close_soon(self, c: Any) -> None:
+        if self._left_to_its_check(c):
+            return
         try:
             asyncio.get_running_loop().run_in_executor(None, self._close, c)
         except RuntimeError:
             self._close(c)  # the loop is on its way out and its threads are gone
+
+    def _left_to_its_check(self, c: Any) -> bool:
+        """Whether another thread still checks ``c``; then that closes it, when it is done."""
+        checked, wanted = self._checked
+        return checked is c and _decided(wanted)
 
     def _close(self, c: Any) -> None:
         try:
             self._pool.driver.close(c)
         except Exception as error:
             self._pool._log_driver_error("close", error)
+
+
+def _decided(wanted: list[bool]) -> bool:
+    """Take what only the first can take; False: the other was first."""
+    try:
+        return wanted.pop()
+    except IndexError:
+        return False
+
+
+def _heard(work: asyncio.Future[Any]) -> None:
+    """Whoever left no longer waits for it, and asyncio is not to complain that nobody does."""
+    if not work.cancelled():
+        work.exception()
 
 
 async def end_in_thread(block: TaskBlock, error: BaseException | None) -> None:

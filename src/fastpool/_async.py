@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
-from ._acheckout import OutOfTime, connect, obtain, tell_closed
+from ._acheckout import connect, obtain, tell_closed
 from ._config import seconds_to_ns
+from ._connecting import OutOfTime
 from ._core import Core, clock
 from ._driver import Driver, abilities
 from ._errors import PoolClosed
 from ._keeper import keeper
-from ._loop_driver import Loop, LoopDriver, settled
+from ._loop_driver import Loop, LoopDriver, settled, was_cancelled
 from ._pool import Pool
 
 if TYPE_CHECKING:
@@ -35,19 +36,13 @@ class InLoop:
         self._loop = loop
 
     async def open(self, claim: Claim) -> tuple[Any, Any]:
-        """Open within the time that is left: a connect that takes longer is cancelled."""
+        """Open within the time that is left: a connect that takes longer is cancelled (OutOfTime)."""
         if not self._pool.was_opened:
             self._pool._first_use()
         claim.drop_homeless()
-        left = claim.seconds_left
-        # Not wait_for, which would make a task of its own and, on 3.11, can lose what that returned.
-        try:
-            async with asyncio.timeout(left) as limit:
-                c, server = await self._pool.connector.aopen(claim.seat, left, self._pool._leased_by_server)
-        except TimeoutError as error:
-            raise OutOfTime if limit.expired() else error  # noqa: B904
-        self._driver.homes[id(c)] = (c, self._loop)
         self._driver.loops.add(self._loop)
+        c, server = await self._pool.connector.aopen(claim.seat, claim.seconds_left, self._pool._leased_by_server)
+        self._driver.homes[id(c)] = (c, self._loop)
         return c, server
 
     async def check(self, claim: Claim) -> bool:
@@ -56,9 +51,11 @@ class InLoop:
         try:
             async with asyncio.timeout(left) as limit:
                 return bool(await settled(self._driver.inner.check, c, left))
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            if not isinstance(error, Exception) and was_cancelled():
+                raise
             if limit.expired():
-                raise OutOfTime from error
+                raise OutOfTime("the time of the checkout was over before the check was") from error
             return False
 
     async def close(self, c: Any) -> None:
@@ -101,9 +98,17 @@ class AsyncPool(Pool):
         first, self.was_opened = not self.was_opened, True
         if first:
             self._tell("pool_opened")
+        try:
+            await self._fill_here()
+        except BaseException:
+            if first:
+                self.was_opened = False
+            raise
+        self._keep()
+
+    async def _fill_here(self) -> None:
         while len(self) < self.config.min_size and await self._open_one_here(None):
             pass
-        self._keep()
 
     async def _open_one_here(self, timeout: float | None) -> bool:
         loop = asyncio.get_running_loop()
@@ -117,20 +122,23 @@ class AsyncPool(Pool):
     async def close(self, timeout: float | None = None) -> None:  # type: ignore[override]
         """As :meth:`fastpool.Pool.close`; waits until the connections of this loop are closed."""
         limit = seconds_to_ns("timeout", timeout)
+        deadline = clock() + limit / 1e9
         first = self._shut()
-        self._retire_idle("closed", 0)
-        if timeout is not None:
-            deadline = clock() + limit / 1e9
-            while (self._counts()[1] or self._counts()[2]) and clock() < deadline:
-                await asyncio.sleep(min(0.005, max(deadline - clock(), 0)))
-            self._drop_leased()
-        here = asyncio.get_running_loop()
-        mine = [closing for closing in self.driver.closing if closing.get_loop() is here]
-        if mine:
-            await asyncio.wait(mine)
-        if first:
-            keeper.forget(self)
-            self._tell("pool_closed")
+        try:
+            self._retire_idle("closed", 0)
+            if timeout is not None:
+                while (self._counts()[1] or self._counts()[2]) and clock() < deadline:
+                    await asyncio.sleep(min(0.005, max(deadline - clock(), 0)))
+                self._drop_leased()
+            here = asyncio.get_running_loop()
+            mine = [closing for closing in self.driver.closing if closing.get_loop() is here]
+            # What the driver's close and reset wait for must not wait for them.
+            if mine and asyncio.current_task() not in mine:
+                await asyncio.wait(mine, timeout=None if timeout is None else max(deadline - clock(), 0))
+        finally:
+            if first:
+                keeper.forget(self)
+                self._tell("pool_closed")
 
     async def warm(self, n: int | None = None, timeout: float | None = None) -> int:  # type: ignore[override]
         """As :meth:`fastpool.Pool.warm`."""
@@ -172,9 +180,28 @@ class AsyncPool(Pool):
             finish(self, claim, None, discard)
 
     async def _obtain(self, claim: Claim) -> None:
-        if not self.was_opened and self.config.min_size:
-            await self._open()
-        await obtain(self, claim, InLoop(self, claim.loop))
+        first = bool(not self.was_opened and self.config.min_size and not self.closed)
+        if first:
+            self.was_opened = True
+            self._tell("pool_opened")
+        try:
+            await obtain(self, claim, InLoop(self, claim.loop))
+            if first and not claim.over:
+                await self._fill_for(claim)
+        finally:
+            if first:
+                self._keep()
+
+    async def _fill_for(self, claim: Claim) -> None:
+        """Open the rest of ``min_size`` in the time of the first checkout; what fails is left to the keeper."""
+        try:
+            async with asyncio.timeout(claim.seconds_left):
+                await self._fill_here()
+        except Exception:
+            return
+        except BaseException:
+            claim.put()
+            raise
 
     async def _give_back(self, block: TaskBlock, error: BaseException | None) -> None:
         """The end of a lease whose connection is reset; it is over when the connection is fit again."""
@@ -187,16 +214,13 @@ class AsyncPool(Pool):
 
     def _forked(self) -> None:
         self.driver.loops.clear()  # the parent's: they only look as if they ran
+        self.driver.filling = None
         super()._forked()
 
     def _open_one(self, timeout_ns: int) -> bool:
         """The keeper's way: in the loop of some connection that is open, or was, if one runs."""
-        open_in = [loop for _, loop in list(self.driver.homes.values())]
-        for loop in [*open_in, *list(self.driver.loops)]:
-            if loop.is_running():
-                opening = self._open_one_here(None if timeout_ns < 0 else timeout_ns / 1e9)
-                return bool(asyncio.run_coroutine_threadsafe(opening, loop).result(60.0))
-        return False
+        filled: bool = self.driver.fill(lambda: self._open_one_here(None if timeout_ns < 0 else timeout_ns / 1e9))
+        return filled
 
 
 def finish(pool: AsyncPool, claim: Claim, error: BaseException | None, discard: bool) -> asyncio.Future[Any] | None:
@@ -230,14 +254,17 @@ def _settle(pool: AsyncPool, claim: Claim, reason: str | None, error: BaseExcept
 async def _reset(pool: AsyncPool, claim: Claim, error: BaseException | None) -> None:
     """Reset before the connection is available again; one that cannot be reset is closed."""
     failure: BaseException | None = None
+    clean = True
     try:
         await settled(pool.driver.inner.reset, claim.connection)
     except BaseException as reason:
-        failure = reason
-        if isinstance(reason, Exception):
+        if isinstance(reason, Exception) or (isinstance(reason, asyncio.CancelledError) and not was_cancelled()):
             pool._log_driver_error("reset", reason)
-    _settle(pool, claim, None if failure is None and claim.tidied() else "error", error)
-    if failure is not None and not isinstance(failure, Exception):
+            clean = False
+        else:
+            failure = reason
+    _settle(pool, claim, None if clean and failure is None and claim.tidied() else "error", error)
+    if failure is not None:
         raise failure
 
 

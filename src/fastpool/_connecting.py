@@ -29,6 +29,10 @@ FAIR_TRIAL = 1.0
 _DOUBLINGS = 30
 
 
+class OutOfTime(TimeoutError):
+    """A check or connect was ended by the checkout's own limit, be it early (uvloop's timers are, for the clock)."""
+
+
 class ServerState(NamedTuple):
     """How a server stands: refusals in a row, seconds until it may be tried again, and what it said last."""
 
@@ -104,7 +108,12 @@ class Connector:
     async def aopen(
         self, seat: Seat, timeout: float | None, leased_by_server: Callable[[], Mapping[Any, int]]
     ) -> tuple[Any, Server | None]:
-        """The same for a driver whose ``open_seat`` may be a coroutine function."""
+        """The same for a driver whose ``open_seat`` may be a coroutine function.
+
+        One that takes longer than ``timeout`` is cancelled: OutOfTime.
+        """
+        import asyncio
+
         trial = _Trial(self, timeout, leased_by_server)
         try:
             while True:
@@ -112,7 +121,14 @@ class Connector:
                 try:
                     connection = self._driver.open_seat(seat, server, left)
                     if inspect.isawaitable(connection):
-                        connection = await connection
+                        # Not wait_for, which would make a task of its own and, on 3.11, can lose what that returned.
+                        try:
+                            async with asyncio.timeout(left) as limit:
+                                connection = await connection
+                        except TimeoutError as error:
+                            if not limit.expired():
+                                raise
+                            raise OutOfTime("the time of the checkout was over before the connect was") from error
                 except Exception as error:
                     if not trial.refused(error):
                         raise
@@ -249,14 +265,15 @@ class _Trial:
         """Take note; True: ask the next one, False: raise this error."""
         connector, server = self._connector, self._server
         took = connector._clock() - self._began
+        cut_off = isinstance(error, OutOfTime)
         remembered = echo(error)
         connector.last_error = remembered
         self._error = error
         if server is not None:
             self._tried[server] = remembered
-            connector._refused(server, remembered, fair=took >= FAIR_TRIAL or self._left() != 0.0)
+            connector._refused(server, remembered, fair=took >= FAIR_TRIAL or not (cut_off or self._left() == 0.0))
         connector._tell("connect_failed", server=server, error=error, duration=took)
-        return len(set(self._servers)) > 1
+        return not cut_off and len(set(self._servers)) > 1
 
     def accepted(self) -> None:
         """The connection is open."""

@@ -170,8 +170,9 @@ cdef class Claim:
         suspect_server(self.core, self.slot.server, self.slot)
 
     def checked(self):
-        """`check` was content."""
+        """`check` was content.  A reason why the connection cannot be used all the same, if there is one."""
         self.slot.checked_ns = clock_ns()
+        return "cleared" if u32_load(&self.slot.mark) & OUTDATED else None  # a clear() while it was checked
 
     def empty(self, str reason):
         """Take the connection away, to be closed by the caller; the slot stays in hand, with room for another.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -122,6 +123,8 @@ def _calls(listener: Any) -> dict[str, Callable[[Event], object]]:
     for name, call in found.items():
         if not callable(call):
             raise TypeError(f"listeners: {name} of {listener!r} cannot be called: {call!r}")
+        if inspect.iscoroutinefunction(call):
+            raise TypeError(f"listeners: {name} of {listener!r} is a coroutine function, and nobody would await it")
     return found
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import inspect
 import weakref
+from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
 from ._driver import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from concurrent.futures import Future
 
 Loop = asyncio.AbstractEventLoop
+
+_PATIENCE_S = 1.0  # how long the keeper, which has other pools to look after, waits for a connect in a loop
 
 
 class LoopDriver(Driver):
@@ -27,6 +31,7 @@ class LoopDriver(Driver):
         self.homes: dict[int, tuple[Any, Loop]] = {}  # id(connection) -> (connection, loop it was opened in)
         self.loops: weakref.WeakSet[Loop] = weakref.WeakSet()  # in which connections were ever opened
         self.closing: set[asyncio.Future[Any]] = set()  # so that a close under way is not collected
+        self.filling: tuple[Future[bool], Loop] | None = None  # the keeper's connect, under way in that loop
 
     def __getstate__(self) -> dict[str, Any]:
         return {"inner": self.inner}
@@ -81,6 +86,34 @@ class LoopDriver(Driver):
             except RuntimeError:
                 pass  # it was closed this very moment
 
+    def fill(self, opening: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
+        """Open one more, for the keeper: in the loop of some connection that is open, or was, if one runs.
+
+        False: none runs, or it takes so long that other pools are looked after first; ask again.
+        """
+        filling = self.filling
+        if filling is None:
+            open_in = [loop for _, loop in list(self.homes.values())]
+            loop = next((loop for loop in [*open_in, *list(self.loops)] if loop.is_running()), None)
+            if loop is None:
+                return False
+            work = opening()
+            try:
+                filling = self.filling = asyncio.run_coroutine_threadsafe(work, loop), loop
+            except RuntimeError:
+                work.close()  # the loop was closed this very moment
+                return False
+        future, loop = filling
+        done = bool(wait((future,), _PATIENCE_S).done)
+        if not done and loop.is_running():
+            return False
+        self.filling = None
+        if done:
+            return False if future.cancelled() else future.result()
+        if not loop.is_closed():
+            future.cancel()
+        return False
+
     def _close_here(self, c: Any) -> None:
         self.run_here(self.closed(c))
 
@@ -106,3 +139,9 @@ async def settled(call: Callable[..., Any], *args: Any) -> Any:
     """Call, and await what comes if it is awaitable."""
     result = call(*args)
     return await result if inspect.isawaitable(result) else result
+
+
+def was_cancelled() -> bool:
+    """Whether somebody cancelled the current task; else a CancelledError comes from what the driver awaited."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
