@@ -125,7 +125,13 @@ cdef object thrown(object kind, object value, object trace):
         value = kind() if isinstance(kind, type) else kind
     elif not isinstance(value, BaseException):
         value = kind(value)
-    return value if trace is None else value.with_traceback(trace)
+    if trace is not None:
+        value = value.with_traceback(trace)
+    if isinstance(value, StopIteration):  # it would be taken for the end of what is awaited
+        error = RuntimeError("coroutine raised StopIteration")
+        error.__cause__ = value
+        return error
+    return value
 
 
 fp_await_through(Claim, <sendfunc><void *>claim_send)

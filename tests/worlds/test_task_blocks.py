@@ -327,3 +327,29 @@ def ends_well(what: Callable[[], bool]) -> bool:
         finally:
             os._exit(2)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.parametrize("as_block", [True, False])
+def test_a_stop_iteration_thrown_into_who_waits_is_no_end_of_the_wait(as_block: bool) -> None:
+    """As in any coroutine it becomes a RuntimeError; taken for an end it would bring a slot that is not there."""
+
+    async def stand(pool: fastpool.AsyncPool) -> None:
+        if as_block:
+            async with pool.connection():
+                raise AssertionError
+        await pool.checkout()
+        raise AssertionError
+
+    async def main() -> None:
+        pool = made()
+        c = await pool.checkout()
+        waiting = stand(pool)
+        waiting.send(None)
+        with pytest.raises(RuntimeError, match="StopIteration") as caught:
+            waiting.throw(StopIteration(1))
+        assert isinstance(caught.value.__cause__, StopIteration)
+        assert pool.stats().waiting == 0
+        pool.checkin(c)
+        await pool.close()
+
+    asyncio.run(main())
