@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from ._core import Claim, TaskBlock
 
+CLOSES_S = 30.0  # how long close() without a timeout waits for the driver's: one that hangs holds up nobody else
+
 
 class InLoop:
     """The driver's calls of one checkout, awaited in the running loop."""
@@ -120,9 +122,12 @@ class AsyncPool(Pool):
         return True
 
     async def close(self, timeout: float | None = None) -> None:  # type: ignore[override]
-        """As :meth:`fastpool.Pool.close`; waits until the connections of this loop are closed."""
+        """As :meth:`fastpool.Pool.close`; waits until the connections of this loop are closed, at most half a minute.
+
+        A driver's close that takes longer, or than ``timeout``, goes on alone.
+        """
         limit = seconds_to_ns("timeout", timeout)
-        deadline = clock() + limit / 1e9
+        deadline = clock() + (CLOSES_S if timeout is None else limit / 1e9)
         first = self._shut()
         try:
             self._retire_idle("closed", 0)
@@ -134,7 +139,7 @@ class AsyncPool(Pool):
             mine = [closing for closing in self.driver.closing if closing.get_loop() is here]
             # What the driver's close and reset wait for must not wait for them.
             if mine and asyncio.current_task() not in mine:
-                await asyncio.wait(mine, timeout=None if timeout is None else max(deadline - clock(), 0))
+                await asyncio.wait(mine, timeout=max(deadline - clock(), 0))
         finally:
             if first:
                 keeper.forget(self)

@@ -56,12 +56,17 @@ def test_a_pool_that_its_own_driver_closes(call: str) -> None:
     in_time(main)
 
 
-def test_close_with_a_timeout_waits_no_longer_for_a_close_that_hangs() -> None:
+@pytest.mark.parametrize("timeout", [0.05, None])
+def test_close_does_not_wait_for_ever_for_a_close_that_hangs(
+    timeout: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastpool._async.CLOSES_S", 0.1 if timeout is None else 60.0)
+
     async def main() -> None:
         pool = fastpool.AsyncPool(ToldByLoop.open, close=for_ever)
         async with pool.connection():
             pass
-        await pool.close(timeout=0.05)
+        await pool.close(timeout=timeout)
         assert len(pool) == 0
 
     in_time(main)
