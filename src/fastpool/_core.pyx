@@ -36,8 +36,12 @@ from fastpool._c.waitq cimport ABANDONED, CANCELLED, HANDED, LOCK_ACQUIRED, LOCK
     waiter_drop, waiter_new, waiter_settle, waiter_take
 
 import sys
+from gc import collect as collect_garbage
 
 from ._errors import LeaseError, NoConnectionsAvailable, PoolClosed, PoolDeadlock, PoolError, PoolOverloaded
+
+cdef extern from "sole.h":
+    pass
 
 cdef extern from "green.h":
     bint FREE_THREADED "FP_FREE_THREADED"

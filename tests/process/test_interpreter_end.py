@@ -123,3 +123,28 @@ else:
 """
     )
     assert "refused:" in out and "interpreter" in out
+
+
+def test_a_sub_interpreter_that_comes_first_does_not_shut_out_the_main_one() -> None:
+    module = "_xxsubinterpreters" if sys.version_info < (3, 13) else "_interpreters"
+    legacy = "isolated=False" if sys.version_info < (3, 13) else "'legacy'"
+    out = run(
+        f"""
+import {module} as i
+for one in i.create(), i.create({legacy}):
+    i.run_string(one, '''
+try:
+    import fastpool
+except ImportError as error:
+    print("refused:", error, flush=True)
+else:
+    print("imported", flush=True)
+''')
+    i.destroy(one)
+import fastpool
+with fastpool.Pool(object).connection():
+    print("served")
+"""
+    )
+    assert out.count("refused:") == 2 and "imported" not in out
+    assert "not in a sub-interpreter" in out and out.rstrip().endswith("served")
