@@ -13,7 +13,7 @@ cdef class Core:
     cdef Lease spare_task            # the same of a task's block
     cdef list seats                  # by slot index: keeps the seats alive
     cdef dict by_id                  # id(connection) -> seat, for checkin by hand; written at connect and close
-    cdef dict queued                 # numbers of the threads that wait, to find deadlocks
+    cdef dict queued                 # thread's number -> does all of it sleep? Of those that wait, to find deadlocks
     cdef dict queued_green           # owner_key() -> (thread's number, greenlet, task, waiter's address), likewise
     cdef set queued_tasks            # weak references to the tasks that wait while their loop runs on
     cdef int64_t by_hand             # leases that no block will end

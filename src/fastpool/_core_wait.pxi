@@ -286,12 +286,17 @@ cdef int rouse_orphans(Pool *was) except -1:
 
 
 cdef tuple note_waiting(Core core, Waiter *waiter, Thread *me, GreenTicket ticket):
-    """Remember who waits: a thread by its number, a greenlet or task by itself. What to forget afterwards."""
+    """Remember who waits: a thread that sleeps, with all its greenlets and tasks, by its number (True); a greenlet or
+    task whose thread goes on by itself, and a main greenlet by its thread's number (False).  What to forget afterwards.
+    """
     cdef tuple noted
+    if waiter.lock != NULL:
+        core.queued[me.uid] = True
+        return ()
     green = green_here() if ticket is None else unless_main(ticket.greenlet)
     task = task_here()
     if green is None and task is None:
-        core.queued[me.uid] = None
+        core.queued[me.uid] = False
         return ()
     noted = (me.uid, green, task, <size_t>waiter)
     core.queued_green[owner_key(green, task)] = noted
@@ -326,9 +331,10 @@ cdef bint forget_green(Core core, tuple noted) except -1:
 
 
 cdef bint waits_here(Core core, uint64_t owner, Seat seat) except -1:
-    """Does the owner of this lease stand in this pool's own line?"""
-    if seat.green is None and seat.task is None:
-        return owner in core.queued
+    """Does the owner of this lease stand in this pool's own line, or sleep because its thread does?"""
+    cdef object asleep = core.queued.get(owner)
+    if asleep or (seat.green is None and seat.task is None):
+        return asleep is not None
     green = None if seat.green is None else seat.green()
     task = None if seat.task is None else seat.task()
     if task is not None and seat.task in core.queued_tasks:
@@ -345,6 +351,8 @@ cdef int look_for_deadlock(Core core, Waiter *waiter, int64_t began) except -1:
     cdef uint64_t before
     if not all_holders_wait(core):
         return 0
+    # What holds may be garbage (a block's frame in the traceback of an exception that was kept in a cycle).
+    collect_garbage()
     # Looked at again, and nothing was given back meanwhile: without the GIL, who was seen to hold a connection may
     # have returned it before it was seen in line.
     before = epochs(core)
@@ -378,6 +386,8 @@ cdef bint all_holders_wait(Core core) except -1:
         seat = <Seat>slot.seat
         if not seat.bound or u64_peek(&slot.owner) == 0:
             return 0
+        if seat.returning or u64_load(&slot.word) & ENDING:
+            return 0  # by another thread than its owner's, maybe
         if not waits_here(core, u64_peek(&slot.owner), seat):
             return 0
         leased += 1

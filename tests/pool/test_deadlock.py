@@ -1,5 +1,7 @@
 """Who could never get a connection is told so at once."""
 
+import asyncio
+import gc
 import threading
 import time
 
@@ -149,4 +151,44 @@ def test_a_deadlock_between_blocks_and_the_room_above_max_size():
     with pool.connection(), pool.connection():
         with pytest.raises(PoolDeadlock):
             pool.checkout()
+    balanced(pool)
+
+
+def test_a_task_whose_loop_would_sleep_with_the_one_who_asks():
+    pool = Plain().pool(max_size=1)
+
+    async def hold(taken, leave):
+        async with pool.aconnection():
+            taken.set()
+            await leave.wait()
+
+    async def main():
+        taken, leave = asyncio.Event(), asyncio.Event()
+        holder = asyncio.create_task(hold(taken, leave))
+        await taken.wait()
+        with pytest.raises(PoolDeadlock):
+            pool.checkout(timeout=20)  # a thread's: it stops the very loop in which the holder goes on
+        leave.set()
+        await holder
+
+    asyncio.run(main())
+    balanced(pool)
+
+
+def test_no_deadlock_while_only_garbage_holds():
+    pool = Plain().pool(max_size=1)
+
+    def forget():
+        lease = pool.connection()
+        lease.__enter__()
+        cycle = [lease]
+        cycle.append(cycle)
+
+    gc.disable()
+    try:
+        forget()
+        with pool.connection(timeout=20):
+            pass
+    finally:
+        gc.enable()
     balanced(pool)

@@ -97,6 +97,10 @@ def case_raw_greenlets() -> None:
             with pool.connection() as d:
                 main.switch((c, d))
 
+    def take() -> None:
+        with pool.connection():
+            main.switch()
+
     def ask_for_one_more() -> None:
         try:
             with pool.connection(), pool.connection(), pool.connection(timeout=None):
@@ -111,6 +115,15 @@ def case_raw_greenlets() -> None:
     holder.switch()
     greenlet.greenlet(ask_for_one_more).switch()
     assert told == [1]
+    assert at_rest()
+    # Both leases are other greenlets', which cannot run while their thread sleeps in line.
+    holders = [greenlet.greenlet(take), greenlet.greenlet(take)]
+    holders[0].switch(), holders[1].switch()
+    try:
+        pool.checkout(timeout=20)
+        raise AssertionError("a third of two")
+    except fastpool.PoolDeadlock:
+        holders[0].switch(), holders[1].switch()
     assert at_rest()
 
 
