@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+logger = logging.getLogger("fastpool")
 
 EVENTS = (
     "pool_opened",
@@ -129,9 +132,7 @@ def _calls(listener: Any) -> dict[str, Callable[[Event], object]]:
 
 
 def _log_failure(call: Any, event: Event) -> None:
-    import logging
-
     # The callable's name and not its repr: that is the user's code too, and it has just failed once.
     what = getattr(call, "__qualname__", type(call).__qualname__)
     name = getattr(event.pool, "name", event.pool)
-    logging.getLogger("fastpool").exception("listener %s of pool %r failed on %s", what, name, event.name)
+    logger.exception("listener %s of pool %r failed on %s", what, name, event.name)

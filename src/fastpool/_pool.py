@@ -17,7 +17,7 @@ from ._driver import CallableDriver, Driver, abilities
 from ._errors import NoConnectionsAvailable, PoolClosed
 from ._events import Listeners
 from ._keeper import keeper, needs_keeping
-from ._report import exhausted, lease_info, look_for_ended_owners, report_lost, stats_of
+from ._report import exhausted, lease_info, logger, look_for_ended_owners, report_lost, stats_of
 from ._stats import LeaseInfo, Stats
 from ._waiting import pause
 
@@ -297,9 +297,7 @@ class Pool(Core):
         return int(limit_ns * (1 - random.random() / 4))
 
     def _log_driver_error(self, what: str, error: BaseException) -> None:
-        import logging
-
-        logging.getLogger("fastpool").warning(
+        logger.warning(
             "pool %r: %s of a connection failed: %s: %s", self.name, what, type(error).__name__, error, exc_info=error
         )
 

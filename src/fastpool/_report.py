@@ -14,6 +14,8 @@ from ._waiting import suspended_for_ever
 if TYPE_CHECKING:
     from ._pool import Pool
 
+logger = logging.getLogger("fastpool")
+
 _EDGES = tuple(histogram_edges())
 
 
@@ -54,7 +56,7 @@ def lease_info(row: tuple[Any, ...], now: float) -> LeaseInfo:
 def report_lost(pool: Pool, lost: list[tuple[int, int | None, float]]) -> None:
     """Log which connections nobody can give back any more: (slot, ident of the thread that took it, age in seconds)."""
     for slot, ident, age in lost:
-        logging.getLogger("fastpool").warning(
+        logger.warning(
             "pool %r: connection %d, checked out %s ago by thread %r, was dropped without checkin(): it is replaced",
             pool.name, slot, duration_text(age), thread_name(ident),
         )  # fmt: skip
@@ -101,7 +103,7 @@ def look_for_ended_owners(pool: Pool) -> None:
         for_ever = row[9] and row[2] is None and suspended_for_ever(row[3] and row[3]())
         if is_news(pool, row, info):
             garbage = True
-            logging.getLogger("fastpool").warning(
+            logger.warning(
                 "pool %r: connection %d has been out for %s, and its owner has ended without giving it back: %s%s",
                 pool.name, info.slot, duration_text(info.age_s), info.owner,
                 ", suspended for ever in its block; it is replaced" if for_ever else "",
