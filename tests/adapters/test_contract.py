@@ -249,6 +249,15 @@ def test_logs(make: Any, plain_server: ScriptedServer, caplog: pytest.LogCapture
     ]
 
 
+def test_logs_that_what_the_block_closed_is_replaced(make: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="happybase.pool")
+    pool = make(1)
+    with pytest.raises(TException), pool.connection() as c:
+        c.transport.close()
+        raise TException
+    assert caplog.messages == ["Replacing tainted pool connection"]
+
+
 def test_many_threads_all_finish(make: Any) -> None:
     pool = make(3)
     done: list[int] = []

@@ -56,6 +56,7 @@ class Guard:
         self._stage = IDLE
         self._retired = False
         self.broken = False
+        self.dismissed = False  # by Connection.close()
         self.scanners: set[int] = set()
 
     def is_open(self) -> bool:

@@ -65,6 +65,7 @@ class GuardedConnection(happybase.Connection):
         if self.client.is_open():
             self._permit()
             self._log_closing()
+            self.client.dismissed = True
             self.transport.close()
 
     def _refresh_thrift_client(self) -> None:
@@ -156,7 +157,7 @@ class GuardedConnection(happybase.Connection):
     def end(self) -> None:
         """Close the transport, without asking and without waiting."""
         client = self.client
-        if client.broken:
+        if client.broken or not (client.is_open() or client.dismissed):
             pool_logger.info("Replacing tainted pool connection")
         if client.is_open():
             self._log_closing()
