@@ -194,6 +194,7 @@ cdef class Claim:
         cdef Core core = self.core
         cdef Slot *slot = self.slot
         cdef Seat seat = seat_of(core, slot)
+        remember(core, c, seat)
         install(core, slot, seat, c, server, clock_ns())
         seat.loop = self.loop
         histogram_add(&core.house.connect, <int64_t>(seconds * 1e9))

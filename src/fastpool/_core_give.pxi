@@ -220,7 +220,10 @@ cdef object take_away(Core core, Slot *slot, int why):
     cdef Seat seat = <Seat>slot.seat
     c = seat.connection
     slot_move(slot, RETIRING)
-    forget(core, c, seat)
+    try:
+        forget(core, c, seat)
+    except BaseException:
+        pass  # no memory; the entry is stale now, which does no harm, and the slot is not lost
     seat.connection = None
     u32_put(&slot.mark, 0)
     u64_add(&core.house.closed[why], 1)

@@ -203,6 +203,12 @@ cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline) except 
                 raise exhausted(core, "connect", began) from error
         raise
     now = clock_ns()
+    try:
+        remember(core, c, seat)
+    except BaseException:  # no memory
+        pool_give_vacant(core.pool, slot, True)
+        close(core, c, server, WHY_ERROR)
+        raise
     install(core, slot, seat, c, server, now)
     histogram_add(&core.house.connect, now - start)
     try:
@@ -218,8 +224,7 @@ cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline) except 
 
 
 cdef int install(Core core, Slot *slot, Seat seat, object c, object server, int64_t now) except -1:
-    """The connection takes its place, and is counted; the slot is LEASED and the caller's."""
-    remember(core, c, seat)
+    """A connection that is remembered takes its place, and is counted; the slot is LEASED and the caller's."""
     seat.connection = c
     seat.server = server
     # OUTDATED stays: a clear() during the connect means this connection, too.

@@ -1,0 +1,48 @@
+"""Memory that runs out, at each allocation of a block in turn: whatever its caller is told, no slot is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from ._scripts import run
+
+pytest.importorskip("_testcapi", reason="a Python without its own tests' module cannot run out of memory on purpose")
+
+# Blocks only, and none that finds the pool exhausted: CPython itself frees a generator's code once too often when there
+# is no memory for the generator, and the error of an exhausted pool is put together by some.
+PROGRAM = """
+import logging, _testcapi, fastpool
+logging.getLogger("fastpool").addHandler(logging.NullHandler())
+
+class Connection:
+    def close(self):
+        pass
+
+def block():
+    with pool.connection():
+        pass
+
+for options in {}, {"max_uses": 1}, {"max_idle": 0}, {"reset": lambda c: None}:
+    pool = fastpool.Pool(Connection, max_size=2, timeout=0, **options)
+    refused = 0
+    for n in [*range(100)] * 2:
+        _testcapi.set_nomemory(n, n + 1)
+        try:
+            block()
+        except MemoryError:
+            refused += 1
+        finally:
+            _testcapi.remove_mem_hooks()
+        s = pool.stats()
+        assert (s.leased, s.connecting, s.waiting, s.size) == (0, 0, 0, s.idle), (options, n, s)
+        if n == 99:
+            pool.clear()
+    assert refused > 10
+    with pool.connection(), pool.connection():
+        pass
+print("well")
+"""
+
+
+def test_no_slot_is_lost() -> None:
+    assert run(PROGRAM).strip().endswith("well")
