@@ -141,11 +141,13 @@ cdef class Native:
                 OUTCOMES[fastpool.native_checkin(NULL, &lease, False)],
                 OUTCOMES[fastpool.native_checkin(self.pool, NULL, False)]]
 
-    def team(self, int threads, int rounds, double timeout=-1, *, int every=0, visit=None, bint keep_gil=False):
+    def team(self, int threads, int rounds, double timeout=-1, *, int every=0, visit=None, bint keep_gil=False,
+             begun=None):
         """So many native threads, so many rounds each.
 
         Returns how often a checkout ended how, and what went wrong.
         keep_gil: the caller keeps the GIL for as long as they run, but for 20 s at most ("stuck" if they did not end).
+        begun: called when they have been started, before the GIL is kept from them.
         """
         cdef Team *team = <Team *>calloc(1, sizeof(Team))
         cdef pthread_t started[MOST_THREADS]
@@ -160,6 +162,8 @@ cdef class Native:
         for i in range(threads):
             if pthread_create(&started[i], NULL, work, team) != 0:
                 raise OSError("no thread to be had")
+        if begun is not None:
+            begun()
         while keep_gil and <int>u32_load(&team.done) < threads and patience:
             nanosleep(&pause, NULL)
             patience -= 1

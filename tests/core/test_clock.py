@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.core.native import probe
 
 parts = probe()
+PATIENCE = 1 << 19  # of the counter, as in clock.h; less on some processors
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +26,18 @@ def test_it_is_the_monotonic_clock() -> None:
     precise, coarse, real, _ = parts.clocks()
     after = time.monotonic_ns()
     assert before <= precise <= real <= after
-    assert before - 20_000_000 <= coarse <= after, "the coarse one is behind by a tick or so, and never ahead"
+    assert coarse <= after, "the coarse one is never ahead"
+
+
+def test_the_coarse_one_is_behind_by_a_tick_or_so() -> None:
+    """At its best: where a machine stands still, its ticks come late."""
+    behind = []
+    pause = threading.Event()
+    while not behind or (min(behind) > 20_000_000 and len(behind) < 200):
+        precise, coarse, _, _ = parts.clocks()
+        behind.append(precise - coarse)
+        pause.wait(0.005)
+    assert 0 <= min(behind) <= 20_000_000
 
 
 def test_it_never_goes_back() -> None:
@@ -45,17 +58,29 @@ def test_order_tells_before_from_after_between_threads() -> None:
     assert stamps == sorted(set(stamps))
 
 
-def test_the_near_one_is_never_ahead_and_behind_by_a_tick_and_a_bit() -> None:
-    """While the coarse one moves on a few times, in two threads that change processors as they like."""
+def test_the_near_one_is_never_ahead_and_never_older_than_its_patience() -> None:
+    """While the coarse one moves on a few times, in two threads that change processors as they like.
+
+    What it gives is the coarse clock, read at most PATIENCE of the counter ago: so it is not behind what the coarse one
+    showed before that, however late the machine's ticks come.
+    """
     wrong: list[tuple[int, ...]] = []
 
     def look() -> None:
-        last, begin = 0, parts.clocks()[1]
-        while parts.clocks()[1] < begin + 50_000_000:
-            before, near, after = parts.near_clock()
-            if not before - 11_000_000 <= near <= after or near < last:
-                wrong.append((before, near, after, last))
+        readings: deque[tuple[int, int]] = deque()  # (counter, coarse), the coarse clock read first
+        last = shown = 0
+        _, coarse, _, counter = parts.clocks()
+        end = coarse + 50_000_000
+        while coarse < end:
+            readings.append((counter, coarse))
+            while readings[0][0] <= counter - PATIENCE:
+                shown = readings.popleft()[1]
+            _, near, after = parts.near_clock()
+            if not shown <= near <= after or near < last:
+                wrong.append((shown, near, after, last))
             last = near
+            _, coarse, _, counter = parts.clocks()
+        assert shown, "the counter runs"
 
     threads = [threading.Thread(target=look) for _ in range(2)]
     for thread in threads:
@@ -70,8 +95,8 @@ def test_the_near_one_after_a_pause() -> None:
     pause = threading.Event()
     while parts.clocks()[1] < first + 30_000_000:
         pause.wait(0.01)
-    before, near, _ = parts.near_clock()
-    assert near >= before - 11_000_000, "the last reading is too old to be used"
+    coarse = parts.clocks()[1]
+    assert parts.near_clock()[1] >= coarse, "the last reading is too old to be used"
 
 
 def test_stopped_it_stands_where_it_was_put() -> None:

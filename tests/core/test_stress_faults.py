@@ -131,6 +131,6 @@ def test_a_seeded_fault_is_found(fault: str, faulty: Path) -> None:
     found = ""
     for seed in range(40):
         found = stress(path, how.shape, rounds=3000, seed=seed, hot=20, patience=2, fault=number).found
-        if found:
+        if re.search(how.sign, found):  # not only "asleep", as a machine that stands still can make it look
             break
     assert re.search(how.sign, found), f"no sign of it in {seed + 1} runs: {found}"

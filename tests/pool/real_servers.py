@@ -23,6 +23,12 @@ def free_port():
         return s.getsockname()[1]
 
 
+def bound(sock):
+    """Bind a socket that does not listen: its address, which refuses for as long as the socket is open."""
+    sock.bind(("127.0.0.1", 0))
+    return sock.getsockname()
+
+
 def program(name, *folders):
     """Where a program is; the test is skipped if it is nowhere."""
     places = sorted(place for folder in folders for place in glob.glob(folder))

@@ -52,11 +52,17 @@ def test_a_checkout_and_a_checkin() -> None:
 def test_what_is_plain_needs_no_gil() -> None:
     """More threads than connections: the wait in line and the hand-over as well. The GIL is kept from all of them."""
     pool = Plain().pool(max_size=3)
-    native = opened(pool)
-    assert native.team(8, 2000, keep_gil=True) == CLEAN | {"ok": 16000}
+    native, held = opened(pool), [Held() for _ in range(3)]
+    assert [native.checkout(one)[0] for one in held] == ["ok"] * 3
+
+    def all_in_line() -> None:
+        waiting(pool, 8)
+        assert [native.checkin(one) for one in held] == ["ok"] * 3
+
+    assert native.team(8, 2000, keep_gil=True, begun=all_in_line) == CLEAN | {"ok": 16000}
     stats = balanced(pool)
-    assert (stats.checkouts, stats.leased, stats.idle) == (16000, 0, 3)
-    assert stats.wait.count >= stats.waits > 0
+    assert (stats.checkouts, stats.leased, stats.idle) == (16003, 0, 3)
+    assert stats.wait.count >= stats.waits >= 8
     native.close()
 
 

@@ -259,10 +259,8 @@ def test_an_interrupt_in_line(others):
             _thread.interrupt_main()
 
         helper = Run(interrupt_main)
-        began = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
-            pool.checkout()
-        assert time.monotonic() - began < 5
+            pool.checkout()  # without a limit: who is not got out waits until the test is ended
         helper.result()
         waiting(pool, others)
         assert pool.stats().cancelled == 1
@@ -325,7 +323,7 @@ def test_alarms_at_any_instruction():
     try:
         end = time.monotonic() + 0.6
         delay = 0.00001
-        while time.monotonic() < end:
+        while time.monotonic() < end or hits <= 20:
             delay = delay * 1.07 if delay < 0.0004 else 0.00001
             try:
                 signal.setitimer(signal.ITIMER_REAL, delay)

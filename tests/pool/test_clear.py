@@ -149,22 +149,30 @@ def test_while_the_pool_is_busy_nobody_gets_an_old_one_afterwards():
     pool = world.pool(max_size=4)
     stop = []
     wrong = []
+    begun = ended = 0  # clears
+    opened_after = {}  # connection's number -> how many clears had begun when its connect did
+
+    def connect(server, timeout):
+        before = begun
+        c = Plain.connect(world, server, timeout)
+        opened_after[c.number] = before
+        return c
 
     def work():
         while not stop:
-            asked_after = len(cleared)
+            asked_after = ended
             with pool.connection() as c:
-                if cleared and c.number <= cleared[asked_after - 1] and asked_after:
+                if opened_after[c.number] < asked_after:
                     wrong.append(c)
 
-    cleared = []
+    world.connect = connect
     runs = [Run(work) for _ in range(6)]
     for _ in range(30):
         before = pool.stats().checkouts
         until(lambda before=before: pool.stats().checkouts > before + 20)
+        begun += 1
         pool.clear()
-        # every connection made until now is an old one, or about to be used by who asked before this line
-        cleared.append(len(world.made) - pool.config.max_size)
+        ended += 1
     stop.append(True)
     for run in runs:
         run.result()

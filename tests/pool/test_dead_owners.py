@@ -351,9 +351,11 @@ def test_tasks_in_line_look_as_well():
 def test_the_keeper_and_who_waits_report_a_lease_once(caplog):
     told = []
     listeners = [{"leak_suspected": told.append}]
-    pool = fastpool.Pool(Connection, max_size=1, timeout=0.02, leak_after=0.05, listeners=listeners)
-    left = in_a_thread_that_ends(pool.checkout)
-    until(lambda: told)
+    with fastpool.testing.VirtualClock() as clock:
+        pool = fastpool.Pool(Connection, max_size=1, timeout=0.02, leak_after=60, listeners=listeners)
+        left = in_a_thread_that_ends(pool.checkout)
+        clock.advance(60)
+        assert len(told) == 1
     exhausted(pool)
     assert len(told) == 1 and pool.stats().leaks == 1
     assert "held by a thread that has ended" in warnings(caplog)[0]

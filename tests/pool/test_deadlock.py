@@ -3,21 +3,24 @@
 import asyncio
 import gc
 import threading
-import time
 
 import pytest
 
 from fastpool import NoConnectionsAvailable, PoolDeadlock
+from fastpool.testing import VirtualClock
 from tests.pool.world import Holder, Plain, Run, balanced, serves, waiting
+
+
+def when_one_waits(pool, do, *args):
+    """Do it, in a thread, as soon as somebody stands in line."""
+    return Run(lambda: (waiting(pool, 1), do(*args)))
 
 
 def test_who_holds_all_and_asks_for_more_would_wait_for_himself():
     pool = Plain().pool(max_size=2, timeout=None, name="p")
     with pool.connection(), pool.connection():
-        began = time.monotonic()
-        with pytest.raises(PoolDeadlock) as caught, pool.connection():
-            pass
-        assert time.monotonic() - began < 1
+        with VirtualClock(), pytest.raises(PoolDeadlock) as caught, pool.connection():
+            pass  # without any time: it is not the look of once a second that finds it
         assert isinstance(caught.value, NoConnectionsAvailable)
         assert "pool 'p': every lease is held by owners that wait for this very pool" in str(caught.value)
         assert "nested=True" in str(caught.value)
@@ -77,13 +80,10 @@ def test_no_deadlock_while_one_holder_does_not_wait():
     other = Holder(pool)
     other.got()
     with pool.connection():
-        late = Run(lambda: None)
-        late.result()
-        timer = threading.Timer(0.05, other.leave.set)
-        timer.start()
+        leaving = when_one_waits(pool, other.leave.set)
         with pool.connection(timeout=20) as c:
             assert c is other.connection
-        timer.join()
+        leaving.result()
     balanced(pool)
 
 
@@ -92,15 +92,13 @@ def test_what_was_taken_by_hand_may_be_returned_by_another_thread():
     c = pool.checkout()
     asking = Run(pool.checkout)  # not the holder: it would be a false alarm anyway
     waiting(pool, 1)
-    asking_again = threading.Timer(0.05, pool.checkin, [c])
-    asking_again.start()
+    Run(pool.checkin, c).result()
     assert asking.result() is c
     pool.checkin(c)
     c = pool.checkout()
-    returning = threading.Timer(0.05, pool.checkin, [c])
-    returning.start()
+    returning = when_one_waits(pool, pool.checkin, c)
     assert pool.checkout(timeout=20) is c  # the very thread that took it by hand waits for it, and gets it
-    returning.join()
+    returning.result()
     pool.checkin(c)
 
 
@@ -108,11 +106,10 @@ def test_one_by_hand_among_blocks():
     pool = Plain().pool(max_size=2)
     c = pool.checkout()
     with pool.connection():
-        returning = threading.Timer(0.05, pool.checkin, [c])
-        returning.start()
+        returning = when_one_waits(pool, pool.checkin, c)
         with pool.connection(timeout=20) as again:
             assert again is c
-        returning.join()
+        returning.result()
 
 
 def test_no_deadlock_while_a_connection_is_being_opened():

@@ -2,6 +2,7 @@
 
 import imaplib
 import importlib.util
+import select
 import smtplib
 import socket
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import fastpool
+from tests.pool.real_servers import bound
 from tests.pool.small_servers import Imap, Smtp, commands, http_server, line_server
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -65,8 +67,7 @@ def test_http_a_server_that_hung_up_is_found_out_before_the_next_request():
 def test_http_servers_take_turns_and_stand_in_for_each_other():
     http = example("http_client")
     with http_server() as one, http_server() as two, socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))  # bound and not listening: it refuses
-        servers = [one.address, "{}:{}".format(*deaf.getsockname()), two.address]
+        servers = [one.address, "{}:{}".format(*bound(deaf)), two.address]
         with http.open_pool(servers, backoff=(60, 60)) as pool:
             held = [pool.checkout() for _ in range(4)]
             ports = sorted(connection.port for connection in held)
@@ -79,9 +80,7 @@ def test_http_servers_take_turns_and_stand_in_for_each_other():
 def test_http_when_no_server_listens():
     http = example("http_client")
     with socket.socket() as one, socket.socket() as two:
-        for deaf in (one, two):
-            deaf.bind(("127.0.0.1", 0))
-        with http.open_pool(["{}:{}".format(*deaf.getsockname()) for deaf in (one, two)]) as pool:
+        with http.open_pool(["{}:{}".format(*bound(deaf)) for deaf in (one, two)]) as pool:
             with pytest.raises(fastpool.AllServersUnavailable) as caught:
                 http.get(pool, "/")
             assert isinstance(caught.value.__cause__, ConnectionRefusedError)
@@ -115,7 +114,10 @@ def test_mail_a_server_that_hung_up_is_found_out_before_the_next_command():
     mail = example("mail")
     with line_server(Imap) as imap, mail.open_imap(imap.address, "user", "secret", check_after=0) as pool:
         assert mail.count_messages(pool) == 3
+        with pool.connection() as connection:
+            idle = connection.socket()
         imap.clients[-1].shutdown(socket.SHUT_RDWR)
+        assert select.select([idle], [], [], 10)[0]
         assert mail.count_messages(pool) == 3
         assert (pool.stats().connects, pool.stats().closed["dead"]) == (2, 1)
 

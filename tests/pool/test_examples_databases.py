@@ -1,9 +1,11 @@
 """The examples that need a real database: PostgreSQL and Redis, started here, skipped where not installed."""
 
+import socket
+
 import pytest
 
 import fastpool
-from tests.pool.real_servers import free_port, postgres_server, redis_server
+from tests.pool.real_servers import bound, free_port, postgres_server, redis_server
 from tests.pool.test_examples import EXAMPLES, example
 
 pytestmark = pytest.mark.skipif(not EXAMPLES.is_dir(), reason="the tests run without the checkout around them")
@@ -76,7 +78,10 @@ def test_postgres_a_backend_that_was_ended_is_replaced_before_the_next_query(pos
 
 def test_postgres_a_server_that_is_down_is_left_alone(postgres):
     pg = example("postgres")
-    with pg.open_pool([f"127.0.0.1:{free_port()}", postgres], "postgres", backoff=(60, 60)) as pool:
+    with (
+        socket.socket() as deaf,
+        pg.open_pool(["{}:{}".format(*bound(deaf)), postgres], "postgres", backoff=(60, 60)) as pool,
+    ):
         assert pg.ask(pool, "SELECT 1") == [(1,)]
         pool.clear()
         assert pg.ask(pool, "SELECT 1") == [(1,)]

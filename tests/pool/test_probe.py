@@ -1,6 +1,7 @@
 """Before an unused connection is handed out it is looked at, without reading; then the driver's check is asked."""
 
 import os
+import select
 import socket
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import fastpool
 from fastpool import Pool
 from fastpool.testing import VirtualClock
-from tests.pool.world import Abort, Failure, World, balanced, serves
+from tests.pool.world import PATIENCE, Abort, Failure, World, balanced, serves
 
 
 class Pairs:
@@ -98,9 +99,10 @@ def test_a_reset_connection_is_dead(clock):
             return near
 
         pool = Pool(connect)
-        use(pool)
+        c = use(pool)
         accepted[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         accepted[0].close()  # RST
+        assert select.select([c], [], [], PATIENCE)[0]
         clock.advance(1)
         use(pool)
         assert balanced(pool).closed["dead"] == 1
