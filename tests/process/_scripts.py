@@ -36,3 +36,10 @@ def run(program: str, *args: str, seconds: float = 40.0, code: int = 0, unset: S
         raise AssertionError(f"still running after {seconds} s\n{out}\n{err}") from None
     assert process.returncode == code, f"ended with {process.returncode}\n{out}\n{err}"
     return out
+
+
+def run_case(cases: Path, *args: str, seconds: float = 40.0) -> None:
+    """Run a case of a program of cases, which is told by ``args`` which: it must say "well"."""
+    program = f"exec(compile(open({str(cases)!r}).read(), {str(cases)!r}, 'exec'))"
+    said = run(program, *args, seconds=seconds)
+    assert said.strip() == "well", said

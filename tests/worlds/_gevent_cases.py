@@ -152,7 +152,7 @@ def case_timeout_and_kill() -> None:
         pool.checkout(timeout=0.05)
         raise AssertionError("not exhausted")
     except fastpool.NoConnectionsAvailable as error:
-        assert error.phase == "wait" and 0.05 <= time.monotonic() - began < 5
+        assert error.phase == "wait" and time.monotonic() - began >= 0.05
     for c in held:
         pool.checkin(c)
     holder = gevent.spawn(use, 1, 60)

@@ -114,11 +114,11 @@ def case_deadlock(pool: Any, parts: Parts) -> None:
     asks = [gevent.event.Event(), gevent.event.Event()]
     ends = gevent.event.Event()
 
-    def hold_and_ask(n: int) -> str:
+    def hold_and_ask(n: int, seconds: float) -> str:
         with pool.connection():
             asks[n].wait()
             try:
-                pool.checkin(pool.checkout(timeout=0.3))
+                pool.checkin(pool.checkout(timeout=seconds))
             except PoolDeadlock:
                 return "deadlock"
             except NoConnectionsAvailable:
@@ -128,7 +128,7 @@ def case_deadlock(pool: Any, parts: Parts) -> None:
                 return "gave up"
         return "served"
 
-    both = [gevent.spawn(hold_and_ask, n) for n in (0, 1)]
+    both = [gevent.spawn(hold_and_ask, n, 20) for n in (0, 1)]
     parts.soon(lambda: pool.stats().leased == 2)
     asks[0].set()
     parts.soon(lambda: pool.stats().waiting == 1)
@@ -137,7 +137,7 @@ def case_deadlock(pool: Any, parts: Parts) -> None:
     assert both[0].get(timeout=10) == "served"
     asks[0].clear()
     asks[1].clear()
-    both = [gevent.spawn(hold_and_ask, n) for n in (0, 1)]
+    both = [gevent.spawn(hold_and_ask, n, seconds) for n, seconds in enumerate((20, 0.3))]
     parts.soon(lambda: pool.stats().leased == 2)
     asks[0].set()
     parts.soon(lambda: pool.stats().waiting == 1)

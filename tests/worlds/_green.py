@@ -36,6 +36,12 @@ class Gevent:
         """Soon: at the next turn of the hub."""
         one.kill(block=False)
 
+    def expire(self, one: Any, limit: Any) -> None:
+        """At the next turn of the hub, what the Timeout's timer does when the time is over."""
+        import gevent
+
+        gevent.get_hub().loop.run_callback(one.throw, limit)
+
     def dead(self, one: Any) -> bool:
         return bool(one.dead)
 
@@ -61,6 +67,12 @@ class Eventlet:
         import eventlet.hubs
 
         eventlet.hubs.get_hub().schedule_call_global(0, one.kill)
+
+    def expire(self, one: Any, limit: Any) -> None:
+        """At the next turn of the hub, what the Timeout's timer does when the time is over."""
+        import eventlet.hubs
+
+        eventlet.hubs.get_hub().schedule_call_global(0, one.throw, limit)
 
     def dead(self, one: Any) -> bool:
         return bool(one.dead)

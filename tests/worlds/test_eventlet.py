@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process._scripts import run
+from tests.process._scripts import run_case
 
 TRY = "import eventlet; eventlet.monkey_patch(); eventlet.spawn(int).wait()"
 works = subprocess.run([sys.executable, "-W", "ignore", "-c", TRY], capture_output=True, text=True, timeout=60)
@@ -35,8 +35,4 @@ ALWAYS = {"hub_runs_on", "timeout_and_kill", "woken_by_a_thread"}  # of the othe
     ],
 )
 def test_case(case: str, when: str) -> None:
-    program = (
-        f"import sys; sys.argv = ['', {case!r}, {when!r}]; "
-        f"exec(compile(open({str(CASES)!r}).read(), {str(CASES)!r}, 'exec'))"
-    )
-    assert run(program).strip() == "well"
+    run_case(CASES, case, when)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process._scripts import run
+from tests.process._scripts import run_case
 
 pytest.importorskip("gevent", reason="gevent is not installed")
 
@@ -24,8 +24,4 @@ ONLY = {"raw_greenlets": ["never"]}  # the others bring a hub of their own
     ("case", "when"), [(case, when) for case in NAMES for when in ONLY.get(case, ["before", "after", "never"])]
 )
 def test_case(case: str, when: str) -> None:
-    program = (
-        f"import sys; sys.argv = ['', {case!r}, {when!r}]; "
-        f"exec(compile(open({str(CASES)!r}).read(), {str(CASES)!r}, 'exec'))"
-    )
-    assert run(program).strip() == "well"
+    run_case(CASES, case, when)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process._scripts import run
+from tests.process._scripts import run_case
 
 CASES = Path(__file__).with_name("_green_ended.py")
 NAMES = re.findall(r"^def case_(\w+)", CASES.read_text(encoding="utf-8"), re.MULTILINE)
@@ -22,8 +22,4 @@ def test_case(case: str, library: str) -> None:
     for name in {"raw": ("greenlet", "gevent")}.get(library, (library,)):
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"{name} is not installed")
-    program = (
-        f"import sys; sys.argv = ['', {library!r}, {case!r}, 'never']; "
-        f"exec(compile(open({str(CASES)!r}).read(), {str(CASES)!r}, 'exec'))"
-    )
-    assert run(program).strip() == "well"
+    run_case(CASES, library, case, "never")

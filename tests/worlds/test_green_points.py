@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process._scripts import run
+from tests.process._scripts import run, run_case
 
 CASES = Path(__file__).with_name("_green_points.py")
 NAMES = re.findall(r"^def case_(\w+)", CASES.read_text(encoding="utf-8"), re.MULTILINE)
@@ -29,11 +29,7 @@ BY_DEFAULT = {("gevent", "never", name) for name in NAMES} | {
 def test_case(library: str, when: str, case: str) -> None:
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
-    program = (
-        f"import sys; sys.argv = ['', {library!r}, {case!r}, {when!r}]; "
-        f"exec(compile(open({str(CASES)!r}).read(), {str(CASES)!r}, 'exec'))"
-    )
-    assert run(program).strip() == "well"
+    run_case(CASES, library, case, when)
 
 
 @pytest.mark.parametrize("library", ["gevent", "eventlet"])

@@ -18,10 +18,17 @@ class Connection:
     pass
 
 
+def enough(took):
+    """Some tries, and more where a busy machine was late for all of them."""
+    return len(took) >= TRIES and (min(took) < SECONDS + LATE or len(took) >= 10 * TRIES)
+
+
 def in_the_main_thread():
     pool = Pool(Connection, max_size=1)
     held = pool.checkout()  # what is dropped is taken back
-    took = [one_try(pool) for _ in range(TRIES)]
+    took = []
+    while not enough(took):
+        took.append(one_try(pool))
     pool.checkin(held)
     return took
 
@@ -49,7 +56,7 @@ async def tries(kind):
     pool = kind(Connection, max_size=1)
     took = []
     async with pool.aconnection():
-        for _ in range(TRIES):
+        while not enough(took):
             # of another task, as one that holds the only connection would be told at once that it waits for itself
             took.append(await asyncio.ensure_future(one_try_of_a_task(pool)))
     return took
@@ -83,6 +90,5 @@ def in_a_greenlet():
 )
 def test_hardly_late_and_never_early(how):
     took = how()
-    assert len(took) == TRIES
     assert min(took) >= SECONDS
     assert min(took) < SECONDS + LATE
