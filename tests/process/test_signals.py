@@ -29,7 +29,7 @@ def until(holds, seconds=15):
         time.sleep(0.001)
 
 def strike_while_it_waits(wait, times, others=0):
-    """Ctrl-C while ``others`` and the main thread stand in line, ``times`` times: it is noticed within a second."""
+    # Ctrl-C while others and the main thread stand in line, so many times: it is noticed within a second.
     took = []
 
     def strike():
