@@ -104,6 +104,11 @@ def answer(call: Call) -> Any:
 Script = Callable[[Call], None]
 
 
+def hang_up(call: Call) -> None:
+    """A script: the connection ends instead of a reply."""
+    raise OSError
+
+
 class ScriptedServer:
     """Answers every call well, unless ``script`` is set; ``accepted`` are all streams so far."""
 

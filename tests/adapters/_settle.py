@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +28,12 @@ def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
             return False
         time.sleep(0.005)
     return True
+
+
+def wait_until_readable(*socks: Any) -> None:
+    """Until each has something to read, or its end: what the other side did has come to this one."""
+    for sock in socks:
+        assert select.select([sock], [], [], 10)[0]
 
 
 def all_at_once(pool: Any, size: int) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -55,6 +57,20 @@ def hbase() -> Iterator[HBaseServer]:
     """An HBase in memory, buffered and binary."""
     with HBaseServer() as server:
         yield server
+
+
+@pytest.fixture
+def closed_port() -> Iterator[Callable[[], int]]:
+    """Gives ports of which each refuses, and is nobody else's, until the test is over."""
+    with contextlib.ExitStack() as bound:
+
+        def closed_port() -> int:
+            sock = bound.enter_context(socket.socket())
+            sock.bind(("127.0.0.1", 0))
+            port: int = sock.getsockname()[1]
+            return port
+
+        yield closed_port
 
 
 @pytest.fixture(params=["aiohappybase", "fastpool"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ from thriftpy2.thrift import TException
 from thriftpy2.transport import TTransportException
 
 from ._aio import aio, aiohappybase, ask, pool_to, run
-from ._scripted import Call, ScriptedServer, row
+from ._scripted import Call, ScriptedServer, hang_up, row
 
 # aiohappybase drops connections without closing them: what it leaks is part of what is compared here.
 LEAKS = "ignore:.*:pytest.PytestUnraisableExceptionWarning", "ignore:(unclosed|loop is closed):ResourceWarning"
@@ -25,16 +24,6 @@ pytestmark = [pytest.mark.filterwarnings(leak) for leak in LEAKS]
 @pytest.fixture
 def server(plain_server: ScriptedServer) -> ScriptedServer:
     return plain_server
-
-
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
-def hang_up(call: Call) -> None:
-    raise OSError
 
 
 def test_all_that_aiohappybase_has_is_there() -> None:
@@ -139,7 +128,7 @@ def test_compat_is_what_a_scan_goes_by(kind: Any, server: ScriptedServer, compat
     assert server.calls.count("scannerClose") == len(opened)
 
 
-def test_a_server_that_cannot_be_reached(kind: Any) -> None:
+def test_a_server_that_cannot_be_reached(kind: Any, closed_port: Callable[[], int]) -> None:
     port = closed_port()
 
     async def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from thriftpy2.thrift import TApplicationException, TException, TMessageType
 from thriftpy2.transport import TTransportException
 
 from ._aio import WITHIN_S, Late, ask, pool_to, run, whole_after
+from ._faults import Trap
 from ._scripted import Call, ScriptedServer, row
 
 
@@ -208,17 +209,6 @@ def test_interrupted_whatever_becomes_of_the_interruption(plain_server: Scripted
             assert task.cancelled() is not swallow
 
     run(main())
-
-
-class Trap(list[bytes]):
-    """A list of columns that interrupts the call while it is being put into the message."""
-
-    def __init__(self, reason: BaseException) -> None:
-        super().__init__([b"cf:a"])
-        self.reason = reason
-
-    def __iter__(self) -> Iterator[bytes]:
-        raise self.reason
 
 
 @pytest.mark.parametrize("reason", [asyncio.CancelledError(), GeneratorExit()], ids=repr)

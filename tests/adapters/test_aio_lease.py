@@ -13,11 +13,7 @@ from thriftpy2.transport import TTransportException
 import fastpool
 
 from ._aio import WITHIN_S, Late, ask, pool_to, run, whole_after
-from ._scripted import Call, ScriptedServer, row
-
-
-def hang_up(call: Call) -> None:
-    raise OSError
+from ._scripted import Call, ScriptedServer, hang_up, row
 
 
 def test_the_callers_error_is_what_he_sees_also_when_the_server_is_gone(plain_server: ScriptedServer) -> None:

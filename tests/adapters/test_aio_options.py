@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +18,6 @@ from fastpool.testing import VirtualClock
 
 from ._aio import WITHIN_S, Late, aio, ask, pool_to, run, whole_after
 from ._scripted import ScriptedServer, row
-from .test_aio_contract import closed_port
 
 
 @pytest.fixture
@@ -112,12 +111,14 @@ def test_checkout_timeout_and_max_waiting(server: ScriptedServer) -> None:
         async with pool_to(server, checkout_timeout=0.05, max_waiting=1) as pool:
             holders = Holders(pool)
             await holders.hold(1)
-            first = asyncio.create_task(ask(pool))
+            patient = asyncio.create_task(ask(pool, timeout=WITHIN_S))
             await asyncio.sleep(0)
             with pytest.raises(fastpool.PoolOverloaded):
                 await asyncio.create_task(ask(pool))
+            patient.cancel()
+            await asyncio.wait([patient])
             with pytest.raises(aio.NoConnectionsAvailable) as caught:
-                await first
+                await asyncio.create_task(ask(pool))
             assert caught.value.phase == "wait" and caught.value.waited >= 0.04
             await holders.let_go()
 
@@ -200,7 +201,7 @@ def test_servers_and_balance(server: ScriptedServer) -> None:
     second.close()
 
 
-def test_servers_that_refuse(server: ScriptedServer) -> None:
+def test_servers_that_refuse(server: ScriptedServer, closed_port: Callable[[], int]) -> None:
     gone = ("127.0.0.1", closed_port())
 
     async def main() -> None:

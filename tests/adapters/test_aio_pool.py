@@ -21,7 +21,7 @@ from fastpool.testing import HBaseServer
 
 from ._aio import WITHIN_S, aio, aiohappybase, ask, pool_to, run
 from ._scripted import ScriptedServer, row
-from ._settle import eventually
+from ._settle import eventually, wait_until_readable
 
 
 def test_nested_in_one_task_and_not_in_its_children(hbase: HBaseServer, caplog: pytest.LogCaptureFixture) -> None:
@@ -63,8 +63,13 @@ def test_dead_connections_are_replaced_before_the_block_runs(hbase: HBaseServer)
     async def main() -> None:
         async with pool_to(hbase, 3, check_after=0) as pool:
             for reset in (False, True):
-                await pool.warm(3)
+                held = [await pool.checkout() for _ in range(3)]
+                socks = [c.client._socket.sock for c in held]
+                for c in held:
+                    pool.checkin(c)
+                assert hbase.wait_connections(3)
                 hbase.drop_connections(reset=reset)
+                wait_until_readable(*socks)
                 async with pool.connection() as c:
                     assert await c.tables() == []
             closed = pool.stats().closed

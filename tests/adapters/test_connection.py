@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 import weakref
+from collections.abc import Callable
 
 import happybase
 import pytest
@@ -44,9 +45,8 @@ def test_time_left_of_a_checkout_does_not_stay_on_the_socket(
     connection.end()
 
 
-def test_refused(plain_server: ScriptedServer) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+def test_refused(closed_port: Callable[[], int]) -> None:
+    port = closed_port()
     connection = GuardedConnection(FakeSeat(), host="127.0.0.1", port=port)
     with pytest.raises(TTransportException) as caught:
         connection.connect(None, 1.0)
@@ -155,12 +155,11 @@ def test_outer_block_never_reads_what_the_inner_one_left(plain: Held, plain_serv
     assert plain.row(b"outer") == row(b"outer")
 
 
-def test_failed_renewal_leaves_the_connection_to_be_renewed(plain: Held, plain_server: ScriptedServer) -> None:
+def test_failed_renewal_leaves_the_connection_to_be_renewed(plain: Held, closed_port: Callable[[], int]) -> None:
     connection, port = plain.connection, plain.connection.port
     connection.transport.close()
     plain.seat.inner_block_ends()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        connection.port = listener.getsockname()[1]
+    connection.port = closed_port()
     for _ in range(2):
         with pytest.raises(TTransportException, match="Could not connect"):
             plain.row()

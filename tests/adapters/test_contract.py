@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import happybase
@@ -16,7 +15,7 @@ from thriftpy2.transport import TTransportException
 
 import fastpool
 
-from ._scripted import ScriptedServer, row
+from ._scripted import ScriptedServer, hang_up, row
 
 # happybase drops transports without closing them: what it leaks is part of what is compared here.
 LEAKS = "ignore:.*:pytest.PytestUnraisableExceptionWarning", "ignore:unclosed:ResourceWarning"
@@ -100,9 +99,8 @@ def test_arguments_reach_the_connection(make: Any) -> None:
         assert c.transport.sock.gettimeout() == 1.234
 
 
-def test_unreachable_server_raises_from_the_constructor(pool_class: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+def test_unreachable_server_raises_from_the_constructor(pool_class: Any, closed_port: Callable[[], int]) -> None:
+    port = closed_port()
     with pytest.raises(TTransportException) as caught:
         pool_class(2, host="127.0.0.1", port=port)
     assert caught.value.type == TTransportException.NOT_OPEN
@@ -276,10 +274,6 @@ def test_many_threads_all_finish(make: Any) -> None:
     for thread in threads:
         thread.join(30)
     assert sorted(done) == list(range(10))
-
-
-def hang_up(call: Any) -> None:
-    raise OSError
 
 
 class within_thread:

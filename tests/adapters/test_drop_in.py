@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
-import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import happybase
@@ -19,19 +18,13 @@ from thriftpy2.transport import TTransportException
 import fastpool
 from fastpool.adapters import happybase as adapter
 
-from ._scripted import Call, ScriptedServer, row
+from ._scripted import Call, ScriptedServer, hang_up, row
 
 
 @pytest.fixture
 def pool(plain_server: ScriptedServer) -> Iterator[fastpool.ConnectionPool]:
     with fastpool.ConnectionPool(2, timeout=5000, **plain_server.connect) as pool:
         yield pool
-
-
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def test_defaults() -> None:
@@ -73,7 +66,7 @@ def test_checkout_timeout(plain_server: ScriptedServer) -> None:
         assert isinstance(caught.value, happybase.NoConnectionsAvailable)
 
 
-def test_failed_open_may_be_repeated() -> None:
+def test_failed_open_may_be_repeated(closed_port: Callable[[], int]) -> None:
     pool = fastpool.ConnectionPool(1, host="127.0.0.1", port=closed_port(), open=False)
     for _ in range(2):
         with pytest.raises(TTransportException):
@@ -148,9 +141,6 @@ def test_scanners_are_not_closed_on_the_way_of_an_exception(
 def test_scanner_that_cannot_be_closed_costs_the_connection(
     pool: fastpool.ConnectionPool, plain_server: ScriptedServer
 ) -> None:
-    def hang_up(call: Call) -> None:
-        raise OSError
-
     with pool.connection() as c:
         scan = c.table("t").scan(batch_size=3)
         next(scan)
@@ -173,14 +163,14 @@ def test_servers(plain_server: ScriptedServer) -> None:
     second.close()
 
 
-def test_all_servers_refuse() -> None:
+def test_all_servers_refuse(closed_port: Callable[[], int]) -> None:
     servers = [("127.0.0.1", closed_port()) for _ in range(2)]
     with pytest.raises(fastpool.AllServersUnavailable) as caught:
         fastpool.ConnectionPool(1, servers=servers)
     assert isinstance(caught.value.__cause__, TTransportException)
 
 
-def test_single_server_that_refuses_raises_its_own_error_every_time() -> None:
+def test_single_server_that_refuses_raises_its_own_error_every_time(closed_port: Callable[[], int]) -> None:
     pool = fastpool.ConnectionPool(1, host="127.0.0.1", port=closed_port(), open=False)
     for _ in range(3):
         with pytest.raises(TTransportException, match="Could not connect to"), pool.connection(timeout=5):

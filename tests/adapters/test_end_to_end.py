@@ -13,6 +13,7 @@ import fastpool
 from fastpool.testing import FaultProxy, HBaseServer
 from fastpool.testing.hbase_script import KINDS
 
+from ._settle import wait_until_readable
 from .conftest import WIRES
 
 SIZE = 3
@@ -55,11 +56,13 @@ def read_everything(pool: fastpool.ConnectionPool) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if not kind.startswith("extra")])
 def test_misbehaviour_harms_one_call(hbase: HBaseServer, kind: str) -> None:
     out_of_step = kind in ("wrong_seqid", "wrong_name")
-    with pool_to(hbase, hbase, timeout=5000 if out_of_step else 200) as pool:
+    with pool_to(hbase, hbase) as pool:
         for swallowed in (False, True):
             wrong = hbase.misbehave(kind, "getRowWithColumns")
             try:
                 with pool.table("t") as table:
+                    if not out_of_step:
+                        table.connection.transport.sock.settimeout(0.1)  # of this connection, for its last call
                     try:
                         table.row(key(1))
                         raise AssertionError("that reply cannot be taken for a good one")
@@ -98,8 +101,13 @@ def test_server_that_dropped_everything(hbase: HBaseServer) -> None:
         SIZE, host=hbase.host, port=hbase.port, transport=hbase.transport, protocol=hbase.protocol, check_after=0
     ) as pool:
         for reset in (False, True):
-            pool.warm()
+            held = [pool.checkout() for _ in range(SIZE)]
+            socks = [c.transport.sock for c in held]
+            for c in held:
+                pool.checkin(c)
+            assert hbase.wait_connections(SIZE)
             hbase.drop_connections(reset=reset)
+            wait_until_readable(*socks)
             read_everything(pool)
         assert pool.stats().closed["error"] == 0
 
@@ -153,13 +161,14 @@ TROUBLES: dict[str, Callable[[FaultProxy], object]] = {
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_trouble_on_the_way(hbase: HBaseServer, trouble: str) -> None:
-    with FaultProxy(hbase) as proxy, pool_to(proxy, hbase, timeout=150) as pool:
+    with FaultProxy(hbase) as proxy, pool_to(proxy, hbase) as pool:
         read_everything(pool)
         for _ in range(2):
             TROUBLES[trouble](proxy)
             # A half-close is for the connections there are; everything else lasts until the proxy is healed.
             for _ in range(1 if trouble == "half close" else 2):
                 with pytest.raises(FAILURES), pool.table("t") as table:
+                    table.connection.transport.sock.settimeout(0.1)  # of this connection, for its last call
                     table.row(key(1))
             proxy.heal()
             read_everything(pool)

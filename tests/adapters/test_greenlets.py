@@ -45,6 +45,7 @@ with fastpool.ConnectionPool(1, timeout=5000, **server.connect) as pool:
 
         with gevent.Timeout(0.05, False):
             read(b"mine")
+        assert arrived.wait(5)
         late.set()
         assert read(b"after") == row(b"after")
         arrived.clear(), late.clear()
@@ -52,6 +53,7 @@ with fastpool.ConnectionPool(1, timeout=5000, **server.connect) as pool:
         with pool.connection() as c:
             with gevent.Timeout(0.05, False):
                 c.table("t").row(b"mine")
+            assert arrived.wait(5)
             late.set()
         assert read(b"later") == row(b"later")
         arrived.clear(), late.clear()

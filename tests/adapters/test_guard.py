@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from Hbase_thrift import AlreadyExists, Hbase, IllegalArgument
@@ -13,6 +13,7 @@ from thriftpy2.transport import TTransportException
 
 from fastpool._errors import LeaseError
 
+from ._faults import Trap
 from ._held import Held
 from ._scripted import Call, ScriptedServer, row
 
@@ -200,19 +201,6 @@ def test_argument_that_cannot_be_sent_costs_nothing(held: Held, server: Scripted
         assert held.seat.fit
         assert held.row(b"a") == row(b"a")
     assert server.calls == ["getRowWithColumns"] * 3
-
-
-class Trap:
-    """A list of columns that interrupts the call while it is being put into the message."""
-
-    def __init__(self, reason: BaseException) -> None:
-        self.reason = reason
-
-    def __len__(self) -> int:
-        return 1
-
-    def __iter__(self) -> Iterator[bytes]:
-        raise self.reason
 
 
 @pytest.mark.parametrize("reason", [KeyboardInterrupt(), SystemExit(), GeneratorExit()], ids=repr)
