@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import functools
 from pathlib import Path
@@ -13,19 +12,19 @@ import yaml
 import fastpool
 from fastpool._config import Config
 
+from ._pages import functions_of
+
 HERE = Path(__file__).parent
 PROMISES = yaml.safe_load((HERE / "promises.yaml").read_text(encoding="utf-8"))
 STATEMENTS = [(statement, tests) for chapter in PROMISES.values() for statement, tests in chapter.items()]
 
 
 @functools.cache
-def names(path: Path) -> set[str]:
+def names(path: str) -> set[str]:
     """The test functions of a Python file, the scenarios of a YAML file."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".yaml":
-        return {one["scenario"] for one in yaml.safe_load(text)}
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return {node.name for node in ast.parse(text).body if isinstance(node, functions)}
+    if path.endswith(".yaml"):
+        return {one["scenario"] for one in yaml.safe_load((HERE / path).read_text(encoding="utf-8"))}
+    return functions_of(f"tests/{path}")
 
 
 @pytest.mark.parametrize(("statement", "tests"), STATEMENTS, ids=[statement for statement, _ in STATEMENTS])
@@ -33,7 +32,7 @@ def test_what_shows_it_is_there(statement: str, tests: list[str]) -> None:
     assert tests
     for test in tests:
         path, _, name = test.partition("::")
-        assert name in names(HERE / path), f"{test} is not there"
+        assert name in names(path), f"{test} is not there"
 
 
 def test_no_option_is_left_out() -> None:

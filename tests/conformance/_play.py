@@ -332,6 +332,7 @@ class Play:
             asyncio.run_coroutine_threadsafe(self.pool.close(timeout=0), self.loop).result(PATIENCE)
         for actor in self.actors:
             actor.send(None)
+        self._until(lambda: all(actor.is_gone() for actor in self.actors), "everybody's end")
         for c in self.director.made:
             if isinstance(c, Wire):
                 c.near.close()

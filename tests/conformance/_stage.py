@@ -219,6 +219,10 @@ class Actor:
     def send(self, what: tuple[str, dict[str, Any]] | None) -> None:
         raise NotImplementedError
 
+    def is_gone(self) -> bool:
+        """Whether the actor's thread or task, which None was sent to, has ended."""
+        raise NotImplementedError
+
     async def _do(self, verb: str, how: dict[str, Any]) -> None:
         try:
             self.gave = await getattr(self, verb)(**how)
@@ -326,6 +330,9 @@ class ThreadActor(Actor):
     def send(self, what: tuple[str, dict[str, Any]] | None) -> None:
         self._orders.put(what)
 
+    def is_gone(self) -> bool:
+        return not self._thread.is_alive()
+
 
 class TaskActor(Actor):
     """Plays as a task: one, from first to last, as a task is who owns what it leased."""
@@ -334,7 +341,7 @@ class TaskActor(Actor):
         super().__init__(name, pool, now)
         self._loop = loop
         self._orders: asyncio.Queue[Any] = asyncio.Queue()
-        asyncio.run_coroutine_threadsafe(self._play(), loop)
+        self._playing = asyncio.run_coroutine_threadsafe(self._play(), loop)
 
     async def _play(self) -> None:
         acting.set(self.name)
@@ -344,3 +351,6 @@ class TaskActor(Actor):
 
     def send(self, what: tuple[str, dict[str, Any]] | None) -> None:
         self._loop.call_soon_threadsafe(self._orders.put_nowait, what)
+
+    def is_gone(self) -> bool:
+        return self._playing.done()

@@ -177,14 +177,17 @@ def test_half_close_ends_replies_only(echo: Echo, faults: FaultProxy, dial: Call
 def test_dribble_gives_byte_by_byte(faults: FaultProxy, dial: Callable[[], socket.socket]) -> None:
     faults.dribble(0.05)
     sock = dial()
-    sock.sendall(b"?")
-    begin = time.monotonic()
-    pieces = [sock.recv(100)]
-    assert len(pieces[0]) < len(REPLY)
-    while len(b"".join(pieces)) < len(REPLY):
-        pieces.append(sock.recv(100))
-    assert b"".join(pieces) == REPLY
-    assert time.monotonic() - begin >= 0.05 * (len(REPLY) - 1)
+    pieces: list[bytes] = []
+    for _ in range(20):
+        begin, pieces = time.monotonic(), []
+        sock.sendall(b"?")
+        while len(b"".join(pieces)) < len(REPLY):
+            pieces.append(sock.recv(100))
+        assert b"".join(pieces) == REPLY
+        assert time.monotonic() - begin >= 0.05 * (len(REPLY) - 1)
+        if len(pieces) > 1:  # who was held up meanwhile finds it in one piece
+            break
+    assert len(pieces) > 1
     faults.heal()
     assert ask(sock) == REPLY
 

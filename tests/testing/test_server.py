@@ -98,7 +98,7 @@ def test_taken_port_is_an_os_error(process: bool) -> None:
 
 @BOTH
 def test_silent_connection_is_hung_up_on(process: bool, connect: Connect) -> None:
-    with HBaseServer(process=process, read_timeout=0.2) as server:
+    with HBaseServer(process=process, read_timeout=1) as server:
         connection = connect(server)
         assert connection.tables() == []
         assert ended(connection.transport.sock)
@@ -153,7 +153,7 @@ def test_replies_take_as_long_as_asked(process: bool, connect: Connect) -> None:
         assert took(lambda: table.row(b"r")) >= 0.15
         server.slow("getRowWithColumns", 0)
         assert server.delay == 0
-        assert min(took(lambda: table.row(b"r")) for _ in range(5)) < 0.05
+        assert any(took(lambda: table.row(b"r")) < 0.05 for _ in range(50)), "at its best: the machine may be busy"
 
 
 def test_stop_does_not_wait_for_slow_or_held_calls(connect: Connect, background: ThreadPoolExecutor) -> None:
