@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import eventlet
@@ -19,7 +18,7 @@ if when == "before":
     eventlet.monkey_patch()
 
 import fastpool  # noqa: E402
-from fastpool._core import Core, thread_is_alive  # noqa: E402
+from tests.worlds._green import Eventlet  # noqa: E402
 from tests.worlds._green_parts import Parts, Thing  # noqa: E402
 
 pool = fastpool.Pool(Thing, max_size=2, timeout=20, nested=case == "nested")
@@ -28,61 +27,11 @@ with pool.connection():
 if when == "after":
     eventlet.monkey_patch()
 
-import eventlet.hubs  # noqa: E402
-import eventlet.patcher  # noqa: E402
-import eventlet.tpool  # noqa: E402
 import greenlet  # noqa: E402
 
-start_thread = eventlet.patcher.original("_thread").start_new_thread  # a thread, whatever is patched
-
-
-def real(work: Callable[[], Any]) -> Any:
-    """Do ``work`` in eventlet's thread pool: a real thread, without a hub of its own at first."""
-    return eventlet.spawn(eventlet.tpool.execute, work)
-
-
-parts = Parts(pool, eventlet.sleep)
+world = Eventlet()
+parts = Parts(pool, world.sleep)
 soon, at_rest, use = parts.soon, parts.at_rest, parts.use
-
-
-def case_hub_runs_on() -> None:
-    """While greenlets wait, others run; and they are served in the order in which they came."""
-    held = [pool.checkout(), pool.checkout()]
-    order: list[int] = []
-
-    def wait(n: int) -> None:
-        with pool.connection():
-            order.append(n)
-
-    waiting = []
-    for n in range(10):
-        waiting.append(eventlet.spawn(wait, n))
-        soon(lambda n=n: pool.stats().waiting == n + 1)
-    ticks: list[int] = []
-    for ticking in [eventlet.spawn(lambda: (eventlet.sleep(0.001), ticks.append(1))) for _ in range(20)]:
-        ticking.wait()
-    assert len(ticks) == 20 and order == []
-    pool.checkin(held.pop())
-    for one in waiting:
-        one.wait()
-    assert order == list(range(10))
-    pool.checkin(held.pop())
-
-
-def case_nested() -> None:
-    seen = []
-
-    def inner() -> None:
-        with pool.connection() as a, pool.connection() as b:
-            assert a is b
-            seen.append(a)
-            eventlet.sleep(0.005)
-
-    with pool.connection() as mine:
-        other = eventlet.spawn(inner)
-        soon(lambda: len(seen) == 1)
-        assert seen[0] is not mine, "another greenlet of the same thread shared the lease"
-        other.wait()
 
 
 def case_timeout_and_kill() -> None:
@@ -136,106 +85,12 @@ def case_woken_by_a_thread() -> None:
     took: list[float] = []
     while not took or (min(took) > 0.9 and len(took) < 6):  # at its best: the machine may stand still
         began = time.monotonic()
-        start_thread(give_back, ())
+        world.start_thread(give_back, ())
         assert pool.checkout(timeout=None) is taken[0]
         took.append(time.monotonic() - began)
     assert min(took) < 0.9, "it was found by the look of once a second, not woken"
     for c in taken:
         pool.checkin(c)
-
-
-def case_thread_pool_workers() -> None:
-    """Workers of eventlet's thread pool and greenlets in one line."""
-    workers = [real(lambda: use(100, None)) for _ in range(3)]
-    for one in [*[eventlet.spawn(use, 100) for _ in range(6)], *workers]:
-        one.wait()
-
-
-def case_several_hubs() -> None:
-    """Hubs in several threads on one pool."""
-
-    def hub_of_its_own() -> None:
-        for one in [eventlet.spawn(use, 30) for _ in range(4)]:
-            one.wait()
-
-    others = [real(hub_of_its_own) for _ in range(2)]
-    for one in [*[eventlet.spawn(use, 30) for _ in range(4)], *others]:
-        one.wait()
-
-
-def case_no_switch_in_checkin() -> None:
-    """A checkin lets nobody else run, whoever waits."""
-    held = [pool.checkout(), pool.checkout()]
-    switches: list[Any] = []
-    waiting = [eventlet.spawn(use) for _ in range(3)]
-    soon(lambda: pool.stats().waiting == 3)
-    greenlet.settrace(lambda event, args: switches.append(event))
-    for c in held:
-        pool.checkin(c)
-    greenlet.settrace(None)
-    assert switches == [], switches
-    for one in waiting:
-        one.wait()
-
-
-def case_in_the_hub() -> None:
-    """A checkout that must wait is refused in the hub itself; the loop lives on."""
-    held = [pool.checkout(), pool.checkout()]
-    said: list[str] = []
-
-    def in_hub() -> None:
-        try:
-            pool.checkout()
-        except RuntimeError as error:
-            said.append(str(error))
-
-    eventlet.hubs.get_hub().schedule_call_global(0, in_hub)
-    soon(lambda: bool(said))
-    assert "hub" in said[0]
-    for c in held:
-        pool.checkin(c)
-
-
-def in_a_thread_that_ends(work: Callable[[], Any]) -> None:
-    """Do ``work`` in a thread of its own, which then ends and leaves its hub, and all greenlets there, as they are."""
-    uids: list[int] = []
-
-    def run() -> None:
-        uids.append(Core._thread_uid())
-        work()
-
-    start_thread(run, ())
-    soon(lambda: bool(uids) and not thread_is_alive(uids[0]))
-
-
-def case_waiting_in_a_thread_that_ended() -> None:
-    """A greenlet waits on the hub of a thread that ended: it is passed over."""
-    held = [pool.checkout(), pool.checkout()]
-
-    def leave_one_waiting() -> None:
-        eventlet.spawn(pool.checkout)
-        while pool.stats().waiting == 0:
-            eventlet.sleep(0)
-
-    in_a_thread_that_ends(leave_one_waiting)
-    for c in held:
-        pool.checkin(c)
-    soon(at_rest)
-
-
-def case_holding_in_a_thread_that_ended() -> None:
-    """Greenlets suspended in their blocks for ever, as their thread has ended: others are connected instead."""
-    kept: list[Any] = []
-
-    def leave_two_holding() -> None:
-        kept.extend([eventlet.spawn(use, 1, 60), eventlet.spawn(use, 1, 60)])
-        while pool.stats().leased < 2:
-            eventlet.sleep(0)
-
-    in_a_thread_that_ends(leave_two_holding)
-    assert [info.ended for info in pool.leases()] == [True, True]
-    with pool.connection(timeout=0), pool.connection(timeout=0):
-        assert pool.stats().leaks == 2 and pool.stats().closed["error"] == 2
 
 
 def case_storm() -> None:
@@ -249,7 +104,7 @@ def case_storm() -> None:
         except fastpool.NoConnectionsAvailable:
             pass
 
-    workers = [real(lambda: use(200, None)) for _ in range(2)]
+    workers = [world.real(lambda: use(200, None)) for _ in range(2)]
     live: list[Any] = []
     for _ in range(1000):
         live.append(eventlet.spawn(one))
@@ -263,7 +118,12 @@ def case_storm() -> None:
         worker.wait()
 
 
-globals()["case_" + case]()
+if "case_" + case in globals():
+    globals()["case_" + case]()
+else:
+    from tests.worlds import _green_alike
+
+    getattr(_green_alike, "case_" + case)(pool, parts, world)
 soon(at_rest)
 both = [pool.checkout(timeout=1), pool.checkout(timeout=1)]
 assert both[0] is not both[1]

@@ -9,7 +9,6 @@ import random
 import sys
 import threading as real_threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 case, when = sys.argv[1:3]
@@ -20,7 +19,7 @@ if when == "before":
     gevent.monkey.patch_all()
 
 import fastpool  # noqa: E402
-from fastpool._core import Core, thread_is_alive  # noqa: E402
+from tests.worlds._green import Gevent  # noqa: E402
 from tests.worlds._green_parts import Parts, Thing  # noqa: E402
 
 pool = fastpool.Pool(Thing, max_size=2, timeout=20, nested=case == "nested")
@@ -35,55 +34,9 @@ import gevent  # noqa: E402
 import gevent.event  # noqa: E402
 import gevent.threadpool  # noqa: E402
 
-# Threads that are threads, whatever is patched.
-start_thread = gevent.monkey.get_original("_thread", "start_new_thread") if when != "never" else None
-
-
-def real(work: Callable[[], Any]) -> gevent.event.AsyncResult:
-    """Do ``work`` in gevent's thread pool: a real thread, without a hub of its own."""
-    return gevent.get_hub().threadpool.spawn(work)
-
-
-parts = Parts(pool, gevent.sleep)
+world = Gevent()
+parts = Parts(pool, world.sleep)
 soon, at_rest, use = parts.soon, parts.at_rest, parts.use
-
-
-def case_hub_runs_on() -> None:
-    """While greenlets wait, others run; and they are served in the order in which they came."""
-    held = [pool.checkout(), pool.checkout()]
-    order: list[int] = []
-
-    def wait(n: int) -> None:
-        with pool.connection():
-            order.append(n)
-
-    waiting = []
-    for n in range(10):
-        waiting.append(gevent.spawn(wait, n))
-        soon(lambda n=n: pool.stats().waiting == n + 1)
-    ticks = []
-    gevent.joinall([gevent.spawn(lambda: (gevent.sleep(0.001), ticks.append(1))) for _ in range(20)])
-    assert len(ticks) == 20 and order == []
-    pool.checkin(held.pop())
-    gevent.joinall(waiting, raise_error=True)
-    assert order == list(range(10))
-    pool.checkin(held.pop())
-
-
-def case_nested() -> None:
-    seen = []
-
-    def inner() -> None:
-        with pool.connection() as a, pool.connection() as b:
-            assert a is b
-            seen.append(a)
-            gevent.sleep(0.005)
-
-    with pool.connection() as mine:
-        other = gevent.spawn(inner)
-        soon(lambda: len(seen) == 1)
-        assert seen[0] is not mine, "another greenlet of the same thread shared the lease"
-        other.get()
 
 
 def case_raw_greenlets() -> None:
@@ -173,68 +126,11 @@ def case_no_loop_exit() -> None:
         real_sleep(0.05)  # late: a loop that nothing keeps alive ends meanwhile
         pool.checkin(taken[0])
 
-    import _thread
-
     real_sleep = gevent.monkey.get_original("time", "sleep")
 
-    (start_thread or _thread.start_new_thread)(give_back, ())
+    world.start_thread(give_back, ())
     assert pool.checkout(timeout=None) is taken[0]
     for c in taken:
-        pool.checkin(c)
-
-
-def case_thread_pool_workers() -> None:
-    """Workers of gevent's thread pool and greenlets in one line."""
-    workers = [real(lambda: use(100, None)) for _ in range(3)]
-    greenlets = [gevent.spawn(use, 100) for _ in range(6)]
-    gevent.joinall(greenlets, raise_error=True)
-    for worker in workers:
-        worker.get(timeout=30)
-
-
-def case_several_hubs() -> None:
-    """Hubs in several threads on one pool."""
-
-    def hub_of_its_own() -> None:
-        gevent.joinall([gevent.spawn(use, 30) for _ in range(4)], raise_error=True)
-        gevent.get_hub().destroy()
-
-    others = [real(hub_of_its_own) for _ in range(2)]
-    gevent.joinall([gevent.spawn(use, 30) for _ in range(4)], raise_error=True)
-    for other in others:
-        other.get(timeout=30)
-
-
-def case_no_switch_in_checkin() -> None:
-    """A checkin lets nobody else run, whoever waits."""
-    held = [pool.checkout(), pool.checkout()]
-    switches: list[Any] = []
-    import greenlet
-
-    waiting = [gevent.spawn(use) for _ in range(3)]
-    soon(lambda: pool.stats().waiting == 3)
-    greenlet.settrace(lambda event, args: switches.append(event))
-    for c in held:
-        pool.checkin(c)
-    greenlet.settrace(None)
-    assert switches == [], switches
-    gevent.joinall(waiting, raise_error=True)
-
-
-def case_in_the_hub() -> None:
-    """A checkout that must wait is refused in the hub itself; the loop lives on."""
-    held = [pool.checkout(), pool.checkout()]
-    said: gevent.event.AsyncResult = gevent.event.AsyncResult()
-
-    def in_hub() -> None:
-        try:
-            pool.checkout()
-        except RuntimeError as error:
-            said.set(str(error))
-
-    gevent.get_hub().loop.run_callback(in_hub)
-    assert "hub" in said.get(timeout=10)
-    for c in held:
         pool.checkin(c)
 
 
@@ -249,7 +145,7 @@ def case_dead_hub() -> None:
             gevent.sleep(0)
         gevent.get_hub().destroy(destroy_loop=True)
 
-    real(other).get(timeout=15)
+    world.wait(world.real(other))
     for c in held:
         pool.checkin(c)
     again = [pool.checkout(timeout=1), pool.checkout(timeout=1)]
@@ -257,38 +153,10 @@ def case_dead_hub() -> None:
         pool.checkin(c)
 
 
-def in_a_thread_that_ends(work: Callable[[], Any]) -> None:
-    """Do ``work`` in a thread of its own, which then ends and leaves its hub, and all greenlets there, as they are."""
-    uids: list[int] = []
-
-    def run() -> None:
-        uids.append(Core._thread_uid())
-        work()
-
-    import _thread
-
-    (start_thread or _thread.start_new_thread)(run, ())
-    soon(lambda: bool(uids) and not thread_is_alive(uids[0]))
-
-
-def case_waiting_in_a_thread_that_ended() -> None:
-    """A greenlet waits on the hub of a thread that ended without destroying it: it is passed over."""
-    held = [pool.checkout(), pool.checkout()]
-
-    def leave_one_waiting() -> None:
-        waiting = gevent.spawn(pool.checkout)
-        while pool.stats().waiting == 0:
-            gevent.sleep(0)
-        assert not waiting.dead
-
-    in_a_thread_that_ends(leave_one_waiting)
-    for c in held:
-        pool.checkin(c)
-    soon(at_rest)
-
-
 def case_served_in_a_thread_that_ended() -> None:
     """Handed over, and then the thread ended before it ran the greenlet again: it goes to the next who would wait."""
+    from tests.worlds._green_alike import in_a_thread_that_ends
+
     held = [pool.checkout(), pool.checkout()]
 
     def leave_one_served() -> None:
@@ -297,26 +165,10 @@ def case_served_in_a_thread_that_ended() -> None:
             gevent.sleep(0)
         pool.checkin(held.pop())
 
-    in_a_thread_that_ends(leave_one_served)
+    in_a_thread_that_ends(leave_one_served, parts, world)
     assert pool.stats().waiting == 0 and pool.stats().idle == 0
     pool.checkin(pool.checkout(timeout=0))
     pool.checkin(held.pop())
-
-
-def case_holding_in_a_thread_that_ended() -> None:
-    """Greenlets suspended in their blocks for ever, as their thread has ended: others are connected instead."""
-
-    def leave_two_holding() -> None:
-        kept.extend([gevent.spawn(use, 1, 60), gevent.spawn(use, 1, 60)])
-        while pool.stats().leased < 2:
-            gevent.sleep(0)
-
-    kept: list[Any] = []
-    in_a_thread_that_ends(leave_two_holding)
-    assert [info.ended for info in pool.leases()] == [True, True]
-    assert all("greenlet" in info.owner and "a thread that has ended" in info.owner for info in pool.leases())
-    with pool.connection(timeout=0), pool.connection(timeout=0):
-        assert pool.stats().leaks == 2 and pool.stats().closed["error"] == 2
 
 
 def case_fork_in_a_greenlet() -> None:
@@ -370,7 +222,7 @@ def case_storm() -> None:
         except fastpool.NoConnectionsAvailable:
             pass
 
-    workers = [real(lambda: use(200, None)) for _ in range(2)]
+    workers = [world.real(lambda: use(200, None)) for _ in range(2)]
     live: list[Any] = []
     for _ in range(3000):
         live.append(gevent.spawn(one))
@@ -389,9 +241,12 @@ import gevent.os  # noqa: E402
 if "case_" + case in globals():
     globals()["case_" + case]()
 else:
-    from tests.worlds import _gevent_line
+    from tests.worlds import _gevent_line, _green_alike  # not before: they bring greenlet, and the pool is older
 
-    getattr(_gevent_line, "case_" + case)(pool, parts)
+    if hasattr(_green_alike, "case_" + case):
+        getattr(_green_alike, "case_" + case)(pool, parts, world)
+    else:
+        getattr(_gevent_line, "case_" + case)(pool, parts)
 soon(at_rest)
 both = [pool.checkout(timeout=1), pool.checkout(timeout=1)]
 assert both[0] is not both[1]

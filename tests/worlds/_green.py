@@ -36,11 +36,21 @@ class Gevent:
         """Soon: at the next turn of the hub."""
         one.kill(block=False)
 
-    def expire(self, one: Any, limit: Any) -> None:
-        """At the next turn of the hub, what the Timeout's timer does when the time is over."""
+    def in_hub(self, call: Callable[..., Any], *args: Any) -> None:
+        """Call it in the hub itself, at its next turn."""
         import gevent
 
-        gevent.get_hub().loop.run_callback(one.throw, limit)
+        gevent.get_hub().loop.run_callback(call, *args)
+
+    def wait(self, one: Any) -> None:
+        """For the end of a greenlet, or of real work; raises what that has raised."""
+        one.get(timeout=30)
+
+    def real(self, work: Callable[[], Any]) -> Any:
+        """Do it in the library's thread pool: a real thread, without a hub of its own at first."""
+        import gevent
+
+        return gevent.get_hub().threadpool.spawn(work)
 
     def dead(self, one: Any) -> bool:
         return bool(one.dead)
@@ -64,15 +74,23 @@ class Eventlet:
 
     def kill(self, one: Any) -> None:
         """Soon: at the next turn of the hub."""
+        self.in_hub(one.kill)
+
+    def in_hub(self, call: Callable[..., Any], *args: Any) -> None:
+        """Call it in the hub itself, at its next turn."""
         import eventlet.hubs
 
-        eventlet.hubs.get_hub().schedule_call_global(0, one.kill)
+        eventlet.hubs.get_hub().schedule_call_global(0, call, *args)
 
-    def expire(self, one: Any, limit: Any) -> None:
-        """At the next turn of the hub, what the Timeout's timer does when the time is over."""
-        import eventlet.hubs
+    def wait(self, one: Any) -> None:
+        """For the end of a greenlet, or of real work; raises what that has raised."""
+        one.wait()
 
-        eventlet.hubs.get_hub().schedule_call_global(0, one.throw, limit)
+    def real(self, work: Callable[[], Any]) -> Any:
+        """Do it in the library's thread pool: a real thread, without a hub of its own at first."""
+        import eventlet.tpool
+
+        return eventlet.spawn(eventlet.tpool.execute, work)
 
     def dead(self, one: Any) -> bool:
         return bool(one.dead)

@@ -79,7 +79,7 @@ def struck_by(
 ) -> tuple[Any, Callable[[], None], list[str]]:
     """A greenlet at work, what strikes it, and a list that says how it ended.
 
-    ``seconds``: of its Timeout, which then strikes by itself.
+    ``seconds``: of its Timeout, which then strikes by itself; otherwise it is told to do what its timer does.
     """
     ended: list[str] = []
     limits: list[Any] = []
@@ -101,7 +101,7 @@ def struck_by(
             ended.append("came through")
 
     one = world.spawn(live)
-    return one, (lambda: world.kill(one)) if how == "kill" else (lambda: world.expire(one, limits[0])), ended
+    return one, (lambda: world.kill(one)) if how == "kill" else (lambda: world.in_hub(one.throw, limits[0])), ended
 
 
 def whole(of: Any) -> bool:

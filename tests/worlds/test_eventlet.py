@@ -20,7 +20,11 @@ if works.returncode != 0:
     )
 
 CASES = Path(__file__).with_name("_eventlet_cases.py")
-NAMES = re.findall(r"^def case_(\w+)", CASES.read_text(encoding="utf-8"), re.MULTILINE)
+NAMES = [
+    name
+    for path in (CASES, CASES.with_name("_green_alike.py"))
+    for name in re.findall(r"^def case_(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+]
 
 
 ALWAYS = {"hub_runs_on", "timeout_and_kill", "woken_by_a_thread"}  # of the others only "before" runs by default

@@ -14,7 +14,7 @@ pytest.importorskip("gevent", reason="gevent is not installed")
 CASES = Path(__file__).with_name("_gevent_cases.py")
 NAMES = [
     name
-    for path in (CASES, CASES.with_name("_gevent_line.py"))
+    for path in (CASES, CASES.with_name("_gevent_line.py"), CASES.with_name("_green_alike.py"))
     for name in re.findall(r"^def case_(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
 ]
 ONLY = {"raw_greenlets": ["never"]}  # the others bring a hub of their own

@@ -1,0 +1,149 @@
+"""Cases that are the same under gevent and under eventlet: for _gevent_cases.py and _eventlet_cases.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import greenlet
+
+from fastpool._core import Core, thread_is_alive
+from tests.worlds._green_parts import Parts
+
+
+def case_hub_runs_on(pool: Any, parts: Parts, world: Any) -> None:
+    """While greenlets wait, others run; and they are served in the order in which they came."""
+    held = [pool.checkout(), pool.checkout()]
+    order: list[int] = []
+
+    def wait(n: int) -> None:
+        with pool.connection():
+            order.append(n)
+
+    waiting = []
+    for n in range(10):
+        waiting.append(world.spawn(wait, n))
+        parts.soon(lambda n=n: pool.stats().waiting == n + 1)
+    ticks: list[int] = []
+    for ticking in [world.spawn(lambda: (world.sleep(0.001), ticks.append(1))) for _ in range(20)]:
+        world.wait(ticking)
+    assert len(ticks) == 20 and order == []
+    pool.checkin(held.pop())
+    for one in waiting:
+        world.wait(one)
+    assert order == list(range(10))
+    pool.checkin(held.pop())
+
+
+def case_nested(pool: Any, parts: Parts, world: Any) -> None:
+    """Blocks of one greenlet share; another one of the same thread has its own."""
+    seen = []
+
+    def inner() -> None:
+        with pool.connection() as a, pool.connection() as b:
+            assert a is b
+            seen.append(a)
+            world.sleep(0.005)
+
+    with pool.connection() as mine:
+        other = world.spawn(inner)
+        parts.soon(lambda: len(seen) == 1)
+        assert seen[0] is not mine, "another greenlet of the same thread shared the lease"
+        world.wait(other)
+
+
+def case_thread_pool_workers(pool: Any, parts: Parts, world: Any) -> None:
+    """Workers of the library's thread pool and greenlets in one line."""
+    workers = [world.real(lambda: parts.use(100, None)) for _ in range(3)]
+    for one in [*[world.spawn(parts.use, 100) for _ in range(6)], *workers]:
+        world.wait(one)
+
+
+def case_several_hubs(pool: Any, parts: Parts, world: Any) -> None:
+    """Hubs in several threads on one pool."""
+
+    def hub_of_its_own() -> None:
+        for one in [world.spawn(parts.use, 30) for _ in range(4)]:
+            world.wait(one)
+        world.end_of_thread()
+
+    others = [world.real(hub_of_its_own) for _ in range(2)]
+    for one in [*[world.spawn(parts.use, 30) for _ in range(4)], *others]:
+        world.wait(one)
+
+
+def case_no_switch_in_checkin(pool: Any, parts: Parts, world: Any) -> None:
+    """A checkin lets nobody else run, whoever waits."""
+    held = [pool.checkout(), pool.checkout()]
+    switches: list[Any] = []
+    waiting = [world.spawn(parts.use) for _ in range(3)]
+    parts.soon(lambda: pool.stats().waiting == 3)
+    greenlet.settrace(lambda event, args: switches.append(event))
+    for c in held:
+        pool.checkin(c)
+    greenlet.settrace(None)
+    assert switches == [], switches
+    for one in waiting:
+        world.wait(one)
+
+
+def case_in_the_hub(pool: Any, parts: Parts, world: Any) -> None:
+    """A checkout that must wait is refused in the hub itself; the loop lives on."""
+    held = [pool.checkout(), pool.checkout()]
+    said: list[str] = []
+
+    def in_hub() -> None:
+        try:
+            pool.checkout()
+        except RuntimeError as error:
+            said.append(str(error))
+
+    world.in_hub(in_hub)
+    parts.soon(lambda: bool(said))
+    assert "hub" in said[0]
+    for c in held:
+        pool.checkin(c)
+
+
+def in_a_thread_that_ends(work: Callable[[], Any], parts: Parts, world: Any) -> None:
+    """Do ``work`` in a thread of its own, which then ends and leaves its hub, and all greenlets there, as they are."""
+    uids: list[int] = []
+
+    def run() -> None:
+        uids.append(Core._thread_uid())
+        work()
+
+    world.start_thread(run, ())
+    parts.soon(lambda: bool(uids) and not thread_is_alive(uids[0]))
+
+
+def case_waiting_in_a_thread_that_ended(pool: Any, parts: Parts, world: Any) -> None:
+    """A greenlet waits on the hub of a thread that ended without destroying it: it is passed over."""
+    held = [pool.checkout(), pool.checkout()]
+
+    def leave_one_waiting() -> None:
+        waiting = world.spawn(pool.checkout)
+        while pool.stats().waiting == 0:
+            world.sleep(0)
+        assert not world.dead(waiting)
+
+    in_a_thread_that_ends(leave_one_waiting, parts, world)
+    for c in held:
+        pool.checkin(c)
+    parts.soon(parts.at_rest)
+
+
+def case_holding_in_a_thread_that_ended(pool: Any, parts: Parts, world: Any) -> None:
+    """Greenlets suspended in their blocks for ever, as their thread has ended: others are connected instead."""
+    kept: list[Any] = []
+
+    def leave_two_holding() -> None:
+        kept.extend([world.spawn(parts.use, 1, 60), world.spawn(parts.use, 1, 60)])
+        while pool.stats().leased < 2:
+            world.sleep(0)
+
+    in_a_thread_that_ends(leave_two_holding, parts, world)
+    assert [info.ended for info in pool.leases()] == [True, True]
+    assert all("greenlet" in info.owner and "a thread that has ended" in info.owner for info in pool.leases())
+    with pool.connection(timeout=0), pool.connection(timeout=0):
+        assert pool.stats().leaks == 2 and pool.stats().closed["error"] == 2
