@@ -3,16 +3,9 @@
 import pytest
 
 import fastpool
-from fastpool.testing import VirtualClock
 from tests.pool.world import Failure, Plain, World, balanced
 
 WORLDS = pytest.mark.parametrize("kind", [Plain, World], ids=["fast", "slow"])
-
-
-@pytest.fixture
-def clock():
-    with VirtualClock() as clock:
-        yield clock
 
 
 def use(pool):

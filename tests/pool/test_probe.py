@@ -8,7 +8,6 @@ import pytest
 
 import fastpool
 from fastpool import Pool
-from fastpool.testing import VirtualClock
 from tests.pool.world import PATIENCE, Abort, Failure, World, balanced, serves
 
 
@@ -34,12 +33,6 @@ def pairs():
     pairs = Pairs()
     yield pairs
     pairs.end()
-
-
-@pytest.fixture
-def clock():
-    with VirtualClock() as clock:
-        yield clock
 
 
 def use(pool):

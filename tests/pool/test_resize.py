@@ -6,6 +6,11 @@ import fastpool
 from tests.pool.world import Holder, Plain, Run, World, balanced, holding, serves, until, waiting
 
 
+def gives_two_and_no_more(pool):
+    with pool.connection(), pool.connection(), pytest.raises(fastpool.NoConnectionsAvailable):
+        pool.checkout(timeout=0)
+
+
 def test_growing_serves_those_who_wait():
     world = Plain()
     pool = world.pool(max_size=1)
@@ -30,13 +35,7 @@ def test_shrinking_closes_idle_ones_at_once():
     assert (len(pool), len(world.open)) == (2, 2)
     assert balanced(pool).closed["resized"] == 4
     serves(pool, 2)
-    with (
-        pytest.raises(fastpool.NoConnectionsAvailable),
-        pool.connection(),
-        pool.connection(),
-        pool.connection(timeout=0),
-    ):
-        pass
+    gives_two_and_no_more(pool)
 
 
 def test_shrinking_while_all_are_leased_closes_them_as_they_come_back():
@@ -50,13 +49,7 @@ def test_shrinking_while_all_are_leased_closes_them_as_they_come_back():
         assert len(pool) == left
     assert balanced(pool).closed["resized"] == 3
     assert set(serves(pool, 2)) == set(out[3:])
-    with (
-        pytest.raises(fastpool.NoConnectionsAvailable),
-        pool.connection(),
-        pool.connection(),
-        pool.connection(timeout=0),
-    ):
-        pass
+    gives_two_and_no_more(pool)
 
 
 def test_who_waits_during_a_shrink_gets_one_only_when_there_is_room_below_the_new_size():

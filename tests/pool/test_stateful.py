@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -14,11 +14,11 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 import fastpool
 from fastpool.testing import VirtualClock
+from tests.pool.machines import run
 from tests.pool.pool_model import Closed, Conn, Exhausted, Model, Options, Refused
 from tests.pool.world import Abort, Failure, Plain, World
 
@@ -283,22 +283,9 @@ class OnePool(RuleBasedStateMachine):
         assert sorted(info.depth for info in self.pool.leases()) == sorted(c.depth for c in model.leased)
 
 
-def run(examples: int, steps: int, **more: Any) -> None:
-    run_state_machine_as_test(
-        OnePool,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            **more,
-        ),
-    )
-
-
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.NonInteractiveExampleWarning")
 def test_the_pool_and_its_model_agree() -> None:
-    run(120, 40, derandomize=True, database=None, phases=(Phase.generate, Phase.shrink))
+    run(OnePool, 120, 40, derandomize=True, database=None, phases=(Phase.generate, Phase.shrink))
 
 
 def test_one_death_and_the_others_of_that_server() -> None:
@@ -316,4 +303,4 @@ def test_one_death_and_the_others_of_that_server() -> None:
 @pytest.mark.stress
 @pytest.mark.timeout(900)
 def test_the_pool_and_its_model_agree_for_long() -> None:
-    run(4000, 60)
+    run(OnePool, 4000, 60)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import Phase
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -15,11 +15,11 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
-    run_state_machine_as_test,
 )
 
 import fastpool
 from fastpool.testing import VirtualClock
+from tests.pool.machines import run
 from tests.pool.world import Failure, Plain, Run, until
 
 
@@ -176,24 +176,11 @@ class Line(RuleBasedStateMachine):
         assert len(self.world.open) == stats.size == stats.idle + stats.leased
 
 
-def run(examples: int, steps: int, **more: Any) -> None:
-    run_state_machine_as_test(
-        Line,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            **more,
-        ),
-    )
-
-
 def test_the_line_and_its_model_agree() -> None:
-    run(40, 30, derandomize=True, database=None, phases=(Phase.generate,))
+    run(Line, 40, 30, derandomize=True, database=None, phases=(Phase.generate,))
 
 
 @pytest.mark.stress
 @pytest.mark.timeout(900)
 def test_the_line_and_its_model_agree_for_long() -> None:
-    run(1000, 50)
+    run(Line, 1000, 50)

@@ -1,7 +1,7 @@
 """What is tried under eventlet, in a process of its own: ``python _eventlet_cases.py CASE WHEN`` says "well" if it is.
 
-WHEN says when monkey-patching happens: before the pool is made, after it, or never. The cases are those of
-_gevent_cases.py where eventlet has the same thing: it knows no end of a hub, and its hub does not survive a fork.
+WHEN says when monkey-patching happens: before the pool is made, after it, or never. Here and in _green_alike.py are the
+cases of gevent where eventlet has the same thing: it knows no end of a hub, and its hub does not survive a fork.
 """
 
 from __future__ import annotations

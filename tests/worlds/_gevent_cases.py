@@ -1,6 +1,7 @@
 """What is tried under gevent, in a process of its own: ``python _gevent_cases.py CASE WHEN`` ends with 0 if it is well.
 
-WHEN says when monkey-patching happens: before the pool is made, after it, or never.
+WHEN says when monkey-patching happens: before the pool is made, after it, or never. More are in _green_alike.py, which
+eventlet has as well, and in _gevent_line.py.
 """
 
 from __future__ import annotations

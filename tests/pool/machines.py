@@ -1,0 +1,19 @@
+"""How a state machine is run: so many examples of so many steps, for as long as they take."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+
+
+def run(machine: type[RuleBasedStateMachine], examples: int, steps: int, **more: Any) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            **more,
+        ),
+    )
