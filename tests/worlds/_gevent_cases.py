@@ -83,6 +83,8 @@ def case_raw_greenlets() -> None:
 
 def case_timeout_and_kill() -> None:
     """Timeout and kill while waiting, at the very hand-off, and while holding."""
+    from tests.worlds._green_alike import timed_out_in_line_and_killed_while_holding
+
     for _ in range(50):
         held = [pool.checkout(), pool.checkout()]
         first, second = gevent.spawn(pool.checkout), gevent.spawn(pool.checkout)
@@ -94,26 +96,7 @@ def case_timeout_and_kill() -> None:
         pool.checkin(got)
         pool.checkin(held.pop())
         assert at_rest()
-    held = [pool.checkout(), pool.checkout()]
-    try:
-        with gevent.Timeout(0.01):
-            pool.checkout(timeout=None)
-        raise AssertionError("not timed out")
-    except gevent.Timeout:
-        pass
-    began = time.monotonic()
-    try:
-        pool.checkout(timeout=0.05)
-        raise AssertionError("not exhausted")
-    except fastpool.NoConnectionsAvailable as error:
-        assert error.phase == "wait" and time.monotonic() - began >= 0.05
-    for c in held:
-        pool.checkin(c)
-    holder = gevent.spawn(use, 1, 60)
-    soon(lambda: pool.stats().leased == 1)
-    holder.kill()
-    soon(at_rest)
-    assert pool.stats().closed["error"] == 1
+    timed_out_in_line_and_killed_while_holding(pool, parts, world)
 
 
 def case_no_loop_exit() -> None:

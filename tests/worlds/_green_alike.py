@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import greenlet
 
+import fastpool
 from fastpool._core import Core, thread_is_alive
 from tests.worlds._green_parts import Parts
 
@@ -85,6 +87,30 @@ def case_no_switch_in_checkin(pool: Any, parts: Parts, world: Any) -> None:
     assert switches == [], switches
     for one in waiting:
         world.wait(one)
+
+
+def timed_out_in_line_and_killed_while_holding(pool: Any, parts: Parts, world: Any) -> None:
+    """By a Timeout of the library, by the pool's own time limit, and in a block."""
+    held = [pool.checkout(), pool.checkout()]
+    try:
+        with world.Timeout(0.01):
+            pool.checkout(timeout=None)
+        raise AssertionError("not timed out")
+    except world.Timeout:
+        pass
+    began = time.monotonic()
+    try:
+        pool.checkout(timeout=0.05)
+        raise AssertionError("not exhausted")
+    except fastpool.NoConnectionsAvailable as error:
+        assert error.phase == "wait" and time.monotonic() - began >= 0.05
+    for c in held:
+        pool.checkin(c)
+    holder = world.spawn(parts.use, 1, 60)
+    parts.soon(lambda: pool.stats().leased == 1)
+    holder.kill()
+    parts.soon(parts.at_rest)
+    assert pool.stats().closed["error"] == 1
 
 
 def case_in_the_hub(pool: Any, parts: Parts, world: Any) -> None:
