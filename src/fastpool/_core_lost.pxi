@@ -66,10 +66,9 @@ cdef bint reclaim(Core core) except -1:
             continue
         if now - i64_peek(&slot.since_ns) < LOOK_NS and not owner_ended(slot, seat):
             continue
-        age = (now - i64_peek(&slot.since_ns)) / 1e9
-        ident = thread_of(slot)
+        one = (i, seat.epoch, thread_of(slot), (now - i64_peek(&slot.since_ns)) / 1e9, seat.server, seat.connection)
         if take_back(core, slot, slot_lease(word)):
-            lost.append((i, ident, age))
+            lost.append(one)
     if lost:
         core._report_lost(lost)
     return len(lost) != 0

@@ -283,7 +283,7 @@ class Pool(Core):
     def _exhausted(self, phase: str, waited: float, kind: type | None) -> NoConnectionsAvailable:
         return exhausted(self, phase, waited, kind)
 
-    def _report_lost(self, lost: list[tuple[int, int | None, float]]) -> None:
+    def _report_lost(self, lost: list[Any]) -> None:
         report_lost(self, lost)
 
     def _look_for_ended_owners(self) -> None:

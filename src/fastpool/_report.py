@@ -53,9 +53,14 @@ def lease_info(row: tuple[Any, ...], now: float) -> LeaseInfo:
     return LeaseInfo.from_core(slot, server, ident, green, task, depth, max(now - since / 1e9, 0.0))
 
 
-def report_lost(pool: Pool, lost: list[tuple[int, int | None, float]]) -> None:
-    """Log which connections nobody can give back any more: (slot, ident of the thread that took it, age in seconds)."""
-    for slot, ident, age in lost:
+def report_lost(pool: Pool, lost: list[tuple[int, int, int | None, float, Any, Any]]) -> None:
+    """Tell of connections that nobody could give back any more.
+
+    Each: slot, epoch, ident of the thread that took it (None: it has ended), age in seconds, server, connection.
+    """
+    for slot, epoch, ident, age, server, connection in lost:
+        if _is_first(pool, (slot, epoch)):
+            pool._tell("leak_suspected", server=server, connection=connection, duration=age)
         logger.warning(
             "pool %r: connection %d, checked out %s ago by thread %r, was dropped without checkin(): it is replaced",
             pool.name, slot, duration_text(age), thread_name(ident),
@@ -80,11 +85,18 @@ def _key(row: tuple[Any, ...]) -> tuple[int, int]:
 
 def is_news(pool: Pool, row: tuple[Any, ...], info: LeaseInfo) -> bool:
     """Count and tell a suspected leak, each lease once; whether this one was not told yet."""
-    if is_told(pool, row):
+    if not _is_first(pool, _key(row)):
         return False
-    pool.leaks_told.add(_key(row))
-    pool._count_leak()
     pool._tell("leak_suspected", server=info.server, connection=row[8], duration=info.age_s)
+    return True
+
+
+def _is_first(pool: Pool, lease: tuple[int, int]) -> bool:
+    """Count a leak, by slot and epoch; False: it has been."""
+    if lease in pool.leaks_told:
+        return False
+    pool.leaks_told.add(lease)
+    pool._count_leak()
     return True
 
 

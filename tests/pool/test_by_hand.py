@@ -175,7 +175,8 @@ class Unowned:
 def test_what_was_dropped_without_checkin_is_replaced_when_somebody_would_have_to_wait(caplog):
     closed = []
     with VirtualClock() as clock:
-        pool = Pool(lambda: Unowned(closed), max_size=2, name="p")
+        told = []
+        pool = Pool(lambda: Unowned(closed), max_size=2, name="p", listeners=[{"leak_suspected": told.append}])
         kept = pool.checkout()
         pool.checkout()  # dropped at once
         gc.collect()
@@ -186,6 +187,8 @@ def test_what_was_dropped_without_checkin_is_replaced_when_somebody_would_have_t
     assert fresh is not kept
     assert "pool 'p': connection 1, checked out" in caplog.text
     assert "was dropped without checkin(): it is replaced" in caplog.text
+    assert [event.connection for event in told] == closed
+    assert (told[0].duration >= 1, pool.stats().leaks) == (True, 1)
     with pytest.raises(NoConnectionsAvailable):
         pool.checkout(timeout=0)
     pool.checkin(kept)

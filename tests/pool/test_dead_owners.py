@@ -185,6 +185,7 @@ def test_a_connection_that_is_garbage_is_replaced(caplog):
         gc.enable()
     assert pool.stats().closed["error"] >= 1
     assert any("was dropped without checkin()" in said for said in warnings(caplog))
+    assert pool.stats().leaks == 2  # each once, though it was reported with its owner first
 
 
 def test_those_who_wait_look_again(pool):
