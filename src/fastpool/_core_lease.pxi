@@ -75,6 +75,7 @@ cdef object lease_begin(Lease self):
     cdef Slot *slot
     cdef Visit *visit
     cdef Thread *me
+    cdef int64_t now
     green = task = None
     self.asked = False
     if core is None or self.state != NEW:
@@ -89,7 +90,10 @@ cdef object lease_begin(Lease self):
         if not lease_retake(visit):
             slot = idle_take(&core.pool.idle, &core.pool.table)
         if slot != NULL:
-            if hold(self, core, slot, me, visit):
+            now = clock_near_ns(me)
+            if is_fresh(slot, now):
+                hold(self, core, slot)
+                lease_open(slot, me, visit, now)
                 if (<Seat>slot.seat).green is not green or (<Seat>slot.seat).task is not task:
                     (<Seat>slot.seat).green, (<Seat>slot.seat).task = green, task
                     (<Seat>slot.seat).returning = False
@@ -111,19 +115,19 @@ cdef inline bint begins_plainly(Lease self, Core core, Visit *visit, bint shares
     )
 
 
-cdef inline bint hold(Lease self, Core core, Slot *slot, Thread *me, Visit *visit) noexcept:
-    """Begin this lease on an idle slot just taken, if its connection may be handed out without a look; else False."""
-    cdef int64_t now = clock_near_ns(me)
-    if now + COARSE_NS >= i64_peek(&slot.fresh_ns) or u32_peek(&slot.mark) != 0:
-        return False
-    # its word first: from lease_open on another thread's close(timeout) may end it
+cdef inline bint is_fresh(Slot *slot, int64_t now) noexcept:
+    """May this connection be handed out without a look?"""
+    return now + COARSE_NS < i64_peek(&slot.fresh_ns) and u32_peek(&slot.mark) == 0
+
+
+cdef inline void hold(Lease self, Core core, Slot *slot) noexcept:
+    """This lease begins on a slot just taken; before lease_open, from which on another thread's close(timeout) may
+    end it."""
     self.word = slot_lease(u64_peek(&slot.word))
-    lease_open(slot, me, visit, now)
     slot.uses += 1
     self.slot = slot
     self.born_in = core.pool.generation
     self.state = ENTERED
-    return True
 
 
 cdef object lease_over(Lease self, object exc):

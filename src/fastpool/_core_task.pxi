@@ -143,6 +143,7 @@ cdef object task_enters(TaskBlock self):
     cdef Visit *visit = visit_find(me, core.pool.id)
     cdef Slot *slot = NULL
     cdef Seat seat
+    cdef int64_t now
     loop = self.loop = loop_here()
     if begins_plainly(self, core, visit, core.nested and not self.by_hand):
         slot = <Slot *>visit.slot
@@ -150,7 +151,10 @@ cdef object task_enters(TaskBlock self):
             slot = idle_take(&core.pool.idle, &core.pool.table)
         if slot != NULL:
             seat = <Seat>slot.seat
-            if (seat.loop is loop or not core.of_loops) and hold(self, core, slot, me, visit):
+            now = clock_near_ns(me)
+            if is_fresh(slot, now) and (seat.loop is loop or not core.of_loops):
+                hold(self, core, slot)
+                lease_open(slot, me, visit, now)
                 seat.bound = not self.by_hand
                 seat.returning = False
                 core.by_hand += self.by_hand
