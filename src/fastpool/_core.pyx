@@ -138,6 +138,7 @@ cdef enum:          # what a pool counts beside its slots
 
 cdef int64_t SLICE_NS = 500_000_000      # longest sleep of the main thread, so that a signal is never missed for longer
 cdef int64_t LOOK_NS = 1_000_000_000      # how often who waits looks for what nobody can give back
+cdef int64_t COLLECT_NS = 60_000_000_000  # least time between two collections for a pool that seems deadlocked
 cdef int64_t APART_NS = 10_000_000        # least time between two such looks at one pool, however many wait
 cdef int64_t STOPPED_SLICE_NS = 5_000_000  # while a test has stopped the clock: how soon a moved clock is noticed
 cdef int64_t COARSE_NS = 11_000_000         # how far clock_near_ns may be behind: the longest tick and a bit

@@ -351,8 +351,7 @@ cdef int look_for_deadlock(Core core, Waiter *waiter, int64_t began) except -1:
     cdef uint64_t before
     if not all_holders_wait(core):
         return 0
-    # What holds may be garbage (a block's frame in the traceback of an exception that was kept in a cycle).
-    collect_garbage()
+    collect_holders(core)
     # Looked at again, and nothing was given back meanwhile: without the GIL, who was seen to hold a connection may
     # have returned it before it was seen in line.
     before = epochs(core)

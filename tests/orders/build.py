@@ -116,9 +116,10 @@ DICTS = [
     ("_core_give.pxi", "                core.dropped.pop(id(c), None)\n                continue\n", 1, "dropped"),
     ("_core_take.pxi", "    known = core.by_id.get(id(c))\n    if known is None:\n", 1, "by_id"),
     ("_core_take.pxi", "    known = core.by_id.get(id(c))\n    if known is seat:\n", 1, "by_id"),
-    ("_core_wait.pxi", "        core.queued[me.uid] = None\n", 1, "queued"),
+    ("_core_wait.pxi", "        core.queued[me.uid] = True\n", 1, "queued"),
+    ("_core_wait.pxi", "        core.queued[me.uid] = False\n", 1, "queued"),
     ("_core_wait.pxi", "        core.queued.pop(me.uid, None)\n", 1, "queued"),
-    ("_core_wait.pxi", "        return owner in core.queued\n", 0, "queued"),
+    ("_core_wait.pxi", "    cdef object asleep = core.queued.get(owner)\n", 0, "queued"),
 ]
 
 

@@ -173,7 +173,9 @@ def test_a_task_whose_loop_would_sleep_with_the_one_who_asks():
 
 
 def test_no_deadlock_while_only_garbage_holds():
+    """The collector is asked, but not for what was leased a moment ago, and not time and again."""
     pool = Plain().pool(max_size=1)
+    collections = []
 
     def forget():
         lease = pool.connection()
@@ -181,11 +183,28 @@ def test_no_deadlock_while_only_garbage_holds():
         cycle = [lease]
         cycle.append(cycle)
 
-    gc.disable()
-    try:
-        forget()
-        with pool.connection(timeout=20):
-            pass
-    finally:
-        gc.enable()
-    balanced(pool)
+    def count(phase, info):
+        collections.append(phase)
+
+    def deadlock():
+        with pool.connection(), pytest.raises(PoolDeadlock):
+            pool.checkout(timeout=20)
+
+    with VirtualClock() as clock:
+        gc.disable()
+        gc.callbacks.append(count)
+        try:
+            deadlock()
+            assert not collections
+            forget()
+            clock.advance(1)
+            with pool.connection(timeout=20):
+                assert collections == ["start", "stop"]
+                clock.advance(1)
+                with pytest.raises(PoolDeadlock):
+                    pool.checkout(timeout=20)
+            assert len(collections) == 2
+        finally:
+            gc.callbacks.remove(count)
+            gc.enable()
+        balanced(pool)
