@@ -5,6 +5,10 @@
 # wake-up would be lost.  And while anybody waits, a watcher of this hub is started, or the hub would find nothing left
 # to do and raise LoopExit, although another thread is about to give a connection back.  All who wait on one hub share
 # that watcher: a timer of its own for each wait cost more than all the rest of it.
+#
+# Another thread rings a bell, an async watcher.  gevent's run_callback_threadsafe would count the callback among the
+# loop's active watchers while the loop, which polls without the GIL, changes that number, too.  Every some ten thousand
+# hand-offs between threads one count was lost, and the loop ended, with LoopExit, although greenlets waited.
 
 cdef double TICK = 0.25  # seconds: how late one who waits may look for what nobody can give back (LOOK_NS)
 cdef object hub_if_any = None  # gevent's own function: the hub of this thread, None if it has none
@@ -25,12 +29,22 @@ cdef object gevent_hub():
 @cython.internal
 @cython.no_gc_clear
 cdef class Perch:
-    """Where the greenlets of one hub wait: in the order in which they are to look again. Its thread's alone."""
+    """Where the greenlets of one hub wait: in the order in which they are to look again. Its thread's alone, but for
+    `called` and `bell.send`."""
     cdef object loop
-    cdef object timer       # started while anybody is here
+    cdef object timer       # started while anybody is here whose time is far
+    cdef object bell        # started while anybody waits: other threads ring it
+    cdef list called        # GreenTicket: those whom other threads woke
+    cdef Py_ssize_t asleep
     cdef uint64_t thread
     cdef void *first        # GreenTicket, not counted: each is held by the stack of the greenlet that waits
     cdef void *last
+
+    def answer(self):
+        """Called by the bell."""
+        while self.called:
+            self.loop.run_callback(self.called[0])
+            self.called.pop(0)
 
     def __call__(self):
         """Called by the timer: whoever has waited long enough is woken, to look around."""
@@ -79,6 +93,8 @@ cdef Perch perch_of(object hub):
         perch = Perch.__new__(Perch)
         perch.loop = loop
         perch.timer = loop.timer(TICK, TICK)
+        perch.bell = loop.async_()
+        perch.called = []
         perch.thread = thread_self().uid
         hub._fastpool_perch = perch
     return perch
@@ -87,17 +103,25 @@ cdef Perch perch_of(object hub):
 cdef int green_sleep(GreenTicket self, int64_t until, bint near) except -1:
     """Switch to the hub until woken or until that time, which is exact only if it is near. A kill or Timeout raises
     here."""
+    cdef Perch perch = self.perch
     timer = None
     self.asleep = True
+    perch.asleep += 1
     try:
+        if perch.asleep == 1:
+            perch.bell.start(perch.answer)
         if near:
             timer = self.perch.loop.timer(max(until - clock_ns(), 0) / 1e9)
             timer.start(self)
         else:
-            perch_enter(self.perch, self, until)
-        self.hub.switch()
+            perch_enter(perch, self, until)
+        if u64_load(&self.waiter.state) == WAITING:  # else nobody rings any more
+            self.hub.switch()
     finally:
         self.asleep = False
+        perch.asleep -= 1
+        if perch.asleep == 0:
+            end_watcher(perch.bell.stop)
         if timer is None:
             perch_leave(self.perch, self)
         else:
@@ -116,7 +140,8 @@ cdef bint rouse_green(GreenTicket self) except -1:
     elif not thread_alive(self.perch.thread):
         return False  # it ended without destroying its hub: nobody runs that any more
     else:
-        loop.run_callback_threadsafe(self)
+        self.perch.called.append(self)
+        self.perch.bell.send()
     return True
 
 

@@ -7,11 +7,15 @@ from typing import Any
 
 import gevent
 import gevent.event
+import gevent.monkey
 import greenlet
 from gevent.exceptions import LoopExit
 
 from fastpool import NoConnectionsAvailable, PoolDeadlock
 from tests.worlds._green_parts import Parts
+
+start_new_thread = gevent.monkey.get_original("_thread", "start_new_thread")
+allocate_lock = gevent.monkey.get_original("_thread", "allocate_lock")
 
 
 def _watchers() -> int:
@@ -19,20 +23,20 @@ def _watchers() -> int:
     return int(gevent.get_hub().loop.activecnt)
 
 
-def case_one_watcher_for_all(pool: Any, parts: Parts) -> None:
-    """All who wait on a hub share one watcher; a near deadline has one of its own; where nobody waits, none is left."""
-    before = _watchers()
+def case_two_watchers_for_all(pool: Any, parts: Parts) -> None:
+    """All who wait on a hub share two watchers; a near deadline has its own; where nobody waits, none is left."""
+    before, shared = _watchers(), 2  # one that ticks, one that other threads ring
     for _ in range(3):
         held = [pool.checkout(), pool.checkout()]
         far = [gevent.spawn(pool.checkout, timeout) for timeout in (None, 20, None, 20) * 5]
         parts.soon(lambda: pool.stats().waiting == 20)
-        assert _watchers() == before + 1
+        assert _watchers() == before + shared
         near = [gevent.spawn(pool.checkout, 0.9) for _ in range(3)]
         parts.soon(lambda: pool.stats().waiting == 23)
-        assert _watchers() == before + 1 + len(near)
+        assert _watchers() == before + shared + len(near)
         for one in near + far[:10]:
             one.kill()
-        assert _watchers() == before + 1
+        assert _watchers() == before + shared
         for one in far[10:]:
             pool.checkin(held.pop(0))
             held.append(one.get(timeout=10))
@@ -45,6 +49,28 @@ def case_one_watcher_for_all(pool: Any, parts: Parts) -> None:
         raise AssertionError("an event that nobody can set was set")
     except LoopExit:
         pass
+
+
+def case_other_threads_leave_the_loops_count_alone(pool: Any, parts: Parts) -> None:
+    """The loop changes it without the GIL: a count lost by two who change it at once ends the loop while some wait."""
+    held = [pool.checkout(), pool.checkout()]
+    waiting = gevent.spawn(pool.checkout, None)
+    parts.soon(lambda: pool.stats().waiting == 1)
+    loop, counts, returned = gevent.get_hub().loop, [], allocate_lock()
+
+    def give_back() -> None:
+        counts.append(loop.activecnt)
+        pool.checkin(held.pop())
+        counts.append(loop.activecnt)
+        returned.release()
+
+    returned.acquire()
+    start_new_thread(give_back, ())
+    assert returned.acquire(True, 20)  # natively: meanwhile the hub does not run
+    assert counts[0] == counts[1]
+    held.append(waiting.get(timeout=10))
+    for c in held:
+        pool.checkin(c)
 
 
 def case_looks_around(pool: Any, parts: Parts) -> None:
