@@ -33,9 +33,9 @@ cdef class Perch:
     `called` and `bell.send`."""
     cdef object loop
     cdef object timer       # started while anybody is here whose time is far
-    cdef object bell        # started while anybody waits: other threads ring it
+    cdef object bell        # started while anybody is asleep: other threads ring it
     cdef list called        # GreenTicket: those whom other threads woke
-    cdef Py_ssize_t asleep
+    cdef Py_ssize_t asleep  # how many, those included whose time is near
     cdef uint64_t thread
     cdef void *first        # GreenTicket, not counted: each is held by the stack of the greenlet that waits
     cdef void *last
@@ -111,7 +111,7 @@ cdef int green_sleep(GreenTicket self, int64_t until, bint near) except -1:
         if perch.asleep == 1:
             perch.bell.start(perch.answer)
         if near:
-            timer = self.perch.loop.timer(max(until - clock_ns(), 0) / 1e9)
+            timer = perch.loop.timer(max(until - clock_ns(), 0) / 1e9)
             timer.start(self)
         else:
             perch_enter(perch, self, until)
@@ -123,7 +123,7 @@ cdef int green_sleep(GreenTicket self, int64_t until, bint near) except -1:
         if perch.asleep == 0:
             end_watcher(perch.bell.stop)
         if timer is None:
-            perch_leave(self.perch, self)
+            perch_leave(perch, self)
         else:
             end_watcher(timer.stop)
             end_watcher(timer.close)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import weakref
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from ._driver import Driver
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
+
+logger = logging.getLogger("fastpool")
 
 Loop = asyncio.AbstractEventLoop
 
@@ -130,9 +133,7 @@ class LoopDriver(Driver):
         try:
             await settled(self.inner.close, c)
         except Exception as error:
-            import logging
-
-            logging.getLogger("fastpool").warning("close of a connection failed: %r", error, exc_info=error)
+            logger.warning("close of a connection failed: %r", error, exc_info=error)
 
 
 async def settled(call: Callable[..., Any], *args: Any) -> Any:
