@@ -115,7 +115,7 @@ cdef inline bint begins_plainly(Lease self, Core core, Visit *visit, bint shares
     )
 
 
-cdef inline bint is_fresh(Slot *slot, int64_t now) noexcept:
+cdef inline bint is_fresh(Slot *slot, int64_t now) noexcept nogil:
     """May this connection be handed out without a look?"""
     return now + COARSE_NS < i64_peek(&slot.fresh_ns) and u32_peek(&slot.mark) == 0
 

@@ -103,7 +103,7 @@ cdef int native_take(Core core, double timeout, NativeLease *lease, char *why, s
             slot = idle_take(&pool.idle, &pool.table)
         if slot != NULL:
             now = clock_near_ns(me)
-            if native_fit(slot, now):
+            if is_fresh(slot, now):
                 native_begin(core, slot, me, visit, now, lease)
                 return NATIVE_OK
         else:
@@ -119,7 +119,7 @@ cdef int native_take(Core core, double timeout, NativeLease *lease, char *why, s
         if slot == NULL:
             return native_empty(core, said, now - began, why, room)
         histogram_add(&core.house.wait, now - began)
-        if slot_state(u64_load(&slot.word)) == LEASED and native_fit(slot, now):
+        if slot_state(u64_load(&slot.word)) == LEASED and is_fresh(slot, now):
             slot_move(slot, LEASED)  # a new epoch, because whoever held it before may still have its word
             native_begin(core, slot, me, visit, now, lease)
             return NATIVE_OK
@@ -130,11 +130,6 @@ cdef int native_take(Core core, double timeout, NativeLease *lease, char *why, s
         pool_pass(pool, slot)  # a listener may raise before it is looked at
         slot = NULL
     return native_take_slowly(core, limit, slot, lease, why, room)
-
-
-cdef inline bint native_fit(Slot *slot, int64_t now) noexcept nogil:
-    """May the connection in hand be used without a question?"""
-    return now + COARSE_NS < i64_peek(&slot.fresh_ns) and u32_peek(&slot.mark) == 0
 
 
 cdef inline void native_begin(Core core, Slot *slot, Thread *me, Visit *visit, int64_t now,
