@@ -94,6 +94,7 @@ cdef extern from "Python.h":
         PYGEN_NEXT
     int PyIter_Send(object to, PyObject *sent, PyObject **value) except -1
     object PyContext_CopyCurrent()
+    object PyContext_New()
     int PyContext_Enter(object context) except -1
     int PyContext_Exit(object context) except -1
 

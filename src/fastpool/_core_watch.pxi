@@ -177,14 +177,20 @@ cdef int set_tick(Watch watch, int64_t now) except -1:
     if watch.timer is not None:
         watch.timer.cancel()
     watch.due = now + nap
-    watch.timer = watch.loop.call_later(nap / 1e9, watch.tick)
+    watch.timer = later(watch.loop, nap, watch.tick)
     return 0
 
 
 cdef int set_timer(TaskTicket ticket, int64_t now) except -1:
     if ticket.timer is None and ticket.deadline - now < LOOK_NS and not i64_peek(&clock_stopped):
-        ticket.timer = ticket.loop.call_later((ticket.deadline - now) / 1e9, ticket.fire)
+        ticket.timer = later(ticket.loop, ticket.deadline - now, ticket.fire)
     return 0
+
+
+cdef object later(object loop, int64_t wait_ns, object call):
+    """The loop's timer for `call`, in an empty context: a copy of the caller's would keep alive, for as long as anybody
+    waits, whatever the request that began the wait has in its context variables."""
+    return loop.call_later(wait_ns / 1e9, call, context=PyContext_New())
 
 
 cdef int unwatch(TaskTicket ticket) except -1:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import threading
+import weakref
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -119,3 +122,39 @@ def test_without_time_to_wait_a_dead_connection_is_replaced_as_by_a_pool() -> No
     asyncio.run(main())
     for far in fars:
         far.close()
+
+
+@pytest.mark.parametrize("runner", ["asyncio", "uvloop"])
+def test_what_a_request_has_in_its_context_does_not_outlive_it_while_others_wait(runner: str) -> None:
+    new_loop = pytest.importorskip(runner).new_event_loop
+    current: ContextVar[Any] = ContextVar("current")
+
+    class Request: ...
+
+    async def first_in_line(pool: fastpool.AsyncPool) -> weakref.ref[Request]:
+        """The request that starts the loop's timer; it is cancelled in line."""
+        request = Request()
+        current.set(request)
+        with pytest.raises(fastpool.NoConnectionsAvailable):
+            async with pool.connection(timeout=0.01):
+                pass
+        return weakref.ref(request)
+
+    async def main() -> None:
+        async with fastpool.AsyncPool(ToldByLoop.open, close=ToldByLoop.aclose, max_size=1) as pool:
+            c = await pool.checkout()
+            request = asyncio.create_task(first_in_line(pool))
+            await soon(lambda: pool.stats().waiting == 1)
+            other = asyncio.create_task(pool.checkout())
+            await soon(lambda: pool.stats().waiting == 2)
+            left = await request
+            del request
+            await asyncio.sleep(0)
+            gc.collect()
+            assert pool.stats().waiting == 1
+            assert left() is None
+            pool.checkin(c)
+            pool.checkin(await other)
+
+    with asyncio.Runner(loop_factory=new_loop) as loop:
+        loop.run(main())
