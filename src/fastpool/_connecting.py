@@ -164,6 +164,8 @@ class Connector:
         found = servers()
         if isinstance(found, Iterable) and not isinstance(found, (str, bytes, Mapping)):
             found = tuple(found)
+            if not found:
+                raise AllServersUnavailable(f"servers() gave no server: there is none to connect to ({servers!r})")
         current = normalise_servers(found)
         with self._lock:
             for gone in self._down.keys() - set(current):

@@ -98,10 +98,27 @@ def test_what_the_callable_raises_is_what_the_caller_sees(world):
         open_(world.connector(servers=servers), world)
 
 
-@pytest.mark.parametrize(("answer", "error"), [([], ValueError), (None, TypeError), ("a:1", TypeError), (3, TypeError)])
+@pytest.mark.parametrize(("answer", "error"), [(None, TypeError), ("a:1", TypeError), (3, TypeError)])
 def test_a_callable_that_answers_nonsense(world, answer, error):
     with pytest.raises(error, match="servers"):
         open_(world.connector(servers=lambda: answer), world)
+
+
+@pytest.mark.parametrize("answer", [[], (), iter(())])
+def test_a_callable_that_gives_no_server_leaves_none_to_connect_to(world, answer):
+    with pytest.raises(AllServersUnavailable, match=r"servers\(\) gave no server"):
+        open_(world.connector(servers=lambda: answer), world)
+
+
+def test_a_callable_that_gives_no_server_for_a_moment_does_not_make_the_pool_forget_which_refused(world):
+    current = NAMES[:2]
+    connector = world.connector(servers=lambda: current, backoff=(10, 10))
+    world.refuse(A)
+    open_(connector, world)
+    current = []
+    with pytest.raises(AllServersUnavailable):
+        open_(connector, world)
+    assert set(connector.states()) == {A}
 
 
 def test_a_server_that_left_the_list_is_forgotten(world):
