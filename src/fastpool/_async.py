@@ -76,8 +76,6 @@ class AsyncPool(Pool):
     or plain ones. ``checkin`` never awaits.
     """
 
-    __slots__ = ()
-
     def _start(self, driver: Driver, config: Any) -> None:
         super()._start(driver if isinstance(driver, LoopDriver) else LoopDriver(driver), config)
         self.own_references = 2  # LoopDriver.homes has one

@@ -40,8 +40,6 @@ class Pool(Core):
     (`with pool:` does): where threads run without the GIL, a pool that is only dropped keeps its connections.
     """
 
-    __slots__ = ()
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         rebind(cls, *_HOT)

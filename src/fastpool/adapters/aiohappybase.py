@@ -108,8 +108,6 @@ class ConnectionPool(AsyncPool):
     TypeError or ValueError for a bad argument. Nothing is opened here: there may be no loop yet.
     """
 
-    __slots__ = ()
-
     def __init__(self, size: int, *, checkout_timeout: float | None = None, nested: bool = True, **kwargs: Any) -> None:
         size = checked_size(size)
         options = options_among(kwargs, size)

@@ -101,8 +101,6 @@ class ConnectionPool(Pool):
     TTransportException if the server cannot be reached.
     """
 
-    __slots__ = ()
-
     def __init__(self, size: int, *, checkout_timeout: float | None = None, nested: bool = True, **kwargs: Any) -> None:
         size = checked_size(size)
         options = options_among(kwargs, size)
