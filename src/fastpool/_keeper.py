@@ -15,6 +15,7 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from . import _upkeep
 from ._core import clock, clock_is_stopped
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Entry:
     def __init__(self, keeper: Keeper, pool: Pool) -> None:
         self._keeper = keeper
         self.pool = weakref.ref(pool, lambda _: keeper.call(self))
-        self.failures = 0  # connects for min_size that failed in a row
+        self.failures = _upkeep.Failures()
         self.rounds = 0  # counts what is due for it, so that an older heap entry is known to be stale
 
     def soon(self) -> None:
@@ -104,8 +105,6 @@ class Keeper:
         return entry
 
     def _start(self) -> None:
-        from . import _upkeep  # noqa: F401  # here: a fork during an import of the keeper's leaves the child half of it
-
         if _green():
             _original("_thread", "start_new_thread")(self._run, ())
         else:
@@ -183,13 +182,11 @@ class Keeper:
             heapq.heapify(self._heap)
 
     def _attend(self, entry: Entry) -> None:
-        from ._upkeep import tend
-
         pool = entry.pool()
         if pool is None or pool.closed or self._entries.get(id(pool)) is not entry:
             return
         try:
-            due = tend(pool, entry)
+            due = _upkeep.tend(pool, entry)
         except BaseException:  # a driver's SystemExit must not end the upkeep of all pools
             logger.exception("keeper: looking after pool %r failed; it is tried again in a second", pool.name)
             due = clock() + 1.0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ._config import seconds_to_ns
 from ._core import clock
+from ._errors import AllServersUnavailable
 from ._report import is_news, is_told, lease_info, leases_of
 
 if TYPE_CHECKING:
@@ -15,19 +16,53 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("fastpool")
 
-_PATIENCE_S = 30.0
+_PATIENCE_NS = seconds_to_ns("timeout", 30.0)  # what a connect of the keeper's is given, whatever callers have
+_FLOOR_S = 0.1  # the shortest time from a connect that failed to the next, whatever `backoff` says
+_KINDS = 8  # failures of one pool that are told apart until it recovers; all beyond count as one
+_REMINDER_S = 3600.0
+
+
+class Failures:
+    """Connects of the keeper's that failed for one pool, since the last that did not."""
+
+    __slots__ = ("_count", "_seen", "until")
+
+    def __init__(self) -> None:
+        self.until = 0.0  # no connect before, on the pool's clock
+        self._count = 0
+        self._seen: dict[tuple[type, str], tuple[int, float]] = {}  # by type and text: how often, and when logged
+
+    def add(self, error: Exception, backoff: tuple[float, float]) -> int:
+        """Note one more, and for how long to leave it at that.
+
+        Return how often this very failure has been seen if that is worth a line in the log (the first time, the 10th,
+        the 100th …, and each hour), else 0.
+        """
+        first, longest = backoff
+        now = clock()
+        self.until = now + max(_FLOOR_S, min(longest, first * 2.0 ** min(self._count, 30)))
+        self._count += 1
+        # AllServersUnavailable also says for how many seconds each server is left alone: no two texts are the same.
+        cause = error.__cause__ if isinstance(error, AllServersUnavailable) and error.__cause__ else error
+        kind: tuple[type, str] = (type(cause), str(cause))
+        if kind not in self._seen and len(self._seen) >= _KINDS:
+            kind = (Exception, "all the others")
+        count, logged = self._seen.get(kind, (0, now))
+        count += 1
+        news = str(count).rstrip("0") == "1" or now - logged >= _REMINDER_S
+        self._seen[kind] = (count, now if news else logged)
+        return count if news else 0
 
 
 def tend(pool: Pool, entry: Entry) -> float | None:
     """Do what is due and say when to come back, on the pool's clock; None: only when called."""
     config = pool.config
-    if config.max_lifetime is not None:
-        _replace_old(pool)
+    failure = None if config.max_lifetime is None else _replace_old(pool, entry)
     if config.idle_timeout is not None:
         pool._retire_idle("idle", config.min_size)
     if config.keepalive is not None:
         pool._keep_alive(seconds_to_ns("keepalive", config.keepalive))
-    due = [_fill(pool, entry)]
+    due = [_fill(pool, entry, failure)]
     if config.leak_after is not None:
         due.append(_report_leaks(pool, config.leak_after))
     now = clock()
@@ -47,42 +82,49 @@ def tend(pool: Pool, entry: Entry) -> float | None:
     return max(min(wanted), now + 0.001) if wanted else None
 
 
-def _patience_ns(pool: Pool) -> int:
-    """How long a connect of the keeper's may take: as long as a caller's, and never for ever."""
-    return seconds_to_ns("timeout", pool.config.timeout, seconds_to_ns("timeout", _PATIENCE_S))
-
-
-def _replace_old(pool: Pool) -> None:
+def _replace_old(pool: Pool, entry: Entry) -> tuple[Exception, int] | None:
     """Open the successor before the old connection is closed, where there is room for both."""
     now_ns = clock() * 1e9
     old = sum(expires_ns <= now_ns for _, _, expires_ns, _ in pool._since())
-    short = max(0, min(old, pool.config.min_size - (len(pool) - old)))
-    for _ in range(short):
-        try:
-            if not pool._open_one(_patience_ns(pool)):
-                break
-        except Exception as error:
-            logger.warning("pool %r: no successor for an old connection: %s", pool.name, error)
-            break
+    failure = _connect(pool, entry, min(old, pool.config.min_size - (len(pool) - old)))
+    if failure is not None and failure[1]:
+        logger.warning("pool %r: no successor for an old connection: %s", pool.name, failure[0])
     pool._retire_idle("lifetime", 0)
+    return failure
 
 
-def _fill(pool: Pool, entry: Entry) -> float | None:
-    """Keep ``min_size`` connections open; after a failure come back with growing pauses."""
-    first, longest = pool.config.backoff
-    try:
-        while len(pool) < pool.config.min_size and not pool.closed:
-            if not pool._open_one(_patience_ns(pool)):
-                return clock() + first  # as many as may connect at once do; look again
-            entry.failures = 0
-    except Exception as error:
-        entry.failures += 1
-        pause: float = min(longest, first * 2.0 ** min(entry.failures - 1, 30))
+def _fill(pool: Pool, entry: Entry, failure: tuple[Exception, int] | None) -> float | None:
+    """Keep ``min_size`` connections open; after a failure (one of just now counts) come back with growing pauses."""
+    missing = pool.config.min_size - len(pool)
+    if missing <= 0:
+        return None
+    failure = failure or _connect(pool, entry, missing)
+    now, until = clock(), entry.failures.until
+    if failure is not None and failure[1]:
+        error, count = failure
         logger.warning(
-            "pool %r: %d of at least %d connections are open, and another one failed (%s: %s); next try in %.3g s",
-            pool.name, len(pool), pool.config.min_size, type(error).__name__, error, pause,
+            "pool %r: %d of at least %d connections are open, and another one failed (%s: %s)%s; next try in %.3g s",
+            pool.name, len(pool), pool.config.min_size, type(error).__name__, error,
+            "" if count == 1 else f", {count} times by now", until - now,
         )  # fmt: skip
-        return clock() + pause
+    if pool.closed or len(pool) >= pool.config.min_size:
+        return None
+    # Without a failure: as many as may connect at once do. Look again.
+    return until if until > now else now + max(_FLOOR_S, pool.config.backoff[0])
+
+
+def _connect(pool: Pool, entry: Entry, count: int) -> tuple[Exception, int] | None:
+    """Open so many more; give the error of one that failed, and its count if that is to be logged."""
+    for _ in range(count):
+        if pool.closed or clock() < entry.failures.until:
+            return None
+        try:
+            if not pool._open_one(_PATIENCE_NS):
+                return None
+        except Exception as error:
+            # Whoever closed the pool meanwhile knows why a connect of its fails.
+            return None if pool.closed else (error, entry.failures.add(error, pool.config.backoff))
+        entry.failures = Failures()
     return None
 
 

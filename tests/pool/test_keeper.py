@@ -1,6 +1,7 @@
 """The keeper: one thread for all pools of a process, started when something needs it, gone when nothing does."""
 
 import gc
+import itertools
 import threading
 import time
 
@@ -182,13 +183,127 @@ def test_deadlines_that_are_out_of_date_do_not_pile_up():
         pool.close()
 
 
-def test_the_keeper_connects_within_the_pools_own_patience():
-    for timeout, patience in ((12, 12), (None, 30)):
-        world = Plain()
-        with VirtualClock() as clock:
-            pool = world.pool(min_size=1, timeout=timeout)
-            pool.clear()
+@pytest.mark.parametrize("timeout", [12, 300, None])
+def test_the_keeper_gives_a_connect_half_a_minute_whatever_callers_have(timeout):
+    world = Plain()
+    with VirtualClock() as clock:
+        pool = world.pool(min_size=1, timeout=timeout)
+        pool.clear()
+        clock.settle()
+        assert len(pool) == 1
+        pool.close()
+    assert (len(world.made), world.timeouts[-1]) == (2, 30)
+
+
+@pytest.mark.parametrize("backoff", [(0, 0), (0, 5), (0.001, 0.001)])
+def test_whatever_backoff_says_it_tries_ten_times_a_second_at_most(backoff, caplog):
+    """All missing connections together, and also when it is called in between."""
+    world = Plain()
+    with VirtualClock() as clock:
+        pool = world.pool(min_size=3, max_lifetime=1000, backoff=backoff)
+        clock.settle()
+        world.connecting.mode = Failure("down")
+        pool.clear()
+        clock.settle()
+        before = world.connecting.calls
+        for _ in range(100):
+            clock.advance(0.02)
+            keeper.look_after(pool)
             clock.settle()
-            assert len(pool) == 1
+        assert 5 <= world.connecting.calls - before <= 20
+        world.connecting.mode = "ok"
+        clock.advance(5)
+        assert len(pool) == 3
+        pool.close()
+
+
+def lines(caplog):
+    return [record.getMessage() for record in caplog.records if "another one failed" in record.getMessage()]
+
+
+def failing(clock, pool, seconds):
+    for _ in range(round(seconds * 10)):
+        clock.advance(0.1)
+
+
+def test_the_same_failure_again_is_logged_with_a_count_at_growing_distances(caplog):
+    world = Plain()
+    with VirtualClock() as clock:
+        pool = world.pool(min_size=2, backoff=(0, 0))
+        world.connecting.mode = Failure("down")
+        pool.clear()
+        failing(clock, pool, 30)
+        first, tenth, hundredth = lines(caplog)
+        assert "(Failure: down); next try in 0.1 s" in first
+        assert "(Failure: down), 10 times by now; next try" in tenth
+        assert "(Failure: down), 100 times by now; next try" in hundredth
+        world.connecting.mode = OSError("unreachable")
+        failing(clock, pool, 1)
+        assert "(OSError: unreachable); next try" in lines(caplog)[3]
+        world.connecting.mode = "ok"
+        clock.advance(1)
+        assert len(pool) == 2
+        world.connecting.mode = Failure("down")
+        pool.clear()
+        clock.settle()
+        assert "(Failure: down); next try" in lines(caplog)[-1]
+        pool.close()
+
+
+def test_the_same_failure_is_logged_each_hour_however_seldom_it_comes(caplog):
+    world = Plain()
+    with VirtualClock() as clock:
+        pool = world.pool(min_size=1, backoff=(1800, 1800))
+        world.connecting.mode = Failure("down")
+        pool.clear()
+        clock.settle()
+        for _ in range(8):
+            clock.advance(1800)
+        assert [line.partition(" times")[0][-1] for line in lines(caplog)[1:]] == ["3", "5", "7", "9"]
+        pool.close()
+
+
+def test_texts_that_are_never_the_same_do_not_fill_the_log(caplog):
+    """A text with a number in it, and the one that says for how long each server is left alone."""
+    numbers = itertools.count()
+
+    def fails():
+        raise Failure(f"attempt {next(numbers)}")
+
+    several, single = Plain(), Plain()
+    with VirtualClock() as clock:
+        pools = [
+            several.pool(min_size=1, backoff=(0, 0.1), servers=["a:1", "b:2"]),
+            single.pool(min_size=1, backoff=(0, 0)),
+        ]
+        several.connecting.mode = Failure("down")
+        single.connecting.mode = fails
+        for pool in pools:
+            pool.clear()
+        failing(clock, pools[0], 20)
+        assert several.connecting.calls > 100 and next(numbers) > 100
+        assert 3 <= len(lines(caplog)) <= 16
+        for pool in pools:
             pool.close()
-        assert (len(world.made), world.timeouts[-1]) == (2, patience)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["connects", "fails"])
+def test_a_pool_that_is_closed_while_the_keeper_connects_raises_no_alarm(fails, caplog):
+    world, connecting, closed = Plain(), threading.Event(), threading.Event()
+
+    def connect():
+        connecting.set()
+        assert closed.wait(20)
+        if fails:
+            raise Failure("its pool is closed")
+
+    pool = world.pool(min_size=1)
+    world.connecting.mode = connect
+    pool.clear()
+    assert connecting.wait(20)
+    pool.close()
+    closed.set()
+    until(lambda: not keepers())
+    until(lambda: pool.stats().connecting == 0)
+    assert caplog.records == []
+    assert world.open == []
