@@ -164,7 +164,7 @@ include "_core_native.pxi"
 
 
 def clock():
-    """Seconds of the pool's clock: monotonic, and movable by tests."""
+    """Seconds of the pool's clock: it only grows, also while the machine is suspended; tests can stop and move it."""
     return clock_ns() / 1e9
 
 

@@ -1,4 +1,4 @@
-/* Monotonic nanoseconds without the GIL, precise and coarse, and a switch to stop and move them for tests. */
+/* Nanoseconds that only grow, without the GIL, precise and coarse, and a switch to stop and move them for tests. */
 #ifndef FASTPOOL_CLOCK_H
 #define FASTPOOL_CLOCK_H
 
@@ -17,6 +17,7 @@ static inline int64_t fp_clock_real(void)
     return (int64_t)(c.QuadPart / f.QuadPart) * 1000000000 + (int64_t)(c.QuadPart % f.QuadPart) * 1000000000 / f.QuadPart;
 }
 static inline int64_t fp_clock_real_coarse(void) { return (int64_t)GetTickCount64() * 1000000; }
+static inline void fp_clock_choose(void) {}
 #else
 #include <time.h>
 static inline int64_t fp_clock_read(clockid_t id)
@@ -25,12 +26,18 @@ static inline int64_t fp_clock_read(clockid_t id)
     clock_gettime(id, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
-static inline int64_t fp_clock_real(void) { return fp_clock_read(CLOCK_MONOTONIC); }
-#if defined(CLOCK_MONOTONIC_COARSE) /* Linux: a few ns, one to four ms behind the precise one */
-static inline int64_t fp_clock_real_coarse(void) { return fp_clock_read(CLOCK_MONOTONIC_COARSE); }
-#else
-static inline int64_t fp_clock_real_coarse(void) { return fp_clock_read(CLOCK_MONOTONIC); }
+/* On Linux the one that goes on while the machine is suspended (CLOCK_MONOTONIC stands still there; macOS has no such
+   difference), if the system has it.  Chosen once, before anybody reads the time. */
+static clockid_t fp_clock_id = CLOCK_MONOTONIC;
+static inline void fp_clock_choose(void)
+{
+#if defined(CLOCK_BOOTTIME)
+    struct timespec t;
+    if (clock_gettime(CLOCK_BOOTTIME, &t) == 0)
+        fp_clock_id = CLOCK_BOOTTIME;
 #endif
+}
+static inline int64_t fp_clock_real(void) { return fp_clock_read(fp_clock_id); }
 #endif
 
 /* 0: the real clock; otherwise the time it stands at, in ns.  Only tests write it. */
@@ -40,12 +47,6 @@ static inline int64_t fp_clock_ns(void)
 {
     int64_t at = fp_i64_peek(&fp_clock_stopped);
     return at ? at : fp_clock_real();
-}
-
-static inline int64_t fp_clock_coarse_ns(void)
-{
-    int64_t at = fp_i64_peek(&fp_clock_stopped);
-    return at ? at : fp_clock_real_coarse();
 }
 
 /* Order of events between threads: the processor's own counter where it has an invariant one, else the clock.
@@ -70,6 +71,7 @@ static uint64_t fp_clock_patience = 0;
 
 static inline void fp_clock_begin(void)
 {
+    fp_clock_choose();
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
     unsigned a, b, c, d;
     if (__get_cpuid(0x80000007u, &a, &b, &c, &d) && d & 1u << 8) /* "invariant TSC", 1 to 5 GHz */
@@ -77,6 +79,37 @@ static inline void fp_clock_begin(void)
 #elif defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
     fp_clock_patience = (uint64_t)1 << 14; /* 24 MHz to 1 GHz */
 #endif
+}
+
+#if defined(CLOCK_MONOTONIC_COARSE) && !defined(_WIN32) /* Linux: a few ns, one to four ms behind the precise one */
+/* The clock that goes on in suspension has no coarse form: this is the coarse monotonic one and the time that the
+   machine was suspended, which is read anew when the counter says that the last reading is old (without a counter, when
+   the coarse clock has moved on).  Of all readings the largest counts, and none is too large (what passes between its
+   two looks makes it smaller): so the sum is never ahead and never goes back. */
+static int64_t fp_clock_suspended = 0;
+static uint64_t fp_clock_suspended_at = 0;
+static inline int64_t fp_clock_real_coarse(void)
+{
+    int64_t coarse = fp_clock_read(CLOCK_MONOTONIC_COARSE), seen, now;
+    uint64_t at = fp_clock_patience ? fp_clock_order() : (uint64_t)coarse;
+    if (at - fp_u64_peek(&fp_clock_suspended_at) > fp_clock_patience / 2 && fp_clock_id != CLOCK_MONOTONIC) {
+        seen = fp_i64_peek(&fp_clock_suspended);
+        now = fp_clock_real();
+        now -= fp_clock_read(CLOCK_MONOTONIC);
+        if (now > seen)
+            fp_i64_cas(&fp_clock_suspended, seen, now); /* if it fails, another thread has raised it just now */
+        fp_u64_put(&fp_clock_suspended_at, at);
+    }
+    return coarse + fp_i64_peek(&fp_clock_suspended);
+}
+#elif !defined(_WIN32)
+static inline int64_t fp_clock_real_coarse(void) { return fp_clock_real(); }
+#endif
+
+static inline int64_t fp_clock_coarse_ns(void)
+{
+    int64_t at = fp_i64_peek(&fp_clock_stopped);
+    return at ? at : fp_clock_real_coarse();
 }
 
 /* The coarse clock, or up to half a millisecond behind it.  Where a thread comes to a processor whose counter is behind
