@@ -1,63 +1,102 @@
-"""unittest.mock patches a method of one pool: people test their own code so."""
+"""People test their own code with a pool whose methods are replaced: on an instance, and gone without a trace after."""
 
-from __future__ import annotations
-
-import asyncio
-import inspect
-from typing import Any
+import dis
 from unittest import mock
 
 import pytest
 
 import fastpool
-import fastpool.aio
+from tests.pool.world import FREE_THREADED
 
 
-class Connection:
-    def close(self) -> None: ...
+class Stub:
+    def close(self):
+        pass
+
+
+def happybase_pool():
+    pytest.importorskip("happybase", reason="happybase is not installed")
+    return fastpool.ConnectionPool(1, host="localhost", open=False)
+
+
+def aiohappybase_pool():
+    pytest.importorskip("aiohappybase", reason="aiohappybase is not installed")
+    return fastpool.aio.ConnectionPool(1, host="localhost", open=False)
 
 
 POOLS = {
-    "Pool": lambda: fastpool.Pool(Connection),
-    "AsyncPool": lambda: fastpool.AsyncPool(Connection),
-    "ConnectionPool": lambda: fastpool.ConnectionPool(1, open=False),
-    "aio.ConnectionPool": lambda: fastpool.aio.ConnectionPool(1),
+    "Pool": lambda: fastpool.Pool(Stub),
+    "AsyncPool": lambda: fastpool.AsyncPool(Stub),
+    "ConnectionPool": happybase_pool,
+    "aio.ConnectionPool": aiohappybase_pool,
 }
+METHODS = ("connection", "aconnection", "checkout", "checkin", "open", "close", "stats", "leases", "warm", "clear")
 
 
-async def awaited(answer: Any) -> Any:
-    return await answer
-
-
-METHODS = ("connection", "aconnection", "checkout", "checkin", "open", "close", "stats", "leases")
+@pytest.fixture(params=POOLS)
+def pool(request):
+    pool = POOLS[request.param]()
+    yield pool
+    if isinstance(pool, fastpool.AsyncPool):
+        fastpool.Pool.close(pool)
+    else:
+        pool.close()
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("kind", POOLS)
-def test_a_method_of_one_pool_is_patched_and_the_patch_leaves_no_trace(kind: str, method: str) -> None:
-    pool: Any = POOLS[kind]()
-    other: Any = POOLS[kind]()
+def test_a_method_of_an_instance_can_be_patched(pool, method):
     before = getattr(pool, method)
     with mock.patch.object(pool, method) as patched:
-        answer = getattr(pool, method)("argument")
-        if inspect.iscoroutine(answer):  # mock puts an AsyncMock in a coroutine function's place
-            answer = asyncio.run(awaited(answer))
-        assert answer is patched.return_value
-        patched.assert_called_once_with("argument")
-        assert not isinstance(getattr(other, method), mock.Mock), "the patch is on one pool only"
+        assert getattr(pool, method) is patched
     assert getattr(pool, method) == before
-    assert not vars(pool)
+    assert vars(pool) == {}
 
 
-def test_a_block_of_a_patched_pool_has_what_the_test_wants() -> None:
-    pool = fastpool.Pool(Connection)
-    stand_in = object()
-    with mock.patch.object(pool, "connection") as connection:
-        connection.return_value.__enter__.return_value = stand_in
-        with pool.connection(timeout=1) as c:
-            assert c is stand_in
-        connection.assert_called_once_with(timeout=1)
-    assert len(pool) == 0
-    with pool.connection() as c:
-        assert isinstance(c, Connection)
-    pool.close()
+def test_pytests_way_leaves_nothing_behind_either(pool, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "connection", lambda timeout=None: "mine")
+        assert pool.connection() == "mine"
+    assert vars(pool) == {}
+
+
+def test_a_patched_block_is_entered_and_left_as_the_test_says():
+    with fastpool.Pool(Stub) as pool:
+        with mock.patch.object(pool, "connection") as patched:
+            patched.return_value.__enter__.return_value = "a connection"
+            with pool.connection(timeout=1) as c:
+                assert c == "a connection"
+        patched.assert_called_once_with(timeout=1)
+        assert pool.stats().checkouts == 0
+        with pool.connection() as c:
+            assert isinstance(c, Stub)
+
+
+def test_only_this_pool_is_patched():
+    with fastpool.Pool(Stub) as patched, fastpool.Pool(Stub) as other, mock.patch.object(patched, "checkout"):
+        c = other.checkout()
+        assert isinstance(c, Stub)
+        other.checkin(c)
+
+
+def test_a_mock_may_have_a_pool_for_its_spec(pool):
+    spec = mock.create_autospec(pool, instance=True)
+    spec.checkin("c")
+    spec.checkin.assert_called_once_with("c")
+    with pytest.raises(AttributeError):
+        spec.conection  # noqa: B018
+
+
+@pytest.mark.skipif(FREE_THREADED, reason="without the GIL each thread has code of its own to specialise")
+@pytest.mark.parametrize("kind", ["Pool", "AsyncPool"])
+def test_a_pool_without_a_patch_is_called_by_the_interpreters_fast_way(kind):
+    """As for a class without an instance dict: no bound method is made, and no argument tuple."""
+    pool = POOLS[kind]()
+
+    def leases():
+        for _ in range(1000):
+            pool.connection()
+
+    leases()
+    names = [step.opname for step in dis.get_instructions(leases, adaptive=True)]
+    assert [name for name in names if "METHOD_WITH_VALUES" in name or "METHOD_LAZY_DICT" in name], names
+    assert [name for name in names if "METHOD_DESCRIPTOR_FAST" in name], names
