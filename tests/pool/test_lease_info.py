@@ -76,6 +76,22 @@ def test_a_thread_that_threading_does_not_know():
     assert thread_name(1) == "thread 1"
 
 
+def test_the_name_of_a_thread_is_found_without_a_look_through_all_of_them(parked_thread, monkeypatch):
+    def looked():
+        raise AssertionError("looked through all threads")
+
+    monkeypatch.setattr(threading, "enumerate", looked)
+    assert thread_name(parked_thread.ident) == "worker-1"
+
+
+def test_the_name_of_a_thread_is_found_where_threading_has_no_such_table(parked_thread, monkeypatch):
+    all_of_them = threading.enumerate()
+    monkeypatch.delattr(threading, "_active")
+    monkeypatch.setattr(threading, "enumerate", lambda: all_of_them)
+    assert thread_name(parked_thread.ident) == "worker-1"
+    assert thread_name(1) == "thread 1"
+
+
 def test_a_task_in_words_and_where_it_awaits():
     async def main():
         never = asyncio.get_running_loop().create_future()
