@@ -20,7 +20,7 @@ def happybase_pool():
 
 
 def aiohappybase_pool():
-    pytest.importorskip("aiohappybase", reason="aiohappybase is not installed")
+    pytest.importorskip("fastpool.aio", reason="aiohappybase is not installed", exc_type=ImportError)
     return fastpool.aio.ConnectionPool(1, host="localhost", open=False)
 
 
