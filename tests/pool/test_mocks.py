@@ -83,7 +83,7 @@ def test_a_mock_may_have_a_pool_for_its_spec(pool):
     spec.checkin("c")
     spec.checkin.assert_called_once_with("c")
     with pytest.raises(AttributeError):
-        spec.conection  # noqa: B018
+        spec.conection  # a slip
 
 
 @pytest.mark.skipif(FREE_THREADED, reason="without the GIL each thread has code of its own to specialise")
