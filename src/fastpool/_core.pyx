@@ -71,7 +71,7 @@ cdef extern from "probe.h":
         QUIET "FP_QUIET"
         CLOSED_BY_PEER "FP_CLOSED_BY_PEER"
         DATA_WAITS "FP_DATA_WAITS"
-    int probe "fp_probe"(long long fd) nogil
+    int probe "fp_probe"(long long fd, bint young) nogil
 
 cdef extern from *:
     """

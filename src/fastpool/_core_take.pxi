@@ -142,7 +142,7 @@ cdef int unfit_unasked(Core core, Slot *slot, bint ask) except -2:
         fd = core.driver.fileno((<Seat>slot.seat).connection)
         if fd >= 0:
             with nogil:
-                said = probe(fd)
+                said = probe(fd, slot.uses == 0)
             if said == CLOSED_BY_PEER:
                 return WHY_DEAD
             if said == DATA_WAITS:
