@@ -26,6 +26,7 @@ FLOORS: list[set[str]] = [
         "_family",
         "_keeper",
         "_loop_driver",
+        "_opening",
         "_pool",
         "_report",
         "_travel",

@@ -14,9 +14,9 @@ from ._config import seconds_to_ns
 from ._connecting import OutOfTime
 from ._core import Core, clock
 from ._driver import Driver, abilities
-from ._errors import PoolClosed
 from ._keeper import keeper
 from ._loop_driver import Loop, LoopDriver, settled, was_cancelled
+from ._opening import NAP_S, Opening, warming
 from ._pool import Pool
 
 if TYPE_CHECKING:
@@ -93,22 +93,19 @@ class AsyncPool(Pool):
         await self._open()
 
     async def _open(self) -> None:
-        if self.closed:
-            raise PoolClosed(f"pool {self.name!r} is closed, and stays closed: make another one")
-        first, self.was_opened = not self.was_opened, True
-        if first:
-            self._tell("pool_opened")
+        opening = Opening(self, self._least(), None, self.config.timeout)
         try:
-            await self._fill_here()
+            opening.begin()
+            await self._open_up_to_here(opening)
+            opening.succeeded()
         except BaseException:
-            if first:
-                self.was_opened = False
+            opening.failed()
             raise
-        self._keep()
 
-    async def _fill_here(self) -> None:
-        while len(self) < self.config.min_size and await self._open_one_here(None):
-            pass
+    async def _open_up_to_here(self, opening: Opening) -> None:
+        while opening.goes_on:
+            if not (opening.is_short and await self._open_one_here(opening.seconds_left)):
+                await asyncio.sleep(NAP_S)
 
     async def _open_one_here(self, timeout: float | None) -> bool:
         loop = asyncio.get_running_loop()
@@ -145,17 +142,7 @@ class AsyncPool(Pool):
 
     async def warm(self, n: int | None = None, timeout: float | None = None) -> int:  # type: ignore[override]
         """As :meth:`fastpool.Pool.warm`."""
-        wanted = self._warm_to(n)
-        limit = seconds_to_ns("timeout", timeout)
-        deadline = None if timeout is None else clock() + limit / 1e9
-        while len(self) < wanted and not self.closed:
-            left = None if deadline is None else deadline - clock()
-            if left is not None and left <= 0:
-                break
-            if not await self._open_one_here(left):
-                if self._counts()[2] == 0:
-                    break
-                await asyncio.sleep(0.001)
+        await self._open_up_to_here(warming(self, n, timeout))
         return len(self)
 
     async def __aenter__(self) -> Self:
@@ -199,7 +186,8 @@ class AsyncPool(Pool):
         """Open the rest of ``min_size`` in the time of the first checkout; what fails is left to the keeper."""
         try:
             async with asyncio.timeout(claim.seconds_left):
-                await self._fill_here()
+                while len(self) < self.config.min_size and await self._open_one_here(None):
+                    pass
         except Exception:
             return
         except BaseException:

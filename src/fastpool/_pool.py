@@ -14,9 +14,10 @@ from ._config import Config, seconds_to_ns
 from ._connecting import Connector
 from ._core import Core, clock, rebind
 from ._driver import CallableDriver, Driver, abilities
-from ._errors import NoConnectionsAvailable, PoolClosed
+from ._errors import NoConnectionsAvailable
 from ._events import Listeners
 from ._keeper import keeper, needs_keeping
+from ._opening import NAP_S, Opening, warming
 from ._report import exhausted, lease_info, logger, look_for_ended_owners, report_lost, stats_of
 from ._stats import LeaseInfo, Stats
 from ._waiting import pause
@@ -139,21 +140,27 @@ class Pool(Core):
     # ---- life ---------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Open ``min_size`` connections, and begin to keep them so. Again is harmless; PoolClosed once it is closed."""
-        if self.closed:
-            raise PoolClosed(f"pool {self.name!r} is closed, and stays closed: make another one")
-        first = not self.was_opened
-        self.was_opened = True
-        if first:
-            self._tell("pool_opened")
+        """Open ``min_size`` connections, and begin to keep them so. Again is harmless; PoolClosed once it is closed.
+
+        If several call it at once, each returns when all are open. Each connect has at most the pool's ``timeout``.
+        """
+        opening = Opening(self, self._least(), None, self.config.timeout)
         try:
-            while len(self) < self.config.min_size and self._open_one(-1):
-                pass
+            opening.begin()
+            self._open_up_to(opening)
+            opening.succeeded()
         except BaseException:
-            if first:
-                self.was_opened = False
+            opening.failed()
             raise
-        self._keep()
+
+    def _least(self) -> int:
+        """How many connections are open when ``open()`` returns."""
+        return self.config.min_size
+
+    def _open_up_to(self, opening: Opening) -> None:
+        while opening.goes_on:
+            if not (opening.is_short and self._open_one(seconds_to_ns("timeout", opening.seconds_left))):
+                pause(NAP_S)
 
     def close(self, timeout: float | None = None) -> None:
         """Close the pool: idle connections now, leased ones when they come back; who waits gets PoolClosed.
@@ -216,28 +223,8 @@ class Pool(Core):
 
         ``timeout``: seconds to spend at most. Raises what the driver's connect raises.
         """
-        wanted = self._warm_to(n)
-        limit = seconds_to_ns("timeout", timeout)
-        deadline = None if timeout is None else clock() + limit / 1e9
-        while len(self) < wanted and not self.closed:
-            left = None if deadline is None else deadline - clock()
-            if left is not None and left <= 0:
-                break
-            if not self._open_one(seconds_to_ns("timeout", left)):
-                if self._counts()[2] == 0:
-                    break
-                pause(0.001)  # others are connecting: as many as max_connecting
+        self._open_up_to(warming(self, n, timeout))
         return len(self)
-
-    def _warm_to(self, n: int | None) -> int:
-        most = self.config.max_size
-        if n is not None and (isinstance(n, bool) or not isinstance(n, int)):
-            raise TypeError(f"n must be an integer or None, not {n!r}")
-        if n is not None and not 0 <= n <= most:
-            raise ValueError(f"n must be from 0 to max_size ({most}), not {n}")
-        if self.closed:
-            raise PoolClosed(f"pool {self.name!r} is closed")
-        return most if n is None else n
 
     def clear(self, reason: str | None = None) -> None:
         """Replace all connections of now: idle ones at once, leased ones when they come back."""

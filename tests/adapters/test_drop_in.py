@@ -57,6 +57,24 @@ def test_bad_option() -> None:
         fastpool.ConnectionPool(1, max_uses=0)
 
 
+def test_each_of_several_threads_that_open_it_returns_when_one_is_open(plain_server: ScriptedServer) -> None:
+    pool = fastpool.ConnectionPool(3, open=False, **plain_server.connect)
+    together, seen = threading.Barrier(4), list[int]()
+
+    def opening() -> None:
+        together.wait(20)
+        pool.open()
+        seen.append(len(pool))
+
+    threads = [threading.Thread(target=opening, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert seen == [1] * 4
+    pool.close()
+
+
 def test_checkout_timeout(plain_server: ScriptedServer) -> None:
     with fastpool.ConnectionPool(1, checkout_timeout=0.01, nested=False, **plain_server.connect) as pool:
         with pool.connection(), pytest.raises(fastpool.NoConnectionsAvailable) as caught, pool.connection():

@@ -108,17 +108,9 @@ class ConnectionPool(Pool):
         logger.debug("Initializing connection pool with %d connections", size)
         super().__init__(driver=driver, max_size=size, timeout=checkout_timeout, nested=nested, **options)
 
-    def open(self) -> None:
-        """Open the first connection (and ``min_size``), so that a server that cannot be reached is noticed now."""
-        first = not self.was_opened
-        super().open()
-        if first and len(self) == 0:
-            try:
-                with self.connection():
-                    pass
-            except BaseException:
-                self.was_opened = False
-                raise
+    def _least(self) -> int:
+        """One at least is opened with the pool, so that a server that cannot be reached is noticed at once."""
+        return max(self.config.min_size, 1)
 
     def _keep_alive(self, older_than_ns: int) -> int:
         _keeping.alive = True

@@ -1,0 +1,245 @@
+"""open(): what it has opened when it returns, and what it leaves when it fails."""
+
+import asyncio
+import threading
+
+import pytest
+
+import fastpool
+from fastpool import NoConnectionsAvailable, PoolClosed
+from fastpool.testing import VirtualClock
+from tests.pool.world import PATIENCE, Connection, Failure, Plain, Run, until
+
+
+def unopened(world, **options):
+    return world.pool(open=False, **options)
+
+
+class Loop:
+    """The same as `Plain` for an AsyncPool: its connects and closes are coroutine functions, told what to do."""
+
+    def __init__(self):
+        self.made, self.timeouts = [], []
+        self.began = self.together = self.most_together = 0
+        self.go = asyncio.Event()
+        self.go.set()
+        self.failures = {}  # which connect raises what
+
+    async def connect(self, timeout):
+        self.began += 1
+        number = self.began
+        self.timeouts.append(timeout)
+        self.together += 1
+        self.most_together = max(self.most_together, self.together)
+        try:
+            await self.go.wait()
+            if number in self.failures:
+                await self.failures[number]()
+        finally:
+            self.together -= 1
+        self.made.append(Connection(number, None))
+        return self.made[-1]
+
+    async def close(self, c):
+        await asyncio.sleep(0)
+        c.closes += 1
+
+    def pool(self, **options):
+        return fastpool.AsyncPool(self.connect, close=self.close, **options)
+
+    @property
+    def open(self):
+        return [c for c in self.made if not c.closed]
+
+
+def in_loop(main):
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))
+
+
+async def soon(condition):
+    while not condition():
+        await asyncio.sleep(0)
+
+
+# ---- several at once
+
+
+@pytest.mark.parametrize(("size", "connecting"), [(1, 1), (1, 2), (2, 2), (4, 2), (3, 8)])
+def test_each_of_several_threads_that_open_it_returns_when_all_are_open(size, connecting):
+    world = Plain()
+    pool = unopened(world, min_size=size, max_connecting=connecting)
+    world.connecting.hold()
+    seen = []
+    runs = [Run(lambda: (pool.open(), seen.append(len(pool)))) for _ in range(6)]
+    world.connecting.held(min(size, connecting))
+    assert pool.stats().connecting == min(size, connecting)
+    assert seen == [] and not any(run.done for run in runs)
+    world.connecting.go()
+    for run in runs:
+        run.result()
+    assert seen == [size] * 6
+    assert world.most_together <= connecting and len(world.made) == size
+    assert pool.stats().connect_errors == 0
+
+
+def test_each_of_several_tasks_that_open_it_returns_when_all_are_open():
+    async def main():
+        world = Loop()
+        pool = world.pool(min_size=4, max_connecting=2)
+        world.go.clear()
+        seen = []
+
+        async def opening():
+            await pool.open()
+            seen.append(len(pool))
+
+        tasks = [asyncio.create_task(opening()) for _ in range(6)]
+        await soon(lambda: world.began == 2)
+        await asyncio.sleep(0.01)
+        assert seen == []
+        world.go.set()
+        await asyncio.gather(*tasks)
+        assert seen == [4] * 6 and len(world.made) == 4 and world.most_together == 2
+        await pool.close()
+
+    in_loop(main)
+
+
+def test_what_another_failed_to_open_is_opened_by_who_waited_for_it():
+    world = Plain()
+    pool = unopened(world, min_size=1, max_connecting=1)
+    entered, go = threading.Event(), threading.Event()
+
+    def refuse_the_first():
+        world.connecting.mode = "ok"
+        entered.set()
+        assert go.wait(PATIENCE)
+        raise Failure("the first one's")
+
+    world.connecting.mode = refuse_the_first
+    first = Run(pool.open)
+    assert entered.wait(PATIENCE)
+    second = Run(pool.open)
+    go.set()
+    with pytest.raises(Failure, match="the first one's"):
+        first.result()
+    second.result()
+    assert len(pool) == 1 and pool.was_opened
+    pool.close()
+
+
+def test_when_all_fail_each_says_why_its_own_did():
+    world = Plain()
+    pool = unopened(world, min_size=2, max_connecting=1)
+    numbers = iter(range(9))
+
+    def refuse():
+        raise Failure(next(numbers))
+
+    world.connecting.mode = refuse
+    errors = [str(run.error()) for run in [Run(pool.open) for _ in range(4)]]
+    assert sorted(errors) == ["0", "1", "2", "3"]
+    assert not pool.was_opened
+    world.connecting.mode = "ok"
+    pool.open()
+    assert len(pool) == 2
+    pool.close()
+
+
+def test_closed_while_it_waits_for_what_another_opens():
+    world = Plain()
+    pool = unopened(world, min_size=1, max_connecting=1)
+    world.connecting.hold()
+    runs = [Run(pool.open) for _ in range(2)]
+    world.connecting.held()
+    pool.close()
+    until(lambda: any(run.done for run in runs), "one of them")
+    world.connecting.go()
+    for run in runs:
+        with pytest.raises(PoolClosed):
+            run.result()
+    until(lambda: not world.open)
+
+
+def test_closed_while_a_task_waits_for_what_another_opens():
+    async def main():
+        world = Loop()
+        pool = world.pool(min_size=2, max_connecting=1)
+        world.go.clear()
+        tasks = [asyncio.create_task(pool.open()) for _ in range(2)]
+        await soon(lambda: world.began == 1)
+        await pool.close()
+        world.go.set()
+        for task in tasks:
+            with pytest.raises(PoolClosed):
+                await task
+        await soon(lambda: not world.open)
+
+    in_loop(main)
+
+
+def test_it_waits_for_what_a_caller_is_connecting_but_not_for_ever():
+    """As a signal handler would, that struck in a connect and opens the pool."""
+    world = Plain()
+    with VirtualClock() as clock:
+        pool = unopened(world, min_size=1, max_connecting=1, timeout=5)
+        world.connecting.hold()
+        hanging = Run(pool.checkout, None)
+        world.connecting.held()
+        run = Run(pool.open)
+        while not run.done:
+            clock.advance(1)
+        assert isinstance(run.error(), NoConnectionsAvailable) and run.error().phase == "connect"
+        world.connecting.go()
+        pool.checkin(hanging.result())
+        pool.open()
+        pool.close()
+
+
+# ---- what each connect is given
+
+
+def test_warm_waits_for_what_a_caller_is_connecting_as_long_as_a_caller_would():
+    world = Plain()
+    with VirtualClock() as clock:
+        pool = world.pool(max_size=2, max_connecting=1, timeout=5)
+        world.connecting.hold()
+        hanging = Run(pool.checkout, None)
+        world.connecting.held()
+        run = Run(pool.warm)
+        while not run.done:
+            clock.advance(1)
+        assert isinstance(run.error(), NoConnectionsAvailable)
+        assert pool.warm(timeout=0) == 0
+        world.connecting.go()
+        pool.checkin(hanging.result())
+        assert pool.warm() == 2
+        pool.close()
+
+
+@pytest.mark.parametrize(("timeout", "given"), [(None, None), (3.0, 3.0), (0, None)])
+def test_each_connect_of_open_is_given_the_pools_timeout(timeout, given):
+    with VirtualClock() as clock:
+        for way in ("constructor", "open", "with"):
+            world = Plain()
+            world.connecting.mode = lambda: clock.advance(1)
+            pool = world.pool(min_size=3, timeout=timeout, open=way == "constructor")
+            if way == "open":
+                pool.open()
+            elif way == "with":
+                pool.__enter__()
+            assert world.timeouts == [given] * 3
+            pool.close()
+
+
+def test_each_awaited_connect_of_open_is_given_the_pools_timeout_and_cut_off_by_it():
+    async def main():
+        world = Loop()
+        pool = world.pool(min_size=2, timeout=0.02)
+        world.go.clear()
+        with pytest.raises(NoConnectionsAvailable) as caught:
+            await pool.open()
+        assert caught.value.phase == "connect" and 0 < world.timeouts[0] <= 0.02
+        await pool.close()
+
+    in_loop(main)
