@@ -159,13 +159,13 @@ def test_keyboard_interrupt(stage, end):
     """In the main thread, by a signal, while the step runs, or while its own end is handled."""
     with VirtualClock() as clock:
         case = Case(clock, stage)
-        begun, release = threading.Event(), threading.Event()
+        begun, release = [], []  # an Event has a lock, which an interrupt in `set` would leave taken (3.14)
 
         def step():
             case.step.mode = "ok"
-            begun.set()
+            begun.append(True)
             if end in ("slow", "never"):
-                while not release.is_set():
+                while not release:
                     time.sleep(0.0005)
             elif end == "ok":
                 signal.raise_signal(signal.SIGINT)
@@ -173,12 +173,12 @@ def test_keyboard_interrupt(stage, end):
                 fail_interrupted(Failure() if end == "error" else Abort())
 
         def interrupt_main():
-            assert begun.wait(PATIENCE)
+            until(lambda: begun, "the step")
             if end == "never":
                 serves(case.pool, case.free_meanwhile())
             _thread.interrupt_main()
             if end == "slow":
-                release.set()  # ends at the same moment
+                release.append(True)  # ends at the same moment
 
         helper = Run(interrupt_main if end in ("slow", "never") else lambda: None)
         case.step.mode = step
@@ -187,7 +187,7 @@ def test_keyboard_interrupt(stage, end):
                 case.work()
                 until(lambda: False)  # the step was over first, and the signal comes here
         finally:
-            release.set()
+            release.append(True)
             helper.result()
         # Of a step that failed: what follows it is a close, and the interrupt may strike in that.
         struck = [frame.name for frame in traceback.extract_tb(caught.tb)] if end in ("error", "base") else []
@@ -198,17 +198,16 @@ def test_keyboard_interrupt(stage, end):
 def test_an_exception_sent_to_a_thread(stage):
     with VirtualClock() as clock:
         case = Case(clock, stage)
-        begun, release = threading.Event(), threading.Event()
+        begun = []  # no Event: the exception may strike in its `set`
 
         def step():
             case.step.mode = "ok"
-            begun.set()
-            while not release.is_set():
-                time.sleep(0.0005)
+            begun.append(True)
+            until(lambda: False)
 
         case.step.mode = step
         run = Run(case.work)
-        assert begun.wait(PATIENCE)
+        until(lambda: begun, "the step")
         interrupt(run)
         assert outcome(run) is KeyboardInterrupt
         case.over()

@@ -3,6 +3,7 @@ whose end is awaited, and conditions that come true."""
 
 from __future__ import annotations
 
+import itertools
 import sysconfig
 import threading
 import time
@@ -92,26 +93,33 @@ class World(fastpool.Driver):
         self.connecting, self.checking, self.resetting, self.closing = Step(), Step(), Step(), Step()
         self.refusing: set[Any] = set()
         self.timeouts: list[float | None] = []
-        self._lock = threading.Lock()
-        self.together = 0
-        self.most_together = 0
+        # No lock: a signal may strike in here, and from 3.14 on also between a lock's __enter__ and its block.
+        self._numbers = itertools.count(1)
+        self._connecting_now: set[object] = set()
+        self._counted: list[int] = []
+
+    @property
+    def together(self) -> int:
+        """How many connects are under way."""
+        return len(self._connecting_now)
+
+    @property
+    def most_together(self) -> int:
+        return max(self._counted, default=0)
 
     def connect(self, server: Any, timeout: float | None) -> Connection:
-        with self._lock:
-            self.together += 1
-            self.most_together = max(self.most_together, self.together)
-            self.timeouts.append(timeout)
+        c = Connection(next(self._numbers), server)
+        self._connecting_now.add(c)
         try:
+            self._counted.append(len(self._connecting_now))
+            self.timeouts.append(timeout)
             self.connecting.run()
             if server in self.refusing:
                 raise Failure(f"{server} refuses")
-            with self._lock:
-                c = Connection(len(self.made) + 1, server)
-                self.made.append(c)
-            return c
         finally:
-            with self._lock:
-                self.together -= 1
+            self._connecting_now.discard(c)
+        self.made.append(c)
+        return c
 
     def check(self, c: Connection, timeout: float | None) -> bool:
         self.timeouts.append(timeout)
