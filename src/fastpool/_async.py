@@ -136,8 +136,8 @@ class AsyncPool(Pool):
             if mine and asyncio.current_task() not in mine:
                 await asyncio.wait(mine, timeout=max(deadline - clock(), 0))
         finally:
+            keeper.forget(self._id)
             if first:
-                keeper.forget(self)
                 self._tell("pool_closed")
 
     async def warm(self, n: int | None = None, timeout: float | None = None) -> int:  # type: ignore[override]
@@ -174,13 +174,15 @@ class AsyncPool(Pool):
         if first:
             self.was_opened = True
             self._tell("pool_opened")
+        elif self._lacks_keeper:
+            self._go_on_keeping()
         try:
             await obtain(self, claim, InLoop(self, claim.loop))
             if first and not claim.over:
                 await self._fill_for(claim)
         finally:
             if first:
-                self._keep()
+                self._go_on_keeping()
 
     async def _fill_for(self, claim: Claim) -> None:
         """Open the rest of ``min_size`` in the time of the first checkout; what fails is left to the keeper."""

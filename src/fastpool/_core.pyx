@@ -148,6 +148,7 @@ cdef uint64_t last_pool_id = 0
 include "_core_owner.pxi"
 include "_core_seat.pxi"
 include "_core_pool.pxi"
+include "_core_post.pxi"
 include "_core_lease.pxi"
 include "_core_wait.pxi"
 include "_core_green.pxi"

@@ -31,6 +31,7 @@ cdef class Core:
     cdef public object listeners
     cdef uint32_t hears              # what somebody listens to: HEAR_…; asked where a slot is in hand, so no Python
     cdef public object keeping       # the keeper's entry for this pool
+    cdef public bint needs_keeper    # its options ask for one
     cdef public bint was_opened      # open() has been called, or the first connection opened
     cdef readonly bint nested
     cdef readonly bint timing
@@ -316,6 +317,10 @@ cdef class Core:
             Py_INCREF(self.seats)
             if u64_load(&self.pool.gate) & QUEUED_MASK:
                 after_fork(self)  # a greenlet of this thread may wait, here as well as in the parent
+
+    @property
+    def _lacks_keeper(self):
+        return lacks_keeper(self)
 
     def _count_leak(self):
         u64_add(&self.totals[LEAKS], 1)

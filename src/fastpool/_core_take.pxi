@@ -10,9 +10,12 @@ cdef Slot *take(Core core, int64_t limit_ns, int how, Slot *slot, uint64_t *leas
     cdef int64_t deadline = INT64_MAX if limit_ns < 0 else began + limit_ns
     cdef Seat seat
     here(core)
-    if core.hears & HEAR_CHECKOUT_STARTED:
+    if core.hears & HEAR_CHECKOUT_STARTED or lacks_keeper(core):
         try:
-            tell(core, "checkout_started", {})
+            if lacks_keeper(core):
+                core._go_on_keeping()
+            if core.hears & HEAR_CHECKOUT_STARTED:
+                tell(core, "checkout_started", {})
         except BaseException:
             if slot != NULL:
                 give(core, slot)

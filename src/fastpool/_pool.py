@@ -118,10 +118,11 @@ class Pool(Core):
     def _give_up(self) -> None:
         self._shut()
         self._retire_idle("closed", 0)
-        keeper.forget(self)
+        keeper.forget(self._id)
 
     def _configure(self, config: Config) -> None:
         self.config = config
+        self.needs_keeper = needs_keeping(config)
         self._set_times(
             seconds_to_ns("timeout", config.timeout),
             seconds_to_ns("check_after", config.check_after),
@@ -176,8 +177,8 @@ class Pool(Core):
                 self._wait_for_leases(limit / 1e9)
                 self._drop_leased()
         finally:
+            keeper.forget(self._id)
             if first:
-                keeper.forget(self)
                 self._tell("pool_closed")
 
     def _wait_for_leases(self, seconds: float) -> None:
@@ -213,10 +214,10 @@ class Pool(Core):
         if config.max_idle is not None:
             self._retire_idle("max_idle", config.min_size)
         if self.was_opened:
-            self._keep()
-            if not needs_keeping(config):
+            self._go_on_keeping()
+            if not self.needs_keeper:
                 self.keeping = None
-                keeper.forget(self)
+                keeper.forget(self._id)
 
     def warm(self, n: int | None = None, timeout: float | None = None) -> int:
         """Open connections until ``n`` (default ``max_size``) are open; return how many are.
@@ -290,6 +291,8 @@ class Pool(Core):
         """A task's checkout that cannot be had at once; connects and checks are made in the loop's executor."""
         from ._acheckout import InThread, obtain
 
+        if self._lacks_keeper:
+            self._go_on_keeping()
         return obtain(self, claim, InThread(self))
 
     def _give_back(self, block: TaskBlock, error: BaseException | None) -> Coroutine[Any, Any, None]:
@@ -306,17 +309,25 @@ class Pool(Core):
         """The first connection is about to be opened, and nobody has called ``open()``."""
         self.was_opened = True
         self._tell("pool_opened")
-        self._keep()
+        self._go_on_keeping()
 
     def _forked(self) -> None:
         self.connector.reset_after_fork()
         self.keeping = None
         if self.was_opened:
-            self._keep()
+            self._go_on_keeping()
 
     def _keep(self) -> None:
-        if needs_keeping(self.config) and not self.closed:
+        """Be looked after, if the options ask for it; RuntimeError if the keeper's thread cannot be started."""
+        if self.needs_keeper and not self.closed:
             self.keeping = keeper.look_after(self)
+
+    def _go_on_keeping(self) -> None:
+        """Be looked after if that can be had. The core asks again in each checkout that cannot be had at once."""
+        try:
+            self._keep()
+        except Exception as error:
+            keeper.not_started(error)
 
 
 rebind(Pool, *_HOT)

@@ -23,7 +23,7 @@ def nobody_else():
     gc.collect()
     if FREE_THREADED:
         for pool in list(_family._all):
-            keeper.forget(pool)
+            keeper.forget(pool._id)
     until(lambda: not keepers(), "the keeper of earlier tests' pools being gone")
 
 
