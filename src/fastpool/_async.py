@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._core import Claim, TaskBlock
 
 CLOSES_S = 30.0  # how long close() without a timeout waits for the driver's: one that hangs holds up nobody else
+UNDOES_S = 5.0  # how long an open() that fails waits for the closes of what it had opened
 
 
 class InLoop:
@@ -99,21 +100,23 @@ class AsyncPool(Pool):
             await self._open_up_to_here(opening)
             opening.succeeded()
         except BaseException:
+            before = set(self.driver.closing)
             opening.failed()
+            await self._wait_for_closes(self.driver.closing - before, UNDOES_S)
             raise
 
     async def _open_up_to_here(self, opening: Opening) -> None:
         while opening.goes_on:
-            if not (opening.is_short and await self._open_one_here(opening.seconds_left)):
+            if not (opening.is_short and await self._open_one_here(opening.seconds_left, opening.opened)):
                 await asyncio.sleep(NAP_S)
 
-    async def _open_one_here(self, timeout: float | None) -> bool:
+    async def _open_one_here(self, timeout: float | None, opened: list[Any] | None = None) -> bool:
         loop = asyncio.get_running_loop()
         claim = self._claim(timeout, loop)
         if self.closed or not claim.take_room():
             return False
         await connect(self, claim, InLoop(self, loop))
-        claim.put()
+        claim.put(opened)
         return True
 
     async def close(self, timeout: float | None = None) -> None:  # type: ignore[override]
@@ -130,15 +133,18 @@ class AsyncPool(Pool):
                 while (self._counts()[1] or self._counts()[2]) and clock() < deadline:
                     await asyncio.sleep(min(0.005, max(deadline - clock(), 0)))
                 self._drop_leased()
-            here = asyncio.get_running_loop()
-            mine = [closing for closing in self.driver.closing if closing.get_loop() is here]
-            # What the driver's close and reset wait for must not wait for them.
-            if mine and asyncio.current_task() not in mine:
-                await asyncio.wait(mine, timeout=max(deadline - clock(), 0))
+            await self._wait_for_closes(self.driver.closing, max(deadline - clock(), 0))
         finally:
             keeper.forget(self._id)
             if first:
                 self._tell("pool_closed")
+
+    async def _wait_for_closes(self, closes: set[asyncio.Future[Any]], seconds: float) -> None:
+        here = asyncio.get_running_loop()
+        mine = [closing for closing in closes if closing.get_loop() is here]
+        # What the driver's close and reset wait for must not wait for them.
+        if mine and asyncio.current_task() not in mine:
+            await asyncio.wait(mine, timeout=seconds)
 
     async def warm(self, n: int | None = None, timeout: float | None = None) -> int:  # type: ignore[override]
         """As :meth:`fastpool.Pool.warm`."""
@@ -210,9 +216,10 @@ class AsyncPool(Pool):
         self.driver.filling = None
         super()._forked()
 
-    def _open_one(self, timeout_ns: int) -> bool:
+    def _open_one(self, timeout_ns: int, opened: list[Any] | None = None) -> bool:
         """The keeper's way: in the loop of some connection that is open, or was, if one runs."""
-        filled: bool = self.driver.fill(lambda: self._open_one_here(None if timeout_ns < 0 else timeout_ns / 1e9))
+        seconds = None if timeout_ns < 0 else timeout_ns / 1e9
+        filled: bool = self.driver.fill(lambda: self._open_one_here(seconds, opened))
         return filled
 
 

@@ -86,9 +86,10 @@ cdef class Claim:
         self.slot = pool_take_vacant(self.core.pool)
         return self.slot != NULL
 
-    def put(self):
-        """Leave the connection in hand to whoever wants one."""
+    def put(self, list opened=None):
+        """Leave the connection in hand to whoever wants one; write down in `opened` which it is, for `_close_unused`."""
         cdef Slot *slot = self.slot
+        write_down(slot, opened)
         self.slot = NULL
         give(self.core, slot)
 

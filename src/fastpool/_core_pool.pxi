@@ -285,9 +285,17 @@ cdef class Core:
         here(self)
         outdate(self)
 
-    def _open_one(self, int64_t timeout_ns):
-        """Open one more connection and leave it idle; False: there is no room, or no permit to connect."""
-        return open_one(self, timeout_ns)
+    def _open_one(self, int64_t timeout_ns, list opened=None):
+        """Open one more connection and leave it idle; False: there is no room, or no permit to connect.
+
+        opened: where to write down which connection it is, for `_close_unused`.
+        """
+        return open_one(self, timeout_ns, opened)
+
+    def _close_unused(self, list opened):
+        """Close the connections that were written down there, except those that somebody holds."""
+        here(self)
+        close_unused(self, opened)
 
     def _retire_idle(self, str reason, int64_t keep):
         """Close idle connections that are too old, or too long unused ('lifetime', 'idle' …), keeping `keep` open."""

@@ -326,8 +326,8 @@ cdef Seat seat_of(Core core, Slot *slot):
     return seat
 
 
-cdef bint open_one(Core core, int64_t limit_ns) except -1:
-    """Open one more connection and leave it idle."""
+cdef bint open_one(Core core, int64_t limit_ns, list opened) except -1:
+    """Open one more connection, write it down in `opened` if that is given, and leave it idle."""
     cdef int64_t began = clock_ns()
     cdef Slot *slot
     here(core)
@@ -340,5 +340,36 @@ cdef bint open_one(Core core, int64_t limit_ns) except -1:
     if u32_load(&slot.mark) & OUTDATED:
         retire(core, slot, WHY_CLEARED)
     else:
+        try:
+            write_down(slot, opened)
+        except BaseException:  # no memory
+            retire(core, slot, WHY_ERROR)
+            raise
         give(core, slot)
     return True
+
+
+cdef int write_down(Slot *slot, list opened) except -1:
+    """Which connection it is that the slot has now, without a reference to it."""
+    if opened is not None:
+        opened.append((<Seat>slot.seat, slot.born_ns, id((<Seat>slot.seat).connection)))
+    return 0
+
+
+cdef int close_unused(Core core, list opened) except -1:
+    """Close those of the connections written down that nobody has taken."""
+    cdef Seat seat
+    cdef Slot *slot
+    cdef uint64_t word
+    cdef list taken = []
+    for seat, born_ns, number in opened:
+        if seat.house is not core.house:
+            continue  # the parent process's
+        slot = seat.slot
+        word = u64_load_sc(&slot.word)
+        if slot_state(word) != IDLE or slot.born_ns != born_ns or id(seat.connection) != number:
+            continue
+        if slot_grab(slot, word):
+            u64_put(&slot.owner, 0)
+            vacate(core, slot, WHY_CLOSED, taken)
+    return close_all(core, taken, WHY_CLOSED) if taken else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ._config import seconds_to_ns
 from ._core import clock
@@ -20,7 +20,7 @@ class Opening:
     ``until``: when to stop at the latest; None: not before they are open. ``connects_s``: what each connect is given.
     """
 
-    __slots__ = ("_connects_s", "_first", "_patience_s", "_pool", "_seen", "_since", "_until", "_wanted")
+    __slots__ = ("_connects_s", "_first", "_patience_s", "_pool", "_seen", "_since", "_until", "_wanted", "opened")
 
     def __init__(self, pool: Pool, wanted: int, until: float | None, connects_s: float | None) -> None:
         self._pool = pool
@@ -31,6 +31,7 @@ class Opening:
         self._first = False
         self._seen = (0, 0)
         self._since = clock()
+        self.opened: list[Any] = []  # the connections of this call, as the core writes them down
 
     # ---- of open() ---------------------------------------------------------------------------------------------
 
@@ -43,9 +44,10 @@ class Opening:
             pool._tell("pool_opened")
 
     def failed(self) -> None:
-        """The pool is as it was before."""
+        """The pool is as it was before: what this call has opened is closed, unless somebody has taken it."""
         if self._first:
             self._pool.was_opened = False
+        self._pool._close_unused(self.opened)
 
     def succeeded(self) -> None:
         """All are open, and are kept so; PoolClosed if the pool was closed meanwhile."""

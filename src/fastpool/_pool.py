@@ -144,6 +144,7 @@ class Pool(Core):
         """Open ``min_size`` connections, and begin to keep them so. Again is harmless; PoolClosed once it is closed.
 
         If several call it at once, each returns when all are open. Each connect has at most the pool's ``timeout``.
+        If one fails, what this call has opened is closed again.
         """
         opening = Opening(self, self._least(), None, self.config.timeout)
         try:
@@ -160,7 +161,8 @@ class Pool(Core):
 
     def _open_up_to(self, opening: Opening) -> None:
         while opening.goes_on:
-            if not (opening.is_short and self._open_one(seconds_to_ns("timeout", opening.seconds_left))):
+            limit = seconds_to_ns("timeout", opening.seconds_left)
+            if not (opening.is_short and self._open_one(limit, opening.opened)):
                 pause(NAP_S)
 
     def close(self, timeout: float | None = None) -> None:

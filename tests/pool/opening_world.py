@@ -1,0 +1,56 @@
+"""What the tests of open() share: a pool that is not open yet, and connections that are opened with await."""
+
+import asyncio
+
+import fastpool
+from tests.pool.world import PATIENCE, Connection
+
+
+def unopened(world, **options):
+    return world.pool(open=False, **options)
+
+
+class Loop:
+    """The same as `Plain` for an AsyncPool: its connects and closes are coroutine functions, told what to do."""
+
+    def __init__(self):
+        self.made, self.timeouts = [], []
+        self.began = self.together = self.most_together = 0
+        self.go = asyncio.Event()
+        self.go.set()
+        self.failures = {}  # which connect raises what
+
+    async def connect(self, timeout):
+        self.began += 1
+        number = self.began
+        self.timeouts.append(timeout)
+        self.together += 1
+        self.most_together = max(self.most_together, self.together)
+        try:
+            await self.go.wait()
+            if number in self.failures:
+                await self.failures[number]()
+        finally:
+            self.together -= 1
+        self.made.append(Connection(number, None))
+        return self.made[-1]
+
+    async def close(self, c):
+        await asyncio.sleep(0)
+        c.closes += 1
+
+    def pool(self, **options):
+        return fastpool.AsyncPool(self.connect, close=self.close, **options)
+
+    @property
+    def open(self):
+        return [c for c in self.made if not c.closed]
+
+
+def in_loop(main):
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))
+
+
+async def soon(condition):
+    while not condition():
+        await asyncio.sleep(0)
