@@ -8,12 +8,12 @@ ask, the caller fails at once, with what the last one said, instead of burning i
 from __future__ import annotations
 
 import inspect
-import random
-import threading
+from _random import Random
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._config import Config
+from ._core import Cell
 from ._driver import Driver
 from ._echo import echo
 from ._errors import AllServersUnavailable
@@ -41,25 +41,31 @@ class ServerState(NamedTuple):
     error: BaseException
 
 
-class _Down:
+class _Down(NamedTuple):
     """A server that refused: what is remembered of it until it accepts a connection again."""
 
-    __slots__ = ("error", "refusals", "since", "until")
+    error: BaseException
+    refusals: int
+    since: float
+    until: float
 
-    def __init__(self, since: float) -> None:
-        self.refusals = 0
-        self.since = self.until = since
-        self.error: BaseException = AllServersUnavailable()
+
+class _Book(NamedTuple):
+    """What a connector knows of its servers. Never changed, only replaced, so that no lock is needed."""
+
+    down: Mapping[Server, _Down]
+    doubted: frozenset[Server]
+    turn: int  # whose turn it is, as an index into the list of servers
 
 
 class Connector:
     """Opens the connections of one pool.
 
     ``tell(name, **fields)`` passes events on; ``clock()`` gives monotonic seconds; ``rng`` draws pauses and servers.
-    No lock is held while the driver, a callable of ``servers`` or ``balance``, or ``tell`` runs.
+    There is no lock: threads, signal handlers and finalizers may open connections at any moment.
     """
 
-    __slots__ = ("_clock", "_config", "_doubted", "_down", "_driver", "_lock", "_rng", "_tell", "_turn", "last_error")
+    __slots__ = ("_book", "_clock", "_config", "_driver", "_rng", "_tell", "last_error")
 
     def __init__(
         self,
@@ -67,18 +73,14 @@ class Connector:
         config: Config,
         tell: Callable[..., object],
         clock: Callable[[], float],
-        rng: random.Random | None = None,
+        rng: Random | None = None,
     ) -> None:
         self._driver = driver
         self._config = config
         self._tell = tell
         self._clock = clock
-        self._rng = rng or random.Random()
-        # Reentrant, because a signal handler may open a connection, too, in the middle of this very bookkeeping.
-        self._lock = threading.RLock()
-        self._down: dict[Server, _Down] = {}
-        self._doubted: set[Server] = set()
-        self._turn = 0  # whose turn it is, as an index into the list of servers
+        self._rng = rng or Random()
+        self._book = Cell(_Book({}, frozenset(), 0))
         self.last_error: BaseException | None = None
         """What the last connect that failed said (an echo, without traceback); None if none did yet."""
 
@@ -141,19 +143,23 @@ class Connector:
     def states(self) -> dict[Server, ServerState]:
         """The servers that refused and have not accepted since."""
         now = self._clock()
-        with self._lock:
-            return {
-                server: ServerState(down.refusals, max(down.until - now, 0.0), down.error)
-                for server, down in self._down.items()
-            }
+        return {
+            server: ServerState(down.refusals, max(down.until - now, 0.0), down.error)
+            for server, down in self._book.value.down.items()
+        }
 
     def reset_after_fork(self) -> None:
-        """Begin anew in the child: another thread may have held the lock, and the same numbers would be drawn."""
-        self._lock = threading.RLock()
-        self._down = {}
-        self._doubted = set()
-        self._rng.seed()
-        self._turn = self._rng.randrange(1 << 16)  # not all children to the first server
+        """Begin anew in the child, with numbers of its own, and not all children with the first server."""
+        self._rng = Random()
+        self._book = Cell(_Book({}, frozenset(), int(self._rng.random() * (1 << 16))))
+
+    def _change(self, change: Callable[[_Book], _Book]) -> tuple[_Book, _Book]:
+        """Replace the book by what ``change`` makes of it, called again if another was faster; both, old and new."""
+        while True:
+            old = self._book.value
+            new = change(old)
+            if new is old or self._book.replace(old, new):
+                return old, new
 
     # ---- what a trial asks ------------------------------------------------------------------------------------
 
@@ -167,10 +173,15 @@ class Connector:
             if not found:
                 raise AllServersUnavailable(f"servers() gave no server: there is none to connect to ({servers!r})")
         current = normalise_servers(found)
-        with self._lock:
-            for gone in self._down.keys() - set(current):
-                del self._down[gone]
-            self._doubted.intersection_update(current)
+        known = frozenset(current)
+
+        def without_those_that_are_gone(book: _Book) -> _Book:
+            if book.down.keys() <= known and book.doubted <= known:
+                return book
+            down = {server: down for server, down in book.down.items() if server in known}
+            return book._replace(down=down, doubted=book.doubted & known)
+
+        self._change(without_those_that_are_gone)
         return current
 
     def _choose(
@@ -186,44 +197,46 @@ class Connector:
             leased = leased_by_server()
             fewest = min(leased.get(server, 0) for server in able)
             able = tuple(server for server in able if leased.get(server, 0) == fewest)
-        with self._lock:
-            if balance == "random":
-                return self._rng.choice(able)
+        if balance == "random":
+            return able[int(self._rng.random() * len(able))]
+        count = len(servers)
+
+        def next_one(book: _Book) -> _Book:
             # The next in the full list, so that a server's absence does not double its neighbour's share.
-            count = len(servers)
-            index = next(i for i in range(self._turn, self._turn + count) if servers[i % count] in able)
-            self._turn = (index + 1) % count
-            return servers[index % count]
+            index = next(i for i in range(book.turn, book.turn + count) if servers[i % count] in able)
+            return book._replace(turn=(index + 1) % count)
+
+        return servers[(self._change(next_one)[1].turn - 1) % count]
 
     def _refused(self, server: Server, error: BaseException, fair: bool) -> None:
         first, longest = self._config.backoff
         now = self._clock()
-        with self._lock:
-            if not fair and server not in self._doubted:
-                self._doubted.add(server)
-                return
-            down = self._down.get(server)
-            news = down is None
-            if down is None:
-                down = self._down[server] = _Down(now)
-            down.error = error
+        draw = self._rng.random()
+
+        def noted(book: _Book) -> _Book:
+            if not fair and server not in book.doubted:
+                return book._replace(doubted=book.doubted | {server})
+            _, refusals, since, until = book.down.get(server) or _Down(error, 0, now, now)
             # Connects that were under way together and fail together are one refusal.
-            if down.until <= now:
-                limit = min(longest, first * 2 ** min(down.refusals, _DOUBLINGS))
-                down.refusals += 1
-                down.until = now + self._rng.uniform(0, limit)
-            rest = down.until - now
-        if news:
-            self._tell("server_down", server=server, error=error, duration=rest)
+            if until <= now:
+                limit = min(longest, first * 2 ** min(refusals, _DOUBLINGS))
+                refusals, until = refusals + 1, now + limit * draw
+            return book._replace(down={**book.down, server: _Down(error, refusals, since, until)})
+
+        before, after = self._change(noted)
+        if server in after.down and server not in before.down:
+            self._tell("server_down", server=server, error=error, duration=after.down[server].until - now)
 
     def _accepted(self, server: Server) -> None:
-        if not (self._down or self._doubted):
-            return
-        with self._lock:
-            self._doubted.discard(server)
-            down = self._down.pop(server, None)
-        if down is not None:
-            self._tell("server_up", server=server, duration=self._clock() - down.since)
+        def forgiven(book: _Book) -> _Book:
+            if server not in book.down and server not in book.doubted:
+                return book
+            down = {other: down for other, down in book.down.items() if other != server}
+            return book._replace(down=down, doubted=book.doubted - {server})
+
+        before, after = self._change(forgiven)
+        if server in before.down and server not in after.down:
+            self._tell("server_up", server=server, duration=self._clock() - before.down[server].since)
 
 
 def _something(connection: Any) -> Any:

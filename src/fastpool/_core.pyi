@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, final
+from typing import Any, Final, Generic, Self, TypeVar, final
 from weakref import ReferenceType
 
 from ._config import Config
@@ -13,6 +13,7 @@ from ._keeper import Entry
 
 _C = TypeVar("_C", bound=type)
 _F = TypeVar("_F", bound=Callable[..., Any])
+_V = TypeVar("_V")
 
 __pyx_capi__: Final[dict[str, Any]]  # what native code cimports
 REASONS: Final[tuple[str, ...]]
@@ -41,6 +42,13 @@ class Post:
     def forget(self) -> None: ...
 
 KEEPER_POST: Final[Post]
+
+@final
+class Cell(Generic[_V]):
+    def __new__(cls, value: _V) -> Self: ...
+    @property
+    def value(self) -> _V: ...
+    def replace(self, expected: _V, value: _V) -> bool: ...
 
 @final
 class House: ...

@@ -145,6 +145,7 @@ cdef int64_t STOPPED_SLICE_NS = 5_000_000  # while a test has stopped the clock:
 cdef int64_t COARSE_NS = 11_000_000         # how far clock_near_ns may be behind: the longest tick and a bit
 cdef uint64_t last_pool_id = 0
 
+include "_core_cell.pxi"
 include "_core_owner.pxi"
 include "_core_seat.pxi"
 include "_core_pool.pxi"

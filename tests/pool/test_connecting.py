@@ -293,7 +293,7 @@ def test_connects_that_fail_together_count_as_one_refusal(world):
     assert len(world.told("server_down")) == 1
 
 
-def test_the_driver_runs_without_the_lock(world):
+def test_one_connect_that_hangs_holds_up_no_other(world):
     connector = world.connector(servers=NAMES[:2])
     inside, leave, done = threading.Event(), threading.Event(), threading.Event()
     connect = world.connect

@@ -1,0 +1,21 @@
+"""Storms of alarms whose handler raises, for each public call: an interrupted call bricks nothing.
+
+On CPython 3.14 such a handler can strike between a lock's ``__enter__`` and its block; the lock then stays taken.
+"""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from ._alarm_storm import CALLS
+from ._scripts import run_case
+
+pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers on this system")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_after_a_storm_of_raising_alarms_everybody_is_served(call: str) -> None:
+    run_case(Path(__file__).with_name("_alarm_storm.py"), call)
