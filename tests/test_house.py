@@ -18,7 +18,19 @@ pytestmark = pytest.mark.skipif(not SRC.is_dir(), reason="the tests run without 
 # The floors of CONTRIBUTING.md: a room imports from its own floor or from below, and never in a circle.
 FLOORS: list[set[str]] = [
     {"_version"},
-    {"_config", "_core", "_decorate", "_driver", "_echo", "_errors", "_events", "_servers", "_stats", "_waiting"},
+    {
+        "_config",
+        "_core",
+        "_decorate",
+        "_driver",
+        "_echo",
+        "_errors",
+        "_events",
+        "_servers",
+        "_stats",
+        "_time_limit",
+        "_waiting",
+    },
     {
         "_acheckout",
         "_async",

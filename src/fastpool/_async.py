@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Self
 from ._acheckout import connect, obtain, tell_closed
 from ._config import seconds_to_ns
 from ._connecting import OutOfTime
-from ._core import Core, clock
+from ._core import Core, clock, running_task
 from ._driver import Driver, abilities
 from ._keeper import keeper
 from ._loop_driver import Loop, LoopDriver, settled, was_cancelled
 from ._opening import NAP_S, Opening, warming
 from ._pool import Pool
+from ._time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -52,7 +53,7 @@ class InLoop:
         """Ask the driver's check, within the time that is left (else OutOfTime); raising means dead."""
         c, left = claim.connection, claim.seconds_left
         try:
-            async with asyncio.timeout(left) as limit:
+            async with TimeLimit(left) as limit:
                 return bool(await settled(self._driver.inner.check, c, left))
         except (Exception, asyncio.CancelledError) as error:
             if not isinstance(error, Exception) and was_cancelled():
@@ -143,7 +144,7 @@ class AsyncPool(Pool):
         here = asyncio.get_running_loop()
         mine = [closing for closing in closes if closing.get_loop() is here]
         # What the driver's close and reset wait for must not wait for them.
-        if mine and asyncio.current_task() not in mine:
+        if mine and running_task() not in mine:
             await asyncio.wait(mine, timeout=seconds)
 
     async def warm(self, n: int | None = None, timeout: float | None = None) -> int:  # type: ignore[override]

@@ -114,7 +114,7 @@ class Connector:
 
         One that takes longer than ``timeout`` is cancelled: OutOfTime.
         """
-        import asyncio
+        from ._time_limit import TimeLimit
 
         trial = _Trial(self, timeout, leased_by_server)
         try:
@@ -125,7 +125,7 @@ class Connector:
                     if inspect.isawaitable(connection):
                         # Not wait_for, which would make a task of its own and, on 3.11, can lose what that returned.
                         try:
-                            async with asyncio.timeout(left) as limit:
+                            async with TimeLimit(left) as limit:
                                 connection = await connection
                         except TimeoutError as error:
                             if not limit.expired():

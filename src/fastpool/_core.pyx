@@ -170,6 +170,12 @@ def clock():
     return clock_ns() / 1e9
 
 
+def running_task():
+    """The current task of the loop that runs in this thread, None outside of every task."""
+    notice_imports()
+    return task_here()
+
+
 def clock_stop(double seconds):
     """Stop the clock of all pools at `seconds` (a testing tool); 0 lets it run again."""
     i64_put(&clock_stopped, <int64_t>(seconds * 1e9 + 0.5))

@@ -31,7 +31,7 @@ cdef bint begin_in_line(Claim self) except -1:
         self.running = loop_here()
     give_waiter(ticket, core, me, now)
     ticket.loop = self.running
-    ticket.task = self.task = weakref_or_none(current_task(ticket.loop))
+    ticket.task = self.task = weakref_or_none(task_in(ticket.loop))
     ticket.deadline = self.deadline
     self.ticket = ticket
     line_up(core, ticket.waiter, self.instant, self.front)

@@ -10,7 +10,8 @@ cdef object greenlet_current = None
 cdef GetCurrent greenlet_now = NULL  # the same for C, NULL if it has none
 cdef object plain_greenlet = None  # the class of main greenlets
 cdef object running_loop = None
-cdef object current_task = None     # of a loop
+cdef object current_task = None     # of a loop: asyncio's own function; a task is asked for by task_in
+cdef dict python_tasks = None       # loop -> task: those whose steps asyncio's Python part runs, if it counts them apart
 cdef object cancelled_error = None
 cdef bint worlds = False           # greenlet or asyncio has been imported
 cdef bint loops_are_noted = False  # asyncio keeps each thread's running loop in its thread state's dictionary
@@ -51,12 +52,14 @@ cdef int look_for_worlds() except -1:
 
 cdef int learn_asyncio(asyncio) except -1:
     """What is asked of asyncio time and again.  It may be half imported, by another thread: then it is asked later."""
-    global current_task, cancelled_error
+    global current_task, python_tasks, cancelled_error
     current_task = getattr(asyncio, "current_task", None)
-    # up to 3.11 a Python function around this dict
     tasks = getattr(getattr(asyncio, "tasks", None), "_current_tasks", None)
-    if sys.version_info < (3, 12) and type(tasks) is dict:
-        current_task = tasks.get
+    if type(tasks) is dict:
+        if sys.version_info < (3, 12):
+            current_task = tasks.get  # asyncio's own is a Python function around it
+        elif sys.version_info >= (3, 14):
+            python_tasks = tasks  # the C part's are in the thread state
     cancelled_error = getattr(asyncio, "CancelledError", None)
     return 0
 
@@ -125,7 +128,17 @@ cdef inline object task_here():
     if running_loop is None or not has_context():
         return None
     loop = loop_running()
-    return None if loop is None else current_task(loop)
+    return None if loop is None else task_in(loop)
+
+
+cdef inline object task_in(loop):
+    """The current task of a loop that runs here.  From 3.14 on asyncio does not tell one that its Python part runs, as
+    nest_asyncio makes them: two such tasks must not pass for one."""
+    if python_tasks is not None and PyDict_Size(python_tasks) != 0:
+        task = python_tasks.get(loop)
+        if task is not None:
+            return task
+    return current_task(loop)
 
 
 cdef inline object weakref_or_none(object o):

@@ -158,7 +158,7 @@ cdef object task_enters(TaskBlock self):
                 seat.bound = not self.by_hand
                 seat.returning = False
                 core.by_hand += self.by_hand
-                sign(seat, weakref_or_none(current_task(loop)))
+                sign(seat, weakref_or_none(task_in(loop)))
                 return task_has(self, core)
     return task_claims(self, core, loop, slot)
 
@@ -216,7 +216,7 @@ cdef object task_arrives(TaskBlock self, int64_t now):
     claim.slot = NULL
     lease_attach(self, slot, word)
     self.claim = None
-    sign(<Seat>slot.seat, weakref_or_none(current_task(self.loop)) if claim.task is None else claim.task)
+    sign(<Seat>slot.seat, weakref_or_none(task_in(self.loop)) if claim.task is None else claim.task)
     tell_checked_out(self.core, <Seat>slot.seat, claim.began)
     return task_has(self, self.core)
 

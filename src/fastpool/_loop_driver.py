@@ -9,6 +9,7 @@ import weakref
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
+from ._core import running_task
 from ._driver import Driver
 
 if TYPE_CHECKING:
@@ -144,5 +145,5 @@ async def settled(call: Callable[..., Any], *args: Any) -> Any:
 
 def was_cancelled() -> bool:
     """Whether somebody cancelled the current task; else a CancelledError comes from what the driver awaited."""
-    task = asyncio.current_task()
+    task = running_task()
     return task is None or task.cancelling() > 0

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import fastpool
+from tests.process._scripts import run
 
 from ._told import Told, ToldByLoop, at_rest, soon
 
@@ -185,6 +186,48 @@ def test_nested_is_per_task() -> None:
         await pool.close()
 
     asyncio.run(main())
+
+
+PYTHON_PART = """
+    import asyncio, sys
+    asyncio.Task = asyncio.tasks.Task = asyncio.tasks._PyTask  # what nest_asyncio does
+    import fastpool
+
+    async def connection():
+        return object()
+
+    async def on_tasks(pool):
+        async with pool.connection() as c, pool.connection() as d:
+            return await meet(c, d)
+
+    async def on_threads(pool):
+        with pool.connection() as c, pool.connection() as d:
+            return await meet(c, d)
+
+    async def meet(c, d):
+        assert c is d
+        inside.append(c)
+        while len(inside) < 3:
+            await asyncio.sleep(0)
+
+    async def main(pool, use):
+        await asyncio.gather(*(use(pool) for _ in range(3)))
+        assert len({id(c) for c in inside}) == 3, "tasks share a connection"
+        assert (pool.stats().leased, pool.stats().idle) == (0, 3)
+
+    inside = []
+    options = dict(max_size=3, nested=True, timeout=30)
+    if sys.argv[1] == "AsyncPool":
+        asyncio.run(main(fastpool.AsyncPool(connection, **options, close=lambda c: None), on_tasks))
+    else:
+        asyncio.run(main(fastpool.Pool(object, **options), on_threads))
+    print("well")
+"""
+
+
+@pytest.mark.parametrize("kind", ["AsyncPool", "Pool"])
+def test_nested_is_per_task_also_for_those_that_asyncios_python_part_runs(kind: str) -> None:
+    assert run(PYTHON_PART, kind).split() == ["well"]
 
 
 def test_a_task_that_would_wait_for_itself_is_told_at_once() -> None:

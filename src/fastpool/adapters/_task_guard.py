@@ -20,6 +20,7 @@ from thriftpy2.contrib.aio.client import TAsyncClient
 from thriftpy2.thrift import TApplicationException, TMessageType
 from thriftpy2.transport import TMemoryBuffer
 
+from .._time_limit import TimeLimit
 from ._call import ENCODING, IDLE, LAST_SEQUENCE_ID, SENT, Guard, Method, class_for
 from ._task_stream import Stream
 
@@ -91,7 +92,7 @@ class GuardedClient(Guard, TAsyncClient):
         """Close the scanners that are still open, each within ``limit`` seconds."""
         for scanner in tuple(self.scanners):
             try:
-                async with asyncio.timeout(limit):
+                async with TimeLimit(limit):
                     await self.scannerClose(scanner)
             except self.declared_errors:
                 # The server does not know it any more, which is what was wanted.
@@ -99,7 +100,7 @@ class GuardedClient(Guard, TAsyncClient):
 
     async def ping(self, limit: float) -> None:
         """Ask the server something cheap, within ``limit`` seconds, so that it does not hang up."""
-        async with asyncio.timeout(limit):
+        async with TimeLimit(limit):
             await self.getTableNames()
 
     def _encoded(self, method: Method, request: Any, seqid: int) -> bytes:

@@ -17,6 +17,7 @@ from typing import Any
 from thriftpy2.transport import TTransportException
 
 from .._servers import server_text
+from .._time_limit import TimeLimit
 from ._sockets import LARGEST_READ, OneLife, in_order, prepare
 
 _FRAME_LENGTH = struct.Struct("!i")
@@ -53,7 +54,7 @@ class Stream(OneLife):
         where = self._where
         address = where.unix_socket or (self.host, self.port)
         try:
-            async with asyncio.timeout(where.connect_timeout):
+            async with TimeLimit(where.connect_timeout):
                 self.sock = await self._connect()
                 if where.ssl_context is not None:
                     self._tls = _Tls(where.ssl_context, where.server_hostname)
@@ -97,7 +98,7 @@ class Stream(OneLife):
     async def _receive_in_time(self) -> bytes:
         if self._limit is None:
             return await self._receive()
-        async with asyncio.timeout(self._limit):
+        async with TimeLimit(self._limit):
             return await self._receive()
 
     async def _transmit(self, data: bytes) -> None:
@@ -133,7 +134,7 @@ class Stream(OneLife):
         if self._limit is None:
             await self._transmit(message)
         else:
-            async with asyncio.timeout(self._limit):
+            async with TimeLimit(self._limit):
                 await self._transmit(message)
 
     async def read(self, size: int) -> bytes:
