@@ -32,3 +32,69 @@ cdef class Cell:
                 return False
             self.held = value
         return True
+
+
+@cython.final
+@cython.internal
+cdef class Place:
+    """Of one object in a register. The callback of its weak reference; called, it leaves the register."""
+    cdef Register register
+    cdef object name
+
+    def __call__(self, reference):
+        cdef dict row
+        with cython.critical_section(self.register):
+            row = self.register.rows.get(self.name)
+            if row is not None:
+                row.pop(self, None)
+                if not row:
+                    del self.register.rows[self.name]
+
+
+@cython.final
+cdef class Register:
+    """Objects by name, held weakly, in the order in which they came. What it costs does not depend on how many."""
+    cdef dict rows      # name -> {Place: weak reference}
+
+    def __cinit__(self):
+        self.rows = {}
+
+    def add(self, str name not None, one):
+        """Enter ``one``; it leaves by itself when it ends."""
+        cdef Place place = Place.__new__(Place)
+        cdef dict row, fresh = {}
+        place.register = self
+        place.name = name
+        reference = PyWeakref_NewRef(one, place)
+        # From here on nothing is made that could start the garbage collector, and with it somebody's finalizer.
+        with cython.critical_section(self):
+            row = self.rows.get(name)
+            if row is None:
+                self.rows[name] = row = fresh
+            row[place] = reference
+
+    def named(self, str name not None):
+        """Those with this name that still exist."""
+        with cython.critical_section(self):
+            row = self.rows.get(name)
+            references = [] if row is None else list((<dict>row).values())
+        return those_alive(references)
+
+    def everyone(self):
+        """All that still exist."""
+        with cython.critical_section(self):
+            references = [reference for row in list(self.rows.values()) for reference in list((<dict>row).values())]
+        return those_alive(references)
+
+    def __len__(self):
+        """How many names are in use."""
+        return len(self.rows)
+
+
+cdef list those_alive(list references):
+    cdef list found = []
+    for reference in references:
+        one = reference()
+        if one is not None:
+            found.append(one)
+    return found

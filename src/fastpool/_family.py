@@ -6,17 +6,24 @@ import os
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from ._core import Register
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._pool import Pool
 
-_all: weakref.WeakSet[Pool] = weakref.WeakSet()
+_all = Register()
 
 
 def join(pool: Pool) -> None:
     """Count ``pool`` among those that a forked child must not harm its parent with."""
-    _all.add(pool)
+    _all.add(pool.name, pool)
+
+
+def everyone() -> list[Pool]:
+    """All pools that exist."""
+    return _all.everyone()
 
 
 def teller(pool: Pool) -> Callable[..., None]:
@@ -32,7 +39,7 @@ def teller(pool: Pool) -> Callable[..., None]:
 
 
 def _in_child() -> None:
-    for pool in list(_all):
+    for pool in everyone():
         pool._keep_for_parent()
 
 

@@ -13,28 +13,27 @@ from __future__ import annotations
 
 import os
 import pickle
-import threading
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from ._core import Register
 
 if TYPE_CHECKING:
     from ._config import Config
     from ._driver import Driver
 
+# No lock: pools are made and travel in signal handlers and finalizers, too. These are changed by single operations.
 _home = os.urandom(16)  # this process
-_packed: weakref.WeakValueDictionary[tuple[bytes, int], Any] = weakref.WeakValueDictionary()  # by (process, pool's id)
-_by_name: dict[str, weakref.WeakSet[Any]] = {}
+_packed: dict[tuple[bytes, int], weakref.ref[Any]] = {}  # by (process, pool's id)
+_made = Register()  # every pool of this process, by its name
 _arrived: dict[int, Any] = {}  # by the pool's id, the one that arrived last at the end
 _MOST_ARRIVED = 16
-_guard = threading.RLock()  # reentrant: a driver that is compared may hold a pool itself
 
 
 def enlist(pool: Any) -> None:
     """Note that ``pool`` exists in this process, so that an equal one that arrives is this one."""
-    with _guard:
-        for name in [name for name, pools in _by_name.items() if not pools]:
-            del _by_name[name]
-        _by_name.setdefault(pool.name, weakref.WeakSet()).add(pool)
+    _made.add(pool.name, pool)
 
 
 def pack(pool: Any) -> tuple[Any, ...]:
@@ -42,42 +41,50 @@ def pack(pool: Any) -> tuple[Any, ...]:
     parts = (type(pool), pool.driver, pool.config)
     _key(*parts)
     address = (_home, pool._id)
-    with _guard:
-        _packed[address] = pool
+    _packed[address] = weakref.ref(pool, partial(_packed.pop, address))
     return unpack, (*parts, address)
 
 
 def unpack(kind: Any, driver: Driver, config: Config, address: tuple[bytes, int]) -> Any:
     """The pool of this configuration in this process: one that is open, else a new one."""
-    with _guard:
-        pool = _packed.get(address)
-        if pool is None or pool.closed:
-            pool = _equal(kind, driver, config)
-        if pool is not None:
-            if pool._id in _arrived:
-                _keep(pool)
-            return pool
-        # Nothing is opened under the lock: whoever comes second may get the pool before it has its minimum.
-        pool = kind.__new__(kind)
-        pool._start(driver, config)
-        gone = _keep(pool)
-    del gone  # its connections may have finalizers
+    original = _packed.get(address)
+    pool = None if original is None else original()
+    if pool is None or pool.closed:
+        pool = _equal(kind, driver, config)
+    if pool is None:
+        return _new(kind, driver, config)
+    if pool._id in _arrived:
+        _keep(pool)
+    return pool
+
+
+def _new(kind: Any, driver: Driver, config: Config) -> Any:
+    """A new pool, or the one that somebody else has made of the same meanwhile: whichever was enlisted first."""
+    pool = kind.__new__(kind)
+    pool._start(driver, config)
+    first = _equal(kind, driver, config)
+    if first is not pool and first is not None:
+        pool._shut()
+        return first  # which may not have its minimum yet
+    _keep(pool)
     pool._open_if_told()
     return pool
 
 
-def _keep(pool: Any) -> list[Any]:
-    """Let ``pool`` stay, and those go that are closed, or did not arrive for longest; the caller drops them."""
+def _keep(pool: Any) -> None:
+    """Let ``pool`` stay, and those go that are closed, or did not arrive for longest."""
     _arrived.pop(pool._id, None)
     _arrived[pool._id] = pool
-    leaving = [key for key, one in _arrived.items() if one.closed]
-    leaving += list(_arrived)[: max(len(_arrived) - _MOST_ARRIVED, 0)]
-    return [_arrived.pop(key) for key in dict.fromkeys(leaving)]
+    staying = list(_arrived.items())
+    surplus = len(staying) - _MOST_ARRIVED
+    for place, (number, one) in enumerate(staying):
+        if place < surplus or one.closed:
+            _arrived.pop(number, None)
 
 
 def _equal(kind: Any, driver: Driver, config: Config) -> Any:
     key = _key(kind, driver, config)
-    for pool in list(_by_name.get(config.name or "", ())):
+    for pool in _made.named(config.name or ""):
         if type(pool) is kind and not pool.closed:
             try:
                 if _key(kind, pool.driver, pool.config) == key:
@@ -98,8 +105,7 @@ def _key(kind: Any, driver: Driver, config: Config) -> bytes:
 
 
 def _begin_anew() -> None:
-    global _guard, _home
-    _guard = threading.RLock()  # another thread may have held it while this process was forked
+    global _home
     _home = os.urandom(16)  # what this process packs from now on is not the parent's
 
 

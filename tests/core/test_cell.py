@@ -1,11 +1,12 @@
-"""The cell that the bookkeeping is kept in: replaced as a whole, by who saw the current value."""
+"""What the bookkeeping is kept in without a lock: a cell, replaced by who saw its value; a register of who exists."""
 
 import gc
 import threading
 
 import pytest
 
-from fastpool._core import Cell
+from fastpool._core import Cell, Register
+from tests.pool.world import frees_what_is_dropped
 
 
 def test_it_is_replaced_by_who_saw_the_current_value():
@@ -76,3 +77,68 @@ def test_what_it_holds_can_be_collected():
 def test_it_has_a_value_from_the_beginning():
     with pytest.raises(TypeError):
         Cell()
+
+
+class Named:
+    pass
+
+
+def test_a_register_has_those_who_exist_in_the_order_in_which_they_came():
+    register, ones = Register(), [Named() for _ in range(5)]
+    for one in ones:
+        register.add("a", one)
+    other = Named()
+    register.add("b", other)
+    assert register.named("a") == ones
+    assert register.named("nobody") == []
+    assert register.everyone() == [*ones, other]
+
+
+@frees_what_is_dropped
+def test_who_ends_leaves_the_register_and_the_last_takes_the_name_along():
+    register, ones = Register(), [Named() for _ in range(3)]
+    for one in ones:
+        register.add("a", one)
+    del ones[1], one
+    assert register.named("a") == ones
+    ones.clear()
+    gc.collect()
+    assert register.everyone() == []
+    assert len(register) == 0
+
+
+def test_equality_and_hash_of_what_is_registered_do_not_matter():
+    class Odd:
+        __hash__ = None
+
+        def __eq__(self, other):
+            raise AssertionError("nobody compares")
+
+    register, one, other = Register(), Odd(), Odd()
+    register.add("a", one)
+    register.add("a", other)
+    assert [id(found) for found in register.named("a")] == [id(one), id(other)]
+
+
+@frees_what_is_dropped
+def test_many_threads_enter_and_leave_a_register():
+    register, stay, threads = Register(), [], 6
+
+    def come_and_go():
+        for n in range(500):
+            one = Named()
+            register.add(f"name {n % 3}", one)
+            if n % 50 == 0:
+                stay.append(one)
+            register.named("name 0")
+
+    workers = [threading.Thread(target=come_and_go) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+    gc.collect()
+    assert {id(one) for one in register.everyone()} == {id(one) for one in stay}
+    stay.clear()
+    gc.collect()
+    assert len(register) == 0

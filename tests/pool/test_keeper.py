@@ -22,7 +22,7 @@ def nobody_else():
     """Whatever other tests left behind is gone first."""
     gc.collect()
     if FREE_THREADED:
-        for pool in list(_family._all):
+        for pool in _family.everyone():
             keeper.forget(pool._id)
     until(lambda: not keepers(), "the keeper of earlier tests' pools being gone")
 

@@ -104,7 +104,7 @@ def test_a_connection_that_took_the_place_of_one_it_had_opened_is_not_its_own():
                 clock.advance(1)
                 successor.append(pool.checkout())
                 pool.checkin(successor[0])
-            elif world.connecting.calls == 4:
+            elif world.connecting.calls >= 4:  # also the keeper, whom the checkouts above have brought in
                 raise Failure
 
         world.connecting.mode = connect

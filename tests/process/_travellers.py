@@ -56,6 +56,16 @@ class Holder:
         self.pool = pool
 
 
+class Met(fastpool.Pool):
+    """Those who make one at the same time meet before it can be found."""
+
+    before = staticmethod(lambda: None)
+
+    def _start(self, driver: Any, config: Any) -> None:
+        self.before()
+        super()._start(driver, config)
+
+
 def make(**options: Any) -> fastpool.Pool:
     return fastpool.Pool(Connection, **{"max_size": 2, "timeout": 5, **options})
 

@@ -9,6 +9,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -110,6 +111,60 @@ def test_those_that_arrived_last_stay_although_nobody_holds_them() -> None:
     pickle.loads(data[0]).close()
     gc.collect()
     assert kept() is None, "what was closed is not kept"
+
+
+def test_who_unpickle_one_at_once_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All have found none, and make one: nobody waits for another, and all get the same."""
+    pool = way.Met(way.Connection, name="met")
+    data = pickle.dumps(pool)
+    pool.close()
+    meeting = threading.Barrier(4)
+    monkeypatch.setattr(way.Met, "before", staticmethod(lambda: meeting.wait(20)))
+    with ThreadPoolExecutor(4) as threads:
+        arrived = set(threads.map(pickle.loads, [data] * 4))
+    assert len(arrived) == 1
+    one = arrived.pop()
+    assert pickle.loads(data) is one
+    one.close()
+
+
+@frees_what_is_dropped
+def test_nothing_is_remembered_of_pools_that_are_gone() -> None:
+    from fastpool import _family, _travel
+
+    gc.collect()
+    before = len(_travel._made), len(_travel._packed), len(_family._all)
+    pools = [way.make() for _ in range(50)]
+    for pool in pools:
+        pickle.dumps(pool)
+    assert len(_travel._packed) == before[1] + 50
+    del pools, pool
+    gc.collect()
+    assert (len(_travel._made), len(_travel._packed), len(_family._all)) == before
+
+
+def test_making_a_pool_costs_the_same_however_many_there_are() -> None:
+    """Counted, not timed: each call, of Python or C, is an event."""
+
+    def events() -> int:
+        seen = 0
+
+        def count(*_: object) -> None:
+            nonlocal seen
+            seen += 1
+
+        sys.setprofile(count)
+        try:
+            way.make()
+        finally:
+            sys.setprofile(None)
+        return seen
+
+    way.make()
+    alone = events()
+    many = [way.make() for _ in range(1000)]
+    assert events() == alone
+    assert len(many) == 1000
 
 
 def test_what_differs_is_another_pool() -> None:

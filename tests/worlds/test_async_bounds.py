@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -201,7 +202,7 @@ def test_a_server_that_hangs_is_left_alone_after_the_second_time() -> None:
             backoff=(60, 60),
             listeners=[{name: lambda e: told.append(e.name) for name in ("connect_failed", "server_down")}],
         )
-        pool.connector._rng.uniform = lambda low, high: high  # type: ignore[method-assign]
+        pool.connector._rng = SimpleNamespace(random=lambda: 1.0)  # type: ignore[assignment]
         failed = 0
         for _ in range(12):
             lease = pool.connection(timeout=0.03)
