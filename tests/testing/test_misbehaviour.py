@@ -12,8 +12,9 @@ import happybase
 import pytest
 from thriftpy2.transport import TTransportException
 
-from fastpool.testing import HBaseServer
+from fastpool.testing import HBaseServer, hbase_engine
 from fastpool.testing.hbase_script import KINDS
+from fastpool.testing.sockets import listen
 
 from .conftest import WIRES, Connect
 
@@ -235,13 +236,23 @@ def test_bad_requests_are_refused(server: HBaseServer) -> None:
     assert len(KINDS) == len(set(KINDS))
 
 
-def test_client_that_reads_nothing_does_not_block_the_others(server: HBaseServer, connect: Connect) -> None:
-    deaf, other = connect(server), connect(server)
-    deaf.table("t").put(b"big", {b"f:q": b"x" * 4_000_000})
-    deaf.transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    hold = server.hold("getRowWithColumns")
-    send(deaf, "getRowWithColumns", tableName=b"t", row=b"big", attributes={})
-    assert hold.wait(1)
-    assert not hold.release(wait=0.05)
-    assert other.tables() == [b"t"]
-    assert server.drop_connections() == 2
+def test_client_that_reads_nothing_does_not_block_the_others(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both buffers are bounded: the kernel lets its own grow to megabytes where it saw a fast peer before."""
+
+    def listen_bounded(host: str, port: int, backlog: int) -> socket.socket:
+        listener = listen(host, port, backlog)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)  # those it accepts have it from the beginning
+        return listener
+
+    monkeypatch.setattr(hbase_engine, "listen", listen_bounded)
+    with HBaseServer() as server:
+        deaf, other = connect(server), connect(server)
+        deaf.transport.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        other.create_table("t", {"f": {}})
+        other.table("t").put(b"big", {b"f:q": b"x" * 4_000_000})
+        hold = server.hold("getRowWithColumns")
+        send(deaf, "getRowWithColumns", tableName=b"t", row=b"big", attributes={})
+        assert hold.wait(1)
+        assert not hold.release(wait=0.05)
+        assert other.tables() == [b"t"]
+        assert server.drop_connections() == 2
