@@ -87,7 +87,7 @@ cdef class Claim:
         return self.slot != NULL
 
     def put(self, list opened=None):
-        """Leave the connection in hand to whoever wants one; write down in `opened` which it is, for `_close_unused`."""
+        """Leave the connection in hand to whoever wants one; write down in `opened` which it is (`_close_unused`)."""
         cdef Slot *slot = self.slot
         write_down(slot, opened)
         self.slot = NULL
