@@ -319,6 +319,7 @@ def test_whatever_happens_at_any_line_of_the_keepers_own(action, monkeypatch):
             # who strikes where nothing is caught ends the thread: then the next need is what starts it anew
             until(lambda: pool.closed or (not keeper.running and lose_one(pool)) or len(pool) >= 2)
             assert pool.closed or keeper.running
+            until(lambda: keeper.settled, "the keeper's round")  # or how many lines it came to would be up to chance
             pool.close()
             until(lambda: not keeper.running, "the keeper's end")
         finally:
