@@ -86,6 +86,7 @@ def test_a_fork_in_a_greenlet_that_holds_while_others_hold_and_wait() -> None:
     forking(
         """
 import gevent, gevent.os
+gevent.get_hub().loop.install_sigchld()  # fork_and_watch does it after the fork: the child may have ended by then
 pool = pool_on(server, max_size=2, timeout=20)
 go, ends = gevent.event.Event(), []
 

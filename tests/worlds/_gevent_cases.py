@@ -163,6 +163,7 @@ def case_fork_in_a_greenlet() -> None:
     got: list[Any] = []
     waiting = gevent.spawn(lambda: got.append(pool.checkout()))
     soon(lambda: pool.stats().waiting == 1)
+    gevent.get_hub().loop.install_sigchld()  # fork_and_watch does it after the fork: the child may have ended by then
     pid = gevent.os.fork_and_watch()  # the hub reaps children, whoever forked them
     if pid == 0:
         code = 1
