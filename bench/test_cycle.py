@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
 
+import fastpool
 from fastpool._compare.questions import nested_cycles, opened
 from fastpool._compare.ratios import Cycles
-from fastpool._compare.rivals import Rival, fastpool_pool
+from fastpool._compare.rivals import Rival, fastpool_pool, with_connection
 from fastpool._compare.team import team
 
 CYCLES = 1000
@@ -51,4 +53,11 @@ def test_contended(benchmark: Any, rival: Rival, server: Any) -> None:
 )
 def test_options(benchmark: Any, options: dict[str, Any]) -> None:
     with fastpool_pool(**{"size": 8, "address": None, **options}) as cycles:
+        measured(benchmark, "options of fastpool.Pool", cycles)
+
+
+def test_sockets(benchmark: Any) -> None:
+    """A connection with a descriptor is asked for it when it comes back."""
+    near, far = socket.socketpair()
+    with far, fastpool.Pool(lambda: near, max_size=1) as pool, with_connection(pool) as cycles:
         measured(benchmark, "options of fastpool.Pool", cycles)

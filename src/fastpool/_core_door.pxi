@@ -26,7 +26,7 @@ cdef object block_called(Block self, PyObject **args, size_t given, PyObject *na
         if count == 0 and self.asked:
             return lease_begin(self)
         if count == 3:
-            return lease_over(self, <object>args[1])
+            return lease_over(self, <object>args[1], False)
         if count == 1:
             return lease_decorate(self, <object>args[0])
     raise TypeError("a lease is a context manager, and as a decorator is called with one function")

@@ -149,7 +149,9 @@ cdef int judge(Core core, Slot *slot, Seat seat, object exc, bint discard) excep
             return WHY_ERROR  # tidying is I/O, and none is done in the caller's error path
     elif exc is not None and not usable(core, seat.connection, exc):
         return WHY_ERROR
-    return WHY_CLEARED if mark & OUTDATED else KEEP
+    if mark & OUTDATED:
+        return WHY_CLEARED
+    return KEEP if is_open(core, seat) else WHY_DEAD  # by its holder, who closed it
 
 
 cdef bint usable(Core core, object c, object exc) except -1:
@@ -169,21 +171,6 @@ cdef bint must_reset(Core core, Slot *slot) noexcept:
 cdef bint tidied(Slot *slot) noexcept:
     """The reset is over.  A driver with marks may have found in it that the connection is broken."""
     return not u32_and(&slot.mark, ~<uint32_t>UNTIDY) & (BUSY | TAINTED)
-
-
-cdef bint ends_quietly(Core core, Lease lease) noexcept:
-    """Will a good end of this lease call nothing of the driver's?  No reset, and nothing to close."""
-    cdef Slot *slot = lease.slot
-    if lease.state != ENTERED or slot_lease(u64_load(&slot.word)) != lease.word or slot.depth > 1:
-        return True
-    # Near its end is as good as over: the end of the lease asks again, a moment later.
-    return (
-        not lease.discarded
-        and not core.has_reset
-        and u32_load(&slot.mark) == 0
-        and not u64_load(&core.pool.gate) & (CLOSED | CROWDED)
-        and surplus(core, slot, clock_ns() + 1000000000) == KEEP
-    )
 
 
 cdef int reset(Core core, Slot *slot, Seat seat) except -2:
@@ -224,7 +211,8 @@ cdef object take_away(Core core, Slot *slot, int why):
         forget(core, c, seat)
     except BaseException:
         pass  # no memory; the entry is stale now, which does no harm, and the slot is not lost
-    seat.connection = None
+    with cython.critical_section(seat):
+        seat.connection = seat.descriptor = None
     u32_put(&slot.mark, 0)
     u64_add(&core.house.closed[why], 1)
     return c

@@ -47,7 +47,7 @@ cdef class Block(Lease):
         return lease_begin(self)
 
     def __exit__(self, kind, exc, trace):
-        return lease_over(self, exc)
+        return lease_over(self, exc, False)
 
     def __call__(self, function):
         """As a decorator: every call of `function` runs inside a lease of its own, as contextlib's do."""
@@ -130,8 +130,8 @@ cdef inline void hold(Lease self, Core core, Slot *slot) noexcept:
     self.state = ENTERED
 
 
-cdef object lease_over(Lease self, object exc):
-    """The way out of a block that `exc` left, None if nothing did."""
+cdef object lease_over(Lease self, object exc, bint looked):
+    """The way out of a block that `exc` left, None if nothing did.  looked: the connection is known to be open."""
     cdef Core core = self.core
     cdef Slot *slot = self.slot
     cdef Visit *visit
@@ -139,7 +139,9 @@ cdef object lease_over(Lease self, object exc):
     cdef int64_t now
     if self.state != ENTERED:
         raise LeaseError("this block has ended already: a lease is good for one block")
-    if exc is None and ends_plainly(self, core, slot):
+    if exc is None and ends_plainly(self, core, slot) and (
+        looked or (<Seat>slot.seat).descriptor is None or left_open(self, core, slot)
+    ):
         if FREE_THREADED and not claim(slot, self.word):
             return lease_exit(self, exc)  # a checkin or a close() came between: the slot is not ours to free
         self.state = DONE
@@ -162,6 +164,15 @@ cdef object lease_over(Lease self, object exc):
         keep_for_the_next(core, self)
         return None
     return lease_exit(self, exc)
+
+
+cdef bint left_open(Lease self, Core core, Slot *slot) except -1:
+    """Is the connection open, and does its lease end as plainly as before it was asked?"""
+    try:
+        return is_open(core, <Seat>slot.seat) and ends_plainly(self, core, slot)
+    except BaseException as error:  # a signal handler's: the lease ends all the same
+        lease_exit(self, error)
+        raise
 
 
 cdef inline void keep_for_the_next(Core core, Lease lease) noexcept:

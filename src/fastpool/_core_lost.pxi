@@ -62,7 +62,7 @@ cdef bint reclaim(Core core) except -1:
         if slot_state(word) != LEASED or u64_peek(&slot.owner) == 0:
             continue
         seat = <Seat>slot.seat
-        if seat.bound or reference_count(<PyObject *>seat.connection) > core.own_references:
+        if seat.bound or reference_count(<PyObject *>seat.connection) > core.own_references + refers(seat):
             continue
         if now - i64_peek(&slot.since_ns) < LOOK_NS and not owner_ended(slot, seat):
             continue
@@ -72,6 +72,11 @@ cdef bint reclaim(Core core) except -1:
     if lost:
         core._report_lost(lost)
     return len(lost) != 0
+
+
+cdef bint refers(Seat seat) except -1:
+    """Has what gives the descriptor a reference to the connection, as a bound method has?"""
+    return getattr(seat.descriptor, "__self__", None) is seat.connection
 
 
 cdef bint owner_ended(Slot *slot, Seat seat) except -1:

@@ -41,6 +41,7 @@ cdef class Core:
     cdef bint has_check, has_reset
     cdef bint has_probe              # connections have a descriptor to look at
     cdef bint may_probe              # ... not known until one has been opened
+    cdef bint own_fileno             # the driver's own fileno gives it
     cdef bint stamps                 # a checkin must read the clock
     cdef int64_t timeout_ns          # default; -1: no limit
     cdef int64_t check_ns, idle_ns, life_ns     # -1: none
@@ -72,7 +73,7 @@ cdef class Core:
             else:
                 # Dropped without close(): the connections' own finalizers end them, now and not at some collection.
                 for seat in self.seats:
-                    (<Seat>seat).shell = (<Seat>seat).connection = None
+                    (<Seat>seat).shell = (<Seat>seat).connection = (<Seat>seat).descriptor = None
         if self.kept != NULL:
             Py_DECREF(<object>self.kept)
 
@@ -87,7 +88,7 @@ cdef class Core:
         self.lazy_timeout = lazy_timeout
         self.has_check = has_check
         self.has_reset = has_reset
-        self.has_probe = has_probe
+        self.has_probe = self.own_fileno = has_probe
         self.may_probe = may_probe
         fp_immortal(self)
 

@@ -40,6 +40,7 @@ cdef class Seat:
     cdef object green              # weak reference to the holder's greenlet, None for a thread's main one
     cdef readonly object task      # weak reference to the holder's task
     cdef object loop               # the event loop it was opened in, None for a synchronous connection
+    cdef object descriptor         # what gives its descriptor, see look_up_descriptor(); None: it has none to look at
     cdef bint bound                # held by a block, which ends where it began
     cdef bint returning            # a thread ends the block for a task, which need not wait for it
     cdef uint64_t past[8]          # threads that held it lately

@@ -251,11 +251,44 @@ cdef int settle_in(Core core, Slot *slot, object c) except -1:
         if hasattr(c, "fileno"):
             core.has_probe = True
             choose_flags(core)
+    look_up_descriptor(core, seat, c)
     slot.server = server_key(core, seat.server)
     if core.life_ns >= 0:
         slot.expires_ns = slot.born_ns + <int64_t>core._draw_lifetime(core.life_ns)
     i64_put(&slot.fresh_ns, fresh_until(core, slot, slot.born_ns))
     return 0
+
+
+cdef int look_up_descriptor(Core core, Seat seat, object c) except -1:
+    """What can say, when `c` comes back, whether its holder has closed it: its own fileno, or the driver's.
+
+    Not asked of what has no descriptor now (it may connect later, or never), nor where the driver's marks say it.
+    """
+    if core.marks:
+        return 0
+    try:
+        descriptor = core.driver.fileno if core.own_fileno else getattr(c, "fileno", None)
+        if descriptor is not None and is_descriptor(descriptor(c) if core.own_fileno else descriptor()):
+            seat.descriptor = descriptor
+    except Exception:
+        pass
+    return 0
+
+
+cdef inline bint is_descriptor(object fd) except -1:
+    return isinstance(fd, int) and fd >= 0
+
+
+cdef bint is_open(Core core, Seat seat) except -1:
+    """Has the connection its descriptor still?  True of one that has none to look at.  Raises what is no Exception."""
+    with cython.critical_section(seat):  # a close(timeout) may be taking the connection away
+        descriptor, c = seat.descriptor, seat.connection
+    if descriptor is None:
+        return True
+    try:
+        return is_descriptor(descriptor(c) if core.own_fileno else descriptor())
+    except Exception:
+        return False
 
 
 cdef int remember(Core core, object c, Seat seat) except -1:

@@ -38,7 +38,7 @@ cdef class TaskBlock(Lease):
 
     def end(self, error):
         """End the lease here and now."""
-        lease_over(self, error)
+        lease_over(self, error, False)
 
     def __await__(self):
         return self
@@ -242,18 +242,47 @@ cdef int task_leaves(TaskBlock self) except -1:
     """End the lease, unless that takes time: then `inner` is what to wait for."""
     cdef Core core = self.core
     cdef bint at_once = self.state != ENTERED
+    cdef bint looked = False
     error, self.error = self.error, None
     if at_once:
         pass  # too late: lease_over says so
     elif core.of_loops:
         at_once = not must_reset(core, self.slot)
     elif error is None:
-        at_once = ends_plainly(self, core, self.slot) or ends_quietly(core, self)
+        at_once = looked = ends_plainly(self, core, self.slot) or ends_quietly(core, self)
+        if at_once and (<Seat>self.slot.seat).descriptor is not None:
+            at_once = left_open_by_task(self, core)  # to close it, or what is left of it, may take time
     if at_once:
-        lease_over(self, error)
+        lease_over(self, error, looked)
     else:
         self.inner = core._give_back(self, error)
     return 0
+
+
+cdef bint left_open_by_task(TaskBlock self, Core core) except -1:
+    """Is the connection open, or the lease one whose end does not matter to it?"""
+    if self.slot.depth > 1 or slot_lease(u64_load(&self.slot.word)) != self.word:
+        return True
+    try:
+        return is_open(core, <Seat>self.slot.seat)
+    except BaseException as error:  # a signal handler's: the lease ends all the same
+        lease_exit(self, error)
+        raise
+
+
+cdef bint ends_quietly(Core core, Lease lease) noexcept:
+    """Will a good end of this lease call nothing of the driver's?  No reset, and nothing to close."""
+    cdef Slot *slot = lease.slot
+    if lease.state != ENTERED or slot_lease(u64_load(&slot.word)) != lease.word or slot.depth > 1:
+        return True
+    # Near its end is as good as over: the end of the lease asks again, a moment later.
+    return (
+        not lease.discarded
+        and not core.has_reset
+        and u32_load(&slot.mark) == 0
+        and not u64_load(&core.pool.gate) & (CLOSED | CROWDED)
+        and surplus(core, slot, clock_ns() + 1000000000) == KEEP
+    )
 
 
 fp_await_through(TaskBlock, <sendfunc><void *>task_send)

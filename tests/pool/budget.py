@@ -1,7 +1,8 @@
 """Counts what one checkout + checkin costs, in a process of its own, and prints it as JSON.
 
-    python budget.py POOL [MODULE …]      POOL: Pool, ConnectionPool, AsyncPool, or aconnection (a task's lease on
-                                          a Pool); the modules are imported first
+    python budget.py POOL [MODULE …]      POOL: Pool, ConnectionPool, AsyncPool, aconnection (a task's lease on a
+                                          Pool), or sockets (a Pool of them), sockets-aconnection; the modules are
+                                          imported first
     python budget.py POOL in gevent       the same, counted in one of gevent's greenlets
 
 Counts, not times: so they are the same on every machine.
@@ -13,6 +14,7 @@ import contextlib
 import gc
 import importlib
 import json
+import socket
 import sys
 import tracemalloc
 from collections import Counter
@@ -64,6 +66,11 @@ def opened(kind: str) -> Iterator[Any]:
     elif kind == "aconnection":
         with fastpool.Pool(Stub, max_size=4) as pool, in_a_loop(use(pool)):
             yield pool
+    elif kind.startswith("sockets"):
+        near, far = socket.socketpair()
+        with far, fastpool.Pool(lambda: near, max_size=1) as pool:
+            with in_a_loop(use(pool)) if kind.endswith("aconnection") else contextlib.nullcontext():
+                yield pool
     elif kind == "AsyncPool":
         aio = fastpool.AsyncPool(Stub, max_size=4)
         with in_a_loop(use(aio)):
@@ -139,7 +146,7 @@ def at_once(steps: Coroutine[Any, Any, Any]) -> None:
 def measure(kind: str) -> dict[str, float]:
     """Frames and C calls per cycle; memory beyond that of a loop that does nothing."""
     with opened(kind) as pool:
-        tasks = kind in ("AsyncPool", "aconnection")
+        tasks = kind == "AsyncPool" or kind.endswith("aconnection")
         cycles = cycles_of_tasks(pool) if tasks else cycles_of(pool)
 
         def plain(n: int) -> None:

@@ -51,6 +51,12 @@ def test_a_cycle_stays_within_its_budget(pool, company):
     assert cost["peak_bytes"] <= LEASE_BYTES + STEP_BYTES[pool], "a cycle allocates, if only for a moment"
 
 
+@pytest.mark.parametrize(("pool", "sockets"), [("Pool", "sockets"), ("aconnection", "sockets-aconnection")])
+def test_connections_with_a_descriptor_cost_no_frame_and_no_memory_either(pool, sockets):
+    """The one call of their `fileno` is made in compiled code; test_closed_by_holder.py counts it."""
+    assert budget(sockets) == budget(pool)
+
+
 def test_a_cycle_in_a_greenlet_costs_no_more():
     pytest.importorskip("gevent", reason="gevent is not installed")
     assert budget("Pool", "in", "gevent") == budget("Pool")
