@@ -214,7 +214,6 @@ class AsyncPool(Pool):
 
     def _forked(self) -> None:
         self.driver.loops.clear()  # the parent's: they only look as if they ran
-        self.driver.filling = None
         super()._forked()
 
     def _open_one(self, timeout_ns: int, opened: list[Any] | None = None) -> bool:

@@ -1,5 +1,11 @@
-# A thread that is started when it is needed, one at a time, and started anew when it has died.  There is no lock, and
-# no line at which a signal's exception could lose what was claimed: no handler runs inside of compiled code.
+# Threads that are started when they are needed, and what they do, also when one dies in the midst of it.  There is no
+# lock, and no line at which an exception out of a signal handler, or from another thread, could lose what was claimed:
+# none is raised inside of compiled code.
+
+import collections
+
+cdef class Post
+
 
 @cython.final
 @cython.internal
@@ -31,6 +37,7 @@ cdef inline bint is_held(Turn turn) except -1:
 cdef class Errand:
     """What the new thread runs."""
     cdef Life life
+    cdef Post post
     cdef object work, limbo, thread
 
     def __call__(self):
@@ -40,15 +47,28 @@ cdef class Errand:
             pass  # killed, or there is no interpreter any more: whoever needs the thread will start another
         if self.thread is not None:
             self.limbo.pop(self.thread, None)  # killed before it had begun
+        self.life = None
+        if self.post.ended is not None:
+            self.post.ended.append(self.post)
+            try:
+                self.post.ring()
+            except BaseException:
+                pass  # as above
 
 
 @cython.final
 cdef class Post:
-    """A post that is held by one thread at a time."""
-    cdef object now      # a dict: 1 -> the last turn that somebody knew of; later ones are found from there
+    """A post that is held by one thread at a time.
 
-    def __cinit__(self):
+    ended, ring: a list that it is appended to when its thread has ended, and what to call then.
+    """
+    cdef object now      # a dict: 1 -> the last turn that somebody knew of; later ones are found from there
+    cdef object ended, ring
+
+    def __cinit__(self, ended=None, ring=None):
         self.now = {1: Turn(None)}
+        self.ended = ended
+        self.ring = ring
 
     @property
     def held(self):
@@ -69,6 +89,7 @@ cdef class Post:
         errand = Errand.__new__(Errand)
         errand.life = Life.__new__(Life)
         errand.work = work
+        errand.post = self
         mine = Turn(PyWeakref_NewRef(errand.life, None))
         while True:
             turn = <Turn>turn.next.setdefault(1, mine)
@@ -98,6 +119,105 @@ cdef class Post:
     def forget(self):
         """In a forked child: the thread was the parent's."""
         self.now[1] = Turn(None)
+
+
+@cython.final
+@cython.internal
+cdef class Job:
+    """Something that is to be done for an entry of the keeper's."""
+    cdef readonly object entry
+    cdef readonly str kind
+    cdef object key
+    cdef double since    # when it was put in the queue, in real seconds
+
+
+@cython.final
+cdef class Desk:
+    """What is to be done: queued, or in the hands of a helper, whose post says whether its thread lives.
+
+    Each kind of job is there once for each entry, and stays until it is done; a helper that dies gives its job back.
+    """
+    cdef object queue            # a deque
+    cdef object known            # key -> job: queued or in hand
+    cdef object in_hand          # post -> job
+    cdef readonly list called    # entries to be looked at
+    cdef readonly list planned   # (entry, when to look at it again)
+    cdef readonly list ended     # posts whose threads have ended
+
+    def __cinit__(self):
+        self.queue = collections.deque()
+        self.known = {}
+        self.in_hand = {}
+        self.called = []
+        self.planned = []
+        self.ended = []
+
+    def put(self, entry, str kind, double now):
+        """Queue a job; False: there is one already, queued or in hand."""
+        cdef Job job = Job.__new__(Job)
+        job.entry, job.kind, job.since, job.key = entry, kind, now, (entry.number, kind)
+        if self.known.setdefault(job.key, job) is not job:
+            return False
+        self.queue.append(job)
+        return True
+
+    def take(self, Post post):
+        """The next job, in the hands of that post's thread now; None: there is none."""
+        cdef Job job
+        try:
+            job = <Job>self.queue.popleft()
+        except IndexError:
+            return None
+        self.in_hand[post] = job
+        return job
+
+    def done(self, Post post, due):
+        """The job is done, and its entry to be looked at: again, or after a look at it when `due` (None: when called)."""
+        cdef Job job = <Job?>self.in_hand.get(post)
+        self.known.pop(job.key, None)
+        if job.kind != "look":
+            self.called.append(job.entry)
+        else:
+            if due is not None:
+                self.planned.append((job.entry, due))
+            if job.entry.again:
+                self.called.append(job.entry)
+        self.in_hand.pop(post, None)  # last: `busy` must not miss it on its way
+
+    def sweep(self, double now):
+        """Queue again what ended threads had in hand."""
+        cdef Job job
+        while True:
+            try:
+                post = self.ended.pop()
+            except IndexError:
+                return
+            job = self.in_hand.pop(post, None)
+            if job is not None:
+                job.since = now
+                self.queue.append(job)
+
+    @property
+    def waiting(self):
+        """How many jobs are in nobody's hands."""
+        return len(self.queue)
+
+    @property
+    def blocking(self):
+        """How many jobs there are, waiting or in hand, that may block."""
+        return sum([(<Job>job).kind != "look" for job in list(self.known.values())])
+
+    def waited(self, double now):
+        """For how long the first in the queue has been there, in seconds."""
+        try:
+            return now - (<Job>self.queue[0]).since
+        except IndexError:
+            return 0.0
+
+    @property
+    def busy(self):
+        """Is there anything to be done, or being done?"""
+        return bool(self.known or self.in_hand or self.called or self.planned)
 
 
 KEEPER_POST = Post()

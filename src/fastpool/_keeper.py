@@ -1,13 +1,11 @@
-"""The keeper: one daemon thread per process that looks after the pools that asked for it.
+"""The keeper: one daemon thread per process that sees to it that the pools that asked for it are looked after.
 
-It sleeps until the earliest deadline of any pool (or until a pool calls), does what is due there, and ends when no
-pool needs it any more. It is a real thread with a real lock also where gevent has patched both: a checkin must never
-switch greenlets, and waking the keeper is part of some checkins.
+It sleeps until the earliest deadline of any pool (or until a pool calls), has what is due there done by its helpers
+(`_crew`), so that nothing that hangs is in its way, and ends when no pool needs it any more.
 """
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import heapq
 import itertools
@@ -15,15 +13,16 @@ import logging
 import os
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from . import _upkeep
 from ._core import KEEPER_POST, clock, clock_is_stopped
+from ._crew import LOOK, Crew
+from ._threads import allocate_lock, start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ._config import Config
+    from ._core import Job
     from ._pool import Pool
 
 logger = logging.getLogger("fastpool")
@@ -45,41 +44,33 @@ def needs_keeping(config: Config) -> bool:
     )
 
 
-def _green() -> bool:
-    """Whether threading may have been patched, so that a Thread would be a greenlet."""
-    return "gevent.monkey" in sys.modules or "eventlet.patcher" in sys.modules
-
-
-def _original(module: str, name: str) -> Any:
-    """The interpreter's own, whatever gevent has put in its place."""
-    gevent = sys.modules.get("gevent.monkey")
-    if gevent is not None:
-        return gevent.get_original(module, name)
-    eventlet = sys.modules.get("eventlet.patcher")
-    if eventlet is not None:
-        return getattr(eventlet.original(module), name)
-    return getattr(__import__(module), name)
-
-
-_start_new_thread = _original("_thread", "start_new_thread")  # looked up now: a call later could import, and wait
-_allocate_lock = _original("_thread", "allocate_lock")
-
-
 class Entry:
     """One pool in the keeper's book."""
 
-    __slots__ = ("_keeper", "failures", "number", "pool", "rounds")
+    __slots__ = (
+        "_keeper", "again", "alarm", "failures", "name", "number", "old_may_go", "pool", "rounds", "succeeded", "until",
+    )  # fmt: skip
 
     def __init__(self, keeper: Keeper, pool: Pool) -> None:
         self._keeper = keeper
         self.number = pool._id
+        self.name = pool.name
         self.pool = weakref.ref(pool, functools.partial(keeper.forget, self.number))
-        self.failures = _upkeep.Failures()
         self.rounds = 0  # counts what is due for it, so that an older heap entry is known to be stale
+        self.again = False  # it was called while it may have been looked at already
+        self.until: dict[str, float] = {}  # by kind of work: not before this time
+        self.failures = _upkeep.Failures()
+        self.alarm: str | None = None  # a failure that is to be told of if it brings the pool below its minimum
+        self.succeeded = 0.0  # connections that were too old by then have a successor, or could have none
+        self.old_may_go = True
 
     def soon(self) -> None:
         """Look after the pool now; never blocks, never switches and never fails."""
         self._keeper.call(self)
+
+    def order(self, kind: str) -> None:
+        """Have a kind of work done, unless it is being done."""
+        self._keeper.crew.put(self, kind)
 
 
 class Keeper:
@@ -87,7 +78,7 @@ class Keeper:
 
     Everything here may be interrupted at every line by a signal handler or a finalizer that uses, makes or closes a
     pool, and by an exception out of one. So there is no lock: what is shared is changed by single operations of dicts
-    and lists, and the thread is started by compiled code.
+    and lists, or by compiled code.
     """
 
     def __init__(self) -> None:
@@ -98,30 +89,27 @@ class Keeper:
         self._entries: dict[int, Entry] = {}  # by the pool's number
         self._heap: list[tuple[float, int, int, Entry]] = []
         self._order = itertools.count()
-        self._called: list[Entry] = []  # appended by whoever calls, emptied by the thread
-        self._bell = _allocate_lock()
+        self._bell = allocate_lock()
         self._bell.acquire()
         self._asleep = False
+        self._rounds = 0
         self._refused = False
+        self._stumbled: BaseException | None = None
+        self.crew = Crew(self._do, self.ring)
 
     def look_after(self, pool: Pool) -> Entry:
         """Begin (or go on) to look after ``pool``. RuntimeError if a thread is needed and none can be started."""
         entry = self._entries.get(pool._id) or self._entries.setdefault(pool._id, Entry(self, pool))
-        self._called.append(entry)
+        self.crew.desk.called.append(entry)
         self._start()
         self.ring()
         return entry
 
     def _start(self) -> None:
         """See that the thread is there."""
-        if KEEPER_POST.held:
-            return
-        if _green():
-            KEEPER_POST.fill(_start_new_thread, self._run)
-        else:
-            limbo, thread = _named("fastpool-keeper", self._run)
-            KEEPER_POST.fill(_start_new_thread, thread._bootstrap, limbo, thread)
-        self._refused = False
+        if not KEEPER_POST.held:
+            start(KEEPER_POST, "fastpool-keeper", self._run)
+            self._refused = False
 
     def forget(self, number: int, _: object = None) -> None:
         """Stop looking after the pool of this number (its weak reference calls this, too)."""
@@ -130,7 +118,7 @@ class Keeper:
 
     def call(self, entry: Entry) -> None:
         """Ring for a pool: it is looked after as soon as the thread is awake."""
-        self._called.append(entry)
+        self.crew.desk.called.append(entry)
         try:
             self._start()
         except Exception as error:
@@ -143,7 +131,7 @@ class Keeper:
             self._refused = True
             try:
                 logger.warning(
-                    "keeper: its thread could not be started; pools are not looked after until it can: %s", error
+                    "keeper: its thread could not be started, and no pool is looked after until it can: %s", error
                 )
             except Exception:
                 pass  # a handler that raises: a checkout that has its connection must not fail for that
@@ -163,52 +151,70 @@ class Keeper:
     @property
     def settled(self) -> bool:
         """Whether all that is due has been done (for tests that move the clock)."""
-        # What is looked at first is what changes last: the thread takes what it is called for after it woke.
-        due = self._called or any(when <= clock() for when, *_ in self._heap[:1])
-        return not self.running or (not due and self._asleep)
+        rounds = self._rounds
+        if not self.running:
+            return True
+        if not self._asleep or self.crew.desk.busy or any(when <= clock() for when, *_ in self._heap[:1]):
+            return False
+        # It slept all the while: nothing went from what it is called for to its helpers behind our back.
+        return self._asleep and self._rounds == rounds
+
+    # ---- the thread
 
     def _run(self) -> None:
         while True:
             try:
+                if self._stumbled is not None:
+                    self._bell.acquire(True, _BREATH_S)
                 # Nobody knows what was in hand, and which ring was heard, when the round before ended.
-                self._called.extend(self._entries.values())
+                self.crew.desk.called.extend(self._entries.values())
                 self.ring()
-                while not self._round():
-                    pass
+                nap: float | None = 0.0
+                while nap is not None:
+                    nap = self._round(nap)
                 return
             except BaseException as error:  # whatever it is, and whoever raised it in this thread: the pools need it
-                _log("keeper: a round failed, and all pools are looked at again: %r", error)
-                self._asleep = False
-                self._bell.acquire(True, _BREATH_S)
+                self._asleep, self._stumbled = False, error  # and nothing else here, where it would not be caught
 
-    def _round(self) -> bool:
-        """Sleep until something is due, and do it. True: no pool needs this thread any more."""
-        nap = self._nap()
+    def _round(self, nap: float) -> float | None:
+        """Sleep for so long, or until called, and have done what is due. How long to sleep next; None: it ends."""
         self._asleep = True
         self._bell.acquire(True, nap)
+        self._rounds += 1
         self._asleep = False
+        desk = self.crew.desk
         if sys.is_finalizing():
-            return True
-        while self._called:
-            self._schedule(self._called.pop(), 0.0)
+            return None
+        while desk.called:
+            self._look_at(desk.called.pop(0))
+        while desk.planned:
+            self._schedule(*desk.planned.pop(0))
         now = clock()
         while self._heap and self._heap[0][0] <= now:
             _, _, rounds, entry = heapq.heappop(self._heap)
             if rounds == entry.rounds:
-                self._attend(entry)
-        if self._entries or self._called:
-            return False
+                self._look_at(entry)
+        nap = min(self.crew.supervise(), self._time_left())
+        if self._entries or desk.called or desk.waiting:
+            return nap
         self._heap.clear()
         KEEPER_POST.resign()
-        if self._entries or self._called:  # of somebody who saw the thread still there
+        if self._entries or desk.called:  # of somebody who saw the thread still there
             self._start()
-        return True
+        else:
+            self.crew.dismiss()
+        return None
 
-    def _nap(self) -> float:
+    def _time_left(self) -> float:
         if not self._heap:
             return _LONGEST_NAP_S
         left = max(self._heap[0][0] - clock(), 0.0)
         return min(left, _STOPPED_CLOCK_NAP_S if clock_is_stopped() else _LONGEST_NAP_S)
+
+    def _look_at(self, entry: Entry) -> None:
+        if self._entries.get(entry.number) is entry:
+            entry.again = True  # first: somebody who looks at it just now, or has, looks again
+            self.crew.put(entry, LOOK)
 
     def _schedule(self, entry: Entry, due: float) -> None:
         entry.rounds += 1
@@ -217,37 +223,34 @@ class Keeper:
             self._heap = [item for item in self._heap if item[2] == item[3].rounds]
             heapq.heapify(self._heap)
 
-    def _attend(self, entry: Entry) -> None:
-        pool = entry.pool()
-        if pool is None or self._entries.get(entry.number) is not entry:
-            return
-        if pool.closed:
-            self._entries.pop(entry.number, None)
-            return
+    # ---- in a helper's thread
+
+    def _do(self, job: Job) -> float | None:
+        """Do it, and say when to look at its pool again. Whatever is raised here is the matter of that pool alone."""
+        entry, kind = job.entry, job.kind
+        stumbled, self._stumbled = self._stumbled, None
+        if stumbled is not None:
+            _log("keeper: a round failed, and all pools are looked at again: %r", stumbled)
         try:
-            due = _upkeep.tend(pool, entry)
+            pool = entry.pool()
+            if pool is None or self._entries.get(entry.number) is not entry:
+                return None
+            if pool.closed:
+                self.forget(entry.number)
+                return None
+            if kind != LOOK:
+                _upkeep.JOBS[kind](pool, entry)
+                return None
+            entry.again = False
+            return _upkeep.tend(pool, entry)
         except BaseException as error:  # a driver's SystemExit must not end the upkeep of all pools
-            due = clock() + _AGAIN_S
-            _log("keeper: looking after pool %r failed; it is tried again in a second", pool.name, error=error)
-        if due is not None:
-            self._schedule(entry, due)
-
-
-def _named(name: str, work: Callable[[], None]) -> tuple[dict[Any, Any], Any]:
-    """Give threading's book of threads that are about to be, and a thread for it, so that it is listed by its name.
-
-    Its own `start` would wait for the thread, with a lock in hand that the thread's own finalizers may want.
-    """
-    import threading
-
-    thread: Any = threading.Thread(target=work, name=name, daemon=True)
-    if hasattr(thread, "_context"):  # from 3.14 on: not the context of whoever happens to be the first to need it
-        thread._context = contextvars.Context()
-    return threading._limbo, thread  # type: ignore[attr-defined]
+            due = entry.until[kind] = clock() + _AGAIN_S
+            _log("keeper: looking after pool %r failed; it is tried again in a second", entry.name, error=error)
+            return due
 
 
 def _log(text: str, *args: object, error: BaseException | None = None) -> None:
-    """Log in the keeper's own thread, which a handler that raises must not end, whatever it raises."""
+    """Log in a helper's thread, which a handler that raises must not end, whatever it raises."""
     try:
         logger.warning(text, *args, exc_info=error)
     except BaseException:

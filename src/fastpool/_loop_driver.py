@@ -14,13 +14,12 @@ from ._driver import Driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from concurrent.futures import Future
 
 logger = logging.getLogger("fastpool")
 
 Loop = asyncio.AbstractEventLoop
 
-_PATIENCE_S = 1.0  # how long the keeper, which has other pools to look after, waits for a connect in a loop
+_GLANCE_S = 0.5  # how often who waits for a loop looks whether it still runs
 
 
 class LoopDriver(Driver):
@@ -35,7 +34,6 @@ class LoopDriver(Driver):
         self.homes: dict[int, tuple[Any, Loop]] = {}  # id(connection) -> (connection, loop it was opened in)
         self.loops: weakref.WeakSet[Loop] = weakref.WeakSet()  # in which connections were ever opened
         self.closing: set[asyncio.Future[Any]] = set()  # so that a close under way is not collected
-        self.filling: tuple[Future[bool], Loop] | None = None  # the keeper's connect, under way in that loop
 
     def __getstate__(self) -> dict[str, Any]:
         return {"inner": self.inner}
@@ -93,30 +91,24 @@ class LoopDriver(Driver):
     def fill(self, opening: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
         """Open one more, for the keeper: in the loop of some connection that is open, or was, if one runs.
 
-        False: none runs, or it takes so long that other pools are looked after first; ask again.
+        False: none runs, or it stopped meanwhile; ask again. Only this pool waits for a loop that is busy.
         """
-        filling = self.filling
-        if filling is None:
-            open_in = [loop for _, loop in list(self.homes.values())]
-            loop = next((loop for loop in [*open_in, *list(self.loops)] if loop.is_running()), None)
-            if loop is None:
-                return False
-            work = opening()
-            try:
-                filling = self.filling = asyncio.run_coroutine_threadsafe(work, loop), loop
-            except RuntimeError:
-                work.close()  # the loop was closed this very moment
-                return False
-        future, loop = filling
-        done = bool(wait((future,), _PATIENCE_S).done)
-        if not done and loop.is_running():
+        open_in = [loop for _, loop in list(self.homes.values())]
+        loop = next((loop for loop in [*open_in, *list(self.loops)] if loop.is_running()), None)
+        if loop is None:
             return False
-        self.filling = None
-        if done:
-            return False if future.cancelled() else future.result()
-        if not loop.is_closed():
-            future.cancel()
-        return False
+        work = opening()
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, loop)
+        except RuntimeError:
+            work.close()  # the loop was closed this very moment
+            return False
+        while not wait((future,), _GLANCE_S).done:
+            if not loop.is_running():
+                if not loop.is_closed():
+                    future.cancel()
+                return False
+        return False if future.cancelled() else future.result()
 
     def _close_here(self, c: Any) -> None:
         self.run_here(self.closed(c))

@@ -1,4 +1,8 @@
-"""What the keeper does for one pool: the minimum, lifetimes, idle times, keep-alive, and reports of leaks."""
+"""What the keeper does for one pool: the minimum, lifetimes, idle times, keep-alive, and reports of leaks.
+
+`tend` looks at a pool and orders what is due; what may block, because it calls the driver, listeners or log handlers,
+are the four kinds of JOBS. Each is at work once at a time for one pool, and none waits for another.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,8 @@ from ._errors import AllServersUnavailable
 from ._report import is_news, is_told, lease_info, leases_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ._keeper import Entry
     from ._pool import Pool
 
@@ -20,6 +26,7 @@ _PATIENCE_NS = seconds_to_ns("timeout", 30.0)  # what a connect of the keeper's 
 _FLOOR_S = 0.1  # the shortest time from a connect that failed to the next, whatever `backoff` says
 _KINDS = 8  # failures of one pool that are told apart until it recovers; all beyond count as one
 _REMINDER_S = 3600.0
+_BREATH_S = 0.001  # what could not be done just now is not tried again at once
 
 
 class Failures:
@@ -55,91 +62,134 @@ class Failures:
 
 
 def tend(pool: Pool, entry: Entry) -> float | None:
-    """Do what is due and say when to come back, on the pool's clock; None: only when called."""
-    config = pool.config
-    failure = None if config.max_lifetime is None else _replace_old(pool, entry)
-    if config.idle_timeout is not None:
-        pool._retire_idle("idle", config.min_size)
-    if config.keepalive is not None:
-        pool._keep_alive(seconds_to_ns("keepalive", config.keepalive))
-    due = [_fill(pool, entry, failure)]
-    if config.leak_after is not None:
-        due.append(_report_leaks(pool, config.leak_after))
-    now = clock()
+    """Order what is due, which never blocks, and say when to look again, on the pool's clock; None: when called."""
+    config, now = pool.config, clock()
+    size, old, old_may_wait = len(pool), 0, False
+    due: list[float] = []
+    wanted: dict[str, float] = {}
+
+    def want(kind: str, when: float) -> None:
+        wanted[kind] = min(when, wanted.get(kind, when))
+
     for since_ns, _, expires_ns, checked_ns in pool._since():
-        if config.idle_timeout is not None and len(pool) > config.min_size:
-            due.append(since_ns / 1e9 + config.idle_timeout)
-        if config.max_lifetime is not None:
-            due.append(expires_ns / 1e9)
+        if config.idle_timeout is not None and size > config.min_size:
+            want("close", since_ns / 1e9 + config.idle_timeout)
         if config.keepalive is not None:
-            due.append(max(since_ns, checked_ns) / 1e9 + config.keepalive)
-    # Leased connections come back some time: then they have deadlines, too.
-    for limit in (config.idle_timeout, config.keepalive, config.max_lifetime):
-        if limit is not None:
-            due.append(now + limit)
-    wanted = [when for when in due if when is not None]
-    # Not again at once: what could not be done just now is tried a little later.
-    return max(min(wanted), now + 0.001) if wanted else None
+            want("check", max(since_ns, checked_ns) / 1e9 + config.keepalive)
+        if config.max_lifetime is not None:
+            expires = expires_ns / 1e9
+            if expires > now:
+                due.append(expires)
+            else:
+                old += 1
+                old_may_wait |= expires > entry.succeeded
+    # The successor is opened before the old connection is closed, if that is possible.
+    old_may_wait &= config.min_size > size - old and now >= entry.until.get("connect", 0.0)
+    entry.old_may_go = not old_may_wait
+    if old and not old_may_wait:
+        want("close", now)
+    if size < config.min_size or old_may_wait:
+        want("connect", now)
+    if config.leak_after is not None:
+        for row in pool._leases():
+            if not is_told(pool, row):
+                want("report", row[6] / 1e9 + config.leak_after)
+    for kind, when in wanted.items():
+        when = max(when, entry.until.get(kind, 0.0))
+        if when <= now:
+            entry.order(kind)
+        else:
+            due.append(when)
+    # Connections that are out come back some time, and others go out: then there are other deadlines.
+    limits = (config.idle_timeout, config.keepalive, config.max_lifetime, config.leak_after)
+    due += [now + limit for limit in limits if limit is not None]
+    return max(min(due), now + _BREATH_S) if due else None
 
 
-def _replace_old(pool: Pool, entry: Entry) -> tuple[Exception, int] | None:
-    """Open the successor before the old connection is closed, where there is room for both."""
-    now_ns = clock() * 1e9
-    old = sum(expires_ns <= now_ns for _, _, expires_ns, _ in pool._since())
-    failure = _connect(pool, entry, min(old, pool.config.min_size - (len(pool) - old)))
-    if failure is not None and failure[1]:
-        logger.warning("pool %r: no successor for an old connection: %s", pool.name, failure[0])
-    pool._retire_idle("lifetime", 0)
-    return failure
-
-
-def _fill(pool: Pool, entry: Entry, failure: tuple[Exception, int] | None) -> float | None:
-    """Keep ``min_size`` connections open; after a failure (one of just now counts) come back with growing pauses."""
-    missing = pool.config.min_size - len(pool)
-    if missing <= 0:
-        return None
-    failure = failure or _connect(pool, entry, missing)
-    now, until = clock(), entry.failures.until
-    if failure is not None and failure[1]:
-        error, count = failure
-        logger.warning(
-            "pool %r: %d of at least %d connections are open, and another one failed (%s: %s)%s; next try in %.3g s",
-            pool.name, len(pool), pool.config.min_size, type(error).__name__, error,
-            "" if count == 1 else f", {count} times by now", until - now,
-        )  # fmt: skip
-    if pool.closed or len(pool) >= pool.config.min_size:
-        return None
-    # Without a failure: as many as may connect at once do. Look again.
-    return until if until > now else now + max(_FLOOR_S, pool.config.backoff[0])
-
-
-def _connect(pool: Pool, entry: Entry, count: int) -> tuple[Exception, int] | None:
-    """Open so many more; give the error of one that failed, and its count if that is to be logged."""
-    for _ in range(count):
-        if pool.closed or clock() < entry.failures.until:
-            return None
+def _connect(pool: Pool, entry: Entry) -> None:
+    """Open what is missing from ``min_size``, and the successors of connections that are too old, one by one."""
+    now, config = clock(), pool.config
+    while not pool.closed and config.min_size > len(pool) - _old(pool, now):
         try:
-            if not pool._open_one(_PATIENCE_NS):
-                return None
+            opened = pool._open_one(_PATIENCE_NS)
         except Exception as error:
-            # Whoever closed the pool meanwhile knows why a connect of its fails.
-            return None if pool.closed else (error, entry.failures.add(error, pool.config.backoff))
-        entry.failures = Failures()
-    return None
+            if not pool.closed:  # else whoever closed it meanwhile knows why a connect fails
+                _failed(pool, entry, error)
+            break
+        if not opened:
+            if len(pool) < config.min_size:  # as many as may connect at once do: look again
+                entry.until["connect"] = clock() + max(_FLOOR_S, config.backoff[0])
+            break
+        entry.failures, entry.alarm = Failures(), None
+    entry.succeeded = now
 
 
-def _report_leaks(pool: Pool, leak_after: float) -> float:
+def _old(pool: Pool, now: float) -> int:
+    """How many idle connections are too old."""
+    return sum(expires_ns / 1e9 <= now for _, _, expires_ns, _ in pool._since())
+
+
+def _failed(pool: Pool, entry: Entry, error: Exception) -> None:
+    """Note a connect that failed, and tell of it if it is news."""
+    count = entry.failures.add(error, pool.config.backoff)
+    entry.until["connect"] = entry.failures.until
+    if not count:
+        return
+    entry.alarm = f"({type(error).__name__}: {error})" + ("" if count == 1 else f", {count} times by now")
+    if len(pool) < pool.config.min_size:
+        _raise_alarm(pool, entry)
+    else:
+        logger.warning("pool %r: no successor for an old connection: %s", pool.name, error)
+
+
+def _raise_alarm(pool: Pool, entry: Entry) -> None:
+    alarm, entry.alarm = entry.alarm, None
+    if alarm is not None:
+        logger.warning(
+            "pool %r: %d of at least %d connections are open, and another one failed %s; next try in %.3g s",
+            pool.name, len(pool), pool.config.min_size, alarm, max(entry.failures.until - clock(), 0.0),
+        )  # fmt: skip
+
+
+def _close(pool: Pool, entry: Entry) -> None:
+    """Close what was idle for too long, and what is too old and has its successor, or can have none."""
+    closed = 0
+    if pool.config.idle_timeout is not None:
+        closed += pool._retire_idle("idle", pool.config.min_size)
+    if pool.config.max_lifetime is not None and entry.old_may_go:
+        closed += pool._retire_idle("lifetime", 0)
+        if len(pool) < pool.config.min_size:
+            _raise_alarm(pool, entry)
+    if not closed:
+        entry.until["close"] = clock() + _BREATH_S
+
+
+def _check(pool: Pool, entry: Entry) -> None:
+    """Check the idle connections that nobody has used or checked for so long."""
+    if pool.config.keepalive is not None:
+        pool._keep_alive(seconds_to_ns("keepalive", pool.config.keepalive))
+    entry.until["check"] = clock() + _BREATH_S
+
+
+def _report(pool: Pool, entry: Entry) -> None:
     """Report each lease that is held too long, once, with its holder's stack as it is now."""
+    leak_after = pool.config.leak_after
     now = clock()
-    rows = leases_of(pool)
-    for row in rows:
+    for row in leases_of(pool):
         info = lease_info(row, now)
-        if info.age_s < leak_after or not is_news(pool, row, info):
+        if leak_after is None or info.age_s < leak_after or not is_news(pool, row, info):
             continue
         stack = info.stack()
         logger.warning(
             "pool %r: connection %d has been out for %.1f s (leak_after is %.1f s), held by %s; it is at:\n%s",
             pool.name, info.slot, info.age_s, leak_after, info.owner, "".join(stack) or "  (its stack is gone)\n",
         )  # fmt: skip
-    waiting: list[float] = [row[6] / 1e9 + leak_after for row in rows if not is_told(pool, row)]
-    return min([*waiting, now + leak_after])
+    entry.until["report"] = now + _BREATH_S
+
+
+JOBS: dict[str, Callable[[Pool, Entry], None]] = {
+    "connect": _connect,
+    "close": _close,
+    "check": _check,
+    "report": _report,
+}

@@ -8,11 +8,12 @@ import logging
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import fastpool
-from fastpool import _family, _keeper
+from fastpool import _family, _keeper, _threads
 from fastpool._keeper import keeper
 from tests.pool.world import FREE_THREADED, PATIENCE, Abort, Failure, Plain, Run, serves, until
 
@@ -90,10 +91,10 @@ def test_an_exception_from_another_thread_does_not_end_the_keeper(error):
 
 
 def kill_the_keeper(monkeypatch):
-    """Its thread ends in the midst of a round, with all that it had in hand."""
+    """Its thread ends in the midst of a round, with all that it had in hand, as if the interpreter ended."""
     with monkeypatch.context() as patch:
-        patch.setattr(_keeper.Keeper, "_round", lambda self: self._called.clear() or sys.exit())
-        patch.setattr(_keeper, "_log", lambda *args: sys.exit())
+        ending = SimpleNamespace(is_finalizing=lambda: keeper.crew.desk.called.clear() or True)
+        patch.setattr(_keeper, "sys", ending)
         keeper.ring()
         until(lambda: not keeper.running, "the keeper's end")
 
@@ -136,7 +137,7 @@ def no_threads(monkeypatch):
         raise RuntimeError("can't start new thread")
 
     tried = []
-    monkeypatch.setattr(_keeper, "_start_new_thread", refuse)
+    monkeypatch.setattr(_threads, "start_new_thread", refuse)
     return tried
 
 
@@ -242,19 +243,16 @@ def makes_another(pool):
     another.close()
 
 
-def collects(pool):
-    """A finalizer of what is only garbage."""
+def drops_one(pool):
+    """A finalizer that uses and closes a pool, as the collector may run one at any line."""
 
     class Dropped:
-        def __init__(self):
-            self.pool, self.me = Plain().pool(open=False, idle_timeout=60), self
-
         def __del__(self):
-            serves(self.pool, 1)
-            self.pool.close()
+            another = Plain().pool(open=False, idle_timeout=60)
+            serves(another, 1)
+            another.close()
 
     Dropped()
-    gc.collect()
 
 
 def at_every_line(one):
@@ -264,7 +262,7 @@ def at_every_line(one):
     assert run.result() > 10
 
 
-ACTIONS = [raises, closes_it, uses_it, makes_another, collects]
+ACTIONS = [raises, closes_it, uses_it, makes_another, drops_one]
 CALLS = {
     "first use": lambda pool: serves(pool, 1),
     "open": lambda pool: pool.open(),

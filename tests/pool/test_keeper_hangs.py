@@ -1,0 +1,286 @@
+"""What one pool's driver does to the keeper, however long it takes, is no other pool's business."""
+
+import asyncio
+import ctypes
+import gc
+import logging
+import threading
+import time
+
+import pytest
+
+import fastpool
+from fastpool import _crew, _family, _threads
+from fastpool._keeper import keeper
+from fastpool.testing import VirtualClock
+from tests.pool.world import FREE_THREADED, PATIENCE, Failure, Plain, World, serves, until
+
+HANGING = 10
+IN_TIME_S = 1.0
+
+
+def helpers():
+    return [thread for thread in threading.enumerate() if thread.name == "fastpool-helper"]
+
+
+@pytest.fixture(autouse=True)
+def nobody_else():
+    """Whatever other tests left behind is gone first."""
+    gc.collect()
+    if FREE_THREADED:
+        for pool in list(_family._all):
+            keeper.forget(pool._id)
+    until(lambda: not keeper.running and not helpers(), "the keeper of earlier tests' pools being gone")
+
+
+@pytest.fixture
+def pools():
+    """Makes pools, and closes them."""
+    made = []
+
+    def make(world, **options):
+        made.append((world, world.pool(**options)))
+        return made[-1][1]
+
+    yield make
+    for world, _ in made:
+        for step in (world.connecting, world.checking, world.closing):
+            step.go()
+    for _, pool in made:
+        pool.close()
+
+
+def lose_one(pool):
+    lease = pool.connection()
+    with lease:
+        lease.discard()
+
+
+def restored(pool):
+    """How long it takes until a pool with a minimum of one has it again, after it was lost."""
+    began = time.monotonic()
+    lose_one(pool)
+    until(lambda: len(pool) == 1)
+    return time.monotonic() - began
+
+
+def hang_in_connect(world, make):
+    pool = make(world, min_size=1)
+    world.connecting.hold()
+    pool._outdate()
+    world.connecting.held()
+
+
+def hang_in_check(world, make):
+    pool = make(world, keepalive=0.01, max_size=2)
+    serves(pool, 1)
+    world.checking.hold()
+    world.checking.held()
+
+
+def hang_in_close(world, make):
+    pool = make(world, idle_timeout=0.01, max_size=2)
+    world.closing.hold()
+    serves(pool, 1)
+    world.closing.held()
+
+
+def hang_in_a_listener(world, make):
+    hanging, go = threading.Event(), world.closing.released
+
+    def told(event):
+        hanging.set()
+        assert go.wait(PATIENCE)
+
+    pool = make(world, leak_after=0.01, listeners=[{"leak_suspected": told}])
+    pool.checkout()
+    assert hanging.wait(PATIENCE)
+
+
+class Hanging(logging.Handler):
+    """Hangs without its lock, so that it is each record that hangs and not only the first."""
+
+    def __init__(self, go):
+        super().__init__()
+        self.hanging, self.go = threading.Event(), go
+
+    def handle(self, record):
+        self.hanging.set()
+        assert self.go.wait(PATIENCE)
+
+
+def hang_in_the_log(world, make):
+    handler = Hanging(world.closing.released)
+    pool = make(world, min_size=1)
+    logging.getLogger("fastpool").addHandler(handler)
+    try:
+        world.connecting.mode = Failure("down")
+        pool._outdate()
+        assert handler.hanging.wait(PATIENCE)
+    finally:
+        logging.getLogger("fastpool").removeHandler(handler)
+
+
+WAYS = [hang_in_connect, hang_in_check, hang_in_close, hang_in_a_listener, hang_in_the_log]
+
+
+@pytest.mark.parametrize("hang", WAYS, ids=lambda way: way.__name__)
+def test_pools_that_hang_do_not_delay_the_upkeep_of_another(hang, pools):
+    healthy = pools(Plain(), min_size=1)
+    for count in range(1, HANGING + 1):
+        hang(World(), pools)
+        assert restored(healthy) < IN_TIME_S
+        assert len(helpers()) <= count + 2
+    assert restored(healthy) < IN_TIME_S
+
+
+def test_when_all_begin_to_hang_at_once_the_others_are_late_by_less_than_a_second(pools):
+    """The hanging ones' checks and closes are all due before the healthy one's connect is."""
+    healthy, worlds = Plain(), [World() for _ in range(HANGING)]
+    with VirtualClock() as clock:
+        good = pools(healthy, min_size=1, idle_timeout=1000)
+        made = [pools(w, max_size=3, idle_timeout=1000, keepalive=200, check_after=None) for w in worlds]
+        for pool in made:
+            pool.warm(3)
+        clock.advance(900)
+        for pool in made:
+            serves(pool, 2)  # two will be checked; the third will be closed
+        for world in worlds:
+            world.checking.hold()
+            world.closing.hold()
+        with pytest.raises(TimeoutError):
+            clock.advance(200, patience=0)
+        assert restored(good) < IN_TIME_S
+        for world in worlds:
+            world.checking.held()
+            world.closing.held()
+        assert len(helpers()) <= 2 * HANGING + 2
+        for world in worlds:
+            world.checking.go()
+            world.closing.go()
+        clock.settle()
+        assert [len(pool) for pool in made] == [2] * HANGING
+
+
+def test_a_pool_that_hangs_in_every_way_takes_four_threads(pools):
+    def told(event):
+        listening.set()
+        assert world.closing.released.wait(PATIENCE)
+
+    listening, world = threading.Event(), World()
+    pool = pools(
+        world, min_size=3, max_size=4, idle_timeout=0.3, keepalive=0.01, leak_after=0.01, check_after=None,
+        listeners=[{"leak_suspected": told}],
+    )  # fmt: skip
+    out = [pool.checkout() for _ in range(4)]
+    assert listening.wait(PATIENCE)
+    world.checking.hold()
+    pool.checkin(out[0])
+    world.checking.held()
+    world.closing.hold()
+    pool.checkin(out[1])
+    world.closing.held()  # it was idle for too long
+    world.connecting.hold()
+    pool.resize(min_size=4)
+    world.connecting.held()
+    healthy = pools(Plain(), min_size=1)
+    for _ in range(10):
+        pool.keeping.soon()
+        assert restored(healthy) < IN_TIME_S
+    assert 4 <= len(helpers()) <= 4 + 2
+
+
+def test_helpers_that_have_nothing_to_do_end(pools, monkeypatch):
+    monkeypatch.setattr(_crew, "_REST_S", 0.01)
+    world = World()
+    pool = pools(world, idle_timeout=3600, min_size=1)
+    until(lambda: keeper.settled)
+    until(lambda: not helpers())
+    assert keeper.running
+    assert restored(pool) < IN_TIME_S
+
+
+def test_helpers_end_with_the_keeper(pools):
+    pool = pools(Plain(), min_size=1)
+    until(lambda: keeper.settled and helpers())
+    pool.close()
+    began = time.monotonic()
+    until(lambda: not keeper.running and not helpers())
+    assert time.monotonic() - began < _crew._REST_S / 2
+
+
+# ---- a helper dies, or cannot be had
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_a_helper_had_in_hand_when_it_died_is_done_by_another(pools, monkeypatch):
+    def killed_before_its_work(job):
+        if job.kind == "connect" and not killed:
+            killed.append(threading.get_ident())
+            ident = ctypes.c_ulong(killed[0])
+            assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(SystemExit)) == 1
+        return do(job)
+
+    killed, do = [], keeper.crew._do
+    pool = pools(Plain(), min_size=1)
+    until(lambda: keeper.settled)
+    monkeypatch.setattr(keeper.crew, "_do", killed_before_its_work)
+    assert restored(pool) < IN_TIME_S
+    assert len(killed) == 1
+
+
+def test_a_helper_that_cannot_be_started_is_tried_again_and_it_is_said_once(pools, monkeypatch, caplog):
+    def refuse(errand, arguments):
+        if len(tried) < 3:
+            tried.append(1)
+            raise RuntimeError("can't start new thread")
+        return start(errand, arguments)
+
+    tried, start = [], _threads.start_new_thread
+    monkeypatch.setattr(_crew, "_AGAIN_S", 0.01)
+    pool = pools(Plain(), idle_timeout=60)
+    serves(pool, 1)
+    until(lambda: keeper.running and keeper.settled)
+    monkeypatch.setattr(_crew, "_REST_S", 0.001)
+    lose_one(pool)
+    until(lambda: not helpers())
+    monkeypatch.setattr(_threads, "start_new_thread", refuse)
+    pool.resize(min_size=1)
+    until(lambda: len(pool) == 1)
+    assert len(tried) == 3
+    [record] = caplog.records
+    assert "no thread could be started" in record.getMessage()
+
+
+# ---- loops
+
+
+def test_a_loop_that_is_busy_does_not_hold_up_another_pool(pools):
+    go, busy = threading.Event(), threading.Event()
+
+    async def connect():
+        return World.__new__(World)
+
+    async def check(c):
+        return True
+
+    async def main():
+        pool = fastpool.AsyncPool(connect, check=check, close=lambda c: None, min_size=1, keepalive=0.05)
+        await pool.open()
+        await asyncio.sleep(0.2)  # checks are made
+        pool._outdate()
+        busy.set()
+        assert go.wait(PATIENCE)  # the loop does not run on: neither connect nor check is answered
+        await asyncio.sleep(0)
+        await pool.close()
+
+    thread = threading.Thread(target=asyncio.run, args=(main(),))
+    thread.start()
+    healthy = pools(Plain(), min_size=1)
+    assert busy.wait(PATIENCE)
+    until(lambda: len(helpers()) >= 1)
+    for _ in range(5):
+        assert restored(healthy) < IN_TIME_S
+    go.set()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
