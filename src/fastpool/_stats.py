@@ -228,11 +228,14 @@ def thread_name(ident: int | None) -> str:
 
     if ident is None:
         return "a thread that has ended"
-    # Its own table of threads first: to look through a list of them takes time where thousands wait and each is told.
-    thread = getattr(threading, "_active", {}).get(ident)
-    if thread is None:
+    # Not enumerate() where it can be helped: it holds threading's own lock, which a signal handler that raises can
+    # leave taken (3.14), and then no thread of the process starts or ends any more.
+    active = getattr(threading, "_active", None)
+    if isinstance(active, dict):
+        thread = active.get(ident)
+    else:
         thread = next((one for one in threading.enumerate() if one.ident == ident), None)
-    return f"thread {ident}" if thread is None else thread.name
+    return f"thread {ident}" if thread is None else str(thread.name)
 
 
 def _weak(thing: Any) -> weakref.ref[Any] | None:

@@ -96,6 +96,18 @@ def travel() -> None:
     assert pickle.loads(pickle.dumps(pool)) is pool
 
 
+def scrape() -> None:
+    """All numbers for Prometheus, by a collector that others change meanwhile."""
+    from fastpool.metrics.prometheus import PoolCollector
+
+    collector = collectors.setdefault("one", PoolCollector())
+    collector.add(pool)
+    assert list(collector.collect())
+    collector.discard(pool)
+
+
+collectors: dict[str, Any] = {}
+
 CALLS: dict[str, Callable[[], None]] = {
     "block": block,
     "by hand": by_hand,
@@ -105,6 +117,7 @@ CALLS: dict[str, Callable[[], None]] = {
     "resize": resize,
     "look": look,
     "travel": travel,
+    "scrape": scrape,
 }
 
 armed = False
@@ -132,6 +145,7 @@ def storm(call: Callable[[], None]) -> int:
             call()
         armed = False
 
+    call()  # all that it imports: on 3.14 an alarm in an import leaves the interpreter's own lock of imports taken
     signal.signal(signal.SIGALRM, strike)
     while time.monotonic() < end or alarms < ALARMS:
         delay = delay * 1.07 if delay < 0.001 else 0.00005
@@ -157,6 +171,9 @@ def others_are_served() -> None:
             with fastpool.Pool(Thing, servers=SERVERS, min_size=1, idle_timeout=60) as other, other.connection():
                 assert pickle.loads(pickle.dumps(other)) is other
         assert pickle.loads(pickle.dumps(pool)) is pool
+        for collector in collectors.values():
+            collector.add(pool)
+            assert list(collector.collect())
         done.append(True)
 
     thread = threading.Thread(target=work)

@@ -2,52 +2,79 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+
+from .._core import Cell
 
 if TYPE_CHECKING:
     from .._stats import Stats
 
+_Pools = Mapping[str, "weakref.ref[Any]"]
+
 
 class Watched:
-    """Pools by name. A name belongs to one pool that is open: two would be one series with two values."""
+    """Pools by name. A name belongs to one pool that is open: two would be one series with two values.
+
+    There is no lock: a signal handler or a finalizer may add and discard pools in the middle of a scrape.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pools: dict[str, weakref.ref[Any]] = {}
+        nothing: _Pools = {}
+        self._pools = Cell(nothing)  # never changed, only replaced
+        self._reporter: Cell[object] = Cell(None)  # who began to report them, if anybody did
 
     def add(self, pool: Any) -> None:
         """Watch this pool; ValueError if another open one has its name. Again is harmless."""
-        name = pool.name
-        with self._lock:
-            ref = self._pools.get(name)
+        name, mine = pool.name, weakref.ref(pool)
+
+        def with_it(pools: _Pools) -> _Pools:
+            ref = pools.get(name)
             known = None if ref is None else ref()
-            if known is not None and known is not pool and not known.closed:
+            if known is pool:
+                return pools
+            if known is not None and not known.closed:
                 raise ValueError(
                     f"two open pools are called {name!r}; give each a name of its own with name=, "
                     "so that their numbers can be told apart"
                 )
-            self._pools[name] = weakref.ref(pool)
+            return {**pools, name: mine}
+
+        self._change(with_it)
 
     def discard(self, pool: Any) -> None:
         """Watch it no more."""
-        name = pool.name
-        with self._lock:
-            ref = self._pools.get(name)
-            if ref is not None and ref() is pool:
-                del self._pools[name]
+        self._leave(pool)
 
     def stats(self) -> Iterator[tuple[Any, Stats]]:
         """Each pool that still exists, with its numbers of now."""
-        with self._lock:
-            refs = list(self._pools.items())
-        for name, ref in refs:
+        gone = False
+        for ref in self._pools.value.values():
             pool = ref()
-            if pool is not None:
-                yield pool, pool.stats()
+            if pool is None:
+                gone = True
             else:
-                with self._lock:
-                    if self._pools.get(name) is ref:
-                        del self._pools[name]
+                yield pool, pool.stats()
+        if gone:
+            self._leave(None)
+
+    def report(self, begin: Callable[[], object]) -> None:
+        """Call ``begin``, which tells a library of these pools, unless that has been done or somebody else does it."""
+        me = object()
+        try:
+            if self._reporter.replace(None, me):
+                begin()
+        except BaseException:
+            self._reporter.replace(me, None)
+            raise
+
+    def _leave(self, leaver: Any) -> None:
+        """Watch ``leaver`` no more; None: those that are gone."""
+        self._change(lambda pools: {name: ref for name, ref in pools.items() if ref() is not leaver})
+
+    def _change(self, change: Callable[[_Pools], _Pools]) -> None:
+        while True:
+            old = self._pools.value
+            if self._pools.replace(old, change(old)):
+                return

@@ -14,7 +14,6 @@ in pools with ``timing=True``.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -89,7 +88,6 @@ _TOTALS: tuple[tuple[str, str, str, _Numbers], ...] = (
     ),
 )
 
-_guard = threading.Lock()
 _watched: weakref.WeakKeyDictionary[Any, Watched] = weakref.WeakKeyDictionary()
 
 
@@ -102,24 +100,19 @@ def instrument(*pools: Any, meter: Meter | None = None) -> None:
         from opentelemetry.metrics import get_meter
 
         meter = _default_meter(get_meter)
-    with _guard:
-        watched = _watched.get(meter)
-        if watched is None:
-            watched = _watched[meter] = Watched()
-            _create(meter, watched)
-        for pool in pools:
-            watched.add(pool)
+    watched = _watched.setdefault(meter, Watched())
+    watched.report(lambda: _create(meter, watched))
+    for pool in pools:
+        watched.add(pool)
 
 
-_default: list[Any] = []
+_default: dict[str, Any] = {}
 
 
 def _default_meter(get_meter: Callable[..., Any]) -> Any:
-    with _guard:
-        # The global meter is a new object at each call: remembered, or each call would make all instruments again.
-        if not _default:
-            _default.append(get_meter("fastpool", __version__))
-        return _default[0]
+    # The global meter is a new object at each call: remembered, or each call would make all instruments again.
+    meter = _default.get("meter")
+    return _default.setdefault("meter", get_meter("fastpool", __version__)) if meter is None else meter
 
 
 def _create(meter: Meter, watched: Watched) -> None:

@@ -12,7 +12,6 @@ prometheus_client's multiprocess mode cannot see collectors: with several worker
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -105,16 +104,10 @@ def register(*pools: Any, registry: CollectorRegistry | None = None) -> PoolColl
         from prometheus_client import REGISTRY
 
         registry = REGISTRY
-    with _guard:
-        collector = _collectors.get(registry)
-        fresh = collector is None
-        if collector is None:
-            collector = PoolCollector()
-        for pool in pools:
-            collector.add(pool)
-        if fresh:
-            registry.register(collector)
-            _collectors[registry] = collector
+    collector = _collectors.setdefault(registry, PoolCollector())
+    for pool in pools:
+        collector.add(pool)
+    collector._watched.report(lambda: registry.register(collector))
     return collector
 
 
@@ -132,7 +125,6 @@ _GAUGES = (
     ("connections_min", "min_size", "Connections that are kept open."),
     ("pending_requests", "waiting", "Checkouts that stand in line."),
 )
-_guard = threading.Lock()
 _collectors: weakref.WeakKeyDictionary[Any, PoolCollector] = weakref.WeakKeyDictionary()
 
 
