@@ -122,7 +122,6 @@ cdef class Post:
 
 
 @cython.final
-@cython.internal
 cdef class Job:
     """Something that is to be done for an entry of the keeper's."""
     cdef readonly object entry
@@ -172,7 +171,7 @@ cdef class Desk:
         return job
 
     def done(self, Post post, due):
-        """The job is done, and its entry to be looked at: again, or after a look at it when `due` (None: when called)."""
+        """The job is done; its entry is to be looked at: again, or, after a look, when `due` (None: when called)."""
         cdef Job job = <Job?>self.in_hand.get(post)
         self.known.pop(job.key, None)
         if job.kind != "look":
