@@ -72,14 +72,16 @@ async def _find_fit(pool: Pool, claim: Claim, doing: Doing) -> None:
             try:
                 verdict = None if await doing.check(claim) else "dead"
             except OutOfTime:
-                verdict, late = "dead", True
+                verdict, late = "dead", claim.check_was_the_last
             if verdict is None:
                 verdict = claim.checked()
         if verdict is None:
             return
-        if verdict in ("dead", "desync"):
-            claim.suspect()
+        others = claim.suspect() if verdict in ("dead", "desync") else ()
         c = claim.empty(verdict)
+        for other, server in others:
+            doing.close_soon(other)
+            pool._tell("closed_connection", server=server, connection=other, reason="dead")
         await doing.close(c)
         tell_closed(pool, claim, c)
         if late or _out_of_time(claim):
@@ -152,7 +154,7 @@ class InThread:
         return result
 
     async def check(self, claim: Claim) -> bool:
-        c, left = claim.connection, claim.seconds_left
+        c, left = claim.connection, claim.check_begins()
         wanted = [True]  # who takes this first leaves the connection to the other, to be closed
         self._checked = c, wanted
 

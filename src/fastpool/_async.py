@@ -50,8 +50,8 @@ class InLoop:
         return c, server
 
     async def check(self, claim: Claim) -> bool:
-        """Ask the driver's check, within the time that is left (else OutOfTime); raising means dead."""
-        c, left = claim.connection, claim.seconds_left
+        """Ask the driver's check, within the time that it may take (else OutOfTime); raising means dead."""
+        c, left = claim.connection, claim.check_begins()
         try:
             async with TimeLimit(left) as limit:
                 return bool(await settled(self._driver.inner.check, c, left))
@@ -59,7 +59,7 @@ class InLoop:
             if not isinstance(error, Exception) and was_cancelled():
                 raise
             if limit.expired():
-                raise OutOfTime("the time of the checkout was over before the check was") from error
+                raise OutOfTime("the time for the check was over before it was") from error
             return False
 
     async def close(self, c: Any) -> None:

@@ -44,6 +44,7 @@ class Config:
     max_lifetime: float | None = None
     idle_timeout: float | None = None
     max_uses: int | None = None
+    check_timeout: float | None = 5.0
     check_after: float | None = 0.5
     keepalive: float | None = None
     max_connecting: int = 2
@@ -219,6 +220,7 @@ _CHECKS: dict[str, _Check] = {
     "max_lifetime": _time(positive=True),
     "idle_timeout": _time(positive=True),
     "max_uses": _count(1, MOST_OF_ANYTHING, optional=True),
+    "check_timeout": _time(positive=True),
     "check_after": _time(),
     "keepalive": _time(positive=True),
     "max_connecting": _count(1, MOST_CONNECTIONS),

@@ -141,6 +141,8 @@ cdef int64_t SLICE_NS = 500_000_000      # longest sleep of the main thread, so 
 cdef int64_t LOOK_NS = 1_000_000_000      # how often who waits looks for what nobody can give back
 cdef int64_t COLLECT_NS = 60_000_000_000  # least time between two collections for a pool that seems deadlocked
 cdef int64_t APART_NS = 10_000_000        # least time between two such looks at one pool, however many wait
+cdef int64_t FAIR_CHECK_NS = 1_000_000_000   # a check that fails after so long had no answer, whatever its limit
+cdef int64_t HASTY_CHECK_NS = 20_000_000     # one that was given less, and failed, says nothing at all
 cdef int64_t STOPPED_SLICE_NS = 5_000_000  # while a test has stopped the clock: how soon a moved clock is noticed
 cdef int64_t COARSE_NS = 11_000_000         # how far clock_near_ns may be behind: the longest tick and a bit
 cdef uint64_t last_pool_id = 0
@@ -153,6 +155,7 @@ include "_core_post.pxi"
 include "_core_lease.pxi"
 include "_core_wait.pxi"
 include "_core_green.pxi"
+include "_core_fit.pxi"
 include "_core_take.pxi"
 include "_core_give.pxi"
 include "_core_lost.pxi"

@@ -11,6 +11,7 @@ cdef class Claim:
     cdef TaskTicket ticket       # in line
     cdef object task             # weak reference to the task that stood in line
     cdef int64_t began, deadline
+    cdef int64_t asked, limit    # when its check under way began, and how long that may take; 0: none
     cdef bint instant
     cdef bint front              # it had been served: to the head of the line
     cdef bint just_begun         # `began` is now, as good as
@@ -166,13 +167,35 @@ cdef class Claim:
             return "?"
         return None if why == KEEP else REASONS[why]
 
+    def check_begins(self):
+        """Seconds that the check may take, which is called now; None: no limit."""
+        self.asked = clock_ns()
+        self.limit = check_limit(self.core, self.asked, INT64_MAX if self.instant else self.deadline)
+        return None if self.limit == INT64_MAX else self.limit / 1e9
+
+    @property
+    def check_was_the_last(self):
+        """Had the check all the time that was left?"""
+        return self.limit != self.core.check_limit_ns
+
     def suspect(self):
-        """The connection in hand was found dead: doubt the others of its server."""
+        """The connection in hand was found dead: doubt the others of its server.
+
+        If its check shows that the server is silent, those of them that are idle are taken away, to be closed by the
+        caller: (connection, server) of each.
+        """
+        cdef list taken = []
         suspect_server(self.core, self.slot.server, self.slot)
+        if self.asked and is_silent(self.core, self.slot.server, self.asked, self.limit):
+            vacate_unheard(self.core, self.slot.server, self.asked, taken)
+            self.core._capacity_lost()
+        self.asked = 0
+        return taken
 
     def checked(self):
         """`check` was content.  A reason why the connection cannot be used all the same, if there is one."""
-        self.slot.checked_ns = clock_ns()
+        self.asked = 0
+        heard_of(self.core, self.slot)
         return "cleared" if u32_load(&self.slot.mark) & OUTDATED else None  # a clear() while it was checked
 
     def empty(self, str reason):

@@ -361,7 +361,7 @@ cdef int64_t keep_alive(Core core, int64_t older_than) except -1:
     cdef uint32_t i
     cdef uint64_t word
     cdef Slot *slot
-    cdef int64_t dead = 0, now, last
+    cdef int64_t dead = 0, now, last, silent
     cdef int why
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
@@ -371,16 +371,14 @@ cdef int64_t keep_alive(Core core, int64_t older_than) except -1:
         if slot_state(word) != IDLE or last + older_than > now or not slot_grab(slot, word):
             continue
         u64_put(&slot.owner, 0)
-        why = unfit(core, slot, INT64_MAX, True)
+        why = unfit(core, slot, INT64_MAX, True, &silent)
         if why == KEEP:
             slot.checked_ns = clock_ns()
             i64_put(&slot.fresh_ns, fresh_until(core, slot, clock_ns()))
             give_unused(core, slot)
         else:
             dead += 1
-            if why == WHY_DEAD or why == WHY_DESYNC:
-                suspect_server(core, slot.server, slot)
-            retire(core, slot, why)
+            retire_unfit(core, slot, why, silent)
     return dead
 
 

@@ -45,6 +45,8 @@ cdef class Core:
     cdef bint stamps                 # a checkin must read the clock
     cdef int64_t timeout_ns          # default; -1: no limit
     cdef int64_t check_ns, idle_ns, life_ns     # -1: none
+    cdef int64_t check_limit_ns      # most that one check may take; -1: no limit of its own
+    cdef set silent                  # keys of servers that left an impatient caller's last check without an answer
     cdef uint64_t max_uses           # UINT64_MAX: no limit
     cdef int64_t max_waiting, max_idle          # -1: no limit
     cdef uint32_t server_count
@@ -64,7 +66,8 @@ cdef class Core:
         self.own_references = 1
         self.dropped = {}
         self.server_keys = {}
-        self.timeout_ns = self.idle_ns = self.life_ns = self.max_waiting = self.max_idle = -1
+        self.silent = set()
+        self.timeout_ns = self.check_limit_ns = self.idle_ns = self.life_ns = self.max_waiting = self.max_idle = -1
 
     def __dealloc__(self):
         if self.seats is not None:
@@ -108,7 +111,7 @@ cdef class Core:
         pool_settle_if(pool)
 
     def _set_times(self, int64_t timeout_ns, int64_t check_ns, int64_t idle_ns, int64_t life_ns, uint64_t max_uses,
-                   int64_t max_waiting):
+                   int64_t max_waiting, int64_t check_limit_ns):
         """Limits in ns, -1 for none; max_uses 0 for none."""
         self.timeout_ns = timeout_ns
         self.check_ns = check_ns
@@ -116,6 +119,7 @@ cdef class Core:
         self.life_ns = life_ns
         self.max_uses = max_uses if max_uses else UINT64_MAX
         self.max_waiting = max_waiting
+        self.check_limit_ns = check_limit_ns
         choose_flags(self)
 
     def _set_listeners(self, listeners):
@@ -233,10 +237,10 @@ cdef class Core:
             checkins += u64_peek(&slot.checkins)
             checkouts += u64_peek(&slot.checkouts)
             state = slot_state(u64_load(&slot.word))
-            if state == IDLE:
-                idle += 1
-            elif state == LEASED and u64_peek(&slot.owner) != 0:
+            if state == LEASED and u64_peek(&slot.owner) != 0:
                 leased += 1
+            elif state == IDLE or state == LEASED:  # LEASED to nobody: it is in hand, to be looked at
+                idle += 1
         return (idle, leased, u32_load(&self.pool.connecting), u64_load(&self.pool.gate) & QUEUED_MASK,
                 checkouts, checkins, [u64_peek(&self.totals[k]) for k in range(TOTAL_COUNT)],
                 [u64_peek(&self.house.closed[k]) for k in range(REASON_COUNT)])

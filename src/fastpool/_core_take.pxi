@@ -69,6 +69,7 @@ cdef Slot *find_fit(Core core, Thread *me, int64_t began, int64_t deadline, bint
     cdef bint front = False
     cdef bint queued = False
     cdef Visit *visit
+    cdef int64_t silent
     cdef int why
     while True:
         if slot == NULL:
@@ -87,73 +88,17 @@ cdef Slot *find_fit(Core core, Thread *me, int64_t began, int64_t deadline, bint
         if slot_state(u64_load(&slot.word)) == CONNECTING:
             connect(core, slot, began, deadline)
             return slot
-        why = unfit(core, slot, deadline, False)
+        why = unfit(core, slot, deadline, False, &silent)
         if why == KEEP:
             return slot
-        if why == WHY_DEAD or why == WHY_DESYNC:
-            suspect_server(core, slot.server, slot)
         # The slot is free before its connection is closed: a close that hangs holds up this caller and nobody else.
-        retire(core, slot, why)
+        retire_unfit(core, slot, why, silent)
         slot = NULL
         if clock_ns() >= deadline and not instant:
             raise exhausted(core, "check", began)
         if not u64_load_sc(&core.pool.gate) & QUEUED_MASK:
             slot = pool_take_vacant(core.pool)  # rather a new connection than the next old one
         front = True  # it had been served
-
-
-cdef int unfit(Core core, Slot *slot, int64_t deadline, bint ask) except -2:
-    """Why the connection in a slot that the caller owns cannot be handed out; KEEP if it can.
-
-    ask: look it over however fresh it is.  Raises only what is not an Exception, the connection then discarded and
-    the slot free.
-    """
-    cdef int why
-    try:
-        why = unfit_unasked(core, slot, ask)
-        if why != ASK:
-            return why
-        if not core.driver.check((<Seat>slot.seat).connection, seconds_left(deadline)):
-            return WHY_DEAD
-    except Exception:
-        return WHY_DEAD
-    except BaseException:
-        retire(core, slot, WHY_ERROR)
-        raise
-    slot.checked_ns = clock_ns()
-    return WHY_CLEARED if u32_load(&slot.mark) & OUTDATED else KEEP  # a clear() while it was checked
-
-
-cdef int unfit_unasked(Core core, Slot *slot, bint ask) except -2:
-    """The same as far as it can be told without the driver's check; ASK if that must say."""
-    cdef int64_t now
-    cdef int said
-    cdef long long fd
-    cdef uint32_t mark = u32_load(&slot.mark)
-    if mark & OUTDATED:
-        return WHY_CLEARED
-    if mark & (TAINTED | BUSY | DROPPED):
-        return WHY_ERROR
-    now = clock_ns()
-    if slot.expires_ns <= now:
-        return WHY_LIFETIME
-    if core.idle_ns >= 0 and i64_peek(&slot.since_ns) + core.idle_ns <= now:
-        return WHY_IDLE
-    if not ask and (core.check_ns < 0 or now < i64_peek(&slot.fresh_ns)):
-        return KEEP
-    if core.has_probe:
-        fd = core.driver.fileno((<Seat>slot.seat).connection)
-        if fd >= 0:
-            with nogil:
-                said = probe(fd, slot.uses == 0)
-            if said == CLOSED_BY_PEER:
-                return WHY_DEAD
-            if said == DATA_WAITS:
-                return WHY_DESYNC
-    if core.has_check:
-        return ASK
-    slot.checked_ns = now
-    return KEEP
 
 
 cdef int64_t timeout_ns(object timeout) except -2:
@@ -259,38 +204,6 @@ cdef int settle_in(Core core, Slot *slot, object c) except -1:
     return 0
 
 
-cdef int look_up_descriptor(Core core, Seat seat, object c) except -1:
-    """What can say, when `c` comes back, whether its holder has closed it: its own fileno, or the driver's.
-
-    Not asked of what has no descriptor now (it may connect later, or never), nor where the driver's marks say it.
-    """
-    if core.marks:
-        return 0
-    try:
-        descriptor = core.driver.fileno if core.own_fileno else getattr(c, "fileno", None)
-        if descriptor is not None and is_descriptor(descriptor(c) if core.own_fileno else descriptor()):
-            seat.descriptor = descriptor
-    except Exception:
-        pass
-    return 0
-
-
-cdef inline bint is_descriptor(object fd) except -1:
-    return isinstance(fd, int) and fd >= 0
-
-
-cdef bint is_open(Core core, Seat seat) except -1:
-    """Has the connection its descriptor still?  True of one that has none to look at.  Raises what is no Exception."""
-    with cython.critical_section(seat):  # a close(timeout) may be taking the connection away
-        descriptor, c = seat.descriptor, seat.connection
-    if descriptor is None:
-        return True
-    try:
-        return is_descriptor(descriptor(c) if core.own_fileno else descriptor())
-    except Exception:
-        return False
-
-
 cdef int remember(Core core, object c, Seat seat) except -1:
     """For checkin by hand.  One object may stand for several connections; then they have a list of seats."""
     known = core.by_id.get(id(c))
@@ -311,17 +224,6 @@ cdef int forget(Core core, object c, Seat seat) except -1:
     return 0
 
 
-cdef inline int64_t fresh_until(Core core, Slot *slot, int64_t now) noexcept nogil:
-    """Up to when a connection returned now may be handed out without a question."""
-    cdef int64_t until = INT64_MAX
-    if core.check_ns >= 0 and (core.has_check or core.has_probe):
-        # 0: always. The checkout compares with the coarse clock, which is behind this one.
-        until = now + core.check_ns if core.check_ns else 0
-    if core.idle_ns >= 0 and now + core.idle_ns < until:
-        until = now + core.idle_ns
-    return until if until < slot.expires_ns else slot.expires_ns
-
-
 cdef uint32_t server_key(Core core, object server) except? 0:
     """A small number for a server, so that connections of one server can be told apart without Python."""
     if server is None:
@@ -331,19 +233,6 @@ cdef uint32_t server_key(Core core, object server) except? 0:
         core.server_count += 1
         key = core.server_keys[server] = core.server_count + 1
     return key
-
-
-cdef void suspect_server(Core core, uint32_t server, Slot *known) noexcept:
-    """One confirmed death: all connections to that server are looked at before they are handed out again."""
-    cdef uint32_t i
-    cdef Slot *slot
-    for i in range(u32_load(&core.pool.table.size)):
-        slot = table_slot(&core.pool.table, i)
-        if slot.server == server and slot != known:
-            if slot_state(u64_load(&slot.word)) == IDLE:
-                i64_put(&slot.fresh_ns, 0)
-            elif slot_state(u64_load(&slot.word)) == LEASED and u64_peek(&slot.owner) != 0:
-                u32_or(&slot.mark, SUSPECT)
 
 
 cdef Seat seat_of(Core core, Slot *slot):

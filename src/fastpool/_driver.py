@@ -39,7 +39,7 @@ class Driver:
         return None if close is None else close()
 
     def check(self, c: Any, timeout: float | None) -> bool:
-        """Say whether ``c`` still works; may do I/O. Raising means: dead."""
+        """Say whether ``c`` still works; may do I/O, for ``timeout`` seconds at most. Raising means: dead."""
         return True
 
     def reset(self, c: Any) -> Any:

@@ -130,6 +130,7 @@ class Pool(Core):
             seconds_to_ns("max_lifetime", config.max_lifetime),
             config.max_uses or 0,
             -1 if config.max_waiting is None else config.max_waiting,
+            seconds_to_ns("check_timeout", config.check_timeout),
         )
         self._set_sizes(
             config.max_size,

@@ -28,7 +28,7 @@ def stats_of(pool: Pool) -> Stats:
         name=pool.name,
         max_size=pool.config.max_size,
         min_size=pool.config.min_size,
-        size=len(pool),
+        size=idle + leased,
         idle=idle,
         leased=leased,
         connecting=connecting,

@@ -22,6 +22,7 @@ DEFAULTS = {
     "max_lifetime": None,
     "idle_timeout": None,
     "max_uses": None,
+    "check_timeout": 5.0,
     "check_after": 0.5,
     "keepalive": None,
     "max_connecting": 2,
@@ -36,8 +37,8 @@ DEFAULTS = {
 }
 
 COUNTS = ("max_size", "min_size", "max_overflow", "max_idle", "max_waiting", "max_uses", "max_connecting")
-TIMES = ("timeout", "max_lifetime", "idle_timeout", "check_after", "keepalive", "leak_after")
-POSITIVE_TIMES = ("max_lifetime", "idle_timeout", "keepalive", "leak_after")
+TIMES = ("timeout", "max_lifetime", "idle_timeout", "check_timeout", "check_after", "keepalive", "leak_after")
+POSITIVE_TIMES = ("check_timeout", "max_lifetime", "idle_timeout", "keepalive", "leak_after")
 
 
 def some_servers():

@@ -272,7 +272,8 @@ def test_the_probe_comes_before_the_check(pairs, clock):
     assert checked == [pairs.near[1]]
 
 
-def test_check_and_connect_are_told_what_time_is_left(clock):
+@pytest.mark.parametrize("limit", [None, 5.0])
+def test_check_and_connect_are_told_what_time_they_have(clock, limit):
     told = []
 
     def connect(timeout):
@@ -284,14 +285,15 @@ def test_check_and_connect_are_told_what_time_is_left(clock):
         clock.advance(2)
         return False
 
-    pool = Pool(connect, check=check, timeout=30)
+    pool = Pool(connect, check=check, timeout=30, check_timeout=limit)
     use(pool)
     clock.advance(1)
     use(pool)
     clock.advance(1)
     with pool.connection(timeout=None):
         pass
-    assert told == [("connect", 30.0), ("check", 30.0), ("connect", 28.0), ("check", None), ("connect", None)]
+    asked = [("check", limit or 30.0), ("connect", 28.0), ("check", limit), ("connect", None)]
+    assert told == [("connect", 30.0), *asked]
 
 
 def test_a_check_that_uses_up_the_time(clock):

@@ -98,7 +98,8 @@ def test_a_server_that_refuses_is_left_alone_and_when_all_do_callers_are_told_at
     asyncio.run(main())
 
 
-def test_connect_and_check_are_told_what_time_is_left() -> None:
+@pytest.mark.parametrize("limit", [None, 5.0])
+def test_connect_and_check_are_told_what_time_they_have(limit: float | None) -> None:
     left: list[float | None] = []
 
     async def connect(timeout: float | None) -> Told:
@@ -110,7 +111,8 @@ def test_connect_and_check_are_told_what_time_is_left() -> None:
         return True
 
     async def main() -> None:
-        async with fastpool.AsyncPool(connect, check=check, check_after=0, max_size=1, timeout=7) as pool:
+        options = {"check_after": 0, "check_timeout": limit, "max_size": 1, "timeout": 7}
+        async with fastpool.AsyncPool(connect, check=check, **options) as pool:
             await all_of(pool, 1)
             await all_of(pool, 1)
             async with pool.connection(timeout=None):
@@ -118,7 +120,7 @@ def test_connect_and_check_are_told_what_time_is_left() -> None:
 
     with VirtualClock():
         asyncio.run(main())
-    assert left == [7, 7, None]
+    assert left == [7, limit or 7, limit]
 
 
 def test_keep_on_and_nothing_else_keeps_a_connection() -> None:

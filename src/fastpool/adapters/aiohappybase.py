@@ -77,7 +77,7 @@ class AiohappybaseDriver(Driver):
     async def ping(self, c: GuardedConnection, timeout: float | None) -> bool:
         """The same with a call, so that the server, which counts calls, does not hang up."""
         assert c.client is not None
-        await c.client.ping(PATIENCE_S)
+        await c.client.ping(PATIENCE_S if timeout is None else timeout)
         return c.client.in_step()
 
     def untidy(self, c: GuardedConnection) -> bool:

@@ -74,7 +74,7 @@ class HappybaseDriver(Driver):
         """Say whether ``c`` is open and in step: without I/O at a checkout, with a call to keep it alive."""
         if getattr(_keeping, "alive", False):
             # The server's read timeout counts calls, and TCP's keepalive does not move it.
-            c.client.ping(PATIENCE_S)
+            c.client.ping(PATIENCE_S if timeout is None else timeout)
         return c.client.in_step()
 
     def reset(self, c: GuardedConnection) -> None:
