@@ -136,7 +136,7 @@ class AsyncPool(Pool):
                 self._drop_leased()
             await self._wait_for_closes(self.driver.closing, max(deadline - clock(), 0))
         finally:
-            keeper.forget(self._id)
+            keeper.forget(self)
             if first:
                 self._tell("pool_closed")
 

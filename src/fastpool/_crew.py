@@ -76,12 +76,15 @@ class Crew:
             self._ring()
 
     def _call_one(self) -> bool:
-        try:
-            _, helper = self._resting.popitem()
-        except KeyError:
-            return False
-        helper.ring()
-        return True
+        """Wake one that rests; False: none does."""
+        while True:
+            try:
+                _, helper = self._resting.popitem()
+            except KeyError:
+                return False
+            if helper.post.held:  # else it died in its sleep
+                helper.ring()
+                return True
 
     # ---- the keeper's part
 

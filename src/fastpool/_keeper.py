@@ -55,7 +55,7 @@ class Entry:
         self._keeper = keeper
         self.number = pool._id
         self.name = pool.name
-        self.pool = weakref.ref(pool, functools.partial(keeper.forget, self.number))
+        self.pool = weakref.ref(pool, functools.partial(keeper.drop, self.number))
         self.rounds = 0  # counts what is due for it, so that an older heap entry is known to be stale
         self.again = False  # it was called while it may have been looked at already
         self.until: dict[str, float] = {}  # by kind of work: not before this time
@@ -111,7 +111,11 @@ class Keeper:
             start(KEEPER_POST, "fastpool-keeper", self._run)
             self._refused = False
 
-    def forget(self, number: int, _: object = None) -> None:
+    def forget(self, pool: Pool) -> None:
+        """Stop looking after ``pool``."""
+        self.drop(pool._id)
+
+    def drop(self, number: int, _: object = None) -> None:
         """Stop looking after the pool of this number (its weak reference calls this, too)."""
         if self._entries.pop(number, None) is not None:
             self.ring()
@@ -236,7 +240,7 @@ class Keeper:
             if pool is None or self._entries.get(entry.number) is not entry:
                 return None
             if pool.closed:
-                self.forget(entry.number)
+                self.drop(entry.number)
                 return None
             if kind != LOOK:
                 _upkeep.JOBS[kind](pool, entry)

@@ -118,7 +118,7 @@ class Pool(Core):
     def _give_up(self) -> None:
         self._shut()
         self._retire_idle("closed", 0)
-        keeper.forget(self._id)
+        keeper.forget(self)
 
     def _configure(self, config: Config) -> None:
         self.config = config
@@ -180,7 +180,7 @@ class Pool(Core):
                 self._wait_for_leases(limit / 1e9)
                 self._drop_leased()
         finally:
-            keeper.forget(self._id)
+            keeper.forget(self)
             if first:
                 self._tell("pool_closed")
 
@@ -220,7 +220,7 @@ class Pool(Core):
             self._go_on_keeping()
             if not self.needs_keeper:
                 self.keeping = None
-                keeper.forget(self._id)
+                keeper.forget(self)
 
     def warm(self, n: int | None = None, timeout: float | None = None) -> int:
         """Open connections until ``n`` (default ``max_size``) are open; return how many are.

@@ -6,7 +6,6 @@ greenlets, and waking the keeper is part of some checkins.
 
 from __future__ import annotations
 
-import contextvars
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -35,19 +34,36 @@ def start(post: Post, name: str, work: Callable[[], None]) -> None:
     """Have a daemon thread run ``work`` unless the post is held; RuntimeError if none can be started.
 
     It waits for nothing: threading's own start waits for the thread, with a lock in hand that the thread's own
-    finalizers may want. Where threading may have been patched, the thread is in none of its lists.
+    finalizers may want.
     """
     if post.held:
         return
-    if "gevent.monkey" in sys.modules or "eventlet.patcher" in sys.modules:
+    listed = _listed(name, work)
+    if listed is None:
         post.fill(start_new_thread, work)
-        return
+    else:
+        limbo, thread = listed
+        post.fill(start_new_thread, thread._bootstrap, limbo, thread)
+
+
+def _listed(name: str, work: Callable[[], None]) -> tuple[dict[Any, Any], Any] | None:
+    """Give threading's book of threads that are about to be, and a thread for it, so that it is listed by its name.
+
+    None where threading may have been patched, or has changed: then the thread is in none of its lists.
+    """
+    if "gevent.monkey" in sys.modules or "eventlet.patcher" in sys.modules:
+        return None
     import threading
 
+    limbo = getattr(threading, "_limbo", None)
     thread: Any = threading.Thread(target=work, name=name, daemon=True)
+    if limbo is None or not hasattr(thread, "_bootstrap"):
+        return None
     if hasattr(thread, "_context"):  # from 3.14 on: not the context of whoever happens to be the first to need it
+        import contextvars
+
         thread._context = contextvars.Context()
-    post.fill(start_new_thread, thread._bootstrap, threading._limbo, thread)  # type: ignore[attr-defined]
+    return limbo, thread
 
 
 def leave_hub() -> None:

@@ -23,7 +23,7 @@ def nobody_else():
     gc.collect()
     if FREE_THREADED:
         for pool in _family.everyone():
-            keeper.forget(pool._id)
+            keeper.forget(pool)
     until(lambda: not keepers(), "the keeper of earlier tests' pools being gone")
 
 

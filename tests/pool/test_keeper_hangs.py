@@ -28,8 +28,8 @@ def nobody_else():
     """Whatever other tests left behind is gone first."""
     gc.collect()
     if FREE_THREADED:
-        for pool in list(_family._all):
-            keeper.forget(pool._id)
+        for pool in _family.everyone():
+            keeper.forget(pool)
     until(lambda: not keeper.running and not helpers(), "the keeper of earlier tests' pools being gone")
 
 
@@ -227,6 +227,17 @@ def test_what_a_helper_had_in_hand_when_it_died_is_done_by_another(pools, monkey
     monkeypatch.setattr(keeper.crew, "_do", killed_before_its_work)
     assert restored(pool) < IN_TIME_S
     assert len(killed) == 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_helper_that_dies_when_it_is_woken_is_replaced(pools):
+    pool = pools(Plain(), min_size=1)
+    for _ in range(3):
+        until(lambda: keeper.settled and helpers())
+        for helper in helpers():
+            ident = ctypes.c_ulong(helper.ident)
+            assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(SystemExit)) == 1
+        assert restored(pool) < IN_TIME_S
 
 
 def test_a_helper_that_cannot_be_started_is_tried_again_and_it_is_said_once(pools, monkeypatch, caplog):

@@ -154,3 +154,37 @@ def test_a_forked_child_never_closes_the_parents_connections_whatever_it_does_fi
         print("good", flush=True)
     """)
     assert out == "good\n"
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="open descriptors cannot be counted here")
+def test_helpers_that_end_leave_no_loop_of_gevents_behind():
+    """gevent makes a loop, with descriptors of its own, in each thread in which it is used."""
+    pytest.importorskip("gevent")
+    out = run("""
+        from gevent import monkey
+        monkey.patch_all()
+        import gevent
+        from fastpool import _crew
+        _crew._REST_S = 0.001  # so that each connect is made by a helper of its own
+
+        def connect():
+            gevent.sleep(0.001)
+            return C()
+
+        def lose_one():
+            lease = pool.connection()
+            with lease:
+                lease.discard()
+            until(lambda: len(pool) == 1)
+            until(lambda: not keeper.crew._resting)
+
+        pool = fastpool.Pool(connect, min_size=1)
+        lose_one()
+        before = len(os.listdir("/dev/fd"))
+        for _ in range(20):
+            lose_one()
+        until(lambda: len(os.listdir("/dev/fd")) <= before + 2)
+        print("good", flush=True)
+        pool.close()
+    """)
+    assert out == "good\n"

@@ -25,8 +25,8 @@ def nobody_else():
     """Whatever other tests left behind is gone first."""
     gc.collect()
     if FREE_THREADED:
-        for pool in list(_family._all):
-            keeper.forget(pool._id)
+        for pool in _family.everyone():
+            keeper.forget(pool)
     until(lambda: not keeper.running, "the keeper of earlier tests' pools being gone")
 
 
@@ -192,6 +192,18 @@ def test_a_listener_of_the_first_use_that_is_struck_does_not_leave_the_pool_with
     serves(pool, 1)
     assert keeper.running
     pool.close()
+
+
+def test_where_threading_has_no_list_for_it_the_keeper_works_all_the_same(monkeypatch):
+    monkeypatch.setattr(threading.Thread, "_bootstrap", property())  # to hasattr it is not there
+    before = threading.enumerate()
+    pool = Plain().pool(min_size=1)
+    lose_one(pool)
+    until(lambda: len(pool) == 1)
+    assert keeper.running
+    assert threading.enumerate() == before
+    pool.close()
+    until(lambda: not keeper.running)
 
 
 # ---- at every line

@@ -128,7 +128,7 @@ class ConnectionPool(AsyncPool):
         seconds_to_ns("timeout", timeout)
         if self._shut():
             self._retire_idle("closed", 0)
-            keeper.forget(self._id)
+            keeper.forget(self)
             self._tell("pool_closed")
         return Closing(self, timeout)
 
