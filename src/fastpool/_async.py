@@ -142,7 +142,9 @@ class AsyncPool(Pool):
 
     async def _wait_for_closes(self, closes: set[asyncio.Future[Any]], seconds: float) -> None:
         here = asyncio.get_running_loop()
-        mine = [closing for closing in closes if closing.get_loop() is here]
+        if here in list(self.driver.handed.values()):
+            await asyncio.sleep(0)  # what other threads have handed to this loop begins
+        mine = [closing for closing in list(closes) if closing.get_loop() is here]
         # What the driver's close and reset wait for must not wait for them.
         if mine and running_task() not in mine:
             await asyncio.wait(mine, timeout=seconds)

@@ -33,6 +33,7 @@ class LoopDriver(Driver):
         self.exhausted_message = inner.exhausted_message
         self.homes: dict[int, tuple[Any, Loop]] = {}  # id(connection) -> (connection, loop it was opened in)
         self.loops: weakref.WeakSet[Loop] = weakref.WeakSet()  # in which connections were ever opened
+        self.handed: dict[int, Loop] = {}  # id(connection) -> the loop that another thread has asked to close it
         self.closing: set[asyncio.Future[Any]] = set()  # so that a close under way is not collected
 
     def __getstate__(self) -> dict[str, Any]:
@@ -83,10 +84,11 @@ class LoopDriver(Driver):
         if asyncio._get_running_loop() is loop:
             self._close_here(c)
         else:
+            self.handed[id(c)] = loop
             try:
                 loop.call_soon_threadsafe(self._close_here, c)
             except RuntimeError:
-                pass  # it was closed this very moment
+                self.handed.pop(id(c), None)  # it was closed this very moment
 
     def fill(self, opening: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
         """Open one more, for the keeper: in the loop of some connection that is open, or was, if one runs.
@@ -111,6 +113,7 @@ class LoopDriver(Driver):
         return False if future.cancelled() else future.result()
 
     def _close_here(self, c: Any) -> None:
+        self.handed.pop(id(c), None)
         self.run_here(self.closed(c))
 
     def run_here(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
