@@ -20,7 +20,7 @@ from libc.string cimport memset
 from fastpool._c.atomic cimport LINE, VISITS, Thread, Visit, i64_peek, i64_put, thread_self, u32_load, u32_peek, \
     u64_and, u64_load, u64_or, u64_peek, u64_put
 from fastpool._c.clock cimport clock_begin, clock_coarse_ns, clock_near_ns, clock_ns, clock_order, clock_real, \
-    clock_stopped
+    clock_set
 from fastpool._c.count cimport BUCKETS, Histogram, histogram_add, histogram_bucket, histogram_edge
 from fastpool._c.idle cimport idle_pop, idle_publish, idle_push, idle_put, idle_take, idle_unlist, vacant_put, \
     vacant_take
@@ -33,7 +33,8 @@ from fastpool._c.slot cimport EPOCH, LEASED, LISTED, STATE, Slot, slot_grab, slo
 from fastpool._c.table cimport CHUNKS, MOST_SLOTS, table_chunks, table_free, table_grow, table_slot, table_warm, \
     table_warm_words
 from fastpool._c.waitq cimport LOCK_ACQUIRED, QUEUED_MASK, Waiter, lock_drop, lock_free, lock_take, lock_take_timed, \
-    queue_enlist, queue_leave, queue_open, queue_pop, waiter_drop, waiter_new, waiter_settle, waiter_take
+    queue_enlist, queue_leave, queue_mind_clock, queue_open, queue_pop, waiter_drop, waiter_new, waiter_ring, \
+    waiter_settle, waiter_take, waiter_woke
 
 STATES = ("VACANT", "CONNECTING", "IDLE", "LEASED", "RETIRING", "GONE")
 OUTCOMES = ("WAITING", "HANDED", "TAKEN", "REVOKED", "TIMED_OUT", "CANCELLED", "ABANDONED")
@@ -300,6 +301,9 @@ cdef class Rig:
         return (i64_peek(&self.pool.opened), u32_load(&self.pool.connecting), u32_load(&self.pool.active),
                 u32_load(&self.pool.limit))
 
+    def mind_clock(self):
+        queue_mind_clock(&self.pool.queue)
+
     def sleep(self, int64_t timeout_ns, bint front=False):
         """A thread's whole wait, without the GIL; -1: no limit. (slot or None, how it ended)."""
         cdef int said = 0
@@ -317,12 +321,13 @@ cdef class Line:
     cdef Waiter *waiter
     cdef Bell bell
 
-    def __cinit__(self, Rig rig not None, bint thread=False, bint deaf=False):
+    def __cinit__(self, Rig rig not None, bint thread=False, bint deaf=False, bint may_look=False):
         self.rig = rig
         self.waiter = waiter_new(thread, thread_self().uid, clock_ns())
         if self.waiter == NULL:
             raise MemoryError
         self.bell.deaf = deaf
+        self.waiter.may_look = may_look
         self.waiter.object = &self.bell
 
     def __dealloc__(self):
@@ -352,17 +357,26 @@ cdef class Line:
         """Second half of a giver's `hand`; False: the waiter decided first, and the slot is still the giver's."""
         self.waiter.slot = self.rig.at(index)
         won = waiter_settle(self.waiter, OUTCOMES.index("HANDED"))
-        if self.waiter.lock != NULL:
-            if won:
-                lock_drop(self.waiter.lock)
-        else:
+        if self.waiter.lock == NULL:
             ring(self.waiter)
+        elif won:
+            waiter_ring(self.waiter)
         waiter_drop(self.waiter)
         return won
 
     def woken(self):
-        """Has a thread's lock been let go?"""
-        return lock_take_timed(self.waiter.lock, 0, 0) == LOCK_ACQUIRED
+        """Has a thread's lock been let go?  It wakes, if so."""
+        rung = lock_take_timed(self.waiter.lock, 0, 0) == LOCK_ACQUIRED
+        if rung:
+            waiter_woke(self.waiter)
+        return rung
+
+    def ring(self):
+        waiter_ring(self.waiter)
+
+    @property
+    def lookout(self):
+        return u32_load(&self.waiter.lookout)
 
     @property
     def address(self):
@@ -474,7 +488,7 @@ def near_clock():
 
 def stop_clock(int64_t ns):
     """This module's copy of the clock; 0: it runs."""
-    i64_put(&clock_stopped, ns)
+    clock_set(ns)
 
 
 def accesses():

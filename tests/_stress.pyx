@@ -23,9 +23,9 @@ from fastpool._c.pool cimport CLOSED, Pool, permit_take, pool_abandon_waiters, p
 from fastpool._c.slot cimport CONNECTING, GONE, IDLE, LEASED, LISTED, RETIRING, VACANT, Slot, slot_grab, slot_move, \
     slot_state
 from fastpool._c.table cimport table_free, table_slot, table_warm
-from fastpool._c.waitq cimport CANCELLED, QUEUED_MASK, TIMED_OUT, WAITING, Waiter, lock_drop, lock_free, lock_new, \
-    lock_take, lock_take_timed, queue_enlist, queue_leave, queue_open, thread_lock, waiter_drop, waiter_new, \
-    waiter_settle, waiter_take
+from fastpool._c.waitq cimport CANCELLED, LOCK_ACQUIRED, QUEUED_MASK, TIMED_OUT, WAITING, Queue, Waiter, lock_drop, lock_free, \
+    lock_new, lock_take, lock_take_timed, queue_enlist, queue_leave, queue_open, thread_lock, waiter_drop, waiter_new, \
+    waiter_settle, waiter_take, waiter_woke
 
 cdef extern from "pthread.h" nogil:
     ctypedef struct pthread_t:
@@ -160,17 +160,29 @@ cdef void sleep_on(Worker *me, Waiter *waiter, thread_lock lock, int64_t deadlin
         u64_add(&me.naps, 1)
     while u64_load(&waiter.state) == WAITING:
         if deadline == INT64_MAX:
-            if lock_take_timed(lock, SLICE_US, 0) == 0:
-                asked = u64_load_sc(&me.shared.inquest)
-                if u64_load_sc(&waiter.state) == WAITING:
-                    u64_swap(&me.answer, asked)
+            if lock_take_timed(lock, SLICE_US, 0) == LOCK_ACQUIRED:
+                waiter_woke(waiter)
+                continue
+            asked = u64_load_sc(&me.shared.inquest)
+            if u64_load_sc(&waiter.state) == WAITING:
+                u64_swap(&me.answer, asked)
             continue
         left = deadline - clock_ns()
         if left <= 0:
             break
-        lock_take_timed(lock, left // 1000 + 1, 0)
+        if lock_take_timed(lock, left // 1000 + 1, 0) == LOCK_ACQUIRED:
+            waiter_woke(waiter)
     if deadline == INT64_MAX:
         u64_add(&me.naps, 1)
+
+
+cdef void check_duty(Shared *shared) noexcept nogil:
+    """As long as a thread that may look stands in line, one does."""
+    cdef Queue *queue = &shared.pool.queue
+    lock_take(queue.mutex, 1)
+    if queue.watchmen != 0 and queue.lookouts == 0:
+        fail(shared, "threads stand in line and nobody looks around", queue.watchmen, queue.lookouts)
+    lock_drop(queue.mutex)
 
 
 cdef Slot *stand(Worker *me, bint front) noexcept nogil:
@@ -183,6 +195,7 @@ cdef Slot *stand(Worker *me, bint front) noexcept nogil:
     cdef Slot *slot
     cdef int64_t deadline = INT64_MAX
     me.counts[WAITS] += 1
+    waiter.may_look = not other_kind
     if other_kind:
         bell = <Bell *>calloc(1, sizeof(Bell))
         bell.lock = lock_new()
@@ -197,6 +210,7 @@ cdef Slot *stand(Worker *me, bint front) noexcept nogil:
     else:
         pool_settle(pool)
         tidy(me)
+    check_duty(me.shared)
     sleep_on(me, waiter, waiter.lock if bell == NULL else bell.lock, deadline)
     slot = NULL
     if u64_load(&waiter.state) == WAITING and waiter_settle(waiter, CANCELLED if cancelled else TIMED_OUT):

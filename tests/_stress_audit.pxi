@@ -39,6 +39,8 @@ cdef void audit(Shared *shared) noexcept nogil:
         fail(shared, "a slot is neither free nor gone", size, per_state[LEASED])
     if gate & ~CLOSED or pool.queue.first != NULL or pool.queue.last != NULL:
         fail(shared, "the gate counts someone, or the line holds someone", gate, pool.queue.first != NULL)
+    if pool.queue.watchmen or pool.queue.lookouts:
+        fail(shared, "nobody stands in line, and lookouts are counted", pool.queue.watchmen, pool.queue.lookouts)
     if u32_load(&pool.connecting):
         fail(shared, "permits to connect that did not come back", u32_load(&pool.connecting), 0)
     if i64_peek(&pool.opened) != per_state[IDLE]:

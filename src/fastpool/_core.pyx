@@ -20,7 +20,7 @@ from libc.stdio cimport snprintf
 from fastpool._c.atomic cimport Thread, Visit, generation, i64_peek, i64_put, thread_alive, thread_self, u32_and, \
     u32_cas, u32_load, u32_or, u32_peek, u32_put, u32_store, u32_swap, u64_add, u64_and, u64_cas, u64_load, \
     u64_load_sc, u64_or, u64_peek, u64_put, watch_threads
-from fastpool._c.clock cimport clock_begin, clock_near_ns, clock_ns, clock_stopped
+from fastpool._c.clock cimport clock_begin, clock_near_ns, clock_ns, clock_set, clock_stopped
 from fastpool._c.count cimport BUCKETS, Histogram, histogram_add, histogram_edge
 from fastpool._c.idle cimport idle_put, idle_take
 from fastpool._c.lease cimport NATIVE, lease_lend, lease_open, lease_retake, lease_shut, visit_find, visit_make
@@ -32,8 +32,8 @@ from fastpool._c.slot cimport ASTRAY, BUSY, CONNECTING, DROPPED, ENDING, EPOCH, 
     RENEW, RETIRING, SUSPECT, TAINTED, UNTIDY, Slot, slot_grab, slot_lease, slot_move, slot_state
 from fastpool._c.table cimport table_free, table_slot
 from fastpool._c.waitq cimport ABANDONED, CANCELLED, HANDED, LOCK_ACQUIRED, LOCK_INTR, QUEUED_MASK, REVOKED, \
-    TIMED_OUT, WAITING, Waiter, lock_free, lock_status, lock_take_timed, queue_enlist, queue_leave, queue_open, \
-    waiter_drop, waiter_new, waiter_settle, waiter_take
+    TIMED_OUT, WAITING, Queue, Waiter, lock_free, lock_status, lock_take_timed, queue_enlist, queue_leave, \
+    queue_mind_clock, queue_open, waiter_drop, waiter_new, waiter_settle, waiter_take, waiter_woke
 
 import sys
 from gc import collect as collect_garbage
@@ -138,7 +138,8 @@ cdef enum:          # what a pool counts beside its slots
     WAITS, TIMEOUTS, REJECTED, GAVE_UP, CONNECTS, CONNECT_ERRORS, LEAKS, TOTAL_COUNT
 
 cdef int64_t SLICE_NS = 500_000_000      # longest sleep of the main thread, so that a signal is never missed for longer
-cdef int64_t LOOK_NS = 1_000_000_000      # how often who waits looks for what nobody can give back
+cdef int64_t LONGEST_NS = 1_000_000_000_000_000  # longest sleep of another thread: more is not possible everywhere
+cdef int64_t LOOK_NS = 1_000_000_000      # how often a lookout looks for what nobody can give back
 cdef int64_t COLLECT_NS = 60_000_000_000  # least time between two collections for a pool that seems deadlocked
 cdef int64_t APART_NS = 10_000_000        # least time between two such looks at one pool, however many wait
 cdef int64_t FAIR_CHECK_NS = 1_000_000_000   # a check that fails after so long had no answer, whatever its limit
@@ -181,7 +182,7 @@ def running_task():
 
 def clock_stop(double seconds):
     """Stop the clock of all pools at `seconds` (a testing tool); 0 lets it run again."""
-    i64_put(&clock_stopped, <int64_t>(seconds * 1e9 + 0.5))
+    clock_set(<int64_t>(seconds * 1e9 + 0.5))
 
 
 def histogram_edges():

@@ -117,7 +117,7 @@ cdef int look_for_the_lost(Core core) except -1:
     cdef int64_t now = clock_ns()
     if core.looked_ns != 0 and 0 <= now - core.looked_ns < APART_NS:
         return 0
-    core.looked_ns = now
+    i64_put(&core.looked_ns, now)
     pass_on_what_is_stranded(core)
     core._look_for_ended_owners()
     reclaim(core)

@@ -159,8 +159,14 @@ cdef Slot *native_wait(Core core, Thread *me, int64_t deadline, int *said) noexc
     return slot
 
 
-cdef void native_look(void *core) noexcept with gil:
+cdef void native_look(void *core) noexcept nogil:
     """What keeps this thread waiting may be lost: connections and places in line whose owner has ended."""
+    cdef int64_t ago = clock_ns() - i64_peek(&(<Core>core).looked_ns)
+    if not 0 <= ago < APART_NS:  # otherwise somebody has just looked, and thousands may ask at the same moment
+        native_look_now(core)
+
+
+cdef void native_look_now(void *core) noexcept with gil:
     try:
         look_for_the_lost(<Core>core)
     except BaseException as error:

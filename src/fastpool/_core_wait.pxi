@@ -170,6 +170,8 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
         waiter = waiter_new(True, me.uid, began)
         if waiter == NULL:
             raise MemoryError("fastpool: no memory for a waiter")
+        # Not the main thread, whose signal handlers take as long as they like; it looks around for itself.
+        waiter.may_look = not instant and not is_main_thread()
     try:
         line_up(core, waiter, instant, front)
         slot = <Slot *>waiter_take(waiter)
@@ -193,9 +195,9 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
         if core.hears & HEAR_WAIT_STARTED:
             tell(core, "wait_started", {})
         while True:
-            until = clock_ns() + LOOK_NS
-            if deadline < until:
-                until = deadline
+            until = deadline
+            if not waiter.may_look or u32_load(&waiter.lookout):
+                until = min(deadline, clock_ns() + LOOK_NS)
             if green is not None:
                 while u64_load(&waiter.state) == WAITING:
                     green_sleep(green, until, until == deadline)
@@ -205,7 +207,7 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
                 while u64_load(&waiter.state) == WAITING and clock_ns() < until:
                     sleeper.sleep((until - clock_ns()) / 1e9)
             else:
-                sleep_thread(waiter, until)
+                sleep_thread(&core.pool.queue, waiter, until)
             if generation() != born_in:
                 break
             slot = <Slot *>waiter_take(waiter)
@@ -244,28 +246,27 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
     return wait_in_line(core, me, began, deadline, instant, front)
 
 
-cdef int sleep_thread(Waiter *waiter, int64_t deadline) except -1:
-    """Sleep until decided or until the deadline; signal handlers run, and what they raise comes out of here."""
+cdef int sleep_thread(Queue *queue, Waiter *waiter, int64_t until) except -1:
+    """Sleep until something is decided, there is news of another kind, or `until` has come (INT64_MAX: never).
+
+    Signal handlers run, and what they raise comes out of here.
+    """
     cdef lock_status status
-    cdef int64_t left, slice_ns
-    cdef long long us
+    cdef int64_t left, most
     cdef bint main = is_main_thread()
     while u64_load(&waiter.state) == WAITING:
-        left = deadline - clock_ns() if deadline != INT64_MAX else INT64_MAX
+        left = until - clock_ns() if until != INT64_MAX else INT64_MAX
         if left <= 0:
             return 0
-        slice_ns = left
-        if i64_peek(&clock_stopped) and slice_ns > STOPPED_SLICE_NS:
-            slice_ns = STOPPED_SLICE_NS
-        if main and slice_ns > SLICE_NS:
-            slice_ns = SLICE_NS
-        us = -1 if slice_ns == INT64_MAX else (slice_ns + 999) // 1000
-        if us > 1_000_000_000_000:
-            us = -1
+        most = SLICE_NS if main else LONGEST_NS
+        if i64_peek(&clock_stopped):
+            most = STOPPED_SLICE_NS
         with nogil:
-            status = lock_take_timed(waiter.lock, us, 1)
+            status = lock_take_timed(waiter.lock, (min(left, most) + 999) // 1000, 1)
         if status == LOCK_ACQUIRED:
+            waiter_woke(waiter)
             return 0
+        queue_mind_clock(queue)
         if status == LOCK_INTR or main:
             PyErr_CheckSignals()
     return 0

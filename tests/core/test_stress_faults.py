@@ -74,6 +74,14 @@ FAULTS = {
         "data race",
         seldom=True,
     ),
+    "the last lookout leaves, and passes its duty on to nobody": Fault(
+        "waitq.pxd",
+        "    if queue.lookouts != 0 or queue.watchmen == 0:\n",
+        "    if {0} or queue.lookouts != 0 or queue.watchmen == 0:\n",
+        "nobody looks around",
+        shape=(12, 1),
+        kind="address",
+    ),
     "the line has no share in its waiters": Fault(
         "waitq.pxd",
         "    u32_add(&waiter.refs, 1)\n",

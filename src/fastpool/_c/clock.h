@@ -43,6 +43,18 @@ static inline int64_t fp_clock_real(void) { return fp_clock_read(fp_clock_id); }
 /* 0: the real clock; otherwise the time it stands at, in ns.  Only tests write it. */
 static int64_t fp_clock_stopped = 0;
 
+/* How often a running clock was stopped; counted after the stop, so who sees the count sees the clock stopped. */
+static uint64_t fp_clock_stops = 0;
+
+/* Stop the clock at so many ns, or move a stopped one; 0: let it run. */
+static inline void fp_clock_stop(int64_t at)
+{
+    int64_t was = fp_i64_peek(&fp_clock_stopped);
+    fp_i64_put(&fp_clock_stopped, at);
+    if (was == 0 && at != 0)
+        fp_u64_add(&fp_clock_stops, 1);
+}
+
 static inline int64_t fp_clock_ns(void)
 {
     int64_t at = fp_i64_peek(&fp_clock_stopped);

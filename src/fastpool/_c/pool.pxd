@@ -23,7 +23,7 @@ from .idle cimport Idle, idle_put, idle_take, vacant_put, vacant_take
 from .slot cimport CONNECTING, GONE, LEASED, VACANT, Slot, slot_move, slot_state
 from .table cimport Table, table_grow, table_slot
 from .waitq cimport ABANDONED, HANDED, QUEUED_MASK, REVOKED, Queue, Waiter, lock_drop, lock_take, queue_pop, \
-    waiter_drop, waiter_settle
+    waiter_drop, waiter_ring, waiter_settle
 
 cdef extern from * nogil:
     "#define FP_FLAG(n) ((uint64_t)1 << (32 + (n)))"
@@ -159,7 +159,7 @@ cdef inline bint pool_hand(Pool *pool, Slot *slot) noexcept nogil:
         waiter.slot = slot
         if waiter_settle(waiter, HANDED):
             if waiter.lock != NULL:
-                lock_drop(waiter.lock)
+                waiter_ring(waiter)
                 waiter_drop(waiter)
                 return True
             if pool.wake(waiter) or not u64_cas(&waiter.state, HANDED, REVOKED):
@@ -246,5 +246,5 @@ cdef inline void pool_abandon_waiters(Pool *pool) noexcept nogil:
             waiter_settle(waiter, ABANDONED)
             pool.wake(waiter)
         elif waiter_settle(waiter, ABANDONED):
-            lock_drop(waiter.lock)
+            waiter_ring(waiter)
         waiter_drop(waiter)

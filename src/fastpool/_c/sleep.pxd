@@ -6,12 +6,12 @@ can run here, so nothing but a slot, the deadline or the end of the pool ends th
 
 from libc.stdint cimport INT64_MAX, int64_t, uint64_t
 
-from .atomic cimport u64_add, u64_load
-from .clock cimport clock_ns
+from .atomic cimport i64_peek, u32_load, u64_add, u64_load
+from .clock cimport clock_ns, clock_stopped
 from .pool cimport CLOSED, Pool, pool_pass, pool_settle
 from .slot cimport Slot
-from .waitq cimport CANCELLED, LOCK_ACQUIRED, TIMED_OUT, WAITING, Waiter, lock_take_timed, queue_enlist, queue_leave, \
-    waiter_drop, waiter_new, waiter_settle, waiter_take
+from .waitq cimport CANCELLED, LOCK_ACQUIRED, TIMED_OUT, WAITING, Queue, Waiter, lock_take_timed, queue_enlist, \
+    queue_leave, queue_mind_clock, waiter_drop, waiter_new, waiter_settle, waiter_take, waiter_woke
 
 cdef enum:
     SLEPT_WELL = 0   # there is a slot
@@ -20,14 +20,18 @@ cdef enum:
     OUT_OF_MEMORY = 3
 
 cdef enum:
-    LONGEST_US = 1_000_000      # one sleep: what comes after is a look around, and another one
+    LOOK_US = 1_000_000         # one sleep of a lookout: what comes after is a look around, and another one
+
+cdef extern from * nogil:
+    "#define FP_LONGEST_US 1000000000000LL"
+    const int64_t LONGEST_US "FP_LONGEST_US"   # one sleep of another: more is not possible everywhere
 
 ctypedef void (*Look)(void *what) noexcept nogil
 
 
-cdef inline void sleep_until(Waiter *waiter, int64_t deadline, Look look, void *what) noexcept nogil:
+cdef inline void sleep_until(Queue *queue, Waiter *waiter, int64_t deadline, Look look, void *what) noexcept nogil:
     """Sleep until something is decided, or until the deadline (in ns; INT64_MAX: none)."""
-    cdef int64_t left
+    cdef int64_t left, most
     while u64_load(&waiter.state) == WAITING:
         left = INT64_MAX
         if deadline != INT64_MAX:
@@ -35,7 +39,12 @@ cdef inline void sleep_until(Waiter *waiter, int64_t deadline, Look look, void *
             if left <= 0:
                 return
         left = left // 1000 + 1
-        if lock_take_timed(waiter.lock, left if left < LONGEST_US else LONGEST_US, 0) != LOCK_ACQUIRED and look != NULL:
+        most = LOOK_US if u32_load(&waiter.lookout) or i64_peek(&clock_stopped) else LONGEST_US
+        if lock_take_timed(waiter.lock, left if left < most else most, 0) == LOCK_ACQUIRED:
+            waiter_woke(waiter)
+            continue
+        queue_mind_clock(queue)
+        if look != NULL:
             look(what)
 
 
@@ -44,13 +53,14 @@ cdef inline Slot *sleep_in_line(Pool *pool, uint64_t owner, int64_t deadline, bi
     """Wait for a slot: LEASED with a connection or CONNECTING, and the caller's.  NULL: `said` tells why.
 
     waits: [atomic] counts those who were not served at once and had time to wait.  look: called with `what` every
-    second while nothing comes; NULL if there is nothing to look for.
+    second while this thread is a lookout and nothing comes, and at the deadline; NULL if there is nothing to look for.
     """
     cdef Waiter *waiter = waiter_new(True, owner, clock_ns())
     cdef Slot *slot
     if waiter == NULL:
         said[0] = OUT_OF_MEMORY
         return NULL
+    waiter.may_look = True
     said[0] = SLEPT_WELL
     if queue_enlist(&pool.queue, &pool.gate, waiter, front) & CLOSED:
         said[0] = POOL_CLOSED
@@ -58,7 +68,7 @@ cdef inline Slot *sleep_in_line(Pool *pool, uint64_t owner, int64_t deadline, bi
         pool_settle(pool)
         if u64_load(&waiter.state) == WAITING and (deadline == INT64_MAX or clock_ns() < deadline):
             u64_add(waits, 1)
-            sleep_until(waiter, deadline, look, what)
+            sleep_until(&pool.queue, waiter, deadline, look, what)
         if u64_load(&waiter.state) == WAITING:
             said[0] = TOO_LATE
     if said[0] != SLEPT_WELL and waiter_settle(waiter, TIMED_OUT if said[0] == TOO_LATE else CANCELLED):

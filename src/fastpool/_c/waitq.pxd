@@ -10,14 +10,20 @@
 
 Exactly one compare-and-swap leaves WAITING.  The giver writes ``slot`` before its swap and the waiter reads it after
 it has seen HANDED.  The list is guarded by a mutex that is held for the surgery on its links and nothing else: no
-Python, no memory, no waking under it.  A waiter belongs to two: the one who waits and the queue (or the giver who
-popped it); the last to let go frees it.
+Python and no memory under it, and no waking but that of a new lookout.  A waiter belongs to two: the one who waits and
+the queue (or the giver who popped it); the last to let go frees it.
+
+A few of the threads in line are lookouts: they wake every second and look around for all, and the others sleep until
+their own deadline.  Being one is part of standing in line, and changes under the mutex only.  So as long as a thread
+that may look stands in line, one that stands in line does look: the duty of the last lookout that leaves goes to
+another one in the same section that unlinks it.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
-from .atomic cimport u32_add, u64_add, u64_cas, u64_load
+from .atomic cimport i64_peek, u32_add, u32_load, u32_store, u32_swap, u64_add, u64_cas, u64_load, u64_store
+from .clock cimport clock_stopped, clock_stops
 
 cdef extern from "pythread.h" nogil:
     ctypedef void *thread_lock "PyThread_type_lock"
@@ -43,6 +49,9 @@ cdef enum:
 cdef enum:
     QUEUED_MASK = 0xFFFFFFFF   # low half of the gate: how many wait
 
+cdef enum:
+    LOOKOUTS = 4               # who comes while there are fewer becomes one
+
 cdef struct Waiter:
     uint64_t state     # [atomic] decides who has what
     void *slot         # what was handed over; written before HANDED, read after
@@ -50,6 +59,9 @@ cdef struct Waiter:
     Waiter *behind
     uint32_t refs      # [atomic] 2: the one who waits, and the queue or a giver
     bint linked        # under the mutex
+    uint32_t rung      # [atomic] its lock was let go, and the one who sleeps on it has not woken yet
+    uint32_t lookout   # [atomic] it looks around for all; written under the mutex
+    bint may_look      # it can be a lookout; written before it stands in line
     thread_lock lock   # what a thread sleeps on; NULL for another kind of waiter
     void *object       # another kind of waiter's own affair (a Python object); not owned
     uint64_t owner     # uid of the thread that waits
@@ -59,11 +71,16 @@ cdef struct Queue:
     thread_lock mutex
     Waiter *first
     Waiter *last
+    uint32_t watchmen  # how many in line can be lookouts, and
+    uint32_t lookouts  # how many are; under the mutex
+    uint64_t stops     # [atomic] the last stop of the clock that those who sleep were woken for
 
 
 cdef inline int queue_open(Queue *queue) noexcept nogil:
     queue.mutex = lock_new()
     queue.first = queue.last = NULL
+    queue.watchmen = queue.lookouts = 0
+    queue.stops = u64_load(&clock_stops)
     return 0 if queue.mutex != NULL else -1
 
 
@@ -91,6 +108,63 @@ cdef inline void waiter_drop(Waiter *waiter) noexcept nogil:
         free(waiter)
 
 
+cdef inline void waiter_ring(Waiter *waiter) noexcept nogil:
+    """Wake the thread that sleeps on this waiter, or is about to: what it has to see was written before.
+
+    A lock that nobody holds must not be let go, which not every system allows.  And more than one may have news for the
+    same thread: whoever gives it a slot, makes it a lookout, or has seen that the clock stands still.  So whoever is
+    the first since it woke lets the lock go, and the others need not: it looks after it has taken `rung` back.
+    """
+    if u32_swap(&waiter.rung, 1) == 0:
+        lock_drop(waiter.lock)
+
+
+cdef inline void waiter_woke(Waiter *waiter) noexcept nogil:
+    """The sleeper has its lock.  Called before it looks at what it was woken for."""
+    u32_swap(&waiter.rung, 0)
+
+
+cdef inline void queue_appoint(Queue *queue, Waiter *waiter) noexcept nogil:
+    """Under the mutex."""
+    u32_store(&waiter.lookout, 1)
+    queue.lookouts += 1
+
+
+cdef inline void queue_dismiss(Queue *queue, Waiter *waiter) noexcept nogil:
+    """Under the mutex, the waiter unlinked.  If nobody looks any more, the last who can does from now on: whoever came
+    last is likely to stay longest."""
+    cdef Waiter *heir
+    queue.watchmen -= 1
+    if not u32_load(&waiter.lookout):
+        return
+    u32_store(&waiter.lookout, 0)
+    queue.lookouts -= 1
+    if queue.lookouts != 0 or queue.watchmen == 0:
+        return
+    heir = queue.last
+    while not heir.may_look:
+        heir = heir.ahead
+    queue_appoint(queue, heir)
+    waiter_ring(heir)  # it may sleep until its own deadline
+
+
+cdef inline void queue_mind_clock(Queue *queue) noexcept nogil:
+    """Asked by every thread whose sleep went by: if a test has stopped the clock, all who sleep are woken once, to sleep
+    in short slices from now on.  The line itself tells who they are, so a sleep needs no upkeep while the clock runs."""
+    cdef Waiter *waiter
+    cdef uint64_t stops = u64_load(&clock_stops)
+    if i64_peek(&clock_stopped) == 0 or u64_load(&queue.stops) == stops:
+        return
+    lock_take(queue.mutex, 1)
+    u64_store(&queue.stops, stops)
+    waiter = queue.first
+    while waiter != NULL:
+        if waiter.lock != NULL:
+            waiter_ring(waiter)
+        waiter = waiter.behind
+    lock_drop(queue.mutex)
+
+
 cdef inline uint64_t queue_enlist(Queue *queue, uint64_t *gate, Waiter *waiter, bint front) noexcept nogil:
     """Put the waiter in line (in front: it had been served already).  The gate as it was before."""
     cdef uint64_t before
@@ -115,6 +189,10 @@ cdef inline uint64_t queue_enlist(Queue *queue, uint64_t *gate, Waiter *waiter, 
         else:
             queue.first = waiter
         queue.last = waiter
+    if waiter.may_look:
+        queue.watchmen += 1
+        if queue.lookouts < LOOKOUTS:
+            queue_appoint(queue, waiter)
     lock_drop(queue.mutex)
     return before
 
@@ -131,6 +209,8 @@ cdef inline void queue_unlink(Queue *queue, uint64_t *gate, Waiter *waiter) noex
         queue.last = waiter.ahead
     waiter.linked = False
     u64_add(gate, <uint64_t>-1)
+    if waiter.may_look:
+        queue_dismiss(queue, waiter)
 
 
 cdef inline bint queue_leave(Queue *queue, uint64_t *gate, Waiter *waiter) noexcept nogil:
