@@ -14,11 +14,11 @@ export PIP_NO_INPUT = 1
 CORE := setup.py $(wildcard src/fastpool/*.pyx src/fastpool/*.pxi src/fastpool/*.pxd src/fastpool/_c/*.pxd src/fastpool/_c/*.h)
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench stress hbase hbase-stop test-hbase test-freethreaded test-all model \
-	probe annotate lint format wheels build clean
+.PHONY: help demo test bench stress hbase hbase-stop test-hbase set-up-3.14 test-3.14 test-freethreaded test-all \
+	model probe annotate lint format wheels build clean
 
 help: ## what there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
+	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## (.*)/\1|\2/' | \
 		while IFS='|' read -r target text; do printf '  make %-19s %s\n' "$$target" "$$text"; done
 
 # ---- setting up
@@ -69,6 +69,14 @@ hbase-stop: $(VENV)/.made ## stop it
 
 test-hbase: $(VENV)/.core ## the tests against a real HBase (needs Java and Maven, otherwise skipped)
 	@$(py) -m pytest -m hbase tests/hbase $(ARGS)
+
+set-up-3.14: ## an environment with CPython 3.14 (brought first if there is none: Linux and Maven, half a minute)
+	@tools/find-python.sh 3.14 >/dev/null 2>&1 || tools/python-3.14.sh
+	@python=$$(tools/find-python.sh 3.14) && \
+		$(MAKE) --no-print-directory .venv-3.14/.core VENV=.venv-3.14 PYTHON="$$python"
+
+test-3.14: set-up-3.14 ## the whole suite on CPython 3.14
+	@$(MAKE) --no-print-directory test VENV=.venv-3.14
 
 # PYTHON_GIL=0: not every extension that the tests bring in declares itself ready, and one that does not turns the GIL on
 test-freethreaded: ## the whole suite on a free-threaded 3.13 (built first if there is none: Debian, 3 minutes)

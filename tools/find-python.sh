@@ -3,7 +3,7 @@
 #   find-python.sh          the first that fits: python3 itself if it does
 #   find-python.sh 3.12     one of that series; 3.13t is the free-threaded one
 #   find-python.sh --all    one of each series
-# Looks on the PATH, in pyenv's folder, and where tools/build-python.sh puts what it builds. Prints paths, one a line.
+# Looks on the PATH, in pyenv's folder, and where tools/build-python.sh and tools/python-3.14.sh put theirs. Prints paths, one a line.
 set -u
 want=${1:-}
 pyenv=${PYENV_ROOT:-$HOME/.pyenv}
