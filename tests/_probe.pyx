@@ -17,7 +17,7 @@ cimport cython
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from fastpool._c.atomic cimport LINE, VISITS, Thread, Visit, i64_peek, i64_put, thread_self, u32_load, u32_peek, \
+from fastpool._c.atomic cimport LINE, VISITS, Thread, Visit, i64_peek, thread_self, u32_load, u32_peek, \
     u64_and, u64_load, u64_or, u64_peek, u64_put
 from fastpool._c.clock cimport clock_begin, clock_coarse_ns, clock_near_ns, clock_ns, clock_order, clock_real, \
     clock_set

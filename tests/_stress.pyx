@@ -23,9 +23,9 @@ from fastpool._c.pool cimport CLOSED, Pool, permit_take, pool_abandon_waiters, p
 from fastpool._c.slot cimport CONNECTING, GONE, IDLE, LEASED, LISTED, RETIRING, VACANT, Slot, slot_grab, slot_move, \
     slot_state
 from fastpool._c.table cimport table_free, table_slot, table_warm
-from fastpool._c.waitq cimport CANCELLED, LOCK_ACQUIRED, QUEUED_MASK, TIMED_OUT, WAITING, Queue, Waiter, lock_drop, lock_free, \
-    lock_new, lock_take, lock_take_timed, queue_enlist, queue_leave, queue_open, thread_lock, waiter_drop, waiter_new, \
-    waiter_settle, waiter_take, waiter_woke
+from fastpool._c.waitq cimport CANCELLED, LOCK_ACQUIRED, QUEUED_MASK, TIMED_OUT, WAITING, Queue, Waiter, lock_drop, \
+    lock_free, lock_new, lock_take, lock_take_timed, queue_enlist, queue_leave, queue_open, thread_lock, waiter_drop, \
+    waiter_new, waiter_settle, waiter_take, waiter_woke
 
 cdef extern from "pthread.h" nogil:
     ctypedef struct pthread_t:
