@@ -70,6 +70,12 @@ def open_and_close() -> None:
     late.close()
 
 
+def keep() -> None:
+    """Looked after by the keeper."""
+    with fastpool.Pool(Thing, servers=SERVERS, min_size=1, idle_timeout=60):
+        pass
+
+
 def warm() -> None:
     """As many as there may be, and none again."""
     pool.warm()
@@ -113,6 +119,7 @@ CALLS: dict[str, Callable[[], None]] = {
     "by hand": by_hand,
     "make": make,
     "open": open_and_close,
+    "keep": keep,
     "warm": warm,
     "resize": resize,
     "look": look,
@@ -196,6 +203,7 @@ def main(name: str) -> None:
     """Run the storm of one call."""
     faulthandler.dump_traceback_later(PATIENCE, exit=True)
     storm(CALLS[name])
+    pool.resize(max_size=MOST)  # the storm may have ended between its two sizes
     others_are_served()
     until = time.monotonic() + PATIENCE / 2
     while not at_rest():

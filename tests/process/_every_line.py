@@ -23,7 +23,6 @@ import fastpool
 from fastpool.metrics._watched import Watched
 
 HERE = str(Path(fastpool.__file__).parent)
-NOT_HERE = ("_keeper.py", "_upkeep.py")  # tests of their own
 PATIENCE = 60.0  # for all lines of one call
 SHORT = 5.0
 SERVERS = ["a:1", "b:2"]
@@ -84,6 +83,12 @@ def make(pool: Any) -> None:
     """The whole life of another pool."""
     with pool_of(listeners=[Listener()]) as made:
         made.warm(1)
+
+
+def kept(pool: Any) -> None:
+    """The whole life of a pool that the keeper looks after."""
+    with pool_of(min_size=1, idle_timeout=60, open=False) as made:
+        made.resize(min_size=2)
 
 
 def block(pool: Any) -> None:
@@ -225,6 +230,7 @@ def scrape(pool: Any) -> None:
 
 CALLS: dict[str, Call] = {
     "make": make,
+    "kept": kept,
     "block": block,
     "by hand": by_hand,
     "failing": failing,
@@ -267,7 +273,7 @@ def change(pool: Any) -> None:
 
 
 STRIKES: dict[str, Call] = {"make": make, "use": use, "close": close, "change": change, "look": look, "scrape": scrape}
-STRIKES["travel"] = travel
+STRIKES |= {"kept": kept, "travel": travel}
 
 
 class Injector:
@@ -281,7 +287,7 @@ class Injector:
     def trace(self, frame: Any, event: str, argument: Any) -> Any:
         """The global and the local trace function."""
         name = frame.f_code.co_filename
-        if not name.startswith(HERE) or name.endswith(NOT_HERE):
+        if not name.startswith(HERE):
             return None
         if event == "line":
             self.left -= 1
