@@ -1,10 +1,14 @@
 """What holds for all tests: how long a drawn example may take is a question of the machine, not of right or wrong; and
-Ctrl-C interrupts, also where a shell started the run in the background and so had it ignored."""
+Ctrl-C interrupts, also where a shell started the run in the background and so had it ignored; no test leaves behind
+what would change the meaning of the next."""
 
 from __future__ import annotations
 
 import signal
+import sys
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -12,3 +16,18 @@ settings.load_profile("patient")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """Of a test that runs in this process: no hub in this thread, where a wait would then let other greenlets run, and
+    no stopped clock."""
+    yield
+    if "gevent._hub_local" in sys.modules:
+        from gevent._hub_local import get_hub_if_exists
+
+        assert get_hub_if_exists() is None, "this test leaves a hub of gevent's"
+    if "eventlet.hubs" in sys.modules:
+        assert not hasattr(sys.modules["eventlet.hubs"]._threadlocal, "hub"), "this test leaves a hub of eventlet's"
+    if "fastpool._core" in sys.modules:
+        assert not sys.modules["fastpool._core"].clock_is_stopped(), "this test leaves the pools' clock stopped"

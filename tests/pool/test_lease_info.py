@@ -5,6 +5,7 @@ import copy
 import gc
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -200,9 +201,17 @@ def test_a_greenlet_is_not_kept_alive():
 
 def test_gevents_own_names_are_used():
     gevent = pytest.importorskip("gevent")
-    one = gevent.spawn(int)
-    one.join()
-    assert here(greenlet=one).owner.startswith(f"greenlet {one.name} in thread ")
+
+    def said():
+        """In a thread whose hub ends with it: in a thread with a hub, who waits does not stop the whole thread."""
+        one = gevent.spawn(int)
+        one.join()
+        gevent.get_hub().destroy(destroy_loop=True)
+        return one.name, here(greenlet=one).owner
+
+    with ThreadPoolExecutor(1) as threads:
+        name, owner = threads.submit(said).result()
+    assert owner.startswith(f"greenlet {name} in thread ")
 
 
 def test_it_travels_without_its_holder(parked_thread):
