@@ -39,15 +39,16 @@ class InLoop:
         self._driver: LoopDriver = pool.driver
         self._loop = loop
 
-    async def open(self, claim: Claim) -> tuple[Any, Any]:
+    async def connect(self, claim: Claim) -> None:
         """Open within the time that is left: a connect that takes longer is cancelled (OutOfTime)."""
         if not self._pool.was_opened:
             self._pool._first_use()
         claim.drop_homeless()
         self._driver.loops.add(self._loop)
+        began = clock()
         c, server = await self._pool.connector.aopen(claim.seat, claim.seconds_left, self._pool._leased_by_server)
         self._driver.homes[id(c)] = (c, self._loop)
-        return c, server
+        claim.install(c, server, clock() - began)
 
     async def check(self, claim: Claim) -> bool:
         """Ask the driver's check, within the time that it may take (else OutOfTime); raising means dead."""
@@ -117,7 +118,7 @@ class AsyncPool(Pool):
         if self.closed or not claim.take_room():
             return False
         await connect(self, claim, InLoop(self, loop))
-        claim.put(opened)
+        leave(self, claim, opened)
         return True
 
     async def close(self, timeout: float | None = None) -> None:  # type: ignore[override]
@@ -202,7 +203,7 @@ class AsyncPool(Pool):
         except Exception:
             return
         except BaseException:
-            claim.put()
+            leave(self, claim)
             raise
 
     async def _give_back(self, block: TaskBlock, error: BaseException | None) -> None:
@@ -243,6 +244,14 @@ def finish(pool: AsyncPool, claim: Claim, error: BaseException | None, discard: 
                 reason = "discarded"  # its loop was closed this very moment
     _settle(pool, claim, reason, error)
     return None
+
+
+def leave(pool: AsyncPool, claim: Claim, opened: list[Any] | None = None) -> None:
+    """Leave the claim's connection to whoever wants one."""
+    c = claim.put(opened)
+    if c is not None:
+        pool.driver.close(c)
+        tell_closed(pool, claim, c)
 
 
 def _settle(pool: AsyncPool, claim: Claim, reason: str | None, error: BaseException | None) -> None:

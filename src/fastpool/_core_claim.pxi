@@ -12,10 +12,13 @@ cdef class Claim:
     cdef object task             # weak reference to the task that stood in line
     cdef int64_t began, deadline
     cdef int64_t asked, limit    # when its check under way began, and how long that may take; 0: none
+    cdef uint32_t asked_of       # the server that the check asks
     cdef bint instant
     cdef bint front              # it had been served: to the head of the line
     cdef bint just_begun         # `began` is now, as good as
     cdef bint noted              # how long it waited is recorded
+    cdef bint for_others         # what it opens may be for whoever is first in line, so the permit comes back last
+    cdef bint permit             # ... and is still out
     cdef uint64_t born_in
     cdef object running          # the loop in which it is under way, once somebody has asked
     cdef readonly object loop    # only connections opened in this loop will do; None: any
@@ -84,15 +87,39 @@ cdef class Claim:
     def take_room(self):
         """Take room for a new connection, with a permit to open it."""
         here(self.core)
+        self.for_others = True
         self.slot = pool_take_vacant(self.core.pool)
         return self.slot != NULL
 
     def put(self, list opened=None):
-        """Leave the connection in hand to whoever wants one; write down in `opened` which it is (`_close_unused`)."""
+        """Leave the connection in hand to whoever wants one; write down in `opened` which it is, for `_close_unused`.
+
+        Returns the connection, to be closed by the caller, if a clear() came meanwhile.
+        """
         cdef Slot *slot = self.slot
+        if u32_load(&slot.mark) & OUTDATED:
+            return self.retire("cleared")
         write_down(slot, opened)
         self.slot = NULL
-        give(self.core, slot)
+        pool_give(self.core.pool, slot)
+        permit_over(self)
+        after_giving(self.core)
+        return None
+
+    def lend(self):
+        """A claim for whoever connects or checks for this one: it owns the slot from now on."""
+        cdef Claim other = claim_new(self.core, -1, self.loop)
+        other.began, other.deadline = self.began, self.deadline
+        other.for_others = True
+        other.slot = self.slot
+        self.slot = NULL
+        return other
+
+    def accept(self, Claim other not None):
+        """Own the slot again that was lent, if the other has one still."""
+        self.slot = other.slot
+        other.slot = NULL
+        permit_over(other)
 
     def in_line(self, bint front):
         """``await claim.in_line(front)``: stand in line until there is a slot in hand.  front: it had been served.
@@ -170,8 +197,13 @@ cdef class Claim:
     def check_begins(self):
         """Seconds that the check may take, which is called now; None: no limit."""
         self.asked = clock_ns()
+        self.asked_of = self.slot.server
         self.limit = check_limit(self.core, self.asked, INT64_MAX if self.instant else self.deadline)
         return None if self.limit == INT64_MAX else self.limit / 1e9
+
+    def check_never_began(self):
+        """There was no thread for it in its time, so it says nothing of the server."""
+        self.asked = 0
 
     @property
     def check_was_the_last(self):
@@ -179,15 +211,18 @@ cdef class Claim:
         return self.limit != self.core.check_limit_ns
 
     def suspect(self):
-        """The connection in hand was found dead: doubt the others of its server.
+        """The connection in hand, or left to the thread that checks it, was found dead: doubt its server's others.
 
         If its check shows that the server is silent, those of them that are idle are taken away, to be closed by the
         caller: (connection, server) of each.
         """
         cdef list taken = []
-        suspect_server(self.core, self.slot.server, self.slot)
-        if self.asked and is_silent(self.core, self.slot.server, self.asked, self.limit):
-            vacate_unheard(self.core, self.slot.server, self.asked, taken)
+        cdef uint32_t server = self.asked_of if self.slot == NULL else self.slot.server
+        if self.slot == NULL and not self.asked:
+            return taken
+        suspect_server(self.core, server, self.slot)
+        if self.asked and is_silent(self.core, server, self.asked, self.limit):
+            vacate_unheard(self.core, server, self.asked, taken)
             self.core._capacity_lost()
         self.asked = 0
         return taken
@@ -221,6 +256,9 @@ cdef class Claim:
         remember(core, c, seat)
         install(core, slot, seat, c, server, clock_ns())
         seat.loop = self.loop
+        self.permit = True
+        if not self.for_others:
+            permit_over(self)
         histogram_add(&core.house.connect, <int64_t>(seconds * 1e9))
         settle_in(core, slot, c)
         look_crowded(core)
@@ -231,6 +269,8 @@ cdef class Claim:
     def connect_failed(self):
         """No connection came: the slot is free, and the next in line is woken."""
         cdef Slot *slot = self.slot
+        if slot == NULL:
+            return  # lent, to somebody who goes on or has said this
         self.slot = NULL
         pool_give_vacant(self.core.pool, slot, True)
         look_crowded(self.core)
@@ -276,6 +316,7 @@ cdef class Claim:
         self.slot = NULL
         c = self.taken(slot, reason)
         pool_give_vacant(core.pool, slot, False)
+        permit_over(self)
         look_crowded(core)
         core._capacity_lost()
         return c
@@ -312,6 +353,16 @@ cdef class Claim:
             if u64_peek(&slot.owner) != 0:
                 lease_end(self.core, slot, <Seat>slot.seat, me, visit_find(me, self.core.pool.id))
         pool_pass(self.core.pool, slot)
+        if self.permit:
+            pool_permit_back(self.core.pool)
+
+
+cdef inline int permit_over(Claim self) noexcept:
+    """Give the permit back, if what it was for has come and it is still out."""
+    if self.permit:
+        self.permit = False
+        pool_permit_back(self.core.pool)
+    return 0
 
 
 cdef inline bint connecting(Claim self) noexcept:

@@ -90,17 +90,20 @@ cdef int64_t check_limit(Core core, int64_t now, int64_t deadline) noexcept:
 cdef bint is_silent(Core core, uint32_t server, int64_t began, int64_t limit) except -1:
     """A check has failed.  Because no answer came, so that the same is to be expected of all others of this server?
 
-    One that an impatient caller's deadline ended says little; a second one in a row does count.
+    One that an impatient caller's deadline ended says little; a second one in a row does count, not one that was under
+    way together with it.
     """
-    cdef int64_t took = clock_ns() - began
+    cdef int64_t now = clock_ns()
+    cdef int64_t took = now - began
     if took >= FAIR_CHECK_NS:
         return True
     if limit == 0 or took < limit - limit // 20:
         return False  # it has an answer: no
-    if limit == core.check_limit_ns or server in core.silent:
+    noted = core.silent.get(server)
+    if limit == core.check_limit_ns or (noted is not None and noted <= began):
         return True
     if took >= HASTY_CHECK_NS:
-        core.silent.add(server)
+        core.silent.setdefault(server, now)
     return False
 
 
@@ -108,12 +111,12 @@ cdef int heard_of(Core core, Slot *slot) except -1:
     """A check was content."""
     slot.checked_ns = clock_ns()
     if core.silent:
-        core.silent.discard(slot.server)
+        core.silent.pop(slot.server, None)
     return 0
 
 
 cdef int retire_unfit(Core core, Slot *slot, int why, int64_t silent) except -1:
-    """A connection cannot be handed out: it goes.  If it is dead, its server's others are doubted, and if the server has
+    """A connection cannot be handed out: it goes.  If it is dead, its server's others are doubted; if the server has
     been silent for as long as a check may take, those go, too: each would cost somebody the same time."""
     cdef uint32_t server = slot.server
     cdef list taken = []

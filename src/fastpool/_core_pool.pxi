@@ -31,6 +31,7 @@ cdef class Core:
     cdef public object listeners
     cdef uint32_t hears              # what somebody listens to: HEAR_…; asked where a slot is in hand, so no Python
     cdef public object keeping       # the keeper's entry for this pool
+    cdef public dict staff           # threads that make calls of the driver for tasks, once there are any
     cdef public bint needs_keeper    # its options ask for one
     cdef public bint was_opened      # open() has been called, or the first connection opened
     cdef readonly bint nested
@@ -46,7 +47,7 @@ cdef class Core:
     cdef int64_t timeout_ns          # default; -1: no limit
     cdef int64_t check_ns, idle_ns, life_ns     # -1: none
     cdef int64_t check_limit_ns      # most that one check may take; -1: no limit of its own
-    cdef set silent                  # keys of servers that left an impatient caller's last check without an answer
+    cdef dict silent                 # server's key -> when an impatient caller's check of it had no answer
     cdef uint64_t max_uses           # UINT64_MAX: no limit
     cdef int64_t max_waiting, max_idle          # -1: no limit
     cdef uint32_t server_count
@@ -66,7 +67,8 @@ cdef class Core:
         self.own_references = 1
         self.dropped = {}
         self.server_keys = {}
-        self.silent = set()
+        self.silent = {}
+        self.staff = {}
         self.timeout_ns = self.check_limit_ns = self.idle_ns = self.life_ns = self.max_waiting = self.max_idle = -1
 
     def __dealloc__(self):

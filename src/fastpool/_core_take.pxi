@@ -86,7 +86,7 @@ cdef Slot *find_fit(Core core, Thread *me, int64_t began, int64_t deadline, bint
                     if not core.timing:
                         histogram_add(&core.house.wait, clock_ns() - began)
         if slot_state(u64_load(&slot.word)) == CONNECTING:
-            connect(core, slot, began, deadline)
+            connect(core, slot, began, deadline, False)
             return slot
         why = unfit(core, slot, deadline, False, &silent)
         if why == KEEP:
@@ -128,9 +128,10 @@ cdef object seconds_left(int64_t deadline):
     return left / 1e9 if left > 0 else 0.0
 
 
-cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline) except -1:
+cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline, bint for_others) except -1:
     """Open the connection of a CONNECTING slot: LEASED afterwards.  If it fails the slot is vacant and the next in
-    line is woken before the error goes on."""
+    line is woken before the error goes on.  for_others: the permit stays with the caller, which gives the connection
+    away first, or the first in line would get room for another one."""
     cdef Seat seat
     cdef int64_t start = clock_ns()
     cdef int64_t now
@@ -158,6 +159,8 @@ cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline) except 
         close(core, c, server, WHY_ERROR)
         raise
     install(core, slot, seat, c, server, now)
+    if not for_others:
+        pool_permit_back(core.pool)
     histogram_add(&core.house.connect, now - start)
     try:
         settle_in(core, slot, c)
@@ -166,13 +169,16 @@ cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline) except 
         if u64_load(&core.pool.gate) & CLOSED:
             raise PoolClosed(f"pool {core.name!r} was closed while this caller connected")
     except BaseException as error:
+        if for_others:
+            pool_permit_back(core.pool)
         retire(core, slot, WHY_CLOSED if isinstance(error, PoolClosed) else WHY_ERROR)
         raise
     return 0
 
 
 cdef int install(Core core, Slot *slot, Seat seat, object c, object server, int64_t now) except -1:
-    """A connection that is remembered takes its place, and is counted; the slot is LEASED and the caller's."""
+    """A connection that is remembered takes its place, and is counted; the slot is LEASED and the caller's, as is the
+    permit."""
     seat.connection = c
     seat.server = server
     # OUTDATED stays: a clear() during the connect means this connection, too.
@@ -184,7 +190,6 @@ cdef int install(Core core, Slot *slot, Seat seat, object c, object server, int6
     i64_put(&slot.fresh_ns, 0)
     u64_add(&core.totals[CONNECTS], 1)
     slot_move(slot, LEASED)
-    pool_permit_back(core.pool)
     return 0
 
 
@@ -258,16 +263,20 @@ cdef bint open_one(Core core, int64_t limit_ns, list opened) except -1:
     slot = pool_take_vacant(core.pool)
     if slot == NULL:
         return False
-    connect(core, slot, began, INT64_MAX if limit_ns < 0 else began + limit_ns)
+    connect(core, slot, began, INT64_MAX if limit_ns < 0 else began + limit_ns, True)
+    try:
+        write_down(slot, opened)
+    except BaseException:  # no memory
+        pool_permit_back(core.pool)
+        retire(core, slot, WHY_ERROR)
+        raise
     if u32_load(&slot.mark) & OUTDATED:
+        pool_permit_back(core.pool)
         retire(core, slot, WHY_CLEARED)
     else:
-        try:
-            write_down(slot, opened)
-        except BaseException:  # no memory
-            retire(core, slot, WHY_ERROR)
-            raise
-        give(core, slot)
+        pool_give(core.pool, slot)
+        pool_permit_back(core.pool)
+        after_giving(core)
     return True
 
 

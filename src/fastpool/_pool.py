@@ -291,8 +291,9 @@ class Pool(Core):
         )
 
     def _obtain(self, claim: Claim) -> Coroutine[Any, Any, None]:
-        """A task's checkout that cannot be had at once; connects and checks are made in the loop's executor."""
-        from ._acheckout import InThread, obtain
+        """A task's checkout that cannot be had at once; connects and checks are made in threads of the pool's own."""
+        from ._acheckout import obtain
+        from ._inthread import InThread
 
         if self._lacks_keeper:
             self._go_on_keeping()
@@ -300,9 +301,9 @@ class Pool(Core):
 
     def _give_back(self, block: TaskBlock, error: BaseException | None) -> Coroutine[Any, Any, None]:
         """The end of a task's lease that may block."""
-        from ._acheckout import end_in_thread
+        from ._inthread import end_in_thread
 
-        return end_in_thread(block, error)
+        return end_in_thread(self, block, error)
 
     def _capacity_lost(self) -> None:
         if self.keeping is not None:
@@ -317,6 +318,7 @@ class Pool(Core):
     def _forked(self) -> None:
         self.connector.reset_after_fork()
         self.keeping = None
+        self.staff = {}  # the parent's
         if self.was_opened:
             self._go_on_keeping()
 

@@ -221,7 +221,7 @@ def test_a_server_that_hangs_is_left_alone_after_the_second_time() -> None:
 
 @pytest.mark.parametrize("what", ["connect", "check"])
 def test_a_task_does_not_wait_for_a_thread_beyond_its_time(what: str) -> None:
-    """What the driver of a synchronous pool does in a thread goes on there; what it opened then is closed."""
+    """What the driver of a synchronous pool does in a thread goes on there; what comes of it is kept."""
     go, made, hangs = threading.Event(), list[ToldByLoop](), ["connect"] * (what == "connect")
 
     def wait() -> bool:
@@ -239,21 +239,25 @@ def test_a_task_does_not_wait_for_a_thread_beyond_its_time(what: str) -> None:
         if what == "check":
             async with pool.aconnection():
                 hangs.append("check")
-        with pytest.raises(fastpool.NoConnectionsAvailable) as caught:
-            async with pool.aconnection(timeout=0.05):
-                raise AssertionError
-        assert caught.value.phase == what
-        assert not any(c.closed for c in made)
+        for phase in (what, "wait"):  # the second one finds that the slot is the thread's
+            with pytest.raises(fastpool.NoConnectionsAvailable) as caught:
+                async with pool.aconnection(timeout=0.05):
+                    raise AssertionError
+            assert caught.value.phase == phase
+            assert pool.stats().connecting == (what == "connect")
         go.set()
-        assert await soon(lambda: len(made) == 1 and made[0].closed)
+        assert await soon(lambda: pool.stats().idle == 1)
+        async with pool.aconnection() as c:
+            assert [c] == made and not c.closed
 
     pool = fastpool.Pool(connect, check=check, check_after=0, max_size=1)
     in_time(main)
-    assert len(pool) == 0
+    assert pool.stats().connect_errors == 0
     pool.close()
 
 
-def test_a_connection_is_not_closed_while_a_thread_checks_it() -> None:
+@pytest.mark.parametrize("verdict", [True, False])
+def test_a_connection_is_not_closed_while_a_thread_checks_it(verdict: bool) -> None:
     """The task that was cancelled is gone at once; another's socket could have the descriptor a moment later."""
     checking, go, seen = threading.Event(), threading.Event(), list[bool]()
 
@@ -261,7 +265,7 @@ def test_a_connection_is_not_closed_while_a_thread_checks_it() -> None:
         checking.set()
         assert go.wait(20)
         seen.append(c.closed)
-        return True
+        return verdict
 
     async def use() -> None:
         async with pool.aconnection() as c:
@@ -274,11 +278,13 @@ def test_a_connection_is_not_closed_while_a_thread_checks_it() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        async with pool.aconnection() as c:  # room for another there is, meanwhile
-            assert c is not made[0]
+        next_one = asyncio.create_task(use())  # in line: the thread has the slot
+        assert await soon(lambda: pool.stats().waiting == 1)
         go.set()
-        assert await soon(lambda: made[0].closed)
-        assert seen == [False]
+        await next_one
+        assert (made[1] is made[0]) is verdict and await soon(lambda: made[0].closed is not verdict)
+        assert seen == [False] * (1 + verdict)
+        assert pool.stats().closed["dead"] == (not verdict)
 
     made: list[ToldByLoop] = []
     pool = fastpool.Pool(ToldByLoop, check=check, check_after=0, max_size=1)
@@ -307,7 +313,7 @@ def test_a_dead_connection_whose_close_hangs_holds_up_no_task() -> None:
     pool.close()
 
 
-def test_what_a_thread_opened_for_a_loop_that_was_closed_is_closed() -> None:
+def test_what_a_thread_opened_for_a_loop_that_was_closed_is_kept() -> None:
     connecting, go, made = threading.Event(), threading.Event(), list[ToldByLoop]()
 
     def connect() -> ToldByLoop:
@@ -331,7 +337,9 @@ def test_what_a_thread_opened_for_a_loop_that_was_closed_is_closed() -> None:
     loop.run_until_complete(main())
     loop.close()
     go.set()
-    assert eventually(lambda: bool(made) and made[0].closed)
+    assert eventually(lambda: pool.stats().idle == 1)
+    with pool.connection(timeout=0) as c:
+        assert [c] == made and not c.closed
     kept.clear()
     pool.close()
 

@@ -17,8 +17,7 @@ import fastpool
 from ._told import Told, ToldByLoop, eventually, soon
 
 
-def test_what_a_thread_opened_while_the_loop_ended_is_closed() -> None:
-    """The loop's executor takes no more work by then."""
+def test_what_a_thread_opened_while_the_loop_ended_is_kept() -> None:
     entered, go, made = threading.Event(), threading.Event(), list[Told]()
 
     def connect() -> Told:
@@ -38,18 +37,14 @@ def test_what_a_thread_opened_while_the_loop_ended_is_closed() -> None:
         loop.set_exception_handler(lambda loop, context: None)
         kept.append(asyncio.create_task(use()))
         assert await soon(entered.is_set)
-        end = loop.shutdown_default_executor
-
-        def ending(*args: Any) -> Any:
-            loop.call_soon(loop.call_soon, go.set)  # when it has begun, which waits for the thread
-            return end(*args)
-
-        loop.shutdown_default_executor = ending  # type: ignore[method-assign]
 
     kept: list[object] = []
-    asyncio.run(main())
-    assert eventually(lambda: bool(made) and made[0].closed)
-    assert len(pool) == 0
+    asyncio.run(main())  # does not wait for the thread
+    assert pool.stats().connecting == 1
+    go.set()
+    assert eventually(lambda: pool.stats().idle == 1)
+    assert not made[0].closed
+    pool.close()
 
 
 def test_the_minimum_comes_back_when_all_connections_were_lost() -> None:

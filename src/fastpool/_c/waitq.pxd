@@ -149,8 +149,8 @@ cdef inline void queue_dismiss(Queue *queue, Waiter *waiter) noexcept nogil:
 
 
 cdef inline void queue_mind_clock(Queue *queue) noexcept nogil:
-    """Asked by every thread whose sleep went by: if a test has stopped the clock, all who sleep are woken once, to sleep
-    in short slices from now on.  The line itself tells who they are, so a sleep needs no upkeep while it runs."""
+    """Asked by every thread whose sleep went by: if a test has stopped the clock, all who sleep are woken once, to
+    sleep in short slices from now on.  The line itself tells who they are, so a sleep needs no upkeep while it runs."""
     cdef Waiter *waiter
     cdef uint64_t stops = u64_load(&clock_stops)
     if i64_peek(&clock_stopped) == 0 or u64_load(&queue.stops) == stops:
