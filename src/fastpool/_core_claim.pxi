@@ -12,7 +12,7 @@ cdef class Claim:
     cdef object task             # weak reference to the task that stood in line
     cdef int64_t began, deadline
     cdef int64_t asked, limit    # when its check under way began, and how long that may take; 0: none
-    cdef uint32_t asked_of       # the server that the check asks
+    cdef uint32_t asked_of       # the server that is asked
     cdef bint instant
     cdef bint front              # it had been served: to the head of the line
     cdef bint just_begun         # `began` is now, as good as
@@ -100,6 +100,7 @@ cdef class Claim:
         if u32_load(&slot.mark) & OUTDATED:
             return self.retire("cleared")
         write_down(slot, opened)
+        self.asked = 0
         self.slot = NULL
         pool_give(self.core.pool, slot)
         permit_over(self)
@@ -110,6 +111,7 @@ cdef class Claim:
         """A claim for whoever connects or checks for this one: it owns the slot from now on."""
         cdef Claim other = claim_new(self.core, -1, self.loop)
         other.began, other.deadline = self.began, self.deadline
+        other.asked, other.limit, other.asked_of = self.asked, self.limit, self.asked_of
         other.for_others = True
         other.slot = self.slot
         self.slot = NULL
@@ -201,25 +203,22 @@ cdef class Claim:
         self.limit = check_limit(self.core, self.asked, INT64_MAX if self.instant else self.deadline)
         return None if self.limit == INT64_MAX else self.limit / 1e9
 
-    def check_never_began(self):
-        """There was no thread for it in its time, so it says nothing of the server."""
-        self.asked = 0
-
     @property
     def check_was_the_last(self):
         """Had the check all the time that was left?"""
         return self.limit != self.core.check_limit_ns
 
     def suspect(self):
-        """The connection in hand, or left to the thread that checks it, was found dead: doubt its server's others.
+        """The connection in hand, or the one left to its check, was found dead: doubt the others of its server.
 
         If its check shows that the server is silent, those of them that are idle are taken away, to be closed by the
         caller: (connection, server) of each.
         """
         cdef list taken = []
-        cdef uint32_t server = self.asked_of if self.slot == NULL else self.slot.server
+        cdef uint32_t server
         if self.slot == NULL and not self.asked:
-            return taken
+            return taken  # the check has not begun
+        server = self.asked_of if self.slot == NULL else self.slot.server
         suspect_server(self.core, server, self.slot)
         if self.asked and is_silent(self.core, server, self.asked, self.limit):
             vacate_unheard(self.core, server, self.asked, taken)

@@ -98,7 +98,7 @@ class Step:
             raise
         outcome = self._leave()
         if outcome is None:
-            raise OutOfTime("the time of the checkout was over before the driver's call was")
+            raise OutOfTime("the time for the driver's call was over before it was")
         self._claim.accept(outcome.claim)
         if outcome.error is not None:
             try:
@@ -140,15 +140,17 @@ class InThread:
             raise
 
     async def check(self, claim: Claim) -> bool:
-        """Ask the driver's check, within the time that it may take (else OutOfTime); raising means dead."""
+        """Ask the driver's check, within the time that it may take (else OutOfTime); raising means dead.
+
+        What takes longer goes on, and its verdict says whether the connection is kept.
+        """
         left = claim.check_begins()
         step = Step(claim, lambda own: _check(self._pool, own, left), self._keep_checked)
         try:
             verdict: bool = await step.by(self._staff.connecting, left)
         except (OutOfTime, asyncio.CancelledError):
             if claim.slot_in_hand:
-                claim.check_never_began()
-                self._leave(claim)
+                self._leave(claim)  # not begun: nothing is known against it
             raise
         return verdict
 
@@ -177,9 +179,11 @@ class InThread:
         if reason is None:
             self._leave(claim)
             return
-        if reason == "dead":
-            claim.suspect()
+        others = claim.suspect() if reason == "dead" else ()
         close_retired(self._pool, claim, claim.retire(reason))
+        for other, server in others:
+            self.close_soon(other)
+            self._pool._tell("closed_connection", server=server, connection=other, reason="dead")
 
     def _leave(self, claim: Claim) -> None:
         """The connection is for whoever wants one."""

@@ -10,6 +10,7 @@ import pytest
 
 from fastpool import AsyncPool, NoConnectionsAvailable, Pool
 from fastpool._core import clock
+from tests._slots import in_hand
 from tests.pool.world import PATIENCE, Run, balanced, until
 
 MANY = 6
@@ -323,7 +324,8 @@ def test_a_tasks_check_in_a_thread_is_left_alone_at_the_same_limit():
 
     pool = Pool(connect, check=check, max_size=MANY, max_connecting=MANY, check_after=0, check_timeout=LIMIT)
     asyncio.run(main())
-    until(lambda: len(pool) == 2)  # the new one, and the one whose check was content in the end
+    until(lambda: pool.stats().idle == 2 and not in_hand(pool))
     until(lambda: sum(c.closes for c in made) == MANY - 1)
+    assert not asked[-1].closes, "its check said at last that it is well"
     assert balanced(pool).closed["dead"] == MANY - 1
     pool.close()

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import fastpool
+from tests._slots import in_hand
 
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 frees_what_is_dropped = pytest.mark.skipif(
@@ -265,4 +266,5 @@ def balanced(pool: fastpool.Pool) -> fastpool.Stats:
     assert stats.connects == sum(stats.closed.values()) + stats.size
     assert stats.size == stats.idle + stats.leased
     assert (stats.connecting, stats.waiting) == (0, 0)
+    assert in_hand(pool) == 0, "a slot is lost"
     return stats

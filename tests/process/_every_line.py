@@ -21,6 +21,7 @@ from typing import Any
 
 import fastpool
 from fastpool.metrics._watched import Watched
+from tests._slots import in_hand
 
 HERE = str(Path(fastpool.__file__).parent)
 PATIENCE = 60.0  # for all lines of one call
@@ -357,7 +358,7 @@ def lines_of(call: Call) -> int:
 def whole(pool: Any) -> None:
     """Whoever asks now is served, and nothing is open that nobody has."""
     stats = pool.stats()
-    assert (stats.leased, stats.connecting, stats.waiting) == (0, 0, 0), pool
+    assert (stats.leased, stats.connecting, stats.waiting, in_hand(pool)) == (0, 0, 0, 0), pool
     if not pool.closed:
         with pool.connection(), pool.connection(), pool.connection():
             assert len(pool) == MOST

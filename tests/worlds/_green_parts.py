@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tests._slots import in_hand
+
 
 class Thing:
     users = 0
@@ -35,7 +37,7 @@ class Parts:
     def at_rest(self) -> bool:
         """Nothing is out or under way."""
         s = self._pool.stats()
-        return (s.leased, s.connecting, s.waiting) == (0, 0, 0) and s.idle == len(self._pool)
+        return (s.leased, s.connecting, s.waiting) == (0, 0, 0) and not in_hand(self._pool)
 
     def use(self, rounds: int = 1, nap: float | None = 0) -> None:
         """So many blocks, each of which sleeps for a while (None: does not)."""

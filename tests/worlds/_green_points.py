@@ -20,6 +20,7 @@ if when == "before":
     patch(library)
 
 import fastpool  # noqa: E402
+from tests._slots import in_hand  # noqa: E402
 from tests.worlds._green_parts import Parts  # noqa: E402
 
 
@@ -106,7 +107,7 @@ def struck_by(
 
 def whole(of: Any) -> bool:
     s = of.stats()
-    return (s.leased, s.connecting, s.waiting) == (0, 0, 0) and s.idle == len(of)
+    return (s.leased, s.connecting, s.waiting) == (0, 0, 0) and s.idle == len(of) and not in_hand(of)
 
 
 def case_at_every_stage() -> None:

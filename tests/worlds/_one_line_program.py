@@ -17,6 +17,7 @@ from typing import Any
 import gevent
 
 import fastpool
+from tests._slots import in_hand
 
 mode, seed, operations = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 SIZE = 1 if mode == "order" else 4
@@ -39,7 +40,7 @@ def until(holds: Callable[[], bool], seconds: float = 20) -> None:
 
 def at_rest() -> bool:
     s = pool.stats()
-    return (s.leased, s.connecting, s.waiting) == (0, 0, 0) and s.idle == len(pool)
+    return (s.leased, s.connecting, s.waiting) == (0, 0, 0) and s.idle == len(pool) and not in_hand(pool)
 
 
 def used(c: Thing) -> None:

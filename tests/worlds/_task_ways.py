@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import fastpool
+from tests._slots import in_hand
 
 from ._told import Told, soon
 
@@ -92,7 +93,7 @@ class World:
     def whole(self) -> bool:
         """Nothing is out or under way, and what is open is the pool's."""
         s = self.pool.stats()
-        still = (s.leased, s.connecting, s.waiting) == (0, 0, 0) and s.idle == len(self.pool)
+        still = (s.leased, s.connecting, s.waiting) == (0, 0, 0) and not in_hand(self.pool)
         return still and sum(not c.closed for c in self.made) == len(self.pool)
 
 

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tests._slots import in_hand
+
 _numbers = itertools.count(1)
 
 
@@ -74,4 +76,4 @@ async def soon(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
 def at_rest(pool: Any) -> bool:
     """Nobody holds, waits or connects: every slot is where it should be."""
     stats = pool.stats()
-    return (stats.leased, stats.connecting, stats.waiting) == (0, 0, 0) and stats.idle == len(pool)
+    return (stats.leased, stats.connecting, stats.waiting) == (0, 0, 0) and not in_hand(pool)

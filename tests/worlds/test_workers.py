@@ -147,13 +147,37 @@ def test_checks_share_those_threads_and_what_was_not_looked_at_is_not_blamed() -
         assert phases == ["check"] * 8
         assert checking.under_way == 2
         stats = pool.stats()
-        assert stats.size == stats.idle == 8 and not any(stats.closed.values()), "what is checked counts as idle"
+        assert stats.size == stats.idle == 8 and not any(stats.closed.values())
         await others_go_on()
         checking.free.set()
-        assert await soon(lambda: pool.stats().idle == 8)
+        held = [pool.aconnection() for _ in range(8)]
+        for lease in held:
+            await lease.__aenter__()
+        for lease in held:
+            await lease.__aexit__(None, None, None)
 
     in_time(main)
     assert not any(pool.stats().closed.values())
+    pool.close()
+
+
+def test_a_check_that_outlasts_its_limit_keeps_its_slot_and_its_task_goes_on_to_a_new_connection() -> None:
+    checking = Hanging(hangs=False)
+    pool = fastpool.Pool(Told, check=checking, check_after=0, check_timeout=0.05, max_size=4, max_connecting=2)
+    pool.warm(3)
+
+    async def main() -> None:
+        await asyncio.sleep(0.03)  # the others' last news must be older than the question, by the coarse clock
+        checking.free.clear()
+        async with pool.aconnection(timeout=5):
+            assert pool.stats().connects == 4
+            stats = pool.stats()
+            assert (stats.leased, stats.idle, stats.closed["dead"]) == (1, 1, 2), "the silent server's others go"
+            assert checking.under_way == 1
+        checking.free.set()
+        assert await soon(lambda: checking.under_way == 0)
+
+    in_time(main)
     pool.close()
 
 
