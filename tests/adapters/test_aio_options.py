@@ -61,6 +61,7 @@ TESTED = {  # by the tests below, or by the one that is named
     *("idle_timeout", "max_uses", "max_connecting", "servers", "balance", "backoff", "leak_after", "listeners"),
     *("open", "name", "timing"),
     "check_after",  # test_aio_wires.py::test_a_server_that_hung_up_is_noticed_before_the_block
+    "check_timeout",  # test_aio_wires.py::test_a_server_that_does_not_answer_a_keepalive_is_given_up_by_its_limit
     "keepalive",  # test_aio_wires.py::test_keepalive_is_heard
 }
 

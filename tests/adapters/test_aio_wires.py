@@ -227,6 +227,27 @@ def test_keepalive_is_heard(wire: Wire) -> None:
     run(main())
 
 
+def test_a_server_that_does_not_answer_a_keepalive_is_given_up_by_its_limit(wire: Wire) -> None:
+    over = threading.Event()
+
+    def silent(call: Call) -> None:
+        if call.name == "getTableNames":
+            over.wait(WITHIN_S)
+        call.stream.send(call.stream.good(call))
+
+    async def main() -> None:
+        wire.server.script = silent
+        async with wire.pool(keepalive=0.02, check_timeout=0.05, min_size=1) as pool:
+            await ask(pool)
+            while not pool.stats().closed["dead"]:
+                await asyncio.sleep(0.002)
+            assert not over.is_set()
+            assert await ask(pool) == row(b"k")
+        over.set()
+
+    run(main())
+
+
 def test_a_scanner_that_nobody_closes_holds_nobody_up(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastpool.adapters.aiohappybase.PATIENCE_S", 0.05)
     silent = threading.Event()

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 import fastpool
-from fastpool import _family, _keeper, _threads
+from fastpool import _crew, _family, _keeper
 from fastpool._keeper import keeper
 from tests.pool.world import FREE_THREADED, PATIENCE, Abort, Failure, Plain, Run, serves, until
 
@@ -132,17 +132,18 @@ def test_a_keeper_that_is_dead_is_started_anew_by_a_checkout_that_cannot_be_had_
 
 @pytest.fixture
 def no_threads(monkeypatch):
-    """No thread can be started but for those that connect for tasks, without which there is nothing to use."""
+    """The keeper and its helpers get no thread; those that connect for tasks do."""
 
-    def refuse(function, *args):
-        if getattr(function, "__self__", None) is not None and function.__self__.name == "fastpool-worker":
-            return start(function, *args)
+    def refuse(*_):
         tried.append(1)
         raise RuntimeError("can't start new thread")
 
+    def start(post, name, work):
+        post.fill(refuse, work)
+
     tried = []
-    start = _threads.start_new_thread
-    monkeypatch.setattr(_threads, "start_new_thread", refuse)
+    for module in (_keeper, _crew):
+        monkeypatch.setattr(module, "start", start)
     return tried
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median, quantiles
 from time import get_clock_info, perf_counter_ns, thread_time_ns
@@ -66,12 +67,19 @@ def interleaved(
 
 def timed(side: Cycles, cycles: int, clock: Clock) -> float:
     """How many ns one of so many cycles took; the garbage collector does not run meanwhile."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
+    with no_collector():
         begin = clock()
         side(cycles)
         return (clock() - begin) / cycles
+
+
+@contextmanager
+def no_collector() -> Iterator[None]:
+    """The garbage collector rests: what it costs depends on what else lives in the process."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
         if enabled:
             gc.enable()

@@ -12,7 +12,7 @@ from importlib import import_module
 from itertools import repeat
 from typing import Any
 
-from .ratios import Cycles
+from .ratios import Cycles, no_collector
 from .rivals import Rival, with_connection
 from .stubs import Stub
 from .team import team
@@ -55,7 +55,8 @@ async def _leave_the_line(waiters: int) -> float:
 
 def each_in_line(waiters: int) -> float:
     """Seconds of processor time that each of so many tasks costs that stand in line and are cancelled there."""
-    return asyncio.run(_leave_the_line(waiters))
+    with no_collector():
+        return asyncio.run(_leave_the_line(waiters))
 
 
 def no_free_threads() -> str | None:
