@@ -15,6 +15,7 @@ import gc
 import pickle
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -363,6 +364,9 @@ def whole(pool: Any) -> None:
         with pool.connection(), pool.connection(), pool.connection():
             assert len(pool) == MOST
     pool.close()
+    until = time.monotonic() + SHORT
+    while not all(thing.closes for thing in OPENED) and time.monotonic() < until:
+        time.sleep(0.001)  # the worker of a task closes when it comes to it
     assert [thing.closes for thing in OPENED] == [1] * len(OPENED), (pool, [thing.closes for thing in OPENED])
 
 
