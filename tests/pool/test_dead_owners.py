@@ -12,7 +12,6 @@ import pytest
 
 import fastpool
 from fastpool._core import Core, thread_is_alive
-
 from tests._slots import in_hand
 
 from .world import until
