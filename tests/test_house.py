@@ -34,6 +34,7 @@ FLOORS: list[set[str]] = [
     {
         "_acheckout",
         "_async",
+        "_behind",
         "_connecting",
         "_crew",
         "_family",

@@ -115,7 +115,10 @@ async def connect(pool: Pool, claim: Claim, doing: Doing) -> None:
         if claim.slot_in_hand and not claim.connecting:  # it came, and something else failed
             drop(pool, claim, doing, error)
             raise
+        late = isinstance(error, Exception) and (isinstance(error, OutOfTime) or _out_of_time(claim))
+        if late and claim.slot_in_hand and not claim.for_others:
+            pool._go_on_connecting(claim.go_on())
         claim.connect_failed()
-        if isinstance(error, Exception) and (isinstance(error, OutOfTime) or _out_of_time(claim)):
+        if late and not claim.behind:
             raise claim.exhausted("connect") from error
         raise

@@ -7,6 +7,7 @@ another.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from typing import TYPE_CHECKING, Any, Self
 
 from ._acheckout import connect, obtain, tell_closed
@@ -46,7 +47,9 @@ class InLoop:
         claim.drop_homeless()
         self._driver.loops.add(self._loop)
         began = clock()
-        c, server = await self._pool.connector.aopen(claim.seat, claim.seconds_left, self._pool._leased_by_server)
+        c, server = await self._pool.connector.aopen(
+            claim.seat, claim.seconds_left, self._pool._leased_by_server, claim.behind
+        )
         self._driver.homes[id(c)] = (c, self._loop)
         claim.install(c, server, clock() - began)
 
@@ -131,6 +134,7 @@ class AsyncPool(Pool):
         first = self._shut()
         try:
             self._retire_idle("closed", 0)
+            self.driver.stop_connecting(asyncio.get_running_loop())
             if timeout is not None:
                 while (self._counts()[1] or self._counts()[2]) and clock() < deadline:
                     await asyncio.sleep(min(0.005, max(deadline - clock(), 0)))
@@ -206,6 +210,23 @@ class AsyncPool(Pool):
             leave(self, claim)
             raise
 
+    def _go_on_connecting(self, claim: Claim) -> None:
+        if self.closed:
+            claim.drop("closed")
+            return
+        work = self._connect_behind(claim)
+        # in an empty context: what goes on is none of the caller's request
+        task = contextvars.Context().run(asyncio.get_running_loop().create_task, work)
+        self.driver.behind.add(task)
+        task.add_done_callback(self.driver.behind.discard)
+
+    async def _connect_behind(self, claim: Claim) -> None:
+        try:
+            await connect(self, claim, InLoop(self, claim.loop))
+        except Exception:
+            return  # it was told and counted, and whoever waits has a deadline of his own
+        leave(self, claim)
+
     async def _give_back(self, block: TaskBlock, error: BaseException | None) -> None:
         """The end of a lease whose connection is reset; it is over when the connection is fit again."""
         claim = self._claim_lease(block, error)
@@ -216,6 +237,7 @@ class AsyncPool(Pool):
             await asyncio.shield(task)  # a cancellation here does not stop the reset
 
     def _forked(self) -> None:
+        self.driver.behind.clear()
         self.driver.loops.clear()  # the parent's: they only look as if they ran
         super()._forked()
 

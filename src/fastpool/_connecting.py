@@ -39,6 +39,8 @@ class ServerState(NamedTuple):
     refusals: int
     retry_in: float
     error: BaseException
+    hasty: bool = False
+    """Whether it is left alone only because an impatient caller's deadline ended a connect."""
 
 
 class _Down(NamedTuple):
@@ -48,6 +50,7 @@ class _Down(NamedTuple):
     refusals: int
     since: float
     until: float
+    hasty: bool
 
 
 class _Book(NamedTuple):
@@ -85,14 +88,19 @@ class Connector:
         """What the last connect that failed said (an echo, without traceback); None if none did yet."""
 
     def open(
-        self, seat: Seat, timeout: float | None, leased_by_server: Callable[[], Mapping[Any, int]]
+        self,
+        seat: Seat,
+        timeout: float | None,
+        leased_by_server: Callable[[], Mapping[Any, int]],
+        patient: bool = False,
     ) -> tuple[Any, Server | None]:
         """Open a connection for ``seat`` within ``timeout`` seconds (None: no limit); return it and its server.
 
+        ``patient``: a server that is left alone only because callers had too little time for it is asked all the same.
         Raises what the driver raised; with several servers AllServersUnavailable when none of them serves, its
         ``__cause__`` being what the last one said.
         """
-        trial = _Trial(self, timeout, leased_by_server)
+        trial = _Trial(self, timeout, leased_by_server, patient)
         try:
             while True:
                 server, left = trial.next()
@@ -108,7 +116,11 @@ class Connector:
             trial.forget()
 
     async def aopen(
-        self, seat: Seat, timeout: float | None, leased_by_server: Callable[[], Mapping[Any, int]]
+        self,
+        seat: Seat,
+        timeout: float | None,
+        leased_by_server: Callable[[], Mapping[Any, int]],
+        patient: bool = False,
     ) -> tuple[Any, Server | None]:
         """The same for a driver whose ``open_seat`` may be a coroutine function.
 
@@ -116,7 +128,7 @@ class Connector:
         """
         from ._time_limit import TimeLimit
 
-        trial = _Trial(self, timeout, leased_by_server)
+        trial = _Trial(self, timeout, leased_by_server, patient)
         try:
             while True:
                 server, left = trial.next()
@@ -144,7 +156,7 @@ class Connector:
         """The servers that refused and have not accepted since."""
         now = self._clock()
         return {
-            server: ServerState(down.refusals, max(down.until - now, 0.0), down.error)
+            server: ServerState(down.refusals, max(down.until - now, 0.0), down.error, down.hasty)
             for server, down in self._book.value.down.items()
         }
 
@@ -216,12 +228,12 @@ class Connector:
         def noted(book: _Book) -> _Book:
             if not fair and server not in book.doubted:
                 return book._replace(doubted=book.doubted | {server})
-            _, refusals, since, until = book.down.get(server) or _Down(error, 0, now, now)
+            _, refusals, since, until, hasty = book.down.get(server) or _Down(error, 0, now, now, True)
             # Connects that were under way together and fail together are one refusal.
             if until <= now:
                 limit = min(longest, first * 2 ** min(refusals, _DOUBLINGS))
-                refusals, until = refusals + 1, now + limit * draw
-            return book._replace(down={**book.down, server: _Down(error, refusals, since, until)})
+                refusals, until, hasty = refusals + 1, now + limit * draw, True
+            return book._replace(down={**book.down, server: _Down(error, refusals, since, until, hasty and not fair)})
 
         before, after = self._change(noted)
         if server in after.down and server not in before.down:
@@ -249,12 +261,17 @@ def _something(connection: Any) -> Any:
 class _Trial:
     """One attempt to open a connection: server after server, until one accepts or none is left."""
 
-    __slots__ = ("_began", "_connector", "_deadline", "_error", "_leased", "_server", "_servers", "_tried")
+    __slots__ = ("_began", "_connector", "_deadline", "_error", "_leased", "_patient", "_server", "_servers", "_tried")
 
     def __init__(
-        self, connector: Connector, timeout: float | None, leased_by_server: Callable[[], Mapping[Any, int]]
+        self,
+        connector: Connector,
+        timeout: float | None,
+        leased_by_server: Callable[[], Mapping[Any, int]],
+        patient: bool,
     ) -> None:
         self._connector = connector
+        self._patient = patient
         self._deadline = None if timeout is None else connector._clock() + timeout
         self._leased = leased_by_server
         self._servers = connector._servers()
@@ -269,12 +286,19 @@ class _Trial:
         if self._servers:
             resting = {server: state for server, state in connector.states().items() if state.retry_in > 0}
             able = tuple(s for s in self._servers if s not in self._tried and s not in resting)
+            if self._patient:
+                able = self._likely(able, resting)
             if not able or (self._tried and self._left() == 0.0):
                 raise self._none_left(resting)
             self._server = connector._choose(self._servers, able, self._leased)
         self._began = connector._clock()
         connector._tell("connect_started", server=self._server)
         return self._server, self._left()
+
+    def _likely(self, able: tuple[Server, ...], resting: Mapping[Server, ServerState]) -> tuple[Server, ...]:
+        doubted = self._connector._book.value.doubted
+        slow = (s for s in self._servers if s not in self._tried and s in resting and resting[s].hasty)
+        return tuple(s for s in able if s not in doubted) or able or tuple(slow)
 
     def refused(self, error: Exception) -> bool:
         """Take note; True: ask the next one, False: raise this error."""
@@ -314,8 +338,8 @@ class _Trial:
             if server in self._tried:
                 what = f"failed: {error_text(self._tried[server])}"
             elif server in resting:
-                _, rest, error = resting[server]
-                what = f"is left alone for another {duration_text(rest)}, it had failed: {error_text(error)}"
+                rest, error = duration_text(resting[server].retry_in), error_text(resting[server].error)
+                what = f"is left alone for another {rest}, it had failed: {error}"
             else:
                 what = "was not tried: the time is up"
             lines.append(f"  {server_text(server)} {what}")

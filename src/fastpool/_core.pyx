@@ -141,6 +141,7 @@ cdef int64_t SLICE_NS = 500_000_000      # longest sleep of the main thread, so 
 cdef int64_t LONGEST_NS = 1_000_000_000_000_000  # longest sleep of another thread: more is not possible everywhere
 cdef int64_t LOOK_NS = 1_000_000_000      # how often a lookout looks for what nobody can give back
 cdef int64_t COLLECT_NS = 60_000_000_000  # least time between two collections for a pool that seems deadlocked
+cdef int64_t BEHIND_NS = 30_000_000_000   # most that a connect may take that goes on without its caller
 cdef int64_t APART_NS = 10_000_000        # least time between two such looks at one pool, however many wait
 cdef int64_t FAIR_CHECK_NS = 1_000_000_000   # a check that fails after so long had no answer, whatever its limit
 cdef int64_t HASTY_CHECK_NS = 20_000_000     # one that was given less, and failed, says nothing at all
@@ -163,6 +164,7 @@ include "_core_lost.pxi"
 include "_core_watch.pxi"
 include "_core_wakes.pxi"
 include "_core_claim.pxi"
+include "_core_begin.pxi"
 include "_core_line.pxi"
 include "_core_task.pxi"
 include "_core_door.pxi"

@@ -17,8 +17,9 @@ cdef class Claim:
     cdef bint front              # it had been served: to the head of the line
     cdef bint just_begun         # `began` is now, as good as
     cdef bint noted              # how long it waited is recorded
-    cdef bint for_others         # what it opens may be for whoever is first in line, so the permit comes back last
+    cdef readonly bint for_others  # what it opens may be for whoever is first in line, so the permit comes back last
     cdef bint permit             # ... and is still out
+    cdef readonly bint behind    # it goes on with a connect whose caller's time was over
     cdef uint64_t born_in
     cdef object running          # the loop in which it is under way, once somebody has asked
     cdef readonly object loop    # only connections opened in this loop will do; None: any
@@ -122,6 +123,22 @@ cdef class Claim:
         self.slot = other.slot
         other.slot = NULL
         permit_over(other)
+
+    def go_on(self):
+        """The connect failed as the deadline came: a claim that owns the room from now on, to go on in the background.
+        """
+        cdef Claim other = claim_behind(self.core, self.slot, self.loop)
+        self.slot = NULL
+        u64_add(&self.core.totals[CONNECT_ERRORS], 1)
+        return other
+
+    def open(self):
+        """Open the connection in this thread, which may block, and leave it to whoever wants one."""
+        cdef Slot *slot = self.slot
+        if slot == NULL:
+            return  # dropped, by whoever was interrupted as he had this called
+        self.slot = NULL
+        open_in(self.core, slot, self.began, self.deadline, self.behind, None)
 
     def in_line(self, bint front):
         """``await claim.in_line(front)``: stand in line until there is a slot in hand.  front: it had been served.
@@ -372,17 +389,6 @@ cdef inline bint foreign(Claim self) noexcept:
     return self.loop is not None and (<Seat>self.slot.seat).loop is not self.loop
 
 
-cdef Claim claim_new(Core core, int64_t limit, object loop):
-    cdef Claim claim = Claim.__new__(Claim)
-    claim.core = core
-    claim.loop = loop
-    claim.born_in = generation()
-    claim.began = clock_ns()
-    claim.deadline = INT64_MAX if limit < 0 else claim.began + limit
-    claim.instant = limit == 0
-    return claim
-
-
 cdef bint take_free(Claim self) except -1:
     cdef Core core = self.core
     cdef Thread *me = thread_self()
@@ -409,31 +415,3 @@ cdef int note_wait(Claim self, int64_t now) except -1:
     if not self.core.timing:
         histogram_add(&self.core.house.wait, now - self.began)
     return 0
-
-
-cdef object claim_lease(Lease lease, object exc):
-    """End a lease and own its slot, to finish the checkin step by step.
-
-    None: nothing is left to do (an inner block, a lease that close() dropped, a fork).
-    """
-    cdef Core core = lease.core
-    if lease.state != ENTERED:
-        raise LeaseError("this block has ended already: a lease is good for one block")
-    if (
-        lease.born_in != generation()
-        or lease.slot.depth > 1
-        or slot_lease(u64_load(&lease.slot.word)) != lease.word
-    ):
-        lease_exit(lease, exc)
-        return None
-    lease.state = DONE
-    lease.core = None
-    if not claim(lease.slot, lease.word):
-        return lease_is_over(core, lease.slot, exc)  # somebody else ended it a moment ago
-    return claim_slot(core, lease.slot)
-
-
-cdef Claim claim_slot(Core core, Slot *slot):
-    cdef Claim claim = claim_new(core, -1, (<Seat>slot.seat).loop)
-    claim.slot = slot
-    return claim

@@ -86,7 +86,7 @@ cdef Slot *find_fit(Core core, Thread *me, int64_t began, int64_t deadline, bint
                     if not core.timing:
                         histogram_add(&core.house.wait, clock_ns() - began)
         if slot_state(u64_load(&slot.word)) == CONNECTING:
-            connect(core, slot, began, deadline, False)
+            connect(core, slot, began, deadline, False, False)
             return slot
         why = unfit(core, slot, deadline, False, &silent)
         if why == KEEP:
@@ -128,13 +128,14 @@ cdef object seconds_left(int64_t deadline):
     return left / 1e9 if left > 0 else 0.0
 
 
-cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline, bint for_others) except -1:
+cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline, bint for_others, bint behind) except -1:
     """Open the connection of a CONNECTING slot: LEASED afterwards.  If it fails the slot is vacant and the next in
     line is woken before the error goes on.  for_others: the permit stays with the caller, which gives the connection
-    away first, or the first in line would get room for another one."""
+    away first, or the first in line would get room for another one.  behind: it goes on without its caller."""
     cdef Seat seat
     cdef int64_t start = clock_ns()
     cdef int64_t now
+    cdef bint late
     try:
         if not core.was_opened:
             core._first_use()
@@ -142,14 +143,17 @@ cdef int connect(Core core, Slot *slot, int64_t began, int64_t deadline, bint fo
         # A checkout with timeout=0 takes what is free now, and room for a connection is free; it does not bound the
         # connect, which would then be hopeless.
         left = None if deadline == began else seconds_left(deadline)
-        c, server = core.connector.open(seat, left, core._leased_by_server)
+        c, server = core.connector.open(seat, left, core._leased_by_server, behind)
     except BaseException as error:
-        pool_give_vacant(core.pool, slot, True)
-        look_crowded(core)
         u64_add(&core.totals[CONNECT_ERRORS], 1)
-        if isinstance(error, Exception):
-            if deadline != INT64_MAX and deadline != began and clock_ns() >= deadline:
-                raise exhausted(core, "connect", began) from error
+        late = isinstance(error, Exception) and deadline != INT64_MAX and deadline != began and clock_ns() >= deadline
+        if late and not for_others:
+            core._go_on_connecting(claim_behind(core, slot, None))
+        else:
+            pool_give_vacant(core.pool, slot, True)
+            look_crowded(core)
+        if late and not behind:
+            raise exhausted(core, "connect", began) from error
         raise
     now = clock_ns()
     try:
@@ -263,7 +267,13 @@ cdef bint open_one(Core core, int64_t limit_ns, list opened) except -1:
     slot = pool_take_vacant(core.pool)
     if slot == NULL:
         return False
-    connect(core, slot, began, INT64_MAX if limit_ns < 0 else began + limit_ns, True)
+    open_in(core, slot, began, INT64_MAX if limit_ns < 0 else began + limit_ns, False, opened)
+    return True
+
+
+cdef int open_in(Core core, Slot *slot, int64_t began, int64_t deadline, bint behind, list opened) except -1:
+    """Open the connection of a CONNECTING slot and leave it idle, or to the first in line."""
+    connect(core, slot, began, deadline, True, behind)
     try:
         write_down(slot, opened)
     except BaseException:  # no memory
@@ -277,7 +287,7 @@ cdef bint open_one(Core core, int64_t limit_ns, list opened) except -1:
         pool_give(core.pool, slot)
         pool_permit_back(core.pool)
         after_giving(core)
-    return True
+    return 0
 
 
 cdef int write_down(Slot *slot, list opened) except -1:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ._acheckout import tell_closed
 from ._connecting import OutOfTime
 from ._core import clock
-from ._workers import Staff
+from ._workers import staff_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,17 +190,13 @@ class InThread:
         close_retired(self._pool, claim, claim.put())
 
 
-def staff_of(pool: Pool) -> Staff:
-    """The threads of a pool's own."""
-    staff: Staff = pool.staff.get(1) or pool.staff.setdefault(1, Staff(pool.config.max_connecting))
-    return staff
-
-
 def _connect(pool: Pool, claim: Claim, seconds: float | None) -> None:
     began = clock()
     try:
         c, server = pool.connector.open(claim.seat, seconds, pool._leased_by_server)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, Exception) and seconds is not None and claim.over:
+            pool._go_on_connecting(claim.go_on())
         claim.connect_failed()
         raise
     try:

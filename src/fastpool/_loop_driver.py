@@ -34,6 +34,7 @@ class LoopDriver(Driver):
         self.homes: dict[int, tuple[Any, Loop]] = {}  # id(connection) -> (connection, loop it was opened in)
         self.loops: weakref.WeakSet[Loop] = weakref.WeakSet()  # in which connections were ever opened
         self.handed: dict[int, Loop] = {}  # id(connection) -> the loop that another thread has asked to close it
+        self.behind: set[asyncio.Task[None]] = set()  # connects that go on without their callers
         self.closing: set[asyncio.Future[Any]] = set()  # so that a close under way is not collected
 
     def __getstate__(self) -> dict[str, Any]:
@@ -111,6 +112,12 @@ class LoopDriver(Driver):
                     future.cancel()
                 return False
         return False if future.cancelled() else future.result()
+
+    def stop_connecting(self, here: Loop) -> None:
+        """Cancel the connects of this loop that go on without their callers: nobody will want what they open."""
+        for task in list(self.behind):
+            if task.get_loop() is here:
+                task.cancel()
 
     def _close_here(self, c: Any) -> None:
         self.handed.pop(id(c), None)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from . import _family as family
 from . import _travel
+from ._behind import go_on
 from ._config import Config, seconds_to_ns
 from ._connecting import Connector
 from ._core import Core, clock, rebind
@@ -304,6 +305,10 @@ class Pool(Core):
         from ._inthread import end_in_thread
 
         return end_in_thread(self, block, error)
+
+    def _go_on_connecting(self, claim: Claim) -> None:
+        """The time of the caller who connected is over: it goes on without him, for those who come later."""
+        go_on(self, claim)
 
     def _capacity_lost(self) -> None:
         if self.keeping is not None:

@@ -7,9 +7,12 @@ monkey-patch, and a worker of a thread pool has no hub although the process is p
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._core import Core, thread_is_alive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def sleeper_here() -> Any:
@@ -38,6 +41,33 @@ def pause(seconds: float) -> None:
     import time
 
     time.sleep(seconds)
+
+
+def spawner_here() -> Callable[[Callable[[], None]], object] | None:
+    """What starts another greenlet, with an empty context, in this thread; None where no hub would come to run it.
+
+    A thread may have a hub that nobody switches to: it runs where the caller is a greenlet of the hub's, or where all
+    that blocks is patched.
+    """
+    if "gevent.hub" in sys.modules:
+        import gevent
+        from gevent._hub_local import get_hub_if_exists
+
+        monkey = sys.modules.get("gevent.monkey")  # not imported here: it says to others that something may be patched
+        hub = get_hub_if_exists()
+        patched = monkey is not None and monkey.is_module_patched("socket")
+        if hub is not None and (patched or gevent.getcurrent().parent is hub):
+            spawn: Callable[[Callable[[], None]], object] = gevent.spawn_raw
+            return spawn
+    hub = _eventlet_hub()
+    if hub is not None:
+        import eventlet
+        import greenlet
+
+        if greenlet.getcurrent().parent is hub.greenlet or eventlet.patcher.is_monkey_patched("socket"):
+            spawn = eventlet.spawn_n
+            return spawn
+    return None
 
 
 def _eventlet_hub() -> Any:

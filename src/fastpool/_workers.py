@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from ._pool import Pool
+
 logger = logging.getLogger("fastpool")
 
 CLOSING = 4
@@ -121,12 +123,19 @@ class Workers:
 class Staff:
     """The workers of one pool."""
 
-    __slots__ = ("closing", "connecting", "ending")
+    __slots__ = ("behind", "closing", "connecting", "ending")
 
     def __init__(self, max_connecting: int) -> None:
         self.connecting = Workers(max_connecting)
+        self.behind = Workers(max_connecting)  # connects without their callers, for which no check must wait
         self.closing = Workers(CLOSING)
         self.ending = Workers(ENDING)
+
+
+def staff_of(pool: Pool) -> Staff:
+    """The threads of a pool's own."""
+    staff: Staff = pool.staff.get(1) or pool.staff.setdefault(1, Staff(pool.config.max_connecting))
+    return staff
 
 
 def _ring(bell: Any) -> None:

@@ -59,6 +59,38 @@ def test_one_impatient_caller_does_not_put_a_server_down_but_two_in_a_row_do(wor
     assert connector.states()[A].refusals == 1
 
 
+@pytest.mark.parametrize("was_down", [False, True])
+def test_the_patient_ask_a_server_that_only_impatient_callers_have_given_up(world, was_down):
+    connector = world.connector(servers=["a:1"], backoff=(10, 10))
+    world.refuse(A)
+    if was_down:  # it refused by itself: a rest that counts for the patient, too
+        for patient in (False, True):
+            with pytest.raises(Refused):
+                connector.open(None, 30, dict, patient)
+        assert len(world.asked) == 1
+        world.now += 10
+    world.takes[A] = FAIR_TRIAL / 2
+    for _ in range(2):
+        with pytest.raises(Refused):
+            open_(connector, world, FAIR_TRIAL / 2)
+    assert connector.states()[A].retry_in > 0
+    world.heal(A)
+    with pytest.raises(Refused):
+        open_(connector, world, 30)
+    assert connector.open(None, 30, dict, True)[1] == A
+    assert connector.states() == {}
+
+
+def test_the_patient_ask_first_whom_nobody_doubts(world):
+    connector = world.connector(servers=["a:1", "b:2"])
+    world.refuse(A)
+    world.takes[A] = FAIR_TRIAL / 2
+    with pytest.raises(AllServersUnavailable):
+        open_(connector, world, FAIR_TRIAL / 2)
+    for _ in range(3):
+        assert connector.open(None, 30, dict, True)[1] == B
+
+
 def test_a_success_in_between_clears_the_doubt(world):
     connector = world.connector(servers=["a:1"], backoff=(10, 10))
     world.takes[A] = FAIR_TRIAL / 2

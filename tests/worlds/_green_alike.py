@@ -61,6 +61,38 @@ def case_thread_pool_workers(pool: Any, parts: Parts, world: Any) -> None:
         world.wait(one)
 
 
+def case_connect_goes_on(pool: Any, parts: Parts, world: Any) -> None:
+    """A connect that its caller has no time for goes on in the caller's hub: another thread's sockets are of no use."""
+    hubs: list[Any] = []
+    ready: list[bool] = []
+
+    def connect(timeout: float) -> object:
+        hubs.append(greenlet.getcurrent().parent)
+        until = time.monotonic() + timeout
+        while not ready:
+            world.sleep(0.001)
+            if time.monotonic() >= until:
+                raise TimeoutError("connect took too long")
+        return object()
+
+    def ask() -> None:
+        try:
+            slow.checkout(timeout=0.02)
+            raise AssertionError("served")
+        except fastpool.NoConnectionsAvailable:
+            assert slow.stats().connecting <= 1
+
+    slow = fastpool.Pool(connect, close=lambda c: None, max_size=2, max_connecting=1)
+    for _ in range(3):
+        world.wait(world.spawn(ask))
+    assert len(hubs) == 2 and hubs[0] is hubs[1], hubs
+    ready.append(True)
+    parts.soon(lambda: slow.stats().idle == 1)
+    slow.checkin(slow.checkout(timeout=0))
+    assert (slow.stats().connecting, slow.stats().connects) == (0, 1)
+    slow.close()
+
+
 def case_several_hubs(pool: Any, parts: Parts, world: Any) -> None:
     """Hubs in several threads on one pool."""
 

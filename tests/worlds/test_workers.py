@@ -13,8 +13,7 @@ import pytest
 
 import fastpool
 from fastpool import _workers
-from fastpool._inthread import staff_of
-from fastpool._workers import Workers
+from fastpool._workers import Workers, staff_of
 
 from ._told import Told, at_rest, eventually, soon
 
