@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ._driver import Driver
 from ._errors import (
     AllServersUnavailable,
@@ -18,6 +16,7 @@ from ._errors import (
     PoolError,
     PoolOverloaded,
 )
+from ._hints import TYPE_CHECKING, Any
 from ._pool import Pool
 from ._stats import Histogram, LeaseInfo, Stats
 from ._version import __version__

@@ -9,18 +9,18 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, TypeAlias
 
 from ._events import Listeners
+from ._hints import Any, TypeAlias
+from ._record import dataclass, field, fields
 from ._servers import Server, normalise_servers
 
 MOST_CONNECTIONS = 65535
 MOST_OF_ANYTHING = 2**31 - 1
 MOST_NS = 2**62 - 1  # 146 years: added to any clock's now it still fits the core's int64
 
-Servers: TypeAlias = "tuple[Server, ...] | Callable[[], Iterable[Any]]"
-Balance: TypeAlias = "str | Callable[[tuple[Server, ...], Mapping[Any, int]], Any]"
+Servers: TypeAlias = tuple[Server, ...] | Callable[[], Iterable[Any]]
+Balance: TypeAlias = str | Callable[[tuple[Server, ...], Mapping[Any, int]], Any]
 
 BALANCES = ("round_robin", "random", "least_leased")
 RESIZABLE = ("min_size", "max_size", "max_overflow", "max_idle")

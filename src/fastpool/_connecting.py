@@ -7,16 +7,16 @@ ask, the caller fails at once, with what the last one said, instead of burning i
 
 from __future__ import annotations
 
-import inspect
 from _random import Random
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._config import Config
 from ._core import Cell
 from ._driver import Driver
 from ._echo import echo
 from ._errors import AllServersUnavailable
+from ._hints import TYPE_CHECKING, Any
+from ._record import dataclass, replace
 from ._servers import Server, normalise_server, normalise_servers, server_text
 from ._stats import duration_text, error_text
 
@@ -33,7 +33,8 @@ class OutOfTime(TimeoutError):
     """A check or connect was ended by the checkout's own limit, be it early (uvloop's timers are, for the clock)."""
 
 
-class ServerState(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ServerState:
     """How a server stands: refusals in a row, seconds until it may be tried again, and what it said last."""
 
     refusals: int
@@ -43,7 +44,8 @@ class ServerState(NamedTuple):
     """Whether it is left alone only because an impatient caller's deadline ended a connect."""
 
 
-class _Down(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Down:
     """A server that refused: what is remembered of it until it accepts a connection again."""
 
     error: BaseException
@@ -53,7 +55,8 @@ class _Down(NamedTuple):
     hasty: bool
 
 
-class _Book(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Book:
     """What a connector knows of its servers. Never changed, only replaced, so that no lock is needed."""
 
     down: Mapping[Server, _Down]
@@ -126,6 +129,8 @@ class Connector:
 
         One that takes longer than ``timeout`` is cancelled: OutOfTime.
         """
+        from inspect import isawaitable
+
         from ._time_limit import TimeLimit
 
         trial = _Trial(self, timeout, leased_by_server, patient)
@@ -134,7 +139,7 @@ class Connector:
                 server, left = trial.next()
                 try:
                     connection = self._driver.open_seat(seat, server, left)
-                    if inspect.isawaitable(connection):
+                    if isawaitable(connection):
                         # Not wait_for, which would make a task of its own and, on 3.11, can lose what that returned.
                         try:
                             async with TimeLimit(left) as limit:
@@ -160,10 +165,14 @@ class Connector:
             for server, down in self._book.value.down.items()
         }
 
+    def draw(self) -> float:
+        """A random number from 0 up to 1."""
+        return self._rng.random()
+
     def reset_after_fork(self) -> None:
         """Begin anew in the child, with numbers of its own, and not all children with the first server."""
         self._rng = Random()
-        self._book = Cell(_Book({}, frozenset(), int(self._rng.random() * (1 << 16))))
+        self._book = Cell(_Book({}, frozenset(), int(self.draw() * (1 << 16))))
 
     def _change(self, change: Callable[[_Book], _Book]) -> tuple[_Book, _Book]:
         """Replace the book by what ``change`` makes of it, called again if another was faster; both, old and new."""
@@ -191,7 +200,7 @@ class Connector:
             if book.down.keys() <= known and book.doubted <= known:
                 return book
             down = {server: down for server, down in book.down.items() if server in known}
-            return book._replace(down=down, doubted=book.doubted & known)
+            return replace(book, down=down, doubted=book.doubted & known)
 
         self._change(without_those_that_are_gone)
         return current
@@ -210,30 +219,32 @@ class Connector:
             fewest = min(leased.get(server, 0) for server in able)
             able = tuple(server for server in able if leased.get(server, 0) == fewest)
         if balance == "random":
-            return able[int(self._rng.random() * len(able))]
+            return able[int(self.draw() * len(able))]
         count = len(servers)
 
         def next_one(book: _Book) -> _Book:
             # The next in the full list, so that a server's absence does not double its neighbour's share.
             index = next(i for i in range(book.turn, book.turn + count) if servers[i % count] in able)
-            return book._replace(turn=(index + 1) % count)
+            return replace(book, turn=(index + 1) % count)
 
         return servers[(self._change(next_one)[1].turn - 1) % count]
 
     def _refused(self, server: Server, error: BaseException, fair: bool) -> None:
         first, longest = self._config.backoff
         now = self._clock()
-        draw = self._rng.random()
+        draw = self.draw()
 
         def noted(book: _Book) -> _Book:
             if not fair and server not in book.doubted:
-                return book._replace(doubted=book.doubted | {server})
-            _, refusals, since, until, hasty = book.down.get(server) or _Down(error, 0, now, now, True)
+                return replace(book, doubted=book.doubted | {server})
+            down = book.down.get(server) or _Down(error, 0, now, now, True)
+            refusals, until, hasty = down.refusals, down.until, down.hasty
             # Connects that were under way together and fail together are one refusal.
             if until <= now:
                 limit = min(longest, first * 2 ** min(refusals, _DOUBLINGS))
                 refusals, until, hasty = refusals + 1, now + limit * draw, True
-            return book._replace(down={**book.down, server: _Down(error, refusals, since, until, hasty and not fair)})
+            noted_down = _Down(error, refusals, down.since, until, hasty and not fair)
+            return replace(book, down={**book.down, server: noted_down})
 
         before, after = self._change(noted)
         if server in after.down and server not in before.down:
@@ -244,7 +255,7 @@ class Connector:
             if server not in book.down and server not in book.doubted:
                 return book
             down = {other: down for other, down in book.down.items() if other != server}
-            return book._replace(down=down, doubted=book.doubted - {server})
+            return replace(book, down=down, doubted=book.doubted - {server})
 
         before, after = self._change(forgiven)
         if server in before.down and server not in after.down:
@@ -338,8 +349,9 @@ class _Trial:
             if server in self._tried:
                 what = f"failed: {error_text(self._tried[server])}"
             elif server in resting:
-                rest, error = duration_text(resting[server].retry_in), error_text(resting[server].error)
-                what = f"is left alone for another {rest}, it had failed: {error}"
+                state = resting[server]
+                rest = duration_text(state.retry_in)
+                what = f"is left alone for another {rest}, it had failed: {error_text(state.error)}"
             else:
                 what = "was not tried: the time is up"
             lines.append(f"  {server_text(server)} {what}")

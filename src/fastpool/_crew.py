@@ -7,11 +7,11 @@ less than a second.
 
 from __future__ import annotations
 
-import logging
 import time
-from typing import TYPE_CHECKING
 
 from ._core import KEEPER_POST, Desk, Post
+from ._hints import TYPE_CHECKING
+from ._log import logger
 from ._threads import allocate_lock, leave_hub, start
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from ._core import Job
     from ._keeper import Entry
-
-logger = logging.getLogger("fastpool")
 
 LOOK = "look"  # the kind of job that finds out what is due; the core knows it, too
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
+from ._calls import is_coroutine_function
+from ._hints import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing import ParamSpec, TypeVar
+
+    _P = ParamSpec("_P")
+    _R = TypeVar("_R")
 
 
 def leased(pool: Any, timeout: float | None, function: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap ``function`` so that every call of it runs inside a lease of its own."""
-    if inspect.iscoroutinefunction(function):
+    if is_coroutine_function(function):
         raise TypeError(
             f"{function!r} is a coroutine function: its body would run after the lease; "
             "use `async with pool.aconnection()` inside it"

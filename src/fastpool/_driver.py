@@ -5,11 +5,11 @@ No lock is held, and no slot is in two hands, while any of these methods runs.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
+from ._calls import takes_timeout
 from ._errors import NoConnectionsAvailable, PoolDeadlock
+from ._hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._core import Seat
@@ -136,15 +136,6 @@ def abilities(driver: Driver) -> tuple[bool, bool, bool]:
         return driver.does
     kind = type(driver)
     return kind.check is not Driver.check, kind.reset is not Driver.reset, kind.fileno is not Driver.fileno
-
-
-def takes_timeout(function: Callable[..., Any]) -> bool:
-    """Has it a parameter called ``timeout``? What cannot be inspected has none."""
-    try:
-        parameter = inspect.signature(function).parameters.get("timeout")
-    except (TypeError, ValueError):
-        return False
-    return parameter is not None and parameter.kind is not inspect.Parameter.POSITIONAL_ONLY
 
 
 def _needed(value: Any, name: str) -> Any:

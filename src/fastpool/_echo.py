@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
 
 from ._errors import PoolError
+from ._hints import Any
 from ._stats import error_text
 
 _DEPTH = 5  # causes of causes: enough to explain, and an end to any cycle

@@ -15,7 +15,7 @@ None of them is an OSError: code written for happybase catches ``socket.error`` 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from ._hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._stats import LeaseInfo, Stats

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
-logger = logging.getLogger("fastpool")
+from ._calls import is_coroutine_function
+from ._hints import Any
+from ._log import logger
 
 EVENTS = (
     "pool_opened",
@@ -126,7 +125,7 @@ def _calls(listener: Any) -> dict[str, Callable[[Event], object]]:
     for name, call in found.items():
         if not callable(call):
             raise TypeError(f"listeners: {name} of {listener!r} cannot be called: {call!r}")
-        if inspect.iscoroutinefunction(call):
+        if is_coroutine_function(call):
             raise TypeError(f"listeners: {name} of {listener!r} is a coroutine function, and nobody would await it")
     return found
 

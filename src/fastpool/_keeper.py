@@ -9,23 +9,21 @@ from __future__ import annotations
 import functools
 import heapq
 import itertools
-import logging
 import os
 import sys
 import weakref
-from typing import TYPE_CHECKING
 
 from . import _upkeep
 from ._core import KEEPER_POST, clock, clock_is_stopped
 from ._crew import LOOK, Crew
+from ._hints import TYPE_CHECKING
+from ._log import logger
 from ._threads import allocate_lock, start
 
 if TYPE_CHECKING:
     from ._config import Config
     from ._core import Job
     from ._pool import Pool
-
-logger = logging.getLogger("fastpool")
 
 _STOPPED_CLOCK_NAP_S = 0.005  # while a test holds the clock: how soon a moved clock is noticed
 _LONGEST_NAP_S = 3600.0

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import logging
 import weakref
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
 from ._core import running_task
 from ._driver import Driver
+from ._log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-
-logger = logging.getLogger("fastpool")
 
 Loop = asyncio.AbstractEventLoop
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from ._config import seconds_to_ns
 from ._core import clock
 from ._errors import PoolClosed
+from ._hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._pool import Pool

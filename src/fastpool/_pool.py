@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import random
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, Self
 
 from . import _family as family
 from . import _travel
@@ -17,9 +15,11 @@ from ._core import Core, clock, rebind
 from ._driver import CallableDriver, Driver, abilities
 from ._errors import NoConnectionsAvailable
 from ._events import Listeners
+from ._hints import TYPE_CHECKING, Any, Self
 from ._keeper import keeper, needs_keeping
+from ._log import logger
 from ._opening import NAP_S, Opening, warming
-from ._report import exhausted, lease_info, logger, look_for_ended_owners, report_lost, stats_of
+from ._report import exhausted, lease_info, look_for_ended_owners, report_lost, stats_of
 from ._stats import LeaseInfo, Stats
 from ._waiting import pause
 
@@ -82,6 +82,7 @@ class Pool(Core):
         return CallableDriver(connect, **parts)
 
     def _start(self, driver: Driver, config: Config) -> None:
+        logger.find()
         checks, resets, descriptors = self._abilities(driver)
         self._set_up(
             driver,
@@ -284,7 +285,7 @@ class Pool(Core):
 
     def _draw_lifetime(self, limit_ns: int) -> int:
         """Up to a quarter less, drawn once per connection, so that those born together do not die together."""
-        return int(limit_ns * (1 - random.random() / 4))
+        return int(limit_ns * (1 - self.connector.draw() / 4))
 
     def _log_driver_error(self, what: str, error: BaseException) -> None:
         logger.warning(

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import gc
-import logging
-from typing import TYPE_CHECKING, Any
 
 from ._core import REASONS, clock, end_lease, histogram_edges
 from ._errors import NoConnectionsAvailable
+from ._hints import TYPE_CHECKING, Any
+from ._log import logger
 from ._stats import Histogram, LeaseInfo, Stats, duration_text, explain, thread_name
 from ._waiting import suspended_for_ever
 
 if TYPE_CHECKING:
     from ._pool import Pool
-
-logger = logging.getLogger("fastpool")
 
 _EDGES = tuple(histogram_edges())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from ._hints import Any, TypeAlias
 
 Server: TypeAlias = tuple[str, int]
 

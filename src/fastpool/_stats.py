@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import compress
 from types import FrameType
-from typing import Any
+
+from ._hints import Any
+from ._record import dataclass, field
 
 CLOSE_REASONS = (
     "lifetime",
@@ -228,13 +229,13 @@ def thread_name(ident: int | None) -> str:
 
     if ident is None:
         return "a thread that has ended"
-    # Not enumerate() where it can be helped: it holds threading's own lock, which a signal handler that raises can
-    # leave taken (3.14), and then no thread of the process starts or ends any more.
+    # Rather not enumerate(): a signal handler that raises can leave its lock taken (3.14), and no thread starts again.
     active = getattr(threading, "_active", None)
     if isinstance(active, dict):
         thread = active.get(ident)
     else:
-        thread = next((one for one in threading.enumerate() if one.ident == ident), None)
+        threads: list[Any] = getattr(threading, "enumerate", list)()  # it may be half imported: a handler's strike
+        thread = next((one for one in threads if one.ident == ident), None)
     return f"thread {ident}" if thread is None else str(thread.name)
 
 

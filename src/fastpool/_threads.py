@@ -7,7 +7,8 @@ greenlets, and waking the keeper is part of some checkins.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+
+from ._hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,12 +12,11 @@ only those stay that arrived last; close() ends one for good.
 from __future__ import annotations
 
 import os
-import pickle
 import weakref
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from ._core import Register
+from ._hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._config import Config
@@ -95,6 +94,8 @@ def _equal(kind: Any, driver: Driver, config: Config) -> Any:
 
 
 def _key(kind: Any, driver: Driver, config: Config) -> bytes:
+    import pickle
+
     try:
         return pickle.dumps((kind, driver, config))
     except Exception as error:

@@ -6,12 +6,11 @@ are the four kinds of JOBS. Each is at work once at a time for one pool, and non
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING
-
 from ._config import seconds_to_ns
 from ._core import clock
 from ._errors import AllServersUnavailable
+from ._hints import TYPE_CHECKING
+from ._log import logger
 from ._report import is_news, is_told, lease_info, leases_of
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
     from ._keeper import Entry
     from ._pool import Pool
-
-logger = logging.getLogger("fastpool")
 
 _PATIENCE_NS = seconds_to_ns("timeout", 30.0)  # what a connect of the keeper's is given, whatever callers have
 _FLOOR_S = 0.1  # the shortest time from a connect that failed to the next, whatever `backoff` says

@@ -7,9 +7,9 @@ monkey-patch, and a worker of a thread pool has no hub although the process is p
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
 
 from ._core import Core, thread_is_alive
+from ._hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,20 +7,18 @@ nobody has needed them for a moment.
 from __future__ import annotations
 
 import functools
-import logging
 from collections import deque
-from typing import TYPE_CHECKING
 
 from ._core import Post
+from ._hints import TYPE_CHECKING
+from ._log import logger
 from ._threads import allocate_lock, leave_hub, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
+    from ._hints import Any
     from ._pool import Pool
-
-logger = logging.getLogger("fastpool")
 
 CLOSING = 4
 ENDING = 32  # ends of leases whose reset may block; each has a slot of its own, so there is no fear of many that hang

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from fastpool._config import Config
 from fastpool.testing import VirtualClock
 
 from ._aio import WITHIN_S, Late, aio, ask, pool_to, run, whole_after
-from ._scripted import ScriptedServer, row
+from ._scripted import Call, ScriptedServer, row
 
 
 @pytest.fixture
@@ -58,6 +60,7 @@ class Holders:
 
 TESTED = {  # by the tests below, or by the one that is named
     *("min_size", "max_overflow", "max_idle", "checkout_timeout", "max_waiting", "nested", "max_lifetime"),
+    "check_timeout",
     *("idle_timeout", "max_uses", "max_connecting", "servers", "balance", "backoff", "leak_after", "listeners"),
     *("open", "name", "timing"),
     "check_after",  # test_aio_wires.py::test_a_server_that_hung_up_is_noticed_before_the_block
@@ -67,7 +70,7 @@ TESTED = {  # by the tests below, or by the one that is named
 
 
 def test_every_option_has_a_test() -> None:
-    assert set(Config.__dataclass_fields__) - {"max_size", "timeout"} | {"checkout_timeout"} == TESTED
+    assert {field.name for field in fields(Config)} - {"max_size", "timeout"} | {"checkout_timeout"} == TESTED
 
 
 @pytest.mark.parametrize(
@@ -89,6 +92,26 @@ def test_min_size(server: ScriptedServer) -> None:
                 c.close()
             while len(pool) < 2:  # the keeper opens another
                 await asyncio.sleep(0.002)
+
+    run(main())
+
+
+def test_check_timeout(server: ScriptedServer) -> None:
+    silent = threading.Event()
+
+    def script(call: Call) -> None:
+        if call.name == "getTableNames":  # the keeper's check
+            silent.wait(WITHIN_S)
+        call.stream.send(call.stream.good(call))
+
+    async def main() -> None:
+        server.script = script
+        async with pool_to(server, keepalive=0.02, check_timeout=0.05) as pool:
+            await ask(pool)
+            while not pool.stats().closed["dead"]:
+                await asyncio.sleep(0.002)
+            silent.set()
+            assert await ask(pool) == row(b"k")
 
     run(main())
 
