@@ -20,6 +20,7 @@ FLOORS: list[set[str]] = [
     {"_hints", "_version"},
     {
         "_calls",
+        "_compat",
         "_config",
         "_core",
         "_decorate",

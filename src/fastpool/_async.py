@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ._acheckout import connect, obtain, tell_closed
 from ._config import seconds_to_ns
 from ._connecting import OutOfTime
-from ._core import Core, clock, running_task
+from ._core import Core, clock, loop_of_thread, running_task
 from ._driver import Driver, abilities
 from ._keeper import keeper
 from ._loop_driver import Loop, LoopDriver, settled, was_cancelled
@@ -256,7 +256,7 @@ def finish(pool: AsyncPool, claim: Claim, error: BaseException | None, discard: 
         home = driver.homes.get(id(claim.connection))
         if home is None or home[1].is_closed():
             reason = "discarded"
-        elif asyncio._get_running_loop() is home[1]:
+        elif loop_of_thread() is home[1]:
             return driver.run_here(_reset(pool, claim, error))
         else:
             try:

@@ -47,7 +47,10 @@ cdef extern from "green.h":
     bint FREE_THREADED "FP_FREE_THREADED"
     bint on_main_stack "fp_on_main_stack"() nogil
     void remember_main_stack "fp_remember_main_stack"() nogil
+    bint main_stack_is_known "fp_main_stack_is_known"() nogil
     bint has_context "fp_has_context"() nogil
+    bint shows_contexts "fp_shows_contexts"() nogil
+    void hide "fp_hide"(bint stacks, bint contexts) nogil
     bint holds_gil "fp_holds_gil"() nogil
     object fp_rebind(object cls, object descriptor)
 
@@ -64,6 +67,7 @@ cdef extern from "loops.h":
     PyObject *noted_loop "fp_noted_loop"(object name)
 
 cdef extern from "share.h":
+    bint MAKES_IMMORTAL "FP_MAKES_IMMORTAL"
     void fp_immortal(object o)
 
 cdef extern from "probe.h":
@@ -73,11 +77,9 @@ cdef extern from "probe.h":
         DATA_WAITS "FP_DATA_WAITS"
     int probe "fp_probe"(long long fd, bint young) nogil
 
-cdef extern from *:
-    """
-    int _PyOS_IsMainThread(void); /* exported by every CPython; its header is private since 3.13 */
-    """
-    bint is_main_thread "_PyOS_IsMainThread"()
+cdef extern from "main.h":
+    bint os_is_main_thread "_PyOS_IsMainThread"()
+    bint os_knows_main_thread "fp_knows_main_thread"()
 
 cdef extern from "Python.h":
     ctypedef void *vectorcallfunc
@@ -87,6 +89,7 @@ cdef extern from "Python.h":
     int Py_AddPendingCall(int (*function)(void *) noexcept with gil, void *argument)
     void PyErr_SetObject(object kind, object error)
     PyObject *PyImport_GetModuleDict()
+    unsigned long PyThread_get_thread_ident() nogil
     PyThreadState *PyEval_SaveThread() nogil
     void PyEval_RestoreThread(PyThreadState *held) nogil
     enum:
@@ -150,6 +153,7 @@ cdef int64_t COARSE_NS = 11_000_000         # how far clock_near_ns may be behin
 cdef uint64_t last_pool_id = 0
 
 include "_core_cell.pxi"
+include "_core_compat.pxi"
 include "_core_owner.pxi"
 include "_core_seat.pxi"
 include "_core_pool.pxi"
@@ -180,6 +184,12 @@ def running_task():
     """The current task of the loop that runs in this thread, None outside of every task."""
     notice_imports()
     return task_here()
+
+
+def loop_of_thread():
+    """asyncio's loop that runs in this thread, None where none does."""
+    notice_imports()
+    return loop_running()
 
 
 def clock_stop(double seconds):

@@ -11,7 +11,7 @@
 # hand-offs between threads one count was lost, and the loop ended, with LoopExit, although greenlets waited.
 
 cdef double TICK = 0.25  # seconds: how late one who waits may look for what nobody can give back (LOOK_NS)
-cdef object hub_if_any = None  # gevent's own function: the hub of this thread, None if it has none
+cdef object hub_if_any = None  # gives the hub of this thread, None if it has none
 
 
 cdef object gevent_hub():
@@ -20,8 +20,8 @@ cdef object gevent_hub():
     if hub_if_any is None:
         if "gevent.hub" not in sys.modules:
             return None
-        from gevent._hub_local import get_hub_if_exists
-        hub_if_any = get_hub_if_exists
+        from ._compat import way_to_gevents_hub
+        hub_if_any = way_to_gevents_hub()
     return hub_if_any()
 
 

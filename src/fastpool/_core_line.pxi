@@ -10,8 +10,29 @@ cdef int claim_send(Claim self, PyObject *sent, PyObject **result) except -1:
         raise
     if there:
         return yields(None, result, PYGEN_RETURN)
+    if not tickets_are_futures:
+        return yields(future_for(self.ticket), result, PYGEN_NEXT)
     self.ticket._asyncio_future_blocking = True  # what `await future` does
     return yields(self.ticket, result, PYGEN_NEXT)
+
+
+@cython.final
+@cython.internal
+cdef class Settles:
+    """What a ticket calls that is not waited for itself: then its task waits for this future."""
+    cdef object future
+
+    def __call__(self, ticket):
+        if not self.future.done():
+            self.future.set_result(None)
+
+
+cdef object future_for(TaskTicket ticket):
+    """One of asyncio's own futures, as `await` hands it to the task."""
+    cdef Settles settles = Settles.__new__(Settles)
+    settles.future = ticket.loop.create_future()
+    ticket.add_done_callback(settles)
+    return next(settles.future.__await__())
 
 
 cdef inline int yields(object what, PyObject **result, int how) noexcept:

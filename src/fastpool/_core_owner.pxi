@@ -14,6 +14,8 @@ cdef object current_task = None     # of a loop: asyncio's own function; a task 
 cdef dict python_tasks = None       # loop -> task: those that asyncio's Python part runs, if it counts them apart
 cdef object cancelled_error = None
 cdef bint worlds = False           # greenlet or asyncio has been imported
+cdef bint tasks_are_in_table = False  # its private dictionary of current tasks is read
+cdef bint tickets_are_futures = False  # it takes a ticket for a future, by the mark that one has
 cdef bint loops_are_noted = False  # asyncio keeps each thread's running loop in its thread state's dictionary
 
 
@@ -28,7 +30,7 @@ cdef int look_at_greenlet(greenlet) except -1:
         main = main.parent
     plain_greenlet = type(main)
     capsule = getattr(greenlet, "_C_API", None)
-    if PyCapsule_IsValid(capsule, "greenlet._C_API"):
+    if not without & NO_GREENLET_TABLE and PyCapsule_IsValid(capsule, "greenlet._C_API"):
         greenlet_now = (<GetCurrent *>PyCapsule_GetPointer(capsule, "greenlet._C_API"))[GET_CURRENT]
     greenlet_current = current  # last: who sees it uses the others
     return 0
@@ -44,24 +46,54 @@ cdef int look_for_worlds() except -1:
     if running_loop is None and "asyncio" in modules:
         asyncio = modules["asyncio"]
         learn_asyncio(asyncio)
-        running_loop = getattr(asyncio, "_get_running_loop", None) if current_task is not None else None
-        loops_are_noted = running_loop is not None and notes_loops(asyncio)
+        running_loop = None if current_task is None else way_to_loop(asyncio)
+        loops_are_noted = running_loop is not None and not without & NO_LOOP_NOTE and notes_loops(asyncio)
     worlds = greenlet_current is not None or running_loop is not None
     return 0
 
 
 cdef int learn_asyncio(asyncio) except -1:
     """What is asked of asyncio time and again.  It may be half imported, by another thread: then it is asked later."""
-    global current_task, python_tasks, cancelled_error
+    global current_task, python_tasks, cancelled_error, tasks_are_in_table, tickets_are_futures
     current_task = getattr(asyncio, "current_task", None)
     tasks = getattr(getattr(asyncio, "tasks", None), "_current_tasks", None)
-    if type(tasks) is dict:
+    tasks_are_in_table = type(tasks) is dict and not without & NO_TASK_TABLE
+    python_tasks = None
+    if tasks_are_in_table:
         if sys.version_info < (3, 12):
             current_task = tasks.get  # asyncio's own is a Python function around it
         elif sys.version_info >= (3, 14):
             python_tasks = tasks  # the C part's are in the thread state
     cancelled_error = getattr(asyncio, "CancelledError", None)
+    is_future = getattr(asyncio, "isfuture", None)
+    tickets_are_futures = (
+        is_future is not None and not without & NO_FUTURE_MARK and is_future(TaskTicket.__new__(TaskTicket)))
     return 0
+
+
+@cython.final
+@cython.internal
+cdef class Asks:
+    """asyncio's public function for the running loop, which raises where there is none."""
+    cdef object get_running_loop
+
+    def __call__(self):
+        try:
+            return self.get_running_loop()
+        except RuntimeError:
+            return None
+
+
+cdef object way_to_loop(asyncio):
+    """What gives the loop that runs in a thread, or None where none does; None if asyncio is half imported."""
+    cdef Asks asks
+    found = None if without & NO_LOOP_CALLS else getattr(asyncio, "_get_running_loop", None)
+    public = getattr(asyncio, "get_running_loop", None)
+    if found is not None or public is None:
+        return found
+    asks = Asks.__new__(Asks)
+    asks.get_running_loop = public
+    return asks
 
 
 cdef bint notes_loops(asyncio) except -1:
@@ -69,12 +101,15 @@ cdef bint notes_loops(asyncio) except -1:
     loop = running_loop()
     if loop is not None:
         return noted_loop(LOOP_NOTE) == <PyObject *>loop
-    asyncio._set_running_loop(asyncio)
+    note = None if without & NO_LOOP_CALLS else getattr(asyncio, "_set_running_loop", None)
+    if note is None:
+        return False
+    note(asyncio)
     try:
         if noted_loop(LOOP_NOTE) != <PyObject *>asyncio:
             return False
     finally:
-        asyncio._set_running_loop(None)
+        note(None)
     return noted_loop(LOOP_NOTE) == NULL
 
 

@@ -95,7 +95,8 @@ cdef class Core:
         self.has_reset = has_reset
         self.has_probe = self.own_fileno = has_probe
         self.may_probe = may_probe
-        fp_immortal(self)
+        if not without & NO_IMMORTALS:
+            fp_immortal(self)
 
     def _set_sizes(self, uint32_t max_size, int64_t max_overflow, int64_t max_idle, uint32_t max_connecting):
         """What resize may change.  A smaller pool swallows slots as they come free; a larger one serves who waits."""
@@ -360,7 +361,7 @@ def rebind(cls, *names):
     for name in names:
         for base in cls.__mro__:
             if name in base.__dict__:
-                if type(base.__dict__[name]).__name__ == "method_descriptor":
+                if not without & NO_BARE_METHODS and type(base.__dict__[name]).__name__ == "method_descriptor":
                     setattr(cls, name, fp_rebind(cls, base.__dict__[name]))
                 break
     return cls

@@ -8,7 +8,7 @@ import weakref
 from concurrent.futures import wait
 from typing import TYPE_CHECKING, Any
 
-from ._core import running_task
+from ._core import loop_of_thread, running_task
 from ._driver import Driver
 from ._log import logger
 
@@ -80,7 +80,7 @@ class LoopDriver(Driver):
             return
         if loop is None or loop.is_closed():
             return
-        if asyncio._get_running_loop() is loop:
+        if loop_of_thread() is loop:
             self._close_here(c)
         else:
             self.handed[id(c)] = loop

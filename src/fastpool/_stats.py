@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from types import FrameType
 
+from ._compat import listed_thread_of
 from ._hints import Any
 from ._record import dataclass, field
 
@@ -225,17 +226,9 @@ def duration_text(seconds: float) -> str:
 
 def thread_name(ident: int | None) -> str:
     """The name of the thread with this ident, as far as ``threading`` knows it."""
-    import threading
-
     if ident is None:
         return "a thread that has ended"
-    # Rather not enumerate(): a signal handler that raises can leave its lock taken (3.14), and no thread starts again.
-    active = getattr(threading, "_active", None)
-    if isinstance(active, dict):
-        thread = active.get(ident)
-    else:
-        threads: list[Any] = getattr(threading, "enumerate", list)()  # it may be half imported: a handler's strike
-        thread = next((one for one in threads if one.ident == ident), None)
+    thread = listed_thread_of(ident)
     return f"thread {ident}" if thread is None else str(thread.name)
 
 

@@ -10,6 +10,8 @@ import sys
 
 from ._hints import TYPE_CHECKING, Any
 
+from ._compat import listed_thread, way_to_gevents_hub
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,7 +41,8 @@ def start(post: Post, name: str, work: Callable[[], None]) -> None:
     """
     if post.held:
         return
-    listed = _listed(name, work)
+    patched = "gevent.monkey" in sys.modules or "eventlet.patcher" in sys.modules
+    listed = None if patched else listed_thread(name, work)
     if listed is None:
         post.fill(start_new_thread, work)
     else:
@@ -47,29 +50,8 @@ def start(post: Post, name: str, work: Callable[[], None]) -> None:
         post.fill(start_new_thread, thread._bootstrap, limbo, thread)
 
 
-def _listed(name: str, work: Callable[[], None]) -> tuple[dict[Any, Any], Any] | None:
-    """Give threading's book of threads that are about to be, and a thread for it, so that it is listed by its name.
-
-    None where threading may have been patched, or has changed: then the thread is in none of its lists.
-    """
-    if "gevent.monkey" in sys.modules or "eventlet.patcher" in sys.modules:
-        return None
-    import threading
-
-    limbo = getattr(threading, "_limbo", None)
-    thread: Any = threading.Thread(target=work, name=name, daemon=True)
-    if limbo is None or not hasattr(thread, "_bootstrap"):
-        return None
-    if hasattr(thread, "_context"):  # from 3.14 on: not the context of whoever happens to be the first to need it
-        import contextvars
-
-        thread._context = contextvars.Context()
-    return limbo, thread
-
-
 def leave_hub() -> None:
     """In a thread that is about to end: gevent leaves a loop behind in each in which it was used."""
-    local = sys.modules.get("gevent._hub_local")
-    hub = None if local is None else local.get_hub_if_exists()
+    hub = way_to_gevents_hub()() if "gevent.hub" in sys.modules else None
     if hub is not None:
         hub.destroy(destroy_loop=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 
+from ._compat import eventlets_end, eventlets_hub, way_to_gevents_hub
 from ._core import Core, thread_is_alive
 from ._hints import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ def sleeper_here() -> Any:
 
     RuntimeError in the hub's own greenlet: it must never block.
     """
-    hub = _eventlet_hub()
+    hub = eventlets_hub()
     return None if hub is None else EventletSleeper(hub)
 
 
@@ -28,12 +29,11 @@ def pause(seconds: float) -> None:
     """Sleep without blocking the hub of this thread, if it has one."""
     if "gevent.hub" in sys.modules:
         import gevent
-        from gevent._hub_local import get_hub_if_exists
 
-        if get_hub_if_exists() is not None:
+        if way_to_gevents_hub()() is not None:
             gevent.sleep(seconds)
             return
-    if _eventlet_hub() is not None:
+    if eventlets_hub() is not None:
         import eventlet
 
         eventlet.sleep(seconds)
@@ -51,15 +51,14 @@ def spawner_here() -> Callable[[Callable[[], None]], object] | None:
     """
     if "gevent.hub" in sys.modules:
         import gevent
-        from gevent._hub_local import get_hub_if_exists
 
         monkey = sys.modules.get("gevent.monkey")  # not imported here: it says to others that something may be patched
-        hub = get_hub_if_exists()
+        hub = way_to_gevents_hub()()
         patched = monkey is not None and monkey.is_module_patched("socket")
         if hub is not None and (patched or gevent.getcurrent().parent is hub):
             spawn: Callable[[Callable[[], None]], object] = gevent.spawn_raw
             return spawn
-    hub = _eventlet_hub()
+    hub = eventlets_hub()
     if hub is not None:
         import eventlet
         import greenlet
@@ -70,11 +69,6 @@ def spawner_here() -> Callable[[Callable[[], None]], object] | None:
     return None
 
 
-def _eventlet_hub() -> Any:
-    hubs = sys.modules.get("eventlet.hubs")
-    return None if hubs is None else getattr(hubs._threadlocal, "hub", None)
-
-
 def suspended_for_ever(greenlet: Any) -> bool:
     """Whether a greenlet whose thread has ended had not come to its own end: then it never will.
 
@@ -82,7 +76,7 @@ def suspended_for_ever(greenlet: Any) -> bool:
     """
     if hasattr(greenlet, "successful"):  # gevent.Greenlet
         return not greenlet.successful() and greenlet.exception is None
-    over = getattr(greenlet, "_exit_event", None)  # eventlet's GreenThread
+    over = eventlets_end(greenlet)
     return over is not None and not over.ready()
 
 

@@ -22,6 +22,16 @@ typedef struct {
 } fp_root_stack;
 FP_THREAD_LOCAL fp_root_stack fp_root;
 
+/* For tests: go on as where a thread state does not show these (docs/compat.md). */
+static int fp_stacks_are_hidden, fp_contexts_are_hidden;
+static inline void fp_hide(int stacks, int contexts)
+{
+    fp_stacks_are_hidden = stacks;
+    fp_contexts_are_hidden = contexts;
+    if (stacks)
+        fp_root.chunk = NULL;
+}
+
 #if PY_VERSION_HEX < 0x030F0000
 static inline int fp_on_main_stack(void)
 {
@@ -32,17 +42,22 @@ static inline int fp_on_main_stack(void)
 static inline void fp_remember_main_stack(void)
 {
     PyThreadState *ts = FP_TSTATE();
-    if (ts->datastack_chunk != NULL && ts->datastack_chunk->previous == NULL) {
+    if (!fp_stacks_are_hidden && ts->datastack_chunk != NULL && ts->datastack_chunk->previous == NULL) {
         fp_root.chunk = (void *)ts->datastack_chunk;
         fp_root.thread_state = ts->id;
     }
 }
-static inline int fp_has_context(void) { return FP_TSTATE()->context != NULL; }
+static inline int fp_shows_contexts(void) { return !fp_contexts_are_hidden; }
+static inline int fp_has_context(void) { return fp_contexts_are_hidden || FP_TSTATE()->context != NULL; }
 #else
 static inline int fp_on_main_stack(void) { return 0; }
 static inline void fp_remember_main_stack(void) {}
+static inline int fp_shows_contexts(void) { return 0; }
 static inline int fp_has_context(void) { return 1; }
 #endif
+
+/* Has this thread's main greenlet been seen, on a stack of its own? */
+static inline int fp_main_stack_is_known(void) { return fp_root.chunk != NULL; }
 
 /* Has this thread the GIL (free-threaded: is it attached)?  PyGILState_Check says yes when it does not know. */
 static inline int fp_holds_gil(void)

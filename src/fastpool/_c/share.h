@@ -5,10 +5,16 @@
 
 #include "Python.h"
 
+#if defined(Py_GIL_DISABLED) && defined(_Py_IMMORTAL_REFCNT_LOCAL) && defined(_Py_UNOWNED_TID)
+#define FP_MAKES_IMMORTAL 1
+#else
+#define FP_MAKES_IMMORTAL 0
+#endif
+
 /* Nobody counts references to it from now on, and nothing frees it.  By the thread that made it, before others see it. */
 static inline void fp_immortal(PyObject *o)
 {
-#ifdef Py_GIL_DISABLED
+#if FP_MAKES_IMMORTAL
     _Py_atomic_store_uint32_relaxed(&o->ob_ref_local, _Py_IMMORTAL_REFCNT_LOCAL);
     _Py_atomic_store_ssize_relaxed(&o->ob_ref_shared, 0);
     _Py_atomic_store_uintptr_relaxed(&o->ob_tid, _Py_UNOWNED_TID);

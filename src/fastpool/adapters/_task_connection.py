@@ -14,6 +14,7 @@ from aiohappybase._util import ensure_bytes
 from thriftpy2.contrib.aio.transport import TAsyncBufferedTransportFactory, TAsyncFramedTransportFactory
 from thriftpy2.transport import TTransportException
 
+from .._core import running_task
 from .._errors import LeaseError
 from .._servers import server_text
 from ._task_guard import Foreign, GuardedClient, client_class
@@ -113,7 +114,7 @@ class GuardedConnection(aiohappybase.Connection):
             self._last_holder = reference
             if holder is not None:
                 self._holders.add(holder)
-        task = asyncio.current_task() if asyncio._get_running_loop() is not None else None
+        task = running_task()
         if task is not holder and task is not None and task in self._holders:
             raise LeaseError(
                 f"use after return of connection {seat.index}: this task's lease on it is over and another task holds "

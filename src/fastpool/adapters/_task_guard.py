@@ -20,6 +20,7 @@ from thriftpy2.contrib.aio.client import TAsyncClient
 from thriftpy2.thrift import TApplicationException, TMessageType
 from thriftpy2.transport import TMemoryBuffer
 
+from .._core import loop_of_thread
 from .._time_limit import TimeLimit
 from ._call import ENCODING, IDLE, LAST_SEQUENCE_ID, SENT, Guard, Method, class_for
 from ._task_stream import Stream
@@ -153,7 +154,7 @@ class Foreign:
         return -1
 
     def shut(self) -> None:
-        if asyncio._get_running_loop() is self._loop:
+        if loop_of_thread() is self._loop:
             client, self._client = self._client, None
             _close_foreign(client, self.address)
         else:

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Generator
 from types import TracebackType
@@ -23,6 +22,7 @@ import aiohappybase
 from .. import _errors
 from .._async import AsyncPool
 from .._config import seconds_to_ns
+from .._core import loop_of_thread
 from .._driver import Driver
 from .._keeper import keeper
 from ._arguments import PATIENCE_S, checked_size, options_among
@@ -142,7 +142,7 @@ class ConnectionPool(AsyncPool):
         await self.close()
 
     def __enter__(self) -> Self:
-        if asyncio._get_running_loop() is not None:
+        if loop_of_thread() is not None:
             raise RuntimeError("Use async with inside a running event loop!")
         return self
 

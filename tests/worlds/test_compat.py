@@ -1,0 +1,78 @@
+"""What the core takes from private structures of others, one by one: in use where it should be, and done without."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.process._scripts import ROOT, run
+
+PROGRAM = Path(__file__).with_name("_compat_program.py")
+WORLDS = ["threads", "greenlets", "gevent", "eventlet", "tasks", "tasks of an AsyncPool"]
+MATTERS_TO = {
+    "stack chunk": ["greenlets", "gevent", "eventlet"],
+    "context": ["tasks"],
+    "greenlet's table": ["greenlets", "gevent", "eventlet"],
+    "loop's note": ["tasks", "tasks of an AsyncPool"],
+    "loop's functions": ["tasks", "tasks of an AsyncPool"],
+    "table of tasks": ["tasks", "tasks of an AsyncPool"],
+    "mark of futures": ["tasks", "tasks of an AsyncPool"],
+    "main thread": ["threads", "greenlets"],
+    "gevent's hub": ["gevent"],
+    "eventlet's hub": ["eventlet"],
+    "eventlet's end": ["eventlet"],
+    "start of threads": ["threads"],
+    "table of threads": ["threads"],
+    "bare methods": ["threads"],
+    "immortal objects": ["threads", "tasks"],
+}
+CORES_OWN = {  # whether they are used, once everything has been imported
+    "stack chunk": sys.version_info < (3, 15),
+    "context": sys.version_info < (3, 15),
+    "greenlet's table": True,
+    "loop's note": sys.version_info < (3, 13),
+    "loop's functions": True,
+    "table of tasks": True,
+    "mark of futures": True,
+    "main thread": True,
+    "immortal objects": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+}
+
+
+def tried(world: str, *names: str) -> set[str]:
+    """Run the scenario of a world without these, and give the names of those that were in use."""
+    for library, worlds in {"greenlet": ["greenlets"], "gevent": ["gevent"], "eventlet": ["eventlet"]}.items():
+        if world in worlds and importlib.util.find_spec(library) is None:
+            pytest.skip(f"{library} is not installed")
+    said = run(f"exec(compile(open({str(PROGRAM)!r}).read(), {str(PROGRAM)!r}, 'exec'))", world, *names)
+    assert said.startswith("well, with "), said
+    return set(said.removeprefix("well, with ").strip().split(", ")) - {""}
+
+
+@pytest.mark.parametrize(("name", "world"), [(name, world) for name in MATTERS_TO for world in MATTERS_TO[name]])
+def test_it_is_done_without(name: str, world: str) -> None:
+    assert name not in tried(world, name)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_all_of_them_are_done_without(world: str) -> None:
+    assert tried(world, *MATTERS_TO) == set()
+
+
+def test_what_is_used_on_this_version() -> None:
+    used = tried("gevent")
+    assert {name: name in used for name in CORES_OWN} == CORES_OWN
+    assert "gevent's hub" in used
+
+
+def test_the_page_has_each_of_them() -> None:
+    page = ROOT / "docs" / "compat.md"
+    if not page.exists():
+        pytest.skip("the tests run without the checkout around them")
+    named = re.findall(r"^## .*\(`([^`]+)`\)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert named == list(MATTERS_TO)
