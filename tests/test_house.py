@@ -30,6 +30,7 @@ FLOORS: list[set[str]] = [
         "_events",
         "_log",
         "_record",
+        "_server_health",
         "_servers",
         "_stats",
         "_time_limit",

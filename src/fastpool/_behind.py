@@ -6,8 +6,8 @@ Each keeps the permit of the caller's connect, so there are never more than ``ma
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
 
+from ._hints import TYPE_CHECKING
 from ._waiting import spawner_here
 from ._workers import staff_of
 

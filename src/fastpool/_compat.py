@@ -6,6 +6,7 @@ Each function here gives the answer in a public way where the private one is mis
 from __future__ import annotations
 
 import sys
+
 from ._core import lacks
 from ._hints import TYPE_CHECKING, Any
 

@@ -285,7 +285,7 @@ class Pool(Core):
 
     def _draw_lifetime(self, limit_ns: int) -> int:
         """Up to a quarter less, drawn once per connection, so that those born together do not die together."""
-        return int(limit_ns * (1 - self.connector.draw() / 4))
+        return int(limit_ns * (1 - self.connector.health.draw() / 4))
 
     def _log_driver_error(self, what: str, error: BaseException) -> None:
         logger.warning(

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import sys
 
-from ._hints import TYPE_CHECKING, Any
-
 from ._compat import listed_thread, way_to_gevents_hub
+from ._hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -60,7 +60,6 @@ class Holders:
 
 TESTED = {  # by the tests below, or by the one that is named
     *("min_size", "max_overflow", "max_idle", "checkout_timeout", "max_waiting", "nested", "max_lifetime"),
-    "check_timeout",
     *("idle_timeout", "max_uses", "max_connecting", "servers", "balance", "backoff", "leak_after", "listeners"),
     *("open", "name", "timing"),
     "check_after",  # test_aio_wires.py::test_a_server_that_hung_up_is_noticed_before_the_block

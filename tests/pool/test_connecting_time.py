@@ -188,7 +188,7 @@ def test_a_child_begins_anew(world):
 def test_children_draw_other_numbers_than_their_parent():
     parent, child = (Connector(World(), Config.build(), print, float, random.Random(1)) for _ in range(2))
     child.reset_after_fork()
-    assert [parent._rng.random() for _ in range(4)] != [child._rng.random() for _ in range(4)]
+    assert [parent.health._rng.random() for _ in range(4)] != [child.health._rng.random() for _ in range(4)]
 
 
 # ---- awaited

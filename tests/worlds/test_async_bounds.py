@@ -202,7 +202,7 @@ def test_a_server_that_hangs_is_left_alone_after_the_second_time() -> None:
             backoff=(60, 60),
             listeners=[{name: lambda e: told.append(e.name) for name in ("connect_failed", "server_down")}],
         )
-        pool.connector._rng = SimpleNamespace(random=lambda: 1.0)  # type: ignore[assignment]
+        pool.connector.health._rng = SimpleNamespace(random=lambda: 1.0)  # type: ignore[assignment]
         failed = 0
         for _ in range(12):
             lease = pool.connection(timeout=0.03)
