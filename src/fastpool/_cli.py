@@ -6,7 +6,6 @@ import importlib.util
 import json
 import signal
 import sys
-import threading
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -116,8 +115,9 @@ def serve(**settings: Any) -> None:
     """An HBase in memory behind a real Thrift socket, until Ctrl-C. What is put into it is gone afterwards."""
     _require("happybase")
     from .testing import HBaseServer
+    from .testing.news import Flag
 
-    over = threading.Event()
+    over = Flag()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
     server = HBaseServer(**settings)

@@ -2,10 +2,11 @@
 
 import gc
 import threading
+import time
 
 import pytest
 
-from fastpool._core import Cell, Register
+from fastpool._core import Cell, Register, Section
 from tests.pool.world import frees_what_is_dropped
 
 
@@ -142,3 +143,34 @@ def test_many_threads_enter_and_leave_a_register():
     stay.clear()
     gc.collect()
     assert len(register) == 0
+
+
+def test_a_section_runs_one_at_a_time():
+    section, counts, threads, rounds = Section(), {"n": 0}, 8, 500
+
+    def add():
+        n = counts["n"]
+        time.sleep(0)
+        counts["n"] = n + 1
+
+    def work():
+        for _ in range(rounds):
+            section.run(add)
+
+    workers = [threading.Thread(target=work) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert counts["n"] == threads * rounds
+
+
+def test_a_section_within_itself_and_one_that_raises():
+    section, done = Section(), []
+    assert section.run(section.run, divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        section.run(section.run, divmod, 7, 0)
+    other = threading.Thread(target=lambda: section.run(done.append, 1), daemon=True)
+    other.start()
+    other.join(10)
+    assert done == [1], "an error left it taken"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
+
+from .news import Flag
 
 
 class Order:
     """Something that another thread wants done in the proxy's."""
 
     def __init__(self, what: Callable[[], object]) -> None:
-        self.done = threading.Event()
+        self.done = Flag()
         self.error: BaseException | None = RuntimeError("The FaultProxy ended before it did as it was told")
         """What the other thread is to raise, once ``done`` is set."""
         self.failure: BaseException | None = None
@@ -30,7 +31,7 @@ class HeldReplies:
     """Replies that the proxy keeps to itself; made by ``FaultProxy.hold_replies``."""
 
     def __init__(self, release: Callable[[], None]) -> None:
-        self.entered = threading.Event()
+        self.entered = Flag()
         """Set when the first bytes of a reply have arrived and are kept."""
         self._release = release
 

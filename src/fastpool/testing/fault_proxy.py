@@ -15,9 +15,11 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
+from .._core import Section
 from .arguments import seconds, whole
 from .fault_orders import HeldReplies, Order
 from .fault_relay import Faults, Relay
+from .news import News
 from .sockets import listen, reset_on_close
 
 logger = logging.getLogger("fastpool.testing")
@@ -51,11 +53,11 @@ class FaultProxy:
         self._target = server
         self._faults = Faults()
         self._held: HeldReplies | None = None
-        self._changed = threading.Condition()
+        self._changed = News()
         self._relays: set[Relay] = set()
         self._opened = 0
         self._orders: deque[Order] = deque()
-        self._ordering = threading.Lock()
+        self._ordering = Section()
         self._taking_orders = False
         self._thread: threading.Thread | None = None
         self._started_in = 0  # the process
@@ -189,8 +191,7 @@ class FaultProxy:
 
     def wait_connections(self, count: int, timeout: float = 5.0) -> bool:
         """Wait up to ``timeout`` seconds until exactly ``count`` connections are open; say whether they are."""
-        with self._changed:
-            return self._changed.wait_for(lambda: len(self._relays) == count, timeout)
+        return self._changed.wait_for(lambda: len(self._relays) == count, timeout)
 
     # Orders from other threads, carried out in the proxy's own
 
@@ -206,15 +207,23 @@ class FaultProxy:
 
     def _do(self, order: Callable[[], object]) -> None:
         given = Order(order)
-        with self._ordering:
-            if not self._taking_orders:
-                raise RuntimeError(f"{self!r} does not run: use it as a context manager, or start() it first")
-            self._orders.append(given)
-            self._wake_writer.send(b"x")
+        self._ordering.run(self._give, given)
         if not given.done.wait(_WITHIN):
             raise RuntimeError(f"{self!r} has not done as it was told within {_WITHIN:g} s")
         if given.error is not None:
             raise given.error
+
+    def _give(self, given: Order) -> None:
+        if not self._taking_orders:
+            raise RuntimeError(f"{self!r} does not run: use it as a context manager, or start() it first")
+        self._orders.append(given)
+        self._wake_writer.send(b"x")
+
+    def _take_no_more(self) -> None:
+        self._taking_orders = False
+        self._wake_reader.close()
+        while self._orders:
+            self._orders.popleft().done.set()
 
     def _end_all(self, reset: bool) -> int:
         self._accept()  # those that wait in the listener's queue are present, too
@@ -264,11 +273,7 @@ class FaultProxy:
                 relay.end(reset=False)
             self._listener.close()
             self._selector.close()
-            with self._ordering:
-                self._taking_orders = False
-                self._wake_reader.close()
-                while self._orders:
-                    self._orders.popleft().done.set()
+            self._ordering.run(self._take_no_more)
 
     def _turn(self) -> None:
         touched = {key.data for key, _ in self._selector.select(self._patience()) if key.data is not None}
@@ -321,15 +326,13 @@ class FaultProxy:
                 continue
             relay = Relay(client, self._selector, self._forget)
             relay.cut_left = self._faults.cut_after
-            with self._changed:
-                self._relays.add(relay)
-                self._changed.notify_all()
+            self._relays.add(relay)
+            self._changed.tell()
             self._move(relay, time.monotonic())
 
     def _forget(self, relay: Relay) -> None:
-        with self._changed:
-            self._relays.discard(relay)
-            self._changed.notify_all()
+        self._relays.discard(relay)
+        self._changed.tell()
 
     def _address(self) -> tuple[str, int]:
         target = self._target

@@ -16,10 +16,12 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
+from .._core import Section
 from .hbase_script import Hold, Script
 from .hbase_service import Service
 from .hbase_store import HBaseError, Store
 from .hbase_wire import Wire, load_idl
+from .news import News
 from .sockets import listen, reset_on_close
 
 logger = logging.getLogger("fastpool.testing")
@@ -37,12 +39,11 @@ class Connection:
         self.sock = sock
         self.dropped = False
         self._reset = False
-        self._sending = threading.Lock()
+        self._sending = Section()
 
     def send(self, data: bytes) -> None:
         """Send bytes; OSError if the connection is gone."""
-        with self._sending:
-            self.sock.sendall(data)
+        self._sending.run(self.sock.sendall, data)
 
     def drain(self) -> None:
         """Read, and say nothing, until the client ends the connection or it is dropped."""
@@ -129,11 +130,12 @@ class Engine:
         self._service = Service(store, idl, lambda: self.address)
         names = idl.Hbase.thrift_services
         self.methods = {name: Method(idl, name, getattr(self._service, name)) for name in names}
-        self._changed = threading.Condition()
+        self._changed = News()
+        self._staff = Section()  # who serves which connection
         self._connections: set[Connection] = set()
         self._pending: deque[Connection] = deque()
         self._workers: set[threading.Thread] = set()
-        self._count_lock = threading.Lock()
+        self._counting = Section()
         self._stopping = False
 
     @property
@@ -160,8 +162,7 @@ class Engine:
     def stop(self) -> None:
         """End everything, within a few seconds at most."""
         deadline = time.monotonic() + _STOP_WITHIN
-        with self._changed:
-            self._stopping = True
+        self._stopping = True
         self._wake_writer.send(b"x")
         self._acceptor.join(_STOP_WITHIN)
         for connection in list(self._connections):
@@ -195,54 +196,56 @@ class Engine:
     def _admit(self, sock: socket.socket) -> None:
         sock.settimeout(self._read_timeout)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection = Connection(sock)
-        with self._changed:
-            self.opened += 1
-            self._connections.add(connection)
-            if self._max_workers is not None and len(self._workers) >= self._max_workers:
-                self._pending.append(connection)
-            else:
-                worker = threading.Thread(
-                    target=self._work, args=(connection,), name="fastpool-hbase-serve", daemon=True
-                )
-                self._workers.add(worker)
-                worker.start()
-            self._changed.notify_all()
+        self._staff.run(self._employ, Connection(sock))
+        self._changed.tell()
+
+    def _employ(self, connection: Connection) -> None:
+        self.opened += 1
+        self._connections.add(connection)
+        if self._max_workers is not None and len(self._workers) >= self._max_workers:
+            self._pending.append(connection)
+        else:
+            worker = threading.Thread(target=self._work, args=(connection,), name="fastpool-hbase-serve", daemon=True)
+            self._workers.add(worker)
+            worker.start()
 
     def _work(self, connection: Connection | None) -> None:
         while connection is not None:
             self._serve(connection)
             self._close(connection)
-            with self._changed:
-                connection = self._pending.popleft() if self._pending else None
-                if connection is None:
-                    self._workers.discard(threading.current_thread())
+            connection = self._staff.run(self._next)
+
+    def _next(self) -> Connection | None:
+        if self._pending:
+            return self._pending.popleft()
+        self._workers.discard(threading.current_thread())
+        return None
 
     def _close(self, connection: Connection) -> None:
         connection.close()
-        with self._changed:
-            self._connections.discard(connection)
-            self._changed.notify_all()
+        self._connections.discard(connection)
+        self._changed.tell()
 
     def wait_connections(self, count: int, timeout: float) -> bool:
         """Wait until ``count`` connections are open."""
-        with self._changed:
-            return self._changed.wait_for(lambda: len(self._connections) == count, timeout)
+        return self._changed.wait_for(lambda: len(self._connections) == count, timeout)
 
     def drop(self, reset: bool = False) -> int:
         """End all present connections; they are gone when this returns (unless a handler takes seconds)."""
-        with self._changed:
-            present = list(self._connections)
-            unserved = list(self._pending)
-            self._pending.clear()
+        present, unserved = self._staff.run(self._present)
         for connection in present:
             connection.cut() if reset else connection.hang_up()
         self.script.wake()
         for connection in unserved:
             self._close(connection)
-        with self._changed:
-            self._changed.wait_for(lambda: not any(one in self._connections for one in present), _STOP_WITHIN)
+        self._changed.wait_for(lambda: not any(one in self._connections for one in present), _STOP_WITHIN)
         return len(present)
+
+    def _present(self) -> tuple[list[Connection], list[Connection]]:
+        """All connections, and those that nobody serves, nor will."""
+        unserved = list(self._pending)
+        self._pending.clear()
+        return list(self._connections), unserved
 
     def _serve(self, connection: Connection) -> None:
         from thriftpy2.transport import TTransportException
@@ -256,7 +259,7 @@ class Engine:
 
     def _answer_calls(self, connection: Connection) -> None:
         reader, encode = self._wire.reader(connection.sock), self._wire.encoder()
-        methods, calls, script, count_lock = self.methods, self.calls, self.script, self._count_lock
+        methods, script = self.methods, self.script
         while not connection.dropped:
             name, _, seqid = reader.read_message_begin()
             method = methods.get(name)
@@ -269,12 +272,14 @@ class Engine:
             arguments = method.arguments()
             reader.read_struct(arguments)
             reader.read_message_end()
-            with count_lock:
-                calls[name] += 1
+            self._counting.run(self._count, name)
             if script.active:
                 self._answer_as_asked(connection, method, arguments, seqid, encode)
             else:
                 connection.send(encode(name, *_ordered(seqid, method.call(arguments))))
+
+    def _count(self, name: str) -> None:
+        self.calls[name] += 1
 
     def _answer_as_asked(
         self, connection: Connection, method: Method, arguments: Any, seqid: int, encode: Callable[..., bytes]

@@ -7,6 +7,7 @@ parent dies however it dies, ends the child.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import queue
@@ -16,6 +17,8 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+
+from .._core import Section
 
 _START_WITHIN = 30.0
 _ANSWER_WITHIN = 15.0
@@ -37,9 +40,11 @@ class Child:
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, name="fastpool-hbase-child", daemon=True)
         self._reader.start()
-        self._lock = threading.Lock()
+        self._section = Section()
+        self._numbers = itertools.count()
+        self._arrived: dict[int | None, dict[str, Any]] = {}
         try:
-            self.address: tuple[str, int] = tuple(self._answer(_START_WITHIN)["address"])
+            self.address: tuple[str, int] = tuple(self._answer(None, _START_WITHIN)["address"])
         except BaseException:
             self.stop()
             raise
@@ -51,14 +56,13 @@ class Child:
 
     def ask(self, what: str, **arguments: Any) -> dict[str, Any]:
         """Have the child do something and give its answer; RuntimeError if it is gone or does not answer."""
-        with self._lock:
-            assert self._process.stdin is not None
-            try:
-                self._process.stdin.write(json.dumps({"do": what, **arguments}) + "\n")
-                self._process.stdin.flush()
-            except OSError as error:
-                raise RuntimeError(f"The HBaseServer process {self.pid} is gone: {error}") from error
-            return self._answer(_ANSWER_WITHIN)
+        number = next(self._numbers)
+        line = json.dumps({"do": what, "number": number, **arguments}) + "\n"
+        try:
+            self._section.run(self._write, line)
+        except OSError as error:
+            raise RuntimeError(f"The HBaseServer process {self.pid} is gone: {error}") from error
+        return self._section.run(self._answer, number, _ANSWER_WITHIN)
 
     def stop(self) -> None:
         """End the child: kindly at first, and within a few seconds at most."""
@@ -79,15 +83,24 @@ class Child:
             self._answers.put(line)
         self._answers.put("")
 
-    def _answer(self, timeout: float) -> dict[str, Any]:
-        try:
-            line = self._answers.get(timeout=timeout)
-        except queue.Empty:
-            raise RuntimeError(f"The HBaseServer process {self.pid} has not answered for {timeout:g} s") from None
-        if not line:
-            code = self._process.wait(10)
-            raise RuntimeError(f"The HBaseServer process {self.pid} ended with code {code}; its stderr says why")
-        answer: dict[str, Any] = json.loads(line)
+    def _write(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line)
+        self._process.stdin.flush()
+
+    def _answer(self, number: int | None, timeout: float) -> dict[str, Any]:
+        """The answer to the request with this number; those that were interrupted left theirs behind."""
+        while number not in self._arrived:
+            try:
+                line = self._answers.get(timeout=timeout)
+            except queue.Empty:
+                raise RuntimeError(f"The HBaseServer process {self.pid} has not answered for {timeout:g} s") from None
+            if not line:
+                code = self._process.wait(10)
+                raise RuntimeError(f"The HBaseServer process {self.pid} ended with code {code}; its stderr says why")
+            arrived: dict[str, Any] = json.loads(line)
+            self._arrived[arrived.pop("number", None)] = arrived
+        answer = self._arrived.pop(number)
         if "error" in answer:
             raise OSError(answer["errno"], answer["error"])
         return answer
@@ -107,7 +120,9 @@ def main(settings: dict[str, Any]) -> None:
     with server:
         print(json.dumps({"address": [server.host, server.port]}), flush=True)
         for line in sys.stdin:
-            print(json.dumps(_do(server, json.loads(line))), flush=True)
+            request = json.loads(line)
+            number = request.pop("number")
+            print(json.dumps({"number": number, **_do(server, request)}), flush=True)
 
 
 def _do(server: Any, request: dict[str, Any]) -> dict[str, Any]:

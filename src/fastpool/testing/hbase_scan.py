@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .._core import Section
 from .hbase_filters import Filter
 from .hbase_store import LATEST, Cell, Column, Table
 
@@ -48,20 +48,24 @@ class Scanner:
         self._last: bytes | None = None
         self._ended = False
         self._pieces: deque[tuple[bytes, list[Cell]]] = deque()
-        self._lock = threading.Lock()
+        self._section = Section()
         if row_filter is not None:
             row_filter.start(rows.reverse)
 
     def next(self, count: int) -> list[tuple[bytes, list[Cell]]]:
         """Give up to ``count`` rows (pieces of rows, if a batch size was given); none at the end."""
+        return self._section.run(self._next, count)
+
+    def _next(self, count: int) -> list[tuple[bytes, list[Cell]]]:
+        table = self._table = self._table or self._find()
+        return table.section.run(self._next_of, table, count)
+
+    def _next_of(self, table: Table, count: int) -> list[tuple[bytes, list[Cell]]]:
         found: list[tuple[bytes, list[Cell]]] = []
-        with self._lock:
-            table = self._table = self._table or self._find()
-            with table.lock:
-                table.require_enabled()
-                table.require_families(family for family, _ in self._columns)
-                while len(found) < count and (self._pieces or self._fetch(table)):
-                    found.append(self._pieces.popleft())
+        table.require_enabled()
+        table.require_families(family for family, _ in self._columns)
+        while len(found) < count and (self._pieces or self._fetch(table)):
+            found.append(self._pieces.popleft())
         return found
 
     def _fetch(self, table: Table) -> bool:

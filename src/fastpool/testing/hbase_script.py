@@ -10,7 +10,10 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
+
+from .._core import Cell
+from .news import Flag, News
 
 KINDS = ("wrong_seqid", "wrong_name", "extra_reply", "extra_reply_later", "half_reply", "late_reply", "close")
 
@@ -31,42 +34,41 @@ class _Held:
     """Something that keeps calls waiting until it is released."""
 
     def __init__(self, forget: Callable[[_Held], None]) -> None:
-        self.changed = threading.Condition()
         self.released = False
+        self._changed = News()
         self._forget = forget
-        self._waiting = 0
-        self._unanswered = 0
+        self._waiting: set[int] = set()  # the threads whose calls wait
+        self._unanswered: set[int] = set()
 
     def _enter(self) -> None:
-        with self.changed:
-            self._waiting += 1
-            self._unanswered += 1
-            self.changed.notify_all()
+        self._waiting.add(threading.get_ident())
+        self._unanswered.add(threading.get_ident())
+        self._changed.tell()
 
     def _sleep(self, line: Line) -> None:
-        with self.changed:
-            self.changed.wait_for(lambda: self.released or line.dropped)
-            self._waiting -= 1
-            self.changed.notify_all()
+        self._changed.wait_for(lambda: self.released or line.dropped)
+        self._waiting.discard(threading.get_ident())
+        self._changed.tell()
 
     def answered(self) -> None:
-        """Note that one call's reply was sent, or that its connection is gone."""
-        with self.changed:
-            self._unanswered -= 1
-            self.changed.notify_all()
+        """Note that this thread's reply was sent, or that its connection is gone."""
+        self._unanswered.discard(threading.get_ident())
+        self._changed.tell()
 
     def wake(self) -> None:
         """Have waiting calls look again whether their connection is still there."""
-        with self.changed:
-            self.changed.notify_all()
+        self._changed.tell()
+
+    def let_go(self) -> None:
+        """Let everything go on."""
+        self.released = True
+        self._changed.tell()
 
     def release(self, wait: float = 5.0) -> bool:
         """Let everything go on; wait up to ``wait`` seconds until all replies are sent, and say whether they are."""
         self._forget(self)
-        with self.changed:
-            self.released = True
-            self.changed.notify_all()
-            return self.changed.wait_for(lambda: self._unanswered == 0, wait)
+        self.let_go()
+        return self._changed.wait_for(lambda: not self._unanswered, wait)
 
 
 class Hold(_Held):
@@ -75,18 +77,17 @@ class Hold(_Held):
     def __init__(self, method: str | None, forget: Callable[[_Held], None]) -> None:
         super().__init__(forget)
         self.method = method
-        self.entered = threading.Event()
+        self.entered = Flag()
         """Set when the first call has arrived."""
 
     @property
     def held(self) -> int:
         """How many calls are waiting now."""
-        return self._waiting
+        return len(self._waiting)
 
     def wait(self, count: int = 1, timeout: float = 5.0) -> bool:
         """Wait up to ``timeout`` seconds until at least ``count`` calls are waiting; say whether they are."""
-        with self.changed:
-            return self.changed.wait_for(lambda: self._waiting >= count, timeout)
+        return self._changed.wait_for(lambda: len(self._waiting) >= count, timeout)
 
     def pass_through(self, line: Line) -> None:
         """Keep the calling thread until the release, or until ``line`` is dropped."""
@@ -112,11 +113,17 @@ class Misbehaviour(_Held):
         super().__init__(forget)
         self.kind = kind
         self.method = method
-        self.left = times
-        self.happened = threading.Event()
+        self.happened = Flag()
         """Set when the reply went wrong for the first time: late ones then are still to come."""
+        self._left = Cell(times)
         self._until = until
         self._later: list[tuple[Line, bytes]] = []
+
+    def take(self) -> int:
+        """Take one of its replies; how many there were."""
+        while (left := self._left.value) and not self._left.replace(left, left - 1):
+            pass
+        return left
 
     def carry_out(self, line: Line, encode: Callable[[str, int], bytes], name: str, seqid: int) -> None:
         """Answer a call in this way; ``encode`` makes the reply for a method name and a sequence id."""
@@ -156,65 +163,56 @@ class Misbehaviour(_Held):
     def release(self, wait: float = 5.0) -> bool:
         """Send what is late or extra now; wait up to ``wait`` seconds until it is sent, and say whether it is."""
         while self._later:
-            line, reply = self._later.pop()
-            with contextlib.suppress(OSError):  # the connection is gone, and nobody waits for this
+            with contextlib.suppress(OSError, IndexError):  # the connection is gone, or another thread has taken it
+                line, reply = self._later.pop()
                 line.send(reply)
         return super().release(wait)
 
 
 class Script:
-    """All that a test asked of one server. ``active`` is False while it asked for nothing: the fast path."""
+    """All that a test asked of one server. There is no lock: its lists change by single operations."""
 
     def __init__(self) -> None:
-        self.active = False
         self.delay = 0.0
-        self._lock = threading.Lock()
-        self._stopping = threading.Event()
+        self._stopping = Flag()
         self._slow: dict[str, float] = {}
         self._holds: list[Hold] = []
         self._wrong: list[Misbehaviour] = []
         self._alive: list[_Held] = []
 
+    @property
+    def active(self) -> bool:
+        """False while it asks for nothing: the fast path."""
+        return bool(self.delay or self._slow or self._holds or self._wrong)
+
     def set_delay(self, seconds: float, method: str | None = None) -> None:
         """Have each call (of ``method``, if given) take ``seconds`` longer; 0 ends it."""
-        with self._lock:
-            if method is None:
-                self.delay = seconds
-            elif seconds:
-                self._slow[method] = seconds
-            else:
-                self._slow.pop(method, None)
-            self._update()
+        if method is None:
+            self.delay = seconds
+        elif seconds:
+            self._slow[method] = seconds
+        else:
+            self._slow.pop(method, None)
 
     def hold(self, method: str | None) -> Hold:
         """Keep calls of ``method`` (None: of any) from being served until the hold is released."""
         hold = Hold(method, self._forget)
-        with self._lock:
-            self._holds.append(hold)
-            self._alive.append(hold)
-            self._update()
+        self._alive.append(hold)
+        self._holds.append(hold)
         return hold
 
     def misbehave(self, kind: str, method: str | None, times: int, until: threading.Event | None) -> Misbehaviour:
         """Have the next ``times`` replies (to ``method``) go wrong."""
         wrong = Misbehaviour(kind, method, times, until, self._forget)
-        with self._lock:
-            self._wrong.append(wrong)
-            self._alive.append(wrong)
-            self._update()
+        self._alive.append(wrong)
+        self._wrong.append(wrong)
         return wrong
 
     def arrived(self, line: Line, method: str) -> tuple[list[Hold], Misbehaviour | None]:
         """Let a call that arrived wait as asked; give the holds it passed and what is to go wrong with its reply."""
-        with self._lock:
-            seconds = self.delay + self._slow.get(method, 0.0)
-            holds = [hold for hold in self._holds if hold.method in (None, method)]
-            wrong = next((one for one in self._wrong if one.method in (None, method)), None)
-            if wrong is not None:
-                wrong.left -= 1
-                if not wrong.left:
-                    self._wrong.remove(wrong)
-                    self._update()
+        seconds = self.delay + self._slow.get(method, 0.0)
+        holds = [hold for hold in self._holds.copy() if hold.method in (None, method)]
+        wrong = self._take_wrong(method)
         for hold in holds:
             hold.pass_through(line)
         if seconds:
@@ -223,38 +221,39 @@ class Script:
             pause(seconds)
         return holds, wrong
 
+    def _take_wrong(self, method: str) -> Misbehaviour | None:
+        for wrong in self._wrong.copy():
+            if wrong.method in (None, method):
+                left = wrong.take()
+                if left <= 1:
+                    _remove(self._wrong, wrong)
+                if left:
+                    return wrong
+        return None
+
     def wake(self) -> None:
         """Have all waiting calls look whether their connection is still there."""
-        with self._lock:
-            alive = list(self._alive)
-        for held in alive:
+        for held in self._alive.copy():
             held.wake()
 
     def stop(self) -> None:
         """Let go of everything, for good until :meth:`restart`."""
         self._stopping.set()
-        with self._lock:
-            alive = list(self._alive)
-        for held in alive:
-            with held.changed:
-                held.released = True
-                held.changed.notify_all()
+        for held in self._alive.copy():
+            held.let_go()
 
     def restart(self) -> None:
         """Forget what an earlier run was asked, except delays."""
         self._stopping.clear()
-        with self._lock:
-            self._holds.clear()
-            self._wrong.clear()
-            self._alive.clear()
-            self._update()
+        self._holds.clear()
+        self._wrong.clear()
+        self._alive.clear()
 
     def _forget(self, held: _Held) -> None:
-        with self._lock:
-            for among in (self._holds, self._wrong, self._alive):
-                if held in among:
-                    among.remove(held)  # type: ignore[arg-type]
-            self._update()
+        for among in (self._holds, self._wrong, self._alive):
+            _remove(among, held)
 
-    def _update(self) -> None:
-        self.active = bool(self.delay or self._slow or self._holds or self._wrong)
+
+def _remove(among: list[Any], one: object) -> None:
+    with contextlib.suppress(ValueError):  # it is gone
+        among.remove(one)

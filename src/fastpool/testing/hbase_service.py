@@ -185,11 +185,14 @@ class Service:
         check_write(timestamp)
         found = self._store.table(table)
         puts, deletes = split(mutations)
-        with found.lock:
+
+        def change() -> None:
             if deletes:
                 found.delete(row, deletes, timestamp)
             if puts:
                 found.put(row, [(family, name, value) for family, name, value in puts if name is not None], timestamp)
+
+        found.section.run(change)
 
     def mutateRows(self, table: bytes, batches: Sequence[Any], attributes: Any) -> None:
         self.mutateRowsTs(table, batches, LATEST, attributes)
@@ -199,7 +202,8 @@ class Service:
         work = [(check_row(batch.row), *split(batch.mutations)) for batch in batches]
         all_puts = [(row, [whole(put) for put in puts]) for row, puts, _ in work if puts]
         found = self._store.table(table)
-        with found.lock:  # everything is checked before anything is written
+
+        def change() -> None:  # everything is checked before anything is written
             found.require_enabled()
             for _, puts, deletes in work:
                 found.require_families([put[0] for put in puts] + [column[0] for column in deletes])
@@ -208,6 +212,8 @@ class Service:
             for row, _, deletes in work:
                 if deletes:
                     found.delete(row, deletes, timestamp)
+
+        found.section.run(change)
 
     def deleteAll(self, table: bytes, row: bytes, column: bytes, attributes: Any) -> None:
         self.deleteAllTs(table, row, column, LATEST, attributes)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 import time
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
+
+from .._core import Section
+from .atomic import atomic
 
 LATEST = 2**63 - 1
 """As a time stamp of a put: now. As the upper end of a read: no end. All time stamps are ms since the epoch."""
@@ -99,7 +101,7 @@ class Table:
         self.region_id = region_id
         self.enabled = True
         self.dropped = False
-        self.lock = threading.RLock()
+        self.section = Section()
         self.keys: list[bytes] = []
         self._rows: dict[bytes, dict[bytes, dict[bytes, Versions]]] = {}
 
@@ -108,6 +110,21 @@ class Table:
         """The name of the table's one region, as HBase would write it."""
         head = b"%s,,%d" % (self.name, self.region_id)
         return b"%s.%s." % (head, hashlib.md5(head, usedforsecurity=False).hexdigest().encode())
+
+    @atomic
+    def drop(self) -> None:
+        """Have nobody use it any more; HBaseError if it is enabled."""
+        if self.enabled:
+            raise HBaseError("org.apache.hadoop.hbase.TableNotDisabledException", _text(self.name))
+        self.dropped = True
+
+    @atomic
+    def enable(self, enabled: bool) -> None:
+        """Enable or disable it; HBaseError if it already is."""
+        if self.enabled == enabled:
+            state = "TableNotDisabledException" if enabled else "TableNotEnabledException"
+            raise HBaseError(f"org.apache.hadoop.hbase.{state}", _text(self.name))
+        self.enabled = enabled
 
     def require_enabled(self) -> None:
         """Raise HBaseError if the table is disabled or was deleted."""
@@ -128,21 +145,21 @@ class Table:
 
     # Reading
 
+    @atomic
     def get(
         self, row: bytes, columns: Sequence[Column] | None = None, before: int = LATEST, versions: int = 1
     ) -> list[Cell]:
         """Give the newest ``versions`` of each column that are older than ``before``, in HBase's order."""
-        with self.lock:
-            self.require_enabled()
-            if columns:
-                self.require_families(family for family, _ in columns)
-            if versions == 1 and before == LATEST and not self._mortal:  # nearly every read, so made quick
-                return [Cell(family, name, *cells[0]) for family, name, cells in self._columns(row, columns)]
-            found: list[Cell] = []
-            for family, name, cells in self._columns(row, columns):
-                seen = self._visible(family, cells, before)
-                found += [Cell(family, name, *one) for one in islice(seen, versions)]
-            return found
+        self.require_enabled()
+        if columns:
+            self.require_families(family for family, _ in columns)
+        if versions == 1 and before == LATEST and not self._mortal:  # nearly every read, so made quick
+            return [Cell(family, name, *cells[0]) for family, name, cells in self._columns(row, columns)]
+        found: list[Cell] = []
+        for family, name, cells in self._columns(row, columns):
+            seen = self._visible(family, cells, before)
+            found += [Cell(family, name, *one) for one in islice(seen, versions)]
+        return found
 
     def _columns(self, row: bytes, columns: Sequence[Column] | None) -> list[tuple[bytes, bytes, Versions]]:
         families = self._rows.get(row)
@@ -177,15 +194,15 @@ class Table:
 
     # Writing
 
+    @atomic
     def put(self, row: bytes, cells: Iterable[tuple[bytes, bytes, bytes]], timestamp: int = LATEST) -> None:
         """Store (family, qualifier, value) cells in ``row``."""
-        with self.lock:
-            self.require_enabled()
-            cells = list(cells)
-            self.require_families(family for family, _, _ in cells)
-            stamp = now_ms() if timestamp == LATEST else timestamp
-            for family, qualifier, value in cells:
-                self._store(row, family, qualifier, stamp, value)
+        self.require_enabled()
+        cells = list(cells)
+        self.require_families(family for family, _, _ in cells)
+        stamp = now_ms() if timestamp == LATEST else timestamp
+        for family, qualifier, value in cells:
+            self._store(row, family, qualifier, stamp, value)
 
     def _store(self, row: bytes, family: bytes, qualifier: bytes, stamp: int, value: bytes) -> None:
         families = self._rows.get(row)
@@ -201,16 +218,16 @@ class Table:
             cells.insert(place, (stamp, value))
             del cells[self.families[family].max_versions :]
 
+    @atomic
     def delete(self, row: bytes, columns: Iterable[Column] | None, upto: int = LATEST) -> None:
         """Remove the versions of ``columns`` (None: of the whole row) that are not newer than ``upto``."""
-        with self.lock:
-            self.require_enabled()
-            chosen = None if columns is None else list(columns)
-            self.require_families(family for family, _ in chosen or ())
-            stamp = now_ms() if upto == LATEST else upto
-            for family, qualifier, cells in self._columns(row, chosen) if chosen != [] else ():
-                cells[:] = [cell for cell in cells if cell[0] > stamp]
-                self._drop_if_empty(row, family, qualifier)
+        self.require_enabled()
+        chosen = None if columns is None else list(columns)
+        self.require_families(family for family, _ in chosen or ())
+        stamp = now_ms() if upto == LATEST else upto
+        for family, qualifier, cells in self._columns(row, chosen) if chosen != [] else ():
+            cells[:] = [cell for cell in cells if cell[0] > stamp]
+            self._drop_if_empty(row, family, qualifier)
 
     def _drop_if_empty(self, row: bytes, family: bytes, qualifier: bytes) -> None:
         families = self._rows[row]
@@ -222,69 +239,68 @@ class Table:
             del self._rows[row]
             del self.keys[bisect_left(self.keys, row)]
 
+    @atomic
     def increment(self, row: bytes, family: bytes, qualifier: bytes, amount: int) -> int:
         """Add ``amount`` to a counter (8 bytes, big-endian, wrapping as Java's long does); give the new value."""
-        with self.lock:
-            cells = self.get(row, [(family, qualifier)])
-            old = cells[0].value if cells else bytes(8)
-            if len(old) != 8:
-                raise HBaseError(
-                    "org.apache.hadoop.hbase.DoNotRetryIOException",
-                    f"Field is not a long, it's {len(old)} bytes wide",
-                )
-            total = (int.from_bytes(old, "big", signed=True) + amount + 2**63) % 2**64 - 2**63
-            stamp = max([now_ms(), *(cell.timestamp for cell in cells)])
-            self._store(row, family, qualifier, stamp, total.to_bytes(8, "big", signed=True))
-            return total
+        cells = self.get(row, [(family, qualifier)])
+        old = cells[0].value if cells else bytes(8)
+        if len(old) != 8:
+            raise HBaseError(
+                "org.apache.hadoop.hbase.DoNotRetryIOException",
+                f"Field is not a long, it's {len(old)} bytes wide",
+            )
+        total = (int.from_bytes(old, "big", signed=True) + amount + 2**63) % 2**64 - 2**63
+        stamp = max([now_ms(), *(cell.timestamp for cell in cells)])
+        self._store(row, family, qualifier, stamp, total.to_bytes(8, "big", signed=True))
+        return total
 
+    @atomic
     def append(self, row: bytes, cells: Iterable[tuple[bytes, bytes, bytes]]) -> list[Cell]:
         """Append to the newest values of (family, qualifier, suffix) columns; give the new cells, in order."""
-        with self.lock:
-            fresh: list[Cell] = []
-            for family, qualifier, suffix in cells:
-                old = self.get(row, [(family, qualifier)])
-                stamp = max([now_ms(), *(cell.timestamp for cell in old)])
-                value = (old[0].value if old else b"") + suffix
-                self._store(row, family, qualifier, stamp, value)
-                fresh.append(Cell(family, qualifier, stamp, value))
-            return sorted(fresh)
+        fresh: list[Cell] = []
+        for family, qualifier, suffix in cells:
+            old = self.get(row, [(family, qualifier)])
+            stamp = max([now_ms(), *(cell.timestamp for cell in old)])
+            value = (old[0].value if old else b"") + suffix
+            self._store(row, family, qualifier, stamp, value)
+            fresh.append(Cell(family, qualifier, stamp, value))
+        return sorted(fresh)
 
+    @atomic
     def check_and_put(
         self, row: bytes, check: tuple[bytes, bytes], value: bytes | None, put: tuple[bytes, bytes, bytes]
     ) -> bool:
         """Store ``put`` if the column ``check`` holds ``value`` (None: if it does not exist); say whether it did."""
-        with self.lock:
-            self.require_families([put[0]])
-            cells = self.get(row, [check])
-            if (cells[0].value if cells else None) != value:
-                return False
-            self.put(row, [put])
-            return True
+        self.require_families([put[0]])
+        cells = self.get(row, [check])
+        if (cells[0].value if cells else None) != value:
+            return False
+        self.put(row, [put])
+        return True
 
+    @atomic
     def row_at_or_before(self, row: bytes, family: bytes) -> list[Cell]:
         """Give the cells of ``family`` in ``row``, or in the nearest row before it that has any."""
-        with self.lock:
-            for key in reversed(self.keys[: bisect_left(self.keys, row + b"\0")]):
-                cells = self.get(key, [(family, None)])
-                if cells:
-                    return cells
-            self.get(row, [(family, None)])
-            return []
+        for key in reversed(self.keys[: bisect_left(self.keys, row + b"\0")]):
+            cells = self.get(key, [(family, None)])
+            if cells:
+                return cells
+        self.get(row, [(family, None)])
+        return []
 
+    @atomic
     def compact(self, major: bool) -> None:
         """Forget what outlived its family's time to live, if ``major``. HBase takes this for disabled tables, too."""
-        with self.lock:
-            for row in list(self.keys) if major else ():
-                for family, qualifier, cells in self._columns(row, None):
-                    cells[:] = list(self._visible(family, cells, LATEST))
-                    self._drop_if_empty(row, family, qualifier)
+        for row in list(self.keys) if major else ():
+            for family, qualifier, cells in self._columns(row, None):
+                cells[:] = list(self._visible(family, cells, LATEST))
+                self._drop_if_empty(row, family, qualifier)
 
 
 class Store:
     """All tables of one server."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._tables: dict[bytes, Table] = {}
 
     def names(self) -> list[bytes]:
@@ -293,8 +309,7 @@ class Store:
 
     def tables(self) -> list[Table]:
         """Give all tables, sorted by name."""
-        with self._lock:
-            return [self._tables[name] for name in sorted(self._tables)]
+        return [table for _, table in sorted(self._tables.copy().items())]
 
     def table(self, name: bytes) -> Table:
         """Give the table called ``name``; HBaseError if there is none, ValueError if there cannot be one."""
@@ -307,34 +322,23 @@ class Store:
     def create(self, name: bytes, families: Sequence[Family]) -> bool:
         """Create a table; False if the name is taken. ValueError for a bad name, HBaseError without families."""
         check_name(name)
-        with self._lock:
-            if name in self._tables:
-                return False
-            if not families:
-                raise HBaseError(
-                    "org.apache.hadoop.hbase.DoNotRetryIOException", "Table should have at least one column family."
-                )
-            self._tables[name] = Table(name, families, now_ms())
-            return True
+        if name in self._tables:
+            return False
+        if not families:
+            raise HBaseError(
+                "org.apache.hadoop.hbase.DoNotRetryIOException", "Table should have at least one column family."
+            )
+        made = Table(name, families, now_ms())
+        return self._tables.setdefault(name, made) is made
 
     def delete(self, name: bytes) -> None:
         """Delete a disabled table; HBaseError if it is enabled or unknown."""
-        table = self.table(name)
-        with table.lock:
-            if table.enabled:
-                raise HBaseError("org.apache.hadoop.hbase.TableNotDisabledException", _text(name))
-            table.dropped = True
-            with self._lock:
-                self._tables.pop(name, None)
+        self.table(name).drop()
+        self._tables.pop(name, None)
 
     def enable(self, name: bytes, enabled: bool) -> None:
         """Enable or disable a table; HBaseError if it already is."""
-        table = self.table(name)
-        with table.lock:
-            if table.enabled == enabled:
-                state = "TableNotDisabledException" if enabled else "TableNotEnabledException"
-                raise HBaseError(f"org.apache.hadoop.hbase.{state}", _text(name))
-            table.enabled = enabled
+        self.table(name).enable(enabled)
 
 
 def _text(name: bytes) -> str:

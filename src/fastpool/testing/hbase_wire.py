@@ -9,16 +9,17 @@ import importlib.util
 import os
 import socket
 import struct
-import threading
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
+
+from .._core import Section
 
 PROTOCOLS = ("binary", "compact")
 TRANSPORTS = ("buffered", "framed")
 
 _FRAME = struct.Struct("!i")
-_load_lock = threading.Lock()
+_loading = Section()
 
 
 def load_idl() -> ModuleType:
@@ -33,8 +34,7 @@ def load_idl() -> ModuleType:
                 if os.path.isfile(path):
                     import thriftpy2
 
-                    with _load_lock:
-                        module: ModuleType = thriftpy2.load(path, "fastpool_testing_Hbase_thrift")
+                    module: ModuleType = _loading.run(thriftpy2.load, path, "fastpool_testing_Hbase_thrift")
                     return module
     raise ImportError(
         "HBaseServer needs Hbase.thrift, HBase's interface file, which happybase carries, and found no happybase: "

@@ -12,17 +12,16 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from typing import TYPE_CHECKING, Self
 
-from .._core import clock, clock_is_stopped, clock_stop
+from .._core import Cell, clock, clock_is_stopped, clock_stop
 from .._keeper import keeper
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-_in_use = threading.Lock()
+_in_use: Cell[VirtualClock | None] = Cell(None)
 
 
 class VirtualClock:
@@ -37,7 +36,7 @@ class VirtualClock:
         self._now = 0.0
 
     def __enter__(self) -> Self:
-        if not _in_use.acquire(blocking=False):
+        if not _in_use.replace(None, self):
             raise RuntimeError("the clock is stopped already: there is one for all pools of a process")
         self._now = float(math.ceil(clock()))
         clock_stop(self._now)
@@ -47,7 +46,7 @@ class VirtualClock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         clock_stop(0)
-        _in_use.release()
+        _in_use.replace(self, None)
 
     @property
     def now(self) -> float:

@@ -1,0 +1,66 @@
+"""Waiting for something to change, without a lock.
+
+A signal handler that raises can leave the lock of a `threading.Condition` or `threading.Event` taken (3.14), and then
+whoever has news hangs. Here each that waits has a lock of his own, on which he sleeps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+class News:
+    """Whoever waits looks again whenever somebody calls :meth:`tell`."""
+
+    def __init__(self) -> None:
+        self._bells: dict[object, Any] = {}
+
+    def tell(self) -> None:
+        """Something has changed."""
+        for bell in self._bells.copy().values():
+            with contextlib.suppress(RuntimeError):  # it rings already
+                bell.release()
+
+    def wait_for(self, true: Callable[[], object], timeout: float | None = None) -> bool:
+        """Wait until ``true()``, for up to ``timeout`` seconds; say whether it is."""
+        end = None if timeout is None else time.monotonic() + timeout
+        me, bell = object(), threading.Lock()
+        try:
+            self._bells[me] = bell
+            while not true():
+                left = -1 if end is None else end - time.monotonic()
+                if end is not None and left <= 0:
+                    return bool(true())
+                bell.acquire(timeout=min(left, threading.TIMEOUT_MAX))
+            return True
+        finally:
+            self._bells.pop(me, None)
+
+
+class Flag:
+    """As `threading.Event`."""
+
+    def __init__(self) -> None:
+        self._up = False
+        self._news = News()
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+        return self._up
+
+    def set(self) -> None:
+        """Set it, and wake all who wait."""
+        self._up = True
+        self._news.tell()
+
+    def clear(self) -> None:
+        """Unset it."""
+        self._up = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, for up to ``timeout`` seconds; say whether it is."""
+        return self._news.wait_for(self.is_set, timeout)
