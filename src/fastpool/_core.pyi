@@ -219,6 +219,7 @@ class Core:
     staff: dict[int, Any]
     needs_keeper: bool
     own_references: int
+    last_sight: Any
     leaks_told: set[tuple[int, int]]
     was_opened: bool
     of_loops: bool

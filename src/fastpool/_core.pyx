@@ -17,8 +17,8 @@ from cpython.weakref cimport PyWeakref_NewRef
 from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 
-from fastpool._c.atomic cimport Thread, Visit, generation, i64_peek, i64_put, thread_alive, thread_self, u32_and, \
-    u32_cas, u32_load, u32_or, u32_peek, u32_put, u32_store, u32_swap, u64_add, u64_and, u64_cas, u64_load, \
+from fastpool._c.atomic cimport Thread, Visit, generation, i64_peek, i64_put, thread_alive, thread_self, u32_add, \
+    u32_and, u32_cas, u32_load, u32_or, u32_peek, u32_put, u32_store, u32_swap, u64_add, u64_and, u64_cas, u64_load, \
     u64_load_sc, u64_or, u64_peek, u64_put, watch_threads
 from fastpool._c.clock cimport clock_begin, clock_near_ns, clock_ns, clock_set, clock_stopped
 from fastpool._c.count cimport BUCKETS, Histogram, histogram_add, histogram_edge
@@ -32,8 +32,9 @@ from fastpool._c.slot cimport ASTRAY, BUSY, CONNECTING, DROPPED, ENDING, EPOCH, 
     RENEW, RETIRING, SUSPECT, TAINTED, UNTIDY, Slot, slot_grab, slot_lease, slot_move, slot_state
 from fastpool._c.table cimport table_free, table_slot
 from fastpool._c.waitq cimport ABANDONED, CANCELLED, HANDED, LOCK_ACQUIRED, LOCK_INTR, QUEUED_MASK, REVOKED, \
-    TIMED_OUT, WAITING, Queue, Waiter, lock_free, lock_status, lock_take_timed, queue_enlist, queue_leave, \
-    queue_mind_clock, queue_open, waiter_drop, waiter_new, waiter_settle, waiter_take, waiter_woke
+    TIMED_OUT, WAITING, Waiter, lock_drop, lock_free, lock_new, lock_status, lock_take, lock_take_timed, \
+    queue_enlist, queue_leave, queue_mind_clock, queue_open, thread_lock, waiter_drop, waiter_new, waiter_settle, \
+    waiter_take, waiter_woke
 
 import sys
 from gc import collect as collect_garbage
@@ -159,6 +160,7 @@ include "_core_seat.pxi"
 include "_core_pool.pxi"
 include "_core_post.pxi"
 include "_core_lease.pxi"
+include "_core_sleep.pxi"
 include "_core_wait.pxi"
 include "_core_green.pxi"
 include "_core_fit.pxi"

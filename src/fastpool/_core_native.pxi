@@ -151,11 +151,15 @@ cdef Slot *native_wait(Core core, Thread *me, int64_t deadline, int *said) noexc
     """Stand in line with everybody else.  Who came with the GIL lets it go meanwhile: others need it to come back."""
     cdef PyThreadState *held = NULL
     cdef Slot *slot
+    cdef thread_lock turnstile
     if holds_gil():
+        leave_gil()
         held = PyEval_SaveThread()
     slot = sleep_in_line(core.pool, me.uid, deadline, False, &core.totals[WAITS], native_look, <void *>core, said)
     if held != NULL:
+        turnstile = go_through(slot != NULL)
         PyEval_RestoreThread(held)
+        came_back(turnstile)
     return slot
 
 

@@ -20,6 +20,7 @@ cdef class Core:
     cdef public int own_references   # to each connection, by the pool and its driver
     cdef int64_t looked_ns           # when somebody looked for what is lost
     cdef int64_t collected_ns        # when the collector was last asked, before a deadlock was concluded
+    cdef public object last_sight    # what an error told of the pool a moment ago, if many wait; None
     cdef public set leaks_told       # (slot, epoch) of the leases that were reported as leaks
     cdef dict dropped                # id -> connection that close() took from whoever had checked it out by hand
     cdef list graves                 # what a fork left us: never to be touched, never to be destroyed

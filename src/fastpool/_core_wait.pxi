@@ -207,7 +207,7 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
                 while u64_load(&waiter.state) == WAITING and clock_ns() < until:
                     sleeper.sleep((until - clock_ns()) / 1e9)
             else:
-                sleep_thread(&core.pool.queue, waiter, until)
+                sleep_thread(core.pool, waiter, until)
             if generation() != born_in:
                 break
             slot = <Slot *>waiter_take(waiter)
@@ -244,32 +244,6 @@ cdef Slot *wait_in_line(Core core, Thread *me, int64_t began, int64_t deadline, 
     # Forked meanwhile (a greenlet that waited in the parent waits in the child as well): a new line in a new pool.
     here(core)
     return wait_in_line(core, me, began, deadline, instant, front)
-
-
-cdef int sleep_thread(Queue *queue, Waiter *waiter, int64_t until) except -1:
-    """Sleep until something is decided, there is news of another kind, or `until` has come (INT64_MAX: never).
-
-    Signal handlers run, and what they raise comes out of here.
-    """
-    cdef lock_status status
-    cdef int64_t left, most
-    cdef bint main = is_main_thread()
-    while u64_load(&waiter.state) == WAITING:
-        left = until - clock_ns() if until != INT64_MAX else INT64_MAX
-        if left <= 0:
-            return 0
-        most = SLICE_NS if main else LONGEST_NS
-        if i64_peek(&clock_stopped):
-            most = STOPPED_SLICE_NS
-        with nogil:
-            status = lock_take_timed(waiter.lock, (min(left, most) + 999) // 1000, 1)
-        if status == LOCK_ACQUIRED:
-            waiter_woke(waiter)
-            return 0
-        queue_mind_clock(queue)
-        if status == LOCK_INTR or main:
-            PyErr_CheckSignals()
-    return 0
 
 
 cdef int rouse_orphans(Pool *was) except -1:

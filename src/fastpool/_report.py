@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import gc
+from time import monotonic
 
-from ._core import REASONS, clock, end_lease, histogram_edges
+from ._core import REASONS, clock, clock_is_stopped, end_lease, histogram_edges
 from ._errors import NoConnectionsAvailable
 from ._hints import TYPE_CHECKING, Any
 from ._log import logger
-from ._stats import Histogram, LeaseInfo, Stats, duration_text, explain, thread_name
+from ._stats import Histogram, LeaseInfo, Stats, describe_holders, duration_text, explain, thread_name
 from ._waiting import suspended_for_ever
 
 if TYPE_CHECKING:
     from ._pool import Pool
 
+
+    _Sight = tuple[float, Stats, tuple[LeaseInfo, ...], list[str]]  # when, and what was to be seen
 _EDGES = tuple(histogram_edges())
 
 
@@ -124,9 +127,29 @@ def look_for_ended_owners(pool: Pool) -> None:
         gc.collect()
 
 
+_CROWD = 16  # so many in line: their errors share what they tell of the pool, if they are raised at the same moment
+_MOMENT = 0.01  # seconds
+
+
+def _sight(pool: Pool, phase: str, waited: float) -> _Sight:
+    """The pool as a checkout that got nothing sees it.
+
+    When the deadlines of thousands pass together, each would look at the whole pool, with the GIL, while all others
+    wait for it. So in a crowd, who comes within a moment is told what the one before saw: if it waited then already.
+    """
+    last: _Sight | None = pool.last_sight
+    now = monotonic()
+    if last is not None and phase == "wait" and 0 <= now - last[0] < min(_MOMENT, waited) and not clock_is_stopped():
+        return last
+    stats, holders = pool.stats(), tuple(pool.leases())
+    sight = now, stats, holders, describe_holders(holders)
+    pool.last_sight = sight if stats.waiting >= _CROWD else None
+    return sight
+
+
 def exhausted(pool: Pool, phase: str, waited: float, kind: type | None) -> NoConnectionsAvailable:
     """The error of a checkout that got nothing in its time; ``kind``: PoolDeadlock, None for the ordinary one."""
-    stats, holders = pool.stats(), tuple(pool.leases())
+    _, stats, holders, held = _sight(pool, phase, waited if kind is None else 0.0)
     driver = pool.driver
     error_class: type[NoConnectionsAvailable] = driver.exhausted_error if kind is None else driver.deadlock_error
     headline, advice = driver.exhausted_message, None
@@ -135,6 +158,6 @@ def exhausted(pool: Pool, phase: str, waited: float, kind: type | None) -> NoCon
         headline += ": every lease is held by owners that wait for this very pool"
         advice = "Pass the connection on instead of taking a second one, or give the pool nested=True."
     last_error = pool.connector.last_error
-    error = error_class(explain(stats, holders, waited, phase, last_error, headline=headline, advice=advice))
+    error = error_class(explain(stats, holders, waited, phase, last_error, headline, advice, held))
     error.phase, error.waited, error.stats, error.holders = phase, waited, stats, holders
     return error

@@ -314,10 +314,11 @@ def explain(
     last_error: BaseException | None = None,
     headline: str | None = None,
     advice: str | None = None,
+    held: Iterable[str] | None = None,
 ) -> str:
     """The message of a checkout that got nothing: what was tried, how the pool stands, who holds what, what to do.
 
-    ``headline`` and ``advice`` replace the first and the last line.
+    ``headline`` and ``advice`` replace the first and the last line; ``held``: what `describe_holders` said.
     """
     if headline is None:
         headline = f"pool {stats.name!r} had no connection to give within {duration_text(waited)} ({_SPENT[phase]})"
@@ -325,7 +326,7 @@ def explain(
         headline,
         f"  {stats.size} open of at most {stats.max_size}: {stats.leased} leased, {stats.idle} idle; "
         f"{stats.connecting} connecting; {stats.waiting} waiting",
-        *(f"  {line}" for line in describe_holders(holders)),
+        *(f"  {line}" for line in (describe_holders(holders) if held is None else held)),
     ]
     if last_error is not None:
         lines.append(f"  last failed connect: {error_text(last_error)}")

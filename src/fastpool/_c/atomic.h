@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #ifndef FP_PAUSE
 #define FP_PAUSE() ((void)0)
@@ -131,8 +132,10 @@ FP_THREAD_LOCAL fp_thread fp_thread_block;
 
 /* The roll: the blocks of all threads that are alive.  Who leaves is struck off by the system's own destructor for
  * threads, whatever kind of thread it is; nothing of Python tells as much (a token in the thread state dies with each
- * PyGILState callback, and a Thread object may outlive its thread or never have been). */
-static fp_thread *fp_roll = NULL;
+ * PyGILState callback, and a Thread object may outlive its thread or never have been).  In many lists, by number: among
+ * thousands of threads, each lease's owner is looked for in a short one. */
+enum { FP_ROLLS = 1024 };
+static fp_thread *fp_roll[FP_ROLLS];
 static uint32_t fp_roll_held = 0;      /* by whoever links, unlinks or looks, for a few instructions */
 static uint32_t fp_roll_kept = 0;      /* the destructor is in place */
 static uint32_t fp_roll_unlisted = 0;  /* threads that could not be put on it */
@@ -150,7 +153,7 @@ static inline void fp_roll_strike(fp_thread *me)
     if (me->before != NULL)
         me->before->behind = me->behind;
     else
-        fp_roll = me->behind;
+        fp_roll[me->uid % FP_ROLLS] = me->behind;
     if (me->behind != NULL)
         me->behind->before = me->before;
     fp_roll_leave();
@@ -182,7 +185,9 @@ static void fp_in_child(void)
     fp_thread *me = &fp_thread_block;
     fp_u64_put(&fp_generation_word, fp_generation_word + 1);
     me->before = me->behind = NULL;
-    fp_roll = me->uid != 0 ? me : NULL;
+    memset(fp_roll, 0, sizeof fp_roll);
+    if (me->uid != 0)
+        fp_roll[me->uid % FP_ROLLS] = me;
     fp_roll_held = 0;
 }
 static inline int fp_watch_threads(void)
@@ -200,10 +205,10 @@ static inline fp_thread *fp_thread_begin(void)
         me->uid = fp_u64_add(&fp_last_uid, 1) + 1;
         if (fp_roll_kept && fp_roll_mind(me)) {
             fp_roll_take();
-            me->behind = fp_roll;
-            if (fp_roll != NULL)
-                fp_roll->before = me;
-            fp_roll = me;
+            me->behind = fp_roll[me->uid % FP_ROLLS];
+            if (me->behind != NULL)
+                me->behind->before = me;
+            fp_roll[me->uid % FP_ROLLS] = me;
             fp_roll_leave();
         } else {
             fp_u32_add(&fp_roll_unlisted, 1);
@@ -219,7 +224,7 @@ static inline int fp_thread_alive(uint64_t uid)
     if (fp_u32_peek(&fp_roll_unlisted) != 0)
         return 1;
     fp_roll_take();
-    for (one = fp_roll; one != NULL && one->uid != uid; one = one->behind)
+    for (one = fp_roll[uid % FP_ROLLS]; one != NULL && one->uid != uid; one = one->behind)
         ;
     fp_roll_leave();
     return one != NULL;

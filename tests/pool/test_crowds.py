@@ -1,0 +1,165 @@
+"""Many threads give up waiting at the same moment: they do not fight for the GIL, and what they are told is true."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+import fastpool
+from fastpool import _report
+from tests.pool.world import Plain, Run, holding, waiting
+from tests.process._scripts import run
+
+CROWD = 100
+WITH_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+on_linux_with_gil = pytest.mark.skipif(
+    not (sys.platform == "linux" and WITH_GIL), reason="counts how often threads that wait for the GIL sleep"
+)
+
+
+class Time:
+    """Seconds that pass when somebody asks."""
+
+    def __init__(self, step: float) -> None:
+        self.now, self.step = 0.0, step
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+def errors_of(pool: fastpool.Pool, count: int) -> list[fastpool.NoConnectionsAvailable]:
+    """Of so many threads whose deadlines pass together."""
+    runs = [Run(pool.checkout, 0.5) for _ in range(count)]
+    waiting(pool, count)
+    errors = [one.error() for one in runs]
+    assert all(isinstance(error, fastpool.NoConnectionsAvailable) for error in errors), errors
+    return errors  # type: ignore[return-value]
+
+
+def test_errors_of_a_crowd_share_what_they_tell(monkeypatch: Any) -> None:
+    monkeypatch.setattr(_report, "monotonic", Time(0))
+    pool = Plain().pool(max_size=2, name="p")
+    with holding(pool, 2) as holders:
+        errors = errors_of(pool, CROWD)
+        names = {holder.run.thread.name for holder in holders}
+    assert len({id(error.stats) for error in errors}) == 1
+    assert len({id(error.holders) for error in errors}) == 1
+    assert len({error.waited for error in errors}) > 1, "how long it waited is each one's own"
+    for error in errors:
+        assert {info.thread for info in error.holders} == names
+        assert (error.stats.leased, error.stats.size, error.stats.max_size) == (2, 2, 2)
+        assert 16 <= error.stats.waiting <= CROWD
+        assert error.waited >= 0.5
+        assert str(error).startswith("pool 'p' had no connection to give within ")
+        assert all(f"by thread {name!r}" in str(error) for name in names)
+    assert pool.stats().timeouts == CROWD
+    assert pool.stats().waiting == 0
+
+
+def test_errors_of_another_moment_tell_of_that(monkeypatch: Any) -> None:
+    monkeypatch.setattr(_report, "monotonic", Time(1))
+    pool = Plain().pool(max_size=1)
+    with holding(pool):
+        errors = errors_of(pool, CROWD)
+    assert len({id(error.stats) for error in errors}) == CROWD
+
+
+def test_a_few_tell_each_its_own(monkeypatch: Any) -> None:
+    monkeypatch.setattr(_report, "monotonic", Time(0))
+    pool = Plain().pool(max_size=1)
+    with holding(pool):
+        errors = errors_of(pool, 10)
+    assert sorted(error.stats.timeouts for error in errors)[-1] == 10
+    assert len({id(error.stats) for error in errors}) == 10
+
+
+def test_who_comes_later_is_not_told_what_was_before(monkeypatch: Any) -> None:
+    """What it is told is not older than its own wait."""
+    time = Time(0)
+    monkeypatch.setattr(_report, "monotonic", time)
+    pool = Plain().pool(max_size=1)
+    with holding(pool):
+        runs = [Run(pool.checkout, 0.5) for _ in range(CROWD)]
+        waiting(pool, CROWD)
+        stats = []
+        for _ in range(2):
+            with pytest.raises(fastpool.NoConnectionsAvailable) as caught:
+                pool.checkout(timeout=0)
+            stats.append(caught.value.stats)
+            time.now += 0.005
+        for one in runs:
+            one.error()
+    assert stats[0] is not stats[1]
+    assert [one.timeouts for one in stats] == [1, 2]
+
+
+def woken_while_the_gil_is_kept(seconds: float) -> int:
+    """Keep the GIL for so long, asleep; how often this process's threads went to sleep meanwhile."""
+    import ctypes
+    import resource
+
+    libc = ctypes.PyDLL(None)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+    libc.usleep(int(seconds * 1e6))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - before
+
+
+@on_linux_with_gil
+@pytest.mark.parametrize("end", ["deadline", "close"])
+def test_threads_that_give_up_together_do_not_wake_for_the_gil_time_and_again(end: str) -> None:
+    """Who waits for the GIL wakes 200 times a second; of 300 that would be 36,000 times while it is kept here."""
+    pool = Plain().pool(max_size=1)
+    with holding(pool):
+        runs = [Run(pool.checkout, 1.0 if end == "deadline" else None) for _ in range(300)]
+        waiting(pool, 300)
+        if end == "close":
+            pool.close()
+        woken = woken_while_the_gil_is_kept(1.6)
+        for one in runs:
+            assert isinstance(one.error(), (fastpool.NoConnectionsAvailable, fastpool.PoolClosed))
+    assert woken < 9000, f"300 threads woke {woken} times"
+
+
+@on_linux_with_gil
+def test_a_child_that_is_forked_while_a_crowd_comes_back() -> None:
+    """The parent's threads, which stand at the turnstiles, are not there in the child: its own crowd goes through."""
+    said = run("""
+        import ctypes, os, threading, time
+        import fastpool
+
+        def crowd(pool, count, timeout):
+            def wait():
+                try:
+                    pool.checkout(timeout=timeout)
+                except fastpool.NoConnectionsAvailable as error:
+                    ended.append(error)
+            ended = []
+            threads = [threading.Thread(target=wait) for _ in range(count)]
+            for thread in threads:
+                thread.start()
+            while pool.stats().waiting < count:
+                time.sleep(0.001)
+            libc.usleep(int((timeout + 0.5) * 1e6))  # with the GIL: they all come back and wait for it
+            child = os.fork() if count == 60 else None
+            if child == 0:
+                return None
+            for thread in threads:
+                thread.join()
+            assert len(ended) == count, len(ended)
+            return child
+
+        libc = ctypes.PyDLL(None)
+        pool = fastpool.Pool(object, max_size=1)
+        c = pool.checkout()
+        child = crowd(pool, 60, 0.5)
+        if child is None:
+            mine = pool.checkout(timeout=1)
+            crowd(pool, 40, 0.5)
+            os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        print("well")
+    """)
+    assert said.strip() == "well"
