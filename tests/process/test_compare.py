@@ -9,7 +9,7 @@ import time
 import pytest
 
 import fastpool
-from fastpool._compare import floor, green_rivals, load, plot, scale, tables, worlds
+from fastpool._compare import crowd, floor, green_rivals, load, plot, scale, tables, worlds
 from fastpool._compare.findings import Finding, Target, report
 from fastpool._compare.questions import _CHEAPER, QUESTIONS, Effort
 from fastpool._compare.ratios import interleaved, timed
@@ -234,6 +234,8 @@ def test_the_questions_about_stubs_are_answered_without_a_server():
     assert sizes[2].value is None or 0 <= sizes[2].value < 2000
     (line,) = QUESTIONS["line"](None, Effort(turns=1))
     assert 0 < line.value < 5
+    crowded = crowd.compared(100, 1, 0.2)
+    assert crowded.value > 0 and "s / " in tables.made_of(crowded.figures)
     (parallel,) = QUESTIONS["parallel"](None, quick)
     assert (parallel.value is None) == (scale.no_free_threads() is not None)
 
@@ -275,6 +277,19 @@ def test_what_is_handed_over_is_waited_for():
             cycles(80)
         waits[situation.name] = seen[situation.size]
     assert waits == {"alone": 0, "handed over": 78, "asked for again at once": 78}
+
+
+def test_a_crowd_that_the_system_does_not_allow_is_missing(monkeypatch):
+    def refused(side, threads, seconds):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(crowd, "cost", refused)
+    assert [finding.missing for finding in QUESTIONS["crowd"](None, Effort(turns=1))] == ["can't start new thread"] * 2
+
+
+def test_a_crowd_whose_process_fails_says_why():
+    with pytest.raises(RuntimeError, match=r"the process of 3 threads ended with 1: .*"):
+        crowd.cost("nothing of the kind", 3, -1.0)
 
 
 def test_a_process_that_fails_says_why():

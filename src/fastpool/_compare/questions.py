@@ -12,7 +12,7 @@ from itertools import repeat
 from statistics import median
 from typing import Any
 
-from . import load, memory, scale, worlds
+from . import crowd, load, memory, scale, worlds
 from .findings import Finding, Target
 from .floor import FloorUnavailable
 from .ratios import CYCLES, OWN_TIME, ROUNDS, WALL_TIME, Clock, Cycles, Ratio, interleaved
@@ -236,6 +236,7 @@ QUESTIONS: dict[str, Question] = {
     "options": options,
     "size": size,
     "line": line,
+    "crowd": lambda server, effort: crowd.answers(effort),
     "parallel": parallel,
     "loopback": loopback,
     "fairness": fairness,

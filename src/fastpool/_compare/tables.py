@@ -68,6 +68,8 @@ def made_of(figures: Mapping[str, float]) -> str:
         parts.append(f"{figures['ours_ops_per_s']:,.0f} / {figures['theirs_ops_per_s']:,.0f} per s")
         waits = (duration(figures[f"{whose}_longest_wait_s"]) for whose in ("ours", "theirs"))
         parts.append("longest waits " + " / ".join(waits))
+    if "lock_cpu_s" in figures:
+        parts.append(" / ".join(duration(figures[f"{side}_cpu_s"]) for side in ("pool", "lock")))
     if "ideal_wait_s" in figures:
         parts.append(f"{duration(figures['longest_wait_s'])} / {duration(figures['ideal_wait_s'])}")
         parts.append(f"{figures['ops_per_s']:,.0f} per s")
