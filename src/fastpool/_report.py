@@ -15,7 +15,6 @@ from ._waiting import suspended_for_ever
 if TYPE_CHECKING:
     from ._pool import Pool
 
-
     _Sight = tuple[float, Stats, tuple[LeaseInfo, ...], list[str]]  # when, and what was to be seen
 _EDGES = tuple(histogram_edges())
 
