@@ -1,18 +1,16 @@
 # How a thread sleeps in line, and how it comes back to the GIL.
 #
 # Every thread that waits for the GIL wakes each 5 ms to ask for it.  When the deadlines of thousands pass together, or
-# their pool is closed, that takes all of the processor, and who has the GIL hardly gets on.  So only a few of those who
-# come back wait for the GIL; where there are more, they wait in front of the turnstiles, in real sleep.  Who goes
-# through one lets the next in as soon as it has the GIL.  Nobody who has the GIL waits for a turnstile.  Who was given
-# a slot passes by: the pool has few of them, and others wait for what it does with it.
+# their pool is closed, that can take all of the processor, and who has the GIL hardly gets on.  So those who come back
+# from their sleep go through turnstiles: in front of each they wait in real sleep, and who goes through one lets the
+# next in as soon as it has the GIL.  Nobody who has the GIL waits for a turnstile.  Who was given a slot passes by: the
+# pool has few of them, and others wait for what it does with it.  So does the main thread, which handles signals.
 
 cdef enum:
-    STRAIGHT = 8        # so many go straight to the GIL
-    TURNSTILES = 8      # ... and one from each turnstile: a thread that computes lets all of these in each 5 ms
+    TURNSTILES = 8      # a thread that computes lets one from each in, each 5 ms
 
 cdef thread_lock[TURNSTILES] turnstiles
 cdef uint64_t turnstiles_of         # the process that they were made in: its generation
-cdef uint32_t returning = 0         # [atomic] how many have slept and do not have the GIL yet
 cdef uint32_t turns = 0             # [atomic] each takes the next turnstile
 
 
@@ -22,7 +20,6 @@ cdef void make_turnstiles() noexcept nogil:
     cdef int i
     for i in range(TURNSTILES):
         turnstiles[i] = lock_new()  # NULL, for want of memory: who comes to it passes by
-    u32_store(&returning, 0)
     turnstiles_of = generation()
 
 
@@ -35,10 +32,10 @@ cdef inline void leave_gil() noexcept nogil:
         make_turnstiles()
 
 
-cdef thread_lock go_through(bint hurries) noexcept nogil:
-    """Called without the GIL, when the sleep is over.  For `came_back`: the turnstile, NULL if it goes straight on."""
+cdef inline thread_lock go_through(bint hurries) noexcept nogil:
+    """Called without the GIL, when the sleep is over: the turnstile to let go of with the GIL, NULL if there is none."""
     cdef thread_lock one
-    if FREE_THREADED or u32_add(&returning, 1) < STRAIGHT or hurries:
+    if FREE_THREADED or hurries:
         return NULL
     one = turnstiles[u32_add(&turns, 1) % TURNSTILES]
     if one != NULL:
@@ -48,9 +45,6 @@ cdef thread_lock go_through(bint hurries) noexcept nogil:
 
 cdef inline void came_back(thread_lock turnstile) noexcept nogil:
     """Called as soon as this thread has the GIL again."""
-    if FREE_THREADED:
-        return
-    u32_add(&returning, <uint32_t>-1)
     if turnstile != NULL:
         lock_drop(turnstile)
 

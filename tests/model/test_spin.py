@@ -36,6 +36,10 @@ TRUE = [
     "room CLOSE HOLDER LIMIT=1 CLIENTS=2",
     "lease",
     "lease OTHERS=3",
+    "lookout",
+    "lookout LOOKOUTS=2",
+    "lookout CLOSE CLIENTS=2",
+    "lookout CLOSE CLIENTS=2 TASKS=0",
     "fork",
 ]
 
@@ -84,6 +88,15 @@ SEEDED = [
     # a lease ends once
     "lease FAST_END_WITHOUT_CLAIM",
     "lease CLAIM_WITHOUT_ENDING",
+    # who looks around for all
+    "lookout DUTY_NOT_PASSED_ON",
+    "lookout HEIR_CANNOT_LOOK",
+    "lookout HEIR_CHOSEN_BEFORE",
+    "lookout HEIR_NOT_WOKEN",
+    "lookout SERVED_KEEPS_THE_DUTY",
+    "lookout LOOKOUT_READ_ONCE",
+    "lookout RUNG_TAKEN_BACK_LATE",
+    "lookout RUNG_BY_ALL",
     # the child
     "fork MUTEX_INHERITED",
     "fork GATE_INHERITED",
@@ -174,6 +187,8 @@ def test_every_fault_of_the_models_is_seeded() -> None:
         "GROW",
         "SHRINK",
         "CLOSE",
+        "LOOKOUTS",
+        "TASKS",
     }
     for path in sorted(HERE.glob("*.pml")):
         named = set(re.findall(r"#\s*if(?:n?def)? \(?(?:defined\()?([A-Z_]+)", path.read_text()))

@@ -88,7 +88,7 @@ def steps_names(Core core):
         <size_t>&pool.max_connecting: "max_connecting", <size_t>&pool.opened: "opened",
         <size_t>&pool.max_size: "max_size", <size_t>&pool.limit: "limit", <size_t>&pool.active: "active",
         <size_t>pool.queue.mutex: "mutex", <size_t>&pool.table.size: "table.size", <size_t>&clock_stopped: "clock",
-        <size_t>&returning: "returning",
+        <size_t>&turns: "turns",
     }
     for i in range(FP_ACTORS):
         names[<size_t>&fp_steps.struck[i]] = "signals"
