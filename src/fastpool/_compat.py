@@ -66,8 +66,7 @@ def listed_thread_of(ident: int) -> Any:
     """Give the thread with this ident, or None if threading knows none."""
     import threading
 
-    # Not enumerate() where it can be helped: it holds threading's own lock, which a signal handler that raises can
-    # leave taken (3.14), and then no thread of the process starts or ends any more.
+    # Rather not enumerate(): a signal handler that raises can leave its lock taken (3.14), and no thread starts again.
     active = None if lacks("table of threads") else getattr(threading, "_active", None)
     if isinstance(active, dict):
         return active.get(ident)
