@@ -184,6 +184,8 @@ class Play:
         stats = self.pool.stats()
         if len(in_line) != stats.waiting:
             return False
+        if stats.connecting > sum(call.stage == "connect" for call in list(self.director.held)):
+            return False  # also a worker that goes on with a connect for nobody
         if len(in_line) < len(unsettled) and not self._has_to_wait(unsettled, stats):
             return False
         if "keeper" not in held:
