@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_INPUT = 1
 
 # what the compiled module is made of
-CORE := setup.py $(wildcard src/fastpool/*.pyx src/fastpool/*.pxi src/fastpool/*.pxd src/fastpool/_c/*.pxd src/fastpool/_c/*.h)
+CORE := setup.py $(wildcard src/fastpool/*.pxd $(addprefix src/fastpool/_core/,*.pyx *.pxi *.pxd */*.pxi */*.pxd */*.h))
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test bench stress hbase hbase-stop test-hbase set-up-3.14 test-3.14 test-freethreaded test-all \
@@ -99,15 +99,15 @@ model: $(VENV)/.test ## check the models of the protocols by Spin (needs spin; o
 probe: $(VENV)/.core ## build the test-only module that drives the C parts alone (the tests do so themselves)
 	@$(py) tools/native.py tests/_probe.pyx
 
-annotate: $(VENV)/.core ## src/fastpool/_core.html: which lines of the core touch Python
+annotate: $(VENV)/.core ## src/fastpool/_core/core.html: which lines of the core touch Python
 	@FASTPOOL_ANNOTATE=1 CYTHON_FORCE_REGEN=1 $(py) setup.py --quiet build_ext --inplace
-	@ls src/fastpool/*.html
+	@ls src/fastpool/_core/*.html
 
 lint: $(VENV)/.lint $(VENV)/.core ## style, types, and the stub of the compiled module
 	@$(py) -m ruff check .
 	@$(py) -m ruff format --check .
 	@$(py) -m mypy
-	@$(py) -m mypy.stubtest --ignore-disjoint-bases fastpool._core
+	@$(py) -m mypy.stubtest --ignore-disjoint-bases fastpool._core.core
 	@PATH="$(abspath $(VENV))/bin:$$PATH" cython-lint src/fastpool tests
 
 format: $(VENV)/.lint ## let ruff mend what it can
@@ -120,5 +120,5 @@ wheels: $(VENV)/.ship ## an sdist, wheels from it for the Pythons at hand, each 
 clean: ## remove everything that was built or brought in
 	@if [ -x $(py) ]; then $(py) tools/hbase/hbase.py stop >/dev/null; fi
 	@rm -rf .venv .venv-* .cache build dist wheelhouse .pytest_cache .hypothesis .benchmarks .mypy_cache .ruff_cache
-	@rm -rf src/*.egg-info src/*.so src/fastpool/*.so src/fastpool/*.c src/fastpool/*.html tests/_probe.c tests/_probe.html
+	@rm -rf src/*.egg-info src/*.so src/fastpool/_core/*.so src/fastpool/_core/*.c src/fastpool/_core/*.html tests/_probe.c tests/_probe.html
 	@find src tests bench tools -name __pycache__ -prune -exec rm -rf {} +

@@ -1,6 +1,6 @@
 """Describes the one compiled module; all metadata is in pyproject.toml.
 
-FASTPOOL_ANNOTATE=1 writes src/fastpool/_core.html, where a yellow line is a line that touches Python.
+FASTPOOL_ANNOTATE=1 writes src/fastpool/_core/core.html, where a yellow line is a line that touches Python.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-HEADERS = sorted(str(p) for p in Path("src/fastpool/_c").glob("*.h"))
+HEADERS = sorted(str(p) for p in Path("src/fastpool/_core/c").glob("*.h"))
 if sys.platform == "win32":
     CFLAGS = ["/O2"]
 else:
@@ -35,7 +35,7 @@ def extension(name: str, source: str) -> Extension:
     return Extension(
         name,
         [source],
-        include_dirs=["src/fastpool/_c"],
+        include_dirs=["src/fastpool/_core/c"],
         depends=HEADERS,
         extra_compile_args=CFLAGS,
     )
@@ -44,7 +44,7 @@ def extension(name: str, source: str) -> Extension:
 if __name__ == "__main__":  # tools/native.py takes the recipe from here, and nothing else
     setup(
         ext_modules=cythonize(
-            [extension("fastpool._core", "src/fastpool/_core.pyx")],
+            [extension("fastpool._core.core", "src/fastpool/_core/core.pyx")],
             include_path=["src"],
             annotate=os.environ.get("FASTPOOL_ANNOTATE") == "1",
             compiler_directives=DIRECTIVES,

@@ -1,5 +1,5 @@
 """``python -m bench``: all questions, their targets, and whether they are reached; the same as ``fastpool bench``."""
 
-from fastpool._cli import bench
+from fastpool._cli.commands import bench
 
 bench(prog_name="python -m bench")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fastpool._compare.findings import environment
-from fastpool._compare.load import served
-from fastpool._compare.rivals import CONNECTION_POOL, FLOOR, HAPPYBASE, POOL, STUBBED, Rival
+from fastpool._cli.compare.findings import environment
+from fastpool._cli.compare.load import served
+from fastpool._cli.compare.rivals import CONNECTION_POOL, FLOOR, HAPPYBASE, POOL, STUBBED, Candidate
 
 EVERYBODY = (FLOOR, POOL, CONNECTION_POOL, HAPPYBASE, *STUBBED)
 
@@ -22,18 +22,18 @@ def server() -> Iterator[Any]:
 
 
 @pytest.fixture(params=EVERYBODY, ids=lambda rival: rival.name)
-def rival(request: pytest.FixtureRequest) -> Rival:
+def rival(request: pytest.FixtureRequest) -> Candidate:
     """Each of the pools in turn; those that are not installed are skipped."""
     return there(request.param)
 
 
 @pytest.fixture(params=(CONNECTION_POOL, HAPPYBASE), ids=lambda rival: rival.name)
-def thrift_rival(request: pytest.FixtureRequest) -> Rival:
+def thrift_rival(request: pytest.FixtureRequest) -> Candidate:
     """happybase's pool and ours."""
     return there(request.param)
 
 
-def there(rival: Rival) -> Rival:
+def there(rival: Candidate) -> Candidate:
     if missing := rival.missing():
         pytest.skip(f"{rival.name}: {missing}")
     return rival

@@ -17,8 +17,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from fastpool._compare.tables import amount, duration, environment_line, made_of
-from fastpool._compare.worlds import SITUATIONS, WORLDS
+from fastpool._cli.compare.tables import amount, duration, environment_line, made_of
+from fastpool._cli.compare.worlds import SITUATIONS, WORLDS
 
 ROOT = Path(__file__).resolve().parent.parent
 README, PERFORMANCE = ROOT / "README.md", ROOT / "docs" / "performance.md"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fastpool._compare import crowd
+from fastpool._cli.compare import crowd
 
 THREADS = 1_000
 SECONDS = 0.5

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import fastpool
-from fastpool._compare.questions import nested_cycles, opened
-from fastpool._compare.ratios import Cycles
-from fastpool._compare.rivals import Rival, fastpool_pool, with_connection
-from fastpool._compare.team import team
+from fastpool._cli.compare.questions import nested_cycles, opened
+from fastpool._cli.compare.ratios import Cycles
+from fastpool._cli.compare.rivals import Candidate, fastpool_pool, with_connection
+from fastpool._cli.compare.team import team
 
 CYCLES = 1000
 """In each timed round, so that a figure is that of a thousand cycles: µs read as ns."""
@@ -22,17 +22,17 @@ def measured(benchmark: Any, group: str, cycles: Cycles) -> None:
     benchmark.pedantic(cycles, args=(CYCLES,), rounds=100, warmup_rounds=2)
 
 
-def test_alone(benchmark: Any, rival: Rival, server: Any) -> None:
+def test_alone(benchmark: Any, rival: Candidate, server: Any) -> None:
     with rival.build(8, (server.host, server.port)) as cycles:
         measured(benchmark, "checkout + checkin, nobody else about", cycles)
 
 
-def test_nested(benchmark: Any, thrift_rival: Rival, server: Any) -> None:
+def test_nested(benchmark: Any, thrift_rival: Candidate, server: Any) -> None:
     with opened(thrift_rival, server, 8) as pool:
         measured(benchmark, "nested checkout + checkin", nested_cycles(pool))
 
 
-def test_contended(benchmark: Any, rival: Rival, server: Any) -> None:
+def test_contended(benchmark: Any, rival: Candidate, server: Any) -> None:
     if not rival.blocks:
         pytest.skip(f"{rival.name} raises where others wait")
     with rival.build(2, (server.host, server.port)) as cycles, team(cycles, 4) as together:

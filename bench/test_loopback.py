@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from fastpool._compare import load
-from fastpool._compare.questions import opened
-from fastpool._compare.rivals import Rival
+from fastpool._cli.compare import load
+from fastpool._cli.compare.questions import opened
+from fastpool._cli.compare.rivals import Candidate
 
 OPERATIONS = 800
 """In each timed round, shared by the threads."""
 
 
 @pytest.mark.parametrize(("threads", "connections"), [(1, 1), (8, 8), (64, 8)])
-def test_small_calls(benchmark: Any, thrift_rival: Rival, server: Any, threads: int, connections: int) -> None:
+def test_small_calls(benchmark: Any, thrift_rival: Candidate, server: Any, threads: int, connections: int) -> None:
     benchmark.group = f"{OPERATIONS} small calls, {threads} threads on {connections}"
     with opened(thrift_rival, server, connections) as pool:
         load.run(pool, threads=threads, connections=connections, seconds=0.2)
@@ -23,7 +23,7 @@ def test_small_calls(benchmark: Any, thrift_rival: Rival, server: Any, threads: 
             benchmark.pedantic(calls, args=(OPERATIONS,), rounds=8, warmup_rounds=1)
 
 
-def test_fairness(benchmark: Any, thrift_rival: Rival, server: Any) -> None:
+def test_fairness(benchmark: Any, thrift_rival: Candidate, server: Any) -> None:
     """One round of two seconds: what counts is in extra_info."""
     benchmark.group = "64 threads on 8, replies that take 4 ms"
     with opened(thrift_rival, server, 8) as pool:

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from fastpool._compare import green_rivals, worlds
-from fastpool._compare.ratios import Cycles
-from fastpool._compare.rivals import GEVENT_QUEUES, POOL, SIMPLE_QUEUE, STUBBED, Rival
-from fastpool._compare.worlds import SITUATIONS, Situation
+from fastpool._cli.compare import green_rivals, worlds
+from fastpool._cli.compare.ratios import Cycles
+from fastpool._cli.compare.rivals import GEVENT_QUEUES, POOL, SIMPLE_QUEUE, STUBBED, Candidate
+from fastpool._cli.compare.worlds import SITUATIONS, Situation
 
 from .conftest import there
 
-asyncio_rivals = pytest.importorskip("fastpool._compare.asyncio_rivals")
+asyncio_rivals = pytest.importorskip("fastpool._cli.compare.asyncio_rivals")
 
 CYCLES = 500
 
@@ -31,7 +31,7 @@ situations = pytest.mark.parametrize("situation", SITUATIONS, ids=lambda one: on
 
 
 @contextmanager
-def in_greenlets(situation: Situation, rival: Rival) -> Iterator[Cycles]:
+def in_greenlets(situation: Situation, rival: Candidate) -> Iterator[Cycles]:
     with rival.build(situation.size, None) as cycles:
         yield green_rivals.together(cycles, situation.many, situation.rest, situation.apart)
 
@@ -43,14 +43,14 @@ def measure(benchmark: Any, world: str, situation: Situation, cycles: Cycles) ->
 
 @situations
 @pytest.mark.parametrize("rival", IN_THREADS, ids=lambda rival: rival.name)
-def test_threads(benchmark: Any, rival: Rival, situation: Situation) -> None:
+def test_threads(benchmark: Any, rival: Candidate, situation: Situation) -> None:
     with worlds.in_threads(situation, None, there(rival)) as cycles:
         measure(benchmark, "thread", situation, cycles)
 
 
 @situations
 @pytest.mark.parametrize("rival", IN_GREENLETS, ids=lambda rival: rival.name)
-def test_greenlets(benchmark: Any, rival: Rival, situation: Situation) -> None:
+def test_greenlets(benchmark: Any, rival: Candidate, situation: Situation) -> None:
     there(GEVENT_QUEUES[0])
     with in_greenlets(situation, there(rival)) as cycles:
         measure(benchmark, "greenlet", situation, cycles)
@@ -58,6 +58,6 @@ def test_greenlets(benchmark: Any, rival: Rival, situation: Situation) -> None:
 
 @situations
 @pytest.mark.parametrize("rival", IN_TASKS, ids=lambda rival: rival.name)
-def test_tasks(benchmark: Any, rival: Rival, situation: Situation) -> None:
+def test_tasks(benchmark: Any, rival: Candidate, situation: Situation) -> None:
     with worlds.in_tasks(situation, there(rival)) as cycles:
         measure(benchmark, "task", situation, cycles)

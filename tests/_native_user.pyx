@@ -5,7 +5,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from fastpool._c.atomic cimport u32_add, u32_cas, u32_load, u32_store, u64_add, u64_cas, u64_load
+from fastpool._core.c.atomic cimport u32_add, u32_cas, u32_load, u32_store, u64_add, u64_cas, u64_load
 
 cdef extern from "pthread.h" nogil:
     ctypedef struct pthread_t:
@@ -44,7 +44,7 @@ cdef struct Team:
     uint64_t doubles                   # [atomic] connections found in two hands
     uint64_t refused                   # [atomic] checkins that were not OK
     uint32_t done                      # [atomic] threads that have ended
-    void *visit                        # a Python callable; called with the GIL in every `every`-th lease
+    void *hint                        # a Python callable; called with the GIL in every `every`-th lease
 
 
 cdef Place *place_of(Team *team, void *address) noexcept nogil:
@@ -57,8 +57,8 @@ cdef Place *place_of(Team *team, void *address) noexcept nogil:
     return NULL
 
 
-cdef void visit(Team *team, fastpool.NativeLease *lease) noexcept with gil:
-    (<object>team.visit)(fastpool.native_connection(team.pool, lease))
+cdef void hint(Team *team, fastpool.NativeLease *lease) noexcept with gil:
+    (<object>team.hint)(fastpool.native_connection(team.pool, lease))
 
 
 cdef void *work(void *argument) noexcept nogil:
@@ -77,7 +77,7 @@ cdef void *work(void *argument) noexcept nogil:
         if place == NULL or not u32_cas(&place.held, 0, 1):
             u64_add(&team.doubles, 1)
         if team.every and i % team.every == 0:
-            visit(team, &lease)
+            hint(team, &lease)
         elif i % 16 == 0:
             sched_yield()
         if place != NULL:
@@ -141,7 +141,7 @@ cdef class Native:
                 OUTCOMES[fastpool.native_checkin(NULL, &lease, False)],
                 OUTCOMES[fastpool.native_checkin(self.pool, NULL, False)]]
 
-    def team(self, int threads, int rounds, double timeout=-1, *, int every=0, visit=None, bint keep_gil=False,
+    def team(self, int threads, int rounds, double timeout=-1, *, int every=0, hint=None, bint keep_gil=False,
              begun=None):
         """So many native threads, so many rounds each.
 
@@ -157,7 +157,7 @@ cdef class Native:
             free(team)
             raise MemoryError
         team.pool, team.rounds, team.timeout = self.pool, rounds, timeout
-        team.every, team.visit = every, <void *>visit
+        team.every, team.hint = every, <void *>hint
         pause.tv_sec, pause.tv_nsec = 0, 1_000_000
         for i in range(threads):
             if pthread_create(&started[i], NULL, work, team) != 0:

@@ -17,24 +17,24 @@ cimport cython
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from fastpool._c.atomic cimport LINE, VISITS, Thread, Visit, i64_peek, thread_self, u32_load, u32_peek, \
+from fastpool._core.c.atomic cimport LINE, HINTS, Thread, ThreadHint, i64_peek, thread_self, u32_load, u32_peek, \
     u64_and, u64_load, u64_or, u64_peek, u64_put
-from fastpool._c.clock cimport clock_begin, clock_coarse_ns, clock_near_ns, clock_ns, clock_order, clock_real, \
+from fastpool._core.c.clock cimport clock_begin, clock_coarse_ns, clock_near_ns, clock_ns, clock_order, clock_real, \
     clock_set
-from fastpool._c.count cimport BUCKETS, Histogram, histogram_add, histogram_bucket, histogram_edge
-from fastpool._c.idle cimport idle_pop, idle_publish, idle_push, idle_put, idle_take, idle_unlist, vacant_put, \
+from fastpool._core.c.count cimport BUCKETS, Histogram, histogram_add, histogram_bucket, histogram_edge
+from fastpool._core.c.idle cimport idle_pop, idle_publish, idle_push, idle_put, idle_take, idle_unlist, vacant_put, \
     vacant_take
-from fastpool._c.lease cimport lease_count, lease_open, lease_retake, lease_shut, visit_find, visit_make
-from fastpool._c.pool cimport CLOSED, Pool, permit_take, pool_abandon_waiters, pool_give, pool_give_vacant, pool_hand, \
-    pool_pass, pool_permit_back, pool_permit_drop, pool_put_back, pool_settle, pool_swallow_vacant, pool_take_free, \
-    pool_take_vacant
-from fastpool._c.sleep cimport sleep_in_line
-from fastpool._c.slot cimport EPOCH, LEASED, LISTED, STATE, Slot, slot_grab, slot_lease, slot_move, slot_state
-from fastpool._c.table cimport CHUNKS, MOST_SLOTS, table_chunks, table_free, table_grow, table_slot, table_warm, \
+from fastpool._core.c.lease cimport lease_count, lease_open, lease_retake, lease_shut, hint_find, hint_make
+from fastpool._core.c.pool cimport CLOSED, Pool, permit_take, pool_abandon_waiters, pool_give, pool_give_vacant, \
+    pool_hand, pool_pass, pool_permit_back, pool_permit_drop, pool_put_back, pool_settle, pool_shrink_vacant, \
+    pool_take_free, pool_take_vacant
+from fastpool._core.c.sleep cimport sleep_in_line
+from fastpool._core.c.slot cimport EPOCH, LEASED, LISTED, STATE, Slot, slot_grab, slot_lease, slot_move, slot_state
+from fastpool._core.c.table cimport CHUNKS, MOST_SLOTS, table_chunks, table_free, table_grow, table_slot, table_warm, \
     table_warm_words
-from fastpool._c.waitq cimport LOCK_ACQUIRED, QUEUED_MASK, Waiter, lock_drop, lock_free, lock_take, lock_take_timed, \
-    queue_enlist, queue_leave, queue_mind_clock, queue_open, queue_pop, waiter_drop, waiter_new, waiter_ring, \
-    waiter_settle, waiter_take, waiter_woke
+from fastpool._core.c.waitq cimport LOCK_ACQUIRED, QUEUED_MASK, Waiter, lock_drop, lock_free, lock_take, \
+    lock_take_timed, queue_enlist, queue_leave, queue_mind_clock, queue_open, queue_pop, waiter_drop, waiter_new, \
+    waiter_ring, waiter_settle, waiter_take, waiter_woke
 
 STATES = ("VACANT", "CONNECTING", "IDLE", "LEASED", "RETIRING", "GONE")
 OUTCOMES = ("WAITING", "HANDED", "TAKEN", "REVOKED", "TIMED_OUT", "CANCELLED", "ABANDONED")
@@ -42,7 +42,7 @@ SLEPT = ("slot", "too late", "closed", "no memory")
 SLOT_BYTES = sizeof(Slot)
 LINE_BYTES = LINE
 WAITER_BYTES = sizeof(Waiter)
-VISITS_KEPT = VISITS
+VISITS_KEPT = HINTS
 SLOTS_AT_MOST = MOST_SLOTS
 EPOCH_STEP = EPOCH
 
@@ -232,7 +232,7 @@ cdef class Rig:
     def resize(self, uint32_t limit):
         """As the core does it; without the settling, which is a step of its own."""
         self.pool.max_size = self.pool.limit = limit
-        pool_swallow_vacant(&self.pool)
+        pool_shrink_vacant(&self.pool)
 
     # ---- the whole ----------------------------------------------------------------------------------------------
 
@@ -406,17 +406,17 @@ cdef class Owner:
         self.block.uid = uid
         self.block.ident = uid
 
-    def visit(self, pool=None):
+    def hint(self, pool=None):
         """Makes the memory of the pool; None before: it had none.  (hint, held) before that."""
         cdef uint64_t key = self.rig.pool.id if pool is None else pool
-        cdef Visit *visit = visit_find(&self.block, key)
-        before = None if visit == NULL else (name_of(<Slot *>visit.slot), visit.held)
-        visit_make(&self.block, key, &self.rig.pool.table)
+        cdef ThreadHint *hint = hint_find(&self.block, key)
+        before = None if hint == NULL else (name_of(<Slot *>hint.slot), hint.held)
+        hint_make(&self.block, key, &self.rig.pool.table)
         return before
 
     @property
     def held(self):
-        return visit_make(&self.block, self.rig.pool.id, &self.rig.pool.table).held
+        return hint_make(&self.block, self.rig.pool.id, &self.rig.pool.table).held
 
     def leases(self):
         """Counted in the table."""
@@ -424,17 +424,17 @@ cdef class Owner:
 
     def retake(self):
         """Its own last slot, if that is idle."""
-        cdef Visit *visit = visit_make(&self.block, self.rig.pool.id, &self.rig.pool.table)
-        return name_of(<Slot *>visit.slot) if lease_retake(visit) else None
+        cdef ThreadHint *hint = hint_make(&self.block, self.rig.pool.id, &self.rig.pool.table)
+        return name_of(<Slot *>hint.slot) if lease_retake(hint) else None
 
     def open(self, uint32_t index):
         """Enter a lease of a slot that was just taken."""
-        lease_open(self.rig.at(index), &self.block, visit_make(&self.block, self.rig.pool.id, &self.rig.pool.table),
+        lease_open(self.rig.at(index), &self.block, hint_make(&self.block, self.rig.pool.id, &self.rig.pool.table),
                    clock_coarse_ns())
 
     def shut(self, uint32_t index):
         """End a lease; the slot is still the caller's."""
-        lease_shut(self.rig.at(index), &self.block, visit_find(&self.block, self.rig.pool.id))
+        lease_shut(self.rig.at(index), &self.block, hint_find(&self.block, self.rig.pool.id))
 
     def seen(self, uint32_t index):
         """(owner, depth, checkouts, checkins) as the table has them."""

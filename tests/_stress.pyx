@@ -13,19 +13,19 @@ from libc.stdio cimport fprintf, printf, snprintf, stderr
 from libc.stdlib cimport abort, atoll, calloc, free
 from libc.string cimport memset
 
-from fastpool._c.atomic cimport Thread, Visit, i64_peek, thread_self, u32_add, u32_cas, u32_load, u32_peek, u32_store, \
-    u32_swap, u64_add, u64_and, u64_load, u64_load_sc, u64_or, u64_peek, u64_put, u64_swap
-from fastpool._c.clock cimport clock_ns
-from fastpool._c.idle cimport idle_put, idle_take
-from fastpool._c.lease cimport lease_open, lease_retake, lease_shut, visit_find, visit_make
-from fastpool._c.pool cimport CLOSED, Pool, permit_take, pool_abandon_waiters, pool_give, pool_give_vacant, pool_pass, \
-    pool_permit_back, pool_settle, pool_settle_if, pool_swallow_vacant, pool_take_free
-from fastpool._c.slot cimport CONNECTING, GONE, IDLE, LEASED, LISTED, RETIRING, VACANT, Slot, slot_grab, slot_move, \
-    slot_state
-from fastpool._c.table cimport table_free, table_slot, table_warm
-from fastpool._c.waitq cimport CANCELLED, LOCK_ACQUIRED, QUEUED_MASK, TIMED_OUT, WAITING, Queue, Waiter, lock_drop, \
-    lock_free, lock_new, lock_take, lock_take_timed, queue_enlist, queue_leave, queue_open, thread_lock, waiter_drop, \
-    waiter_new, waiter_settle, waiter_take, waiter_woke
+from fastpool._core.c.atomic cimport Thread, ThreadHint, i64_peek, thread_self, u32_add, u32_cas, u32_load, u32_peek, \
+    u32_store, u32_swap, u64_add, u64_and, u64_load, u64_load_sc, u64_or, u64_peek, u64_put, u64_swap
+from fastpool._core.c.clock cimport clock_ns
+from fastpool._core.c.idle cimport idle_put, idle_take
+from fastpool._core.c.lease cimport lease_open, lease_retake, lease_shut, hint_find, hint_make
+from fastpool._core.c.pool cimport CLOSED, Pool, permit_take, pool_abandon_waiters, pool_give, pool_give_vacant, \
+    pool_pass, pool_permit_back, pool_settle, pool_settle_if, pool_shrink_vacant, pool_take_free
+from fastpool._core.c.slot cimport CONNECTING, GONE, IDLE, LEASED, LISTED, RETIRING, VACANT, Slot, slot_grab, \
+    slot_move, slot_state
+from fastpool._core.c.table cimport table_free, table_slot, table_warm
+from fastpool._core.c.waitq cimport CANCELLED, LOCK_ACQUIRED, QUEUED_MASK, TIMED_OUT, WAITING, Queue, Waiter, \
+    lock_drop, lock_free, lock_new, lock_take, lock_take_timed, queue_enlist, queue_leave, queue_open, thread_lock, \
+    waiter_drop, waiter_new, waiter_settle, waiter_take, waiter_woke
 
 cdef extern from "pthread.h" nogil:
     ctypedef struct pthread_t:
@@ -255,12 +255,12 @@ cdef bint connect(Worker *me, Slot *slot) noexcept nogil:
 cdef Slot *checkout(Worker *me, bint patient) noexcept nogil:
     cdef Pool *pool = &me.shared.pool
     cdef Thread *thread = thread_self()
-    cdef Visit *visit = visit_make(thread, pool.id, &pool.table)
+    cdef ThreadHint *hint = hint_make(thread, pool.id, &pool.table)
     cdef Slot *slot = NULL
     cdef bint front = False
     while not u64_load(&pool.gate) & CLOSED:
         if not u64_load_sc(&pool.gate) & QUEUED_MASK:
-            slot = <Slot *>visit.slot if lease_retake(visit) else pool_take_free(pool)
+            slot = <Slot *>hint.slot if lease_retake(hint) else pool_take_free(pool)
             hold(me, slot)
         if slot == NULL:
             if not patient:
@@ -286,7 +286,7 @@ cdef Slot *checkout(Worker *me, bint patient) noexcept nogil:
                 continue
         me.counts[CHECKOUTS] += 1
         slot_move(slot, LEASED)
-        lease_open(slot, thread, visit, 0)
+        lease_open(slot, thread, hint, 0)
         return slot
     return NULL
 
@@ -318,7 +318,7 @@ cdef void tidy(Worker *me) noexcept nogil:
 cdef void checkin(Worker *me, Slot *slot) noexcept nogil:
     cdef Pool *pool = &me.shared.pool
     cdef Thread *thread = thread_self()
-    lease_shut(slot, thread, visit_find(thread, pool.id))
+    lease_shut(slot, thread, hint_find(thread, pool.id))
     if chance(me, 8) == 0 or u64_load(&pool.gate) & CLOSED or i64_peek(&pool.opened) > u32_load(&pool.limit):
         retire(me, slot)
     else:
@@ -330,20 +330,20 @@ cdef void run_hot(Worker *me) noexcept nogil:
     """The core's fast path, again and again: the own last slot or the one returned last, and back."""
     cdef Pool *pool = &me.shared.pool
     cdef Thread *thread = thread_self()
-    cdef Visit *visit = visit_make(thread, pool.id, &pool.table)
+    cdef ThreadHint *hint = hint_make(thread, pool.id, &pool.table)
     cdef Slot *slot
     cdef uint64_t times = 1 + chance(me, me.shared.hot)
     while times and u64_peek(&pool.gate) == 0:
         times -= 1
-        slot = <Slot *>visit.slot
-        if not lease_retake(visit):
+        slot = <Slot *>hint.slot
+        if not lease_retake(hint):
             slot = idle_take(&pool.idle, &pool.table)
             if slot == NULL:
                 return
         hold(me, slot)
-        lease_open(slot, thread, visit, 0)
+        lease_open(slot, thread, hint, 0)
         me.counts[CHECKOUTS] += 1
-        lease_shut(let_go(me, slot), thread, visit)
+        lease_shut(let_go(me, slot), thread, hint)
         idle_put(&pool.idle, &pool.table, slot)
         if u64_load_sc(&pool.gate):
             pool_settle_if(pool)
@@ -383,7 +383,7 @@ cdef void resize(Worker *me) noexcept nogil:
     me.counts[RESIZES] += 1
     u32_store(&pool.max_connecting, 1 + <uint32_t>chance(me, 3))
     u32_swap(&pool.limit, limit)
-    pool_swallow_vacant(pool)
+    pool_shrink_vacant(pool)
     pool_settle_if(pool)
     tidy(me)
 

@@ -1,4 +1,4 @@
-"""The house's own rules: rooms import downwards, files stay short, nothing is left undone, public names are told of."""
+"""The house's own rules: modules import downwards, files stay short, public names are documented."""
 
 from __future__ import annotations
 
@@ -15,50 +15,16 @@ ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src" / "fastpool"
 pytestmark = pytest.mark.skipif(not SRC.is_dir(), reason="the tests run without the checkout around them")
 
-# The floors of CONTRIBUTING.md: a room imports from its own floor or from below, and never in a circle.
+# The floors of CONTRIBUTING.md, by the beginning of a module's name: a module imports from its own floor or from below.
 FLOORS: list[set[str]] = [
-    {"_hints", "_version"},
-    {
-        "_calls",
-        "_compat",
-        "_config",
-        "_core",
-        "_decorate",
-        "_driver",
-        "_echo",
-        "_errors",
-        "_events",
-        "_log",
-        "_record",
-        "_server_health",
-        "_servers",
-        "_stats",
-        "_time_limit",
-        "_waiting",
-    },
-    {
-        "_acheckout",
-        "_async",
-        "_behind",
-        "_connecting",
-        "_crew",
-        "_family",
-        "_inthread",
-        "_keeper",
-        "_loop_driver",
-        "_opening",
-        "_pool",
-        "_report",
-        "_threads",
-        "_travel",
-        "_upkeep",
-        "_workers",
-    },
+    {"_light", "_version"},
+    {"_config", "_core", "_driver", "_errors", "_servers", "_telemetry"},
+    {"_async", "_connecting", "_family", "_keeper", "_pool", "_telemetry.report", "_travel"},
     {"adapters", "aio", "metrics", "testing"},
     {"__init__"},
-    {"__main__", "_cli", "_compare"},
+    {"__main__", "_cli"},
 ]
-FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 KNOWS_HBASE = FLOOR["adapters"]
 FACADE = FLOOR["__init__"]  # what `from fastpool import Pool` goes through: for those who use fastpool as anyone does
 LONGEST = {".py": 350, ".pyx": 450, ".pxi": 450, ".pxd": 250, ".h": 250}
@@ -102,10 +68,17 @@ def files() -> list[Path]:
     return [path for name in listed if name and (path := ROOT / name).is_file()]
 
 
-def room(path: Path) -> str:
-    """The room that a source file belongs to: `_pool`, `adapters` …; of a part of the core, `_core`."""
-    first = path.relative_to(SRC).parts[0].removesuffix(path.suffix)
-    return "_core" if first.startswith("_core") or first == "_c" else first
+def module(path: Path) -> str:
+    """The name of a source file's module below fastpool; of a package's, the package's."""
+    parts = path.relative_to(SRC).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def floor(name: str) -> int:
+    """The floor of a module, the facade's if the plan does not know it."""
+    while name not in FLOOR and "." in name:
+        name = name.rpartition(".")[0]
+    return FLOOR.get(name, FACADE)
 
 
 def type_checking_only(tree: ast.Module) -> set[ast.AST]:
@@ -135,38 +108,41 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
-def rooms_imported(path: Path) -> set[str]:
-    """The rooms of fastpool that a file imports from."""
+def modules_imported(path: Path) -> set[str]:
+    """The modules of fastpool that a file imports from, other than itself and the packages that it is in."""
+    known = {module(other) for other in SRC.rglob("*.py")}
     found = set()
     for name in imports(path):
         first, _, rest = name.partition(".")
-        if first == "fastpool" and rest:
-            found.add(rest.split(".")[0])
-    return found - {room(path)}
+        while first == "fastpool" and rest:
+            if rest in known:
+                found.add(rest)
+                break
+            rest = rest.rpartition(".")[0]
+    own = module(path)
+    return {name for name in found if own != name and not own.startswith(f"{name}.")}
 
 
 def python_files() -> list[Path]:
     return [path for path in sorted(SRC.rglob("*.py")) if path != SRC / "__init__.py"]
 
 
-def test_every_room_has_a_floor() -> None:
-    assert {room(path) for path in python_files()} - set(FLOOR) == set()
+def test_every_module_has_a_floor() -> None:
+    assert [module(path) for path in python_files() if floor(module(path)) == FACADE] == []
 
 
-def test_rooms_import_downwards_only() -> None:
+def test_modules_import_downwards_only() -> None:
     faults = [
-        f"{path.relative_to(ROOT)} (floor {FLOOR[room(path)]}) imports {other} (floor {FLOOR.get(other, FACADE)})"
+        f"{path.relative_to(ROOT)} (floor {floor(module(path))}) imports {other} (floor {floor(other)})"
         for path in python_files()
-        for other in rooms_imported(path)
-        if FLOOR.get(other, FACADE) > FLOOR[room(path)]
+        for other in modules_imported(path)
+        if floor(other) > floor(module(path))
     ]
     assert faults == []
 
 
-def test_no_rooms_import_each_other() -> None:
-    graph: dict[str, set[str]] = {}
-    for path in python_files():
-        graph.setdefault(room(path), set()).update(rooms_imported(path))
+def test_no_modules_import_each_other() -> None:
+    graph = {module(path): modules_imported(path) for path in python_files()}
 
     def reaches(start: str, goal: str) -> bool:
         seen: set[str] = set()
@@ -184,7 +160,7 @@ def test_nothing_below_the_adapters_knows_what_hbase_is() -> None:
     faults = [
         f"{path.relative_to(ROOT)} imports {name}"
         for path in python_files()
-        if FLOOR[room(path)] < KNOWS_HBASE
+        if floor(module(path)) < KNOWS_HBASE
         for name in imports(path)
         if name.split(".")[0] in ("happybase", "thriftpy2", "Hbase_thrift", "aiohappybase")
     ]
@@ -193,13 +169,13 @@ def test_nothing_below_the_adapters_knows_what_hbase_is() -> None:
 
 def test_c_parts_cimport_only_c_parts() -> None:
     faults = []
-    for path in sorted(SRC.joinpath("_c").glob("*.pxd")):
+    for path in sorted(SRC.joinpath("_core", "c").glob("*.pxd")):
         for line in path.read_text(encoding="utf-8").splitlines():
             if (
                 re.match(r"\s*(from|c?import)\b", line)
                 and "cimport" in line
                 and "fastpool" in line
-                and "fastpool._c" not in line
+                and "fastpool._core.c" not in line
             ):
                 faults.append(f"{path.name}: {line.strip()}")
     assert faults == []

@@ -10,7 +10,7 @@ GENERATED = {".c", ".so", ".pyd", ".pyc", ".o", ".html"}
 EXTENSION = (".so", ".pyd")
 SOURCES = {".pyx", ".pxi", ".pxd", ".h"}
 SHIPPED = {".py", ".pyi", ".typed"}
-CIMPORTED = {"fastpool/__init__.pxd", "fastpool/_core.pxd"}  # docs/c-interface.md
+CIMPORTED = {"fastpool/__init__.pxd", "fastpool/_core/core.pxd"}  # docs/c-interface.md
 
 
 def sources(suffixes: Iterable[str]) -> set[str]:
@@ -37,8 +37,8 @@ def wheel_faults(paths: Iterable[str]) -> list[str]:
     names = set(paths)
     faults = [f"missing: {name}" for name in sources(SHIPPED) | CIMPORTED if name not in names]
     compiled = sorted(name for name in names if name.endswith(EXTENSION))
-    if len(compiled) != 1 or not compiled[0].startswith("fastpool/_core."):
-        faults.append(f"exactly fastpool/_core should be compiled, not {compiled}")
+    if len(compiled) != 1 or not compiled[0].startswith("fastpool/_core/core."):
+        faults.append(f"exactly fastpool/_core/core should be compiled, not {compiled}")
     for name in names:
         path = PurePosixPath(name)
         if path.parts[0] != "fastpool" and not path.parts[0].endswith(".dist-info"):

@@ -41,7 +41,7 @@ KINDS = {
 def fingerprint(source: Path, *more: str, src: Path = SRC) -> str:
     """A hash of all that `source` is built from and with."""
     inputs = {source, PAUSE, ROOT / "setup.py", Path(__file__)}
-    for folder in (src / "fastpool", src / "fastpool" / "_c", source.parent):
+    for folder in (src / "fastpool" / "_core", src / "fastpool" / "_core" / "c", source.parent):
         inputs.update(path for path in folder.iterdir() if path.suffix in SUFFIXES)
     return hash_of(inputs, *more)
 
@@ -122,7 +122,7 @@ def program(kind: str, source: Path, src: Path = SRC) -> Path:
         file = work / source.stem
         command = [*compiler, *flags, "-std=gnu11", "-Dprogram_main=main", "-include", str(PAUSE), "-pthread"]
         command += [str(translation(source, src)), "-o", str(file)]
-        command += ["-I", str(src / "fastpool/_c"), "-I", str(sysconfig.get_path("include"))]
+        command += ["-I", str(src / "fastpool/_core/c"), "-I", str(sysconfig.get_path("include"))]
         command += [f"-L{library}", f"-Wl,-rpath,{library}", f"-lpython{series}", "-lm"]
         subprocess.run(command, check=True)
         return file

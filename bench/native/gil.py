@@ -10,8 +10,8 @@ from itertools import repeat
 from pathlib import Path
 from types import ModuleType
 
-from fastpool._compare.ratios import WALL_TIME, Cycles, timed
-from fastpool._compare.team import team
+from fastpool._cli.compare.ratios import WALL_TIME, Cycles, timed
+from fastpool._cli.compare.team import team
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -28,8 +28,8 @@ from typing import Any
 
 import gil
 
-from fastpool._compare.findings import environment
-from fastpool._compare.tables import environment_line
+from fastpool._cli.compare.findings import environment
+from fastpool._cli.compare.tables import environment_line
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -58,7 +58,7 @@ def build_fastpool() -> dict[str, Ask]:
     cc = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
     library = str(sysconfig.get_config_var("LIBDIR"))
     flags = ["-O2", "-std=gnu11", "-fno-strict-aliasing", "-w", "-Dprogram_main=main", "-pthread"]
-    include = ["-I", str(ROOT / "src/fastpool/_c"), "-I", sysconfig.get_path("include")]
+    include = ["-I", str(ROOT / "src/fastpool/_core/c"), "-I", sysconfig.get_path("include")]
     link = [f"-L{library}", f"-Wl,-rpath,{library}", f"-lpython{sysconfig.get_config_var('LDVERSION')}", "-lm"]
     run([*cc, *flags, *include, str(c), "-o", str(program), *link])
     return {"fastpool's core": lambda what, threads, ms: [str(program), what, str(threads), str(ms)]}

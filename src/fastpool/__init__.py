@@ -16,16 +16,16 @@ from ._errors import (
     PoolError,
     PoolOverloaded,
 )
-from ._hints import TYPE_CHECKING, Any
+from ._light.hints import TYPE_CHECKING, Any
 from ._pool import Pool
-from ._stats import Histogram, LeaseInfo, Stats
+from ._telemetry.stats import Histogram, LeaseInfo, Stats
 from ._version import __version__
 
 if TYPE_CHECKING:
     from . import aio as aio
     from . import testing as testing
-    from ._async import AsyncPool
-    from .adapters.happybase import ConnectionPool, install, uninstall
+    from ._async.pool import AsyncPool
+    from .adapters.happybase.pool import ConnectionPool, install, uninstall
 
 __all__ = [
     "AllServersUnavailable",
@@ -48,10 +48,10 @@ __all__ = [
 ]
 
 _LAZY = {
-    "AsyncPool": "._async",
-    "ConnectionPool": ".adapters.happybase",
-    "install": ".adapters.happybase",
-    "uninstall": ".adapters.happybase",
+    "AsyncPool": "._async.pool",
+    "ConnectionPool": ".adapters.happybase.pool",
+    "install": ".adapters.happybase.pool",
+    "uninstall": ".adapters.happybase.pool",
 }
 _LAZY_MODULES = ("aio", "testing")
 

@@ -10,7 +10,7 @@ _EXTRAS = ("click", "happybase", "rich", "thriftpy2")
 def main() -> None:
     """Run the command line; without what it needs beyond the package, say how to get that, and exit with 1."""
     try:
-        from ._cli import cli
+        from ._cli.commands import cli
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in _EXTRAS:

@@ -10,10 +10,10 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 
-from ._events import Listeners
-from ._hints import Any, TypeAlias
-from ._record import dataclass, field, fields
+from ._light.hints import Any, TypeAlias
+from ._light.record import dataclass, field, fields
 from ._servers import Server, normalise_servers
+from ._telemetry.events import Listeners
 
 MOST_CONNECTIONS = 65535
 MOST_OF_ANYTHING = 2**31 - 1

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ._calls import takes_timeout
 from ._errors import NoConnectionsAvailable, PoolDeadlock
-from ._hints import TYPE_CHECKING, Any
+from ._light.calls import takes_timeout
+from ._light.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._core import Seat
+    from ._core import Entry
 
 
 class Driver:
@@ -66,7 +66,7 @@ class Driver:
 
     # What the pool calls; a driver that works with the slot's seat (the guarded happybase connection) overrides these.
 
-    def open_seat(self, seat: Seat, server: Any, timeout: float | None) -> Any:
+    def open_entry(self, entry: Entry, server: Any, timeout: float | None) -> Any:
         """Open the connection of ``seat``; the default knows nothing of seats."""
         return self.connect(server, timeout)
 
@@ -130,7 +130,7 @@ class CallableDriver(Driver):
         return self._call_check is not None, self._call_reset is not None, self._call_fileno is not None
 
 
-def abilities(driver: Driver) -> tuple[bool, bool, bool]:
+def overrides(driver: Driver) -> tuple[bool, bool, bool]:
     """Whether ``driver`` checks, resets, and gives descriptors by a method of its own."""
     if isinstance(driver, CallableDriver):
         return driver.does

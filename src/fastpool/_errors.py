@@ -15,10 +15,10 @@ None of them is an OSError: code written for happybase catches ``socket.error`` 
 
 from __future__ import annotations
 
-from ._hints import TYPE_CHECKING
+from ._light.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._stats import LeaseInfo, Stats
+    from ._telemetry.stats import LeaseInfo, Stats
 
 
 class PoolError(Exception):

@@ -6,7 +6,7 @@ import os
 import weakref
 
 from ._core import Register
-from ._hints import TYPE_CHECKING, Any
+from ._light.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,25 +8,25 @@ from collections.abc import Callable, Coroutine, Mapping
 
 from . import _family as family
 from . import _travel
-from ._behind import go_on
 from ._config import Config, seconds_to_ns
-from ._connecting import Connector
+from ._connecting.behind import go_on
+from ._connecting.connector import Connector
+from ._connecting.opening import NAP_S, Opening, warming
 from ._core import Core, clock, rebind
-from ._driver import CallableDriver, Driver, abilities
+from ._core.greenlets import pause
+from ._driver import CallableDriver, Driver, overrides
 from ._errors import NoConnectionsAvailable
-from ._events import Listeners
-from ._hints import TYPE_CHECKING, Any, Self
-from ._keeper import keeper, needs_keeping
-from ._log import logger
-from ._opening import NAP_S, Opening, warming
-from ._report import exhausted, lease_info, look_for_ended_owners, report_lost, stats_of
-from ._stats import LeaseInfo, Stats
-from ._waiting import pause
+from ._keeper.keeper import keeper, needs_keeping
+from ._light.hints import TYPE_CHECKING, Any, Self
+from ._light.log import logger
+from ._telemetry.events import Listeners
+from ._telemetry.report import exhausted, lease_info, look_for_ended_owners, report_lost, stats_of
+from ._telemetry.stats import LeaseInfo, Stats
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ._core import Claim, TaskBlock
+    from ._core import Checkout, TaskBlock
 
 _numbers = itertools.count(1)
 _HOT = ("connection", "aconnection", "checkout", "checkin")
@@ -83,7 +83,7 @@ class Pool(Core):
 
     def _start(self, driver: Driver, config: Config) -> None:
         logger.find()
-        checks, resets, descriptors = self._abilities(driver)
+        checks, resets, descriptors = self._overrides(driver)
         self._set_up(
             driver,
             config.name or "pool",
@@ -111,8 +111,8 @@ class Pool(Core):
                 raise
 
     @staticmethod
-    def _abilities(driver: Driver) -> tuple[bool, bool, bool]:
-        return abilities(driver)
+    def _overrides(driver: Driver) -> tuple[bool, bool, bool]:
+        return overrides(driver)
 
     def _open_now(self) -> None:
         self.open()
@@ -234,7 +234,7 @@ class Pool(Core):
 
     def clear(self, reason: str | None = None) -> None:
         """Replace all connections of now: idle ones at once, leased ones when they come back."""
-        self._outdate()
+        self._make_stale()
         self._tell("pool_cleared", reason=reason)
         self._capacity_lost()
 
@@ -292,22 +292,22 @@ class Pool(Core):
             "pool %r: %s of a connection failed: %s: %s", self.name, what, type(error).__name__, error, exc_info=error
         )
 
-    def _obtain(self, claim: Claim) -> Coroutine[Any, Any, None]:
+    def _obtain(self, claim: Checkout) -> Coroutine[Any, Any, None]:
         """A task's checkout that cannot be had at once; connects and checks are made in threads of the pool's own."""
-        from ._acheckout import obtain
-        from ._inthread import InThread
+        from ._async.checkout import obtain
+        from ._async.in_threads import WorkerCalls
 
         if self._lacks_keeper:
             self._go_on_keeping()
-        return obtain(self, claim, InThread(self))
+        return obtain(self, claim, WorkerCalls(self))
 
     def _give_back(self, block: TaskBlock, error: BaseException | None) -> Coroutine[Any, Any, None]:
         """The end of a task's lease that may block."""
-        from ._inthread import end_in_thread
+        from ._async.in_threads import end_in_thread
 
         return end_in_thread(self, block, error)
 
-    def _go_on_connecting(self, claim: Claim) -> None:
+    def _go_on_connecting(self, claim: Checkout) -> None:
         """The time of the caller who connected is over: it goes on without him, for those who come later."""
         go_on(self, claim)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._hints import Any, TypeAlias
+from ._light.hints import Any, TypeAlias
 
 Server: TypeAlias = tuple[str, int]
 

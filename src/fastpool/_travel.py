@@ -16,7 +16,7 @@ import weakref
 from functools import partial
 
 from ._core import Register
-from ._hints import TYPE_CHECKING, Any
+from ._light.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._config import Config

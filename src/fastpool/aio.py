@@ -5,7 +5,7 @@ The pool is ours; ``Connection``, ``Table``, ``Batch`` and the defaults are aioh
 
 from __future__ import annotations
 
-from .adapters.aiohappybase import ConnectionPool, NoConnectionsAvailable, PoolDeadlock  # isort: skip  # the first
+from .adapters.aiohappybase.pool import ConnectionPool, NoConnectionsAvailable, PoolDeadlock  # isort: skip  # the first
 from aiohappybase import DEFAULT_HOST, DEFAULT_PORT, Batch, Connection, Table
 
 __all__ = [

@@ -13,7 +13,7 @@ import pytest
 from ._scripted import Call, ScriptedServer, row
 
 aio = pytest.importorskip("fastpool.aio", reason="needs aiohappybase", exc_type=ImportError)
-aiohappybase = pytest.importorskip("aiohappybase")  # only now: see fastpool.adapters._idl
+aiohappybase = pytest.importorskip("aiohappybase")  # only now: see fastpool.adapters.aiohappybase.idl
 
 WITHIN_S = 20
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastpool.adapters._connection import GuardedConnection
+from fastpool.adapters.happybase.connection import GuardedConnection
 
 from ._scripted import ScriptedServer
 from ._seat import FakeSeat
@@ -12,10 +12,10 @@ class Held:
     """A connection whose lease is held."""
 
     def __init__(self, server: ScriptedServer, **kwargs: object) -> None:
-        self.seat = FakeSeat()
-        self.connection = GuardedConnection(self.seat, **server.connect, **kwargs)
+        self.entry = FakeSeat()
+        self.connection = GuardedConnection(self.entry, **server.connect, **kwargs)
         self.connection.connect(None, 5.0)
-        self.seat.lease()
+        self.entry.lease()
 
     def end(self) -> None:
         self.connection.end()

@@ -8,16 +8,16 @@ from fastpool._errors import LeaseError
 
 
 class FakeSeat:
-    """``lease()`` and ``give_back()`` are the pool's part; the rest is what a driver sees of a real Seat."""
+    """``lease()`` and ``give_back()`` are the pool's part; the rest is what a driver sees of a real Entry."""
 
     def __init__(self) -> None:
         self.index = 0
-        self.shell: Any = None
+        self.driver_data: Any = None
         self.epoch = 0
         self.held = False
         self.busy = False
         self.tainted = False
-        self.untidy = False
+        self.needs_reset = False
         self.renew = False
         self.renewals = 0
 
@@ -32,7 +32,7 @@ class FakeSeat:
         self.epoch += 1
 
     def replaced(self) -> None:
-        self.busy = self.tainted = self.untidy = self.renew = False
+        self.busy = self.tainted = self.needs_reset = self.renew = False
 
     def inner_block_ends(self) -> None:
         self.renew = self.renew or self.busy or self.tainted
@@ -52,7 +52,7 @@ class FakeSeat:
     def end_call(self) -> None:
         self.busy = False
 
-    def taint(self, astray: bool = False) -> None:
+    def taint(self, desync: bool = False) -> None:
         self.tainted = True
 
     def fence(self, epoch: int) -> None:

@@ -249,7 +249,7 @@ def test_a_server_that_does_not_answer_a_keepalive_is_given_up_by_its_limit(wire
 
 
 def test_a_scanner_that_nobody_closes_holds_nobody_up(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastpool.adapters.aiohappybase.PATIENCE_S", 0.05)
+    monkeypatch.setattr("fastpool.adapters.aiohappybase.pool.PATIENCE_S", 0.05)
     silent = threading.Event()
 
     def script(call: Call) -> None:

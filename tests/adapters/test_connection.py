@@ -16,7 +16,7 @@ from thriftpy2.thrift import TException
 from thriftpy2.transport import TTransportException
 
 from fastpool._errors import LeaseError
-from fastpool.adapters._connection import GuardedConnection
+from fastpool.adapters.happybase.connection import GuardedConnection
 
 from ._held import Held
 from ._scripted import Call, ScriptedServer, row
@@ -38,8 +38,8 @@ def test_is_a_happybase_connection(plain: Held, plain_server: ScriptedServer) ->
 def test_time_left_of_a_checkout_does_not_stay_on_the_socket(
     plain_server: ScriptedServer, timeout: int | None, limit: float | None
 ) -> None:
-    seat = FakeSeat()
-    connection = GuardedConnection(seat, **plain_server.connect, timeout=timeout)
+    entry = FakeSeat()
+    connection = GuardedConnection(entry, **plain_server.connect, timeout=timeout)
     connection.connect(None, limit)
     assert connection.transport.sock.gettimeout() is None
     connection.end()
@@ -107,14 +107,14 @@ def test_user_closes_and_opens_again(held: Held, server: ScriptedServer) -> None
     old = held.connection.client
     held.connection.close()
     held.connection.close()
-    assert held.seat.tainted
+    assert held.entry.tainted
     with pytest.raises(TTransportException):
         held.row()
     with pytest.raises(TTransportException):
         held.connection.transport.open()  # its buffers may hold half a reply
     held.connection.open()
     assert held.connection.client is not old
-    assert held.seat.fit
+    assert held.entry.fit
     assert held.row(b"a") == row(b"a")
     assert old.getTableNames() == [b"t"]  # a reference kept from before follows
     assert server.connections(2) == 2
@@ -123,9 +123,9 @@ def test_user_closes_and_opens_again(held: Held, server: ScriptedServer) -> None
 def test_refresh_and_open_as_happybases_pool_did(held: Held) -> None:
     held.connection._refresh_thrift_client()
     assert not held.connection.transport.is_open()
-    assert held.seat.tainted
+    assert held.entry.tainted
     held.connection.open()
-    assert held.seat.fit
+    assert held.entry.fit
     assert held.row(b"a") == row(b"a")
 
 
@@ -134,13 +134,13 @@ def test_outer_block_goes_on_after_the_inner_one_broke_it(held: Held, server: Sc
     client = held.connection.client
     for i in range(3):
         held.connection.transport.close()
-        held.seat.inner_block_ends()
-        assert held.seat.renew
+        held.entry.inner_block_ends()
+        assert held.entry.renew
         assert table.row(b"%d" % i) == row(b"%d" % i)
-        assert held.seat.fit
-        assert not held.seat.renew
+        assert held.entry.fit
+        assert not held.entry.renew
     assert client.getTableNames() == [b"t"]
-    assert held.seat.renewals == 3
+    assert held.entry.renewals == 3
     assert server.connections(4) == 4
 
 
@@ -151,24 +151,24 @@ def test_outer_block_never_reads_what_the_inner_one_left(plain: Held, plain_serv
     with pytest.raises(TimeoutError):
         plain.row(b"inner")
     plain_server.script = None
-    plain.seat.inner_block_ends()
+    plain.entry.inner_block_ends()
     assert plain.row(b"outer") == row(b"outer")
 
 
 def test_failed_renewal_leaves_the_connection_to_be_renewed(plain: Held, closed_port: Callable[[], int]) -> None:
     connection, port = plain.connection, plain.connection.port
     connection.transport.close()
-    plain.seat.inner_block_ends()
+    plain.entry.inner_block_ends()
     connection.port = closed_port()
     for _ in range(2):
         with pytest.raises(TTransportException, match="Could not connect"):
             plain.row()
-        assert plain.seat.tainted
-        assert plain.seat.renew
-        assert not plain.seat.busy
+        assert plain.entry.tainted
+        assert plain.entry.renew
+        assert not plain.entry.busy
     connection.port = port
     assert plain.row(b"a") == row(b"a")
-    assert plain.seat.fit
+    assert plain.entry.fit
 
 
 def test_taken_out_of_the_pool_under_a_call(plain: Held, plain_server: ScriptedServer) -> None:
@@ -191,19 +191,19 @@ def test_taken_out_of_the_pool_under_a_call(plain: Held, plain_server: ScriptedS
     assert arrived.wait(5)
     client = plain.connection.client
     plain.connection.end()
-    plain.seat.replaced()
+    plain.entry.replaced()
     thread.join(5)
     assert len(errors) == 1
     assert client.fileno() == -1
     # The slot may be somebody else's by now: the call that was cut off leaves no mark on it.
-    assert plain.seat.fit
+    assert plain.entry.fit
 
 
 def test_logs_as_happybase_does(plain_server: ScriptedServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     held = Held(plain_server)
     held.connection.transport.close()
-    held.seat.inner_block_ends()
+    held.entry.inner_block_ends()
     held.row()
     held.connection.close()
     held.end()
@@ -255,11 +255,11 @@ def test_child_leaves_the_parents_connection_alone(plain: Held, leave: str) -> N
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
     assert plain.row(b"a") == row(b"a")
-    assert plain.seat.fit
+    assert plain.entry.fit
 
 
 def test_nobody_elses_use(plain: Held) -> None:
-    plain.seat.give_back()
+    plain.entry.give_back()
     for use in (plain.connection.open, plain.connection.close, plain.connection.tables):
         if use != plain.connection.open:
             with pytest.raises(LeaseError):
@@ -269,4 +269,4 @@ def test_nobody_elses_use(plain: Held) -> None:
         plain.connection.open()
     with pytest.raises(LeaseError):
         plain.connection.tables()
-    plain.seat.lease()
+    plain.entry.lease()

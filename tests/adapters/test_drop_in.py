@@ -16,7 +16,7 @@ import pytest
 from thriftpy2.transport import TTransportException
 
 import fastpool
-from fastpool.adapters import happybase as adapter
+from fastpool.adapters.happybase import pool as adapter
 
 from ._scripted import Call, ScriptedServer, hang_up, row
 

@@ -11,7 +11,7 @@ from thriftpy2.thrift import TException
 
 import fastpool
 from fastpool.testing import FaultProxy, HBaseServer
-from fastpool.testing.hbase_script import KINDS
+from fastpool.testing.hbase.script import KINDS
 
 from ._settle import wait_until_readable
 from .conftest import WIRES

@@ -19,7 +19,7 @@ from ._scripted import Call, ScriptedServer, row
 
 
 def must_be_lost(held: Held) -> None:
-    assert not held.seat.fit
+    assert not held.entry.fit
     assert not held.connection.transport.is_open()
     with pytest.raises(TTransportException, match="was closed, or a call on it failed or was interrupted") as caught:
         held.row()
@@ -29,7 +29,7 @@ def must_be_lost(held: Held) -> None:
 def test_call_gets_its_reply_and_leaves_the_seat_clean(held: Held) -> None:
     for i in range(20):
         assert held.row(b"%d" % i) == row(b"%d" % i)
-        assert held.seat.fit
+        assert held.entry.fit
     assert held.connection.tables() == [b"t"]
 
 
@@ -107,18 +107,18 @@ def test_bytes_behind_a_reply_taint(held: Held, server: ScriptedServer, extra: b
     server.script = lambda call: call.stream.send(call.stream.good(call) + extra)
     big = b"k" * 20_000  # the extra bytes then arrive in a read that also has the reply's end
     assert held.row(b"a") == row(b"a")
-    if held.seat.fit:
+    if held.entry.fit:
         # They may have come in a segment of their own: then the next reply is not the next thing read.
         with pytest.raises(Exception):
             held.row(big)
-    assert not held.seat.fit
+    assert not held.entry.fit
 
 
 def test_large_replies_leave_nothing_behind(held: Held) -> None:
     for size in (1, 4095, 4096, 4097, 70_000, 3, 300_000, 10):
         key = b"k" * size
         assert held.row(key) == row(key)
-        assert held.seat.fit
+        assert held.entry.fit
 
 
 def test_half_a_reply_then_hang_up(held: Held, server: ScriptedServer) -> None:
@@ -188,7 +188,7 @@ def test_declared_errors_keep_the_connection(held: Held, server: ScriptedServer,
     with pytest.raises(type(error)) as caught:
         held.connection.create_table("t", {"cf": {}})
     assert caught.value.message == error.message
-    assert held.seat.fit
+    assert held.entry.fit
     server.script = None
     assert held.row(b"a") == row(b"a")
     assert server.connections(1) == 1
@@ -198,7 +198,7 @@ def test_argument_that_cannot_be_sent_costs_nothing(held: Held, server: Scripted
     for _ in range(3):
         with pytest.raises(Exception):
             held.connection.client.getRowWithColumns(b"t", b"r", [b"fine" * 3000, object()], {})
-        assert held.seat.fit
+        assert held.entry.fit
         assert held.row(b"a") == row(b"a")
     assert server.calls == ["getRowWithColumns"] * 3
 
@@ -232,12 +232,12 @@ def test_calls_of_two_threads_do_not_mix(held: Held, server: ScriptedServer) -> 
     go_on.set()
     thread.join(5)
     assert found == [[b"t"]]
-    assert held.seat.fit
+    assert held.entry.fit
 
 
 def test_after_the_lease_nothing_is_sent(held: Held, server: ScriptedServer) -> None:
     client = held.connection.client
-    held.seat.give_back()
+    held.entry.give_back()
     for use in (
         held.connection.tables,
         lambda: held.connection.table("t"),
@@ -253,7 +253,7 @@ def test_after_the_lease_nothing_is_sent(held: Held, server: ScriptedServer) -> 
     assert held.connection.client is client
     assert client.is_open()
     assert server.calls == []
-    held.seat.lease()
+    held.entry.lease()
     assert held.row(b"a") == row(b"a")
 
 
@@ -262,7 +262,7 @@ def test_sending_and_receiving_apart_is_refused(held: Held) -> None:
         held.connection.client._send("getTableNames")
     with pytest.raises(TypeError, match="getTableNames"):
         held.connection.client._recv("getTableNames")
-    assert held.seat.fit
+    assert held.entry.fit
 
 
 def test_client_looks_like_thriftpy2s(held: Held) -> None:
@@ -275,4 +275,4 @@ def test_client_looks_like_thriftpy2s(held: Held) -> None:
     assert client.getRowWithColumns(b"t", row=b"r")[0].row == b"r"
     with pytest.raises(TypeError):
         client.getTableNames(1, 2)
-    assert held.seat.fit
+    assert held.entry.fit

@@ -20,8 +20,8 @@ from ._scripted import Call, ScriptedServer, row
 
 def released(held: Held) -> None:
     """The lease ends, and the connection is at once somebody else's."""
-    held.seat.give_back()
-    held.seat.lease()
+    held.entry.give_back()
+    held.entry.lease()
 
 
 def test_table_looks_like_happybases(plain: Held) -> None:
@@ -59,7 +59,7 @@ def test_table_of_an_earlier_lease(plain: Held, plain_server: ScriptedServer, us
     with pytest.raises(LeaseError):
         use(table)
     assert plain_server.calls == []
-    assert plain.seat.fit
+    assert plain.entry.fit
 
 
 def test_batch_of_an_earlier_lease(plain: Held, plain_server: ScriptedServer) -> None:
@@ -102,7 +102,7 @@ def test_scan_is_lazy_and_closes_its_scanner(plain: Held, plain_server: Scripted
     assert plain_server.calls == []
     assert [key for key, _ in scan] == [b"0", b"1", b"2"]
     assert plain_server.calls == ["scannerOpenWithScan", "scannerGetList", "scannerClose"]
-    assert not plain.seat.untidy
+    assert not plain.entry.needs_reset
     assert list(scan) == []
 
 
@@ -114,21 +114,21 @@ def test_scan_with_bad_arguments_raises_at_the_first_row(plain: Held) -> None:
 
 def test_break_closes_the_scanner_at_once(plain: Held, plain_server: ScriptedServer) -> None:
     for _ in plain.connection.table("t").scan(batch_size=10):
-        assert plain.seat.untidy
+        assert plain.entry.needs_reset
         break
     assert plain_server.calls[-1] == "scannerClose"
-    assert not plain.seat.untidy
-    assert plain.seat.fit
+    assert not plain.entry.needs_reset
+    assert plain.entry.fit
 
 
 def test_open_scan_is_closed_at_checkin_and_then_over(plain: Held, plain_server: ScriptedServer) -> None:
     table = plain.connection.table("t")
     first, second = table.scan(batch_size=10), table.scan(batch_size=10)
     next(first), next(second)
-    assert plain.seat.untidy
+    assert plain.entry.needs_reset
     plain.connection.client.tidy(1.0)
     assert plain_server.calls[-2:] == ["scannerClose", "scannerClose"]
-    assert not plain.seat.untidy
+    assert not plain.entry.needs_reset
     assert plain.connection.client._socket.sock.gettimeout() == 5.0
     released(plain)
     calls = len(plain_server.calls)
@@ -138,7 +138,7 @@ def test_open_scan_is_closed_at_checkin_and_then_over(plain: Held, plain_server:
         next(first)
     second.close()
     assert len(plain_server.calls) == calls
-    assert plain.seat.fit
+    assert plain.entry.fit
 
 
 def test_forgotten_scan_says_nothing_on_anothers_connection(plain: Held, plain_server: ScriptedServer) -> None:
@@ -149,7 +149,7 @@ def test_forgotten_scan_says_nothing_on_anothers_connection(plain: Held, plain_s
     del scan  # pytest would make an error of an exception in the generator's close
     gc.collect()
     assert len(plain_server.calls) == calls
-    assert plain.seat.fit
+    assert plain.entry.fit
 
 
 @pytest.mark.parametrize("while_held", [True, False])
@@ -163,7 +163,7 @@ def test_scan_in_a_cycle_is_collected_in_silence(plain: Held, plain_server: Scri
     del scan, cycle
     gc.collect()
     assert plain_server.calls.count("scannerClose") == while_held
-    assert plain.seat.fit
+    assert plain.entry.fit
 
 
 @pytest.mark.skipif(
@@ -176,7 +176,7 @@ def test_scan_collected_in_another_thread_is_left_to_the_checkin(plain: Held, pl
     thread.start()
     thread.join(5)
     assert plain_server.calls == ["scannerOpenWithScan", "scannerGetList"]
-    assert plain.seat.untidy
+    assert plain.entry.needs_reset
     plain.connection.client.tidy(1.0)
     assert plain_server.calls[-1] == "scannerClose"
 
@@ -193,8 +193,8 @@ def test_scan_collected_during_a_call_is_left_to_the_checkin(plain: Held, plain_
     assert plain.connection.client.getRowWithColumns(b"t", b"r", Columns([b"cf:a"]), {})[0].row == b"r"
     assert scans == []
     assert plain_server.calls == ["scannerOpenWithScan", "scannerGetList", "getRowWithColumns"]
-    assert plain.seat.untidy
-    assert plain.seat.fit
+    assert plain.entry.needs_reset
+    assert plain.entry.fit
 
 
 def test_scanner_that_the_server_forgot_is_no_trouble(plain: Held, plain_server: ScriptedServer) -> None:
@@ -207,8 +207,8 @@ def test_scanner_that_the_server_forgot_is_no_trouble(plain: Held, plain_server:
 
     plain_server.script = expired
     plain.connection.client.tidy(1.0)
-    assert not plain.seat.untidy
-    assert plain.seat.fit
+    assert not plain.entry.needs_reset
+    assert plain.entry.fit
 
 
 def test_tidying_does_not_wait_long(plain_server: ScriptedServer) -> None:
@@ -218,5 +218,5 @@ def test_tidying_does_not_wait_long(plain_server: ScriptedServer) -> None:
     plain_server.script = lambda call: None
     with pytest.raises(TimeoutError):
         held.connection.client.tidy(0.05)
-    assert not held.seat.fit
+    assert not held.entry.fit
     held.end()

@@ -31,7 +31,7 @@ import os
 
 import pytest
 
-import fastpool.adapters._idl
+import fastpool.adapters.aiohappybase.idl
 import aiohappybase
 
 pytest_plugins = ["theirs"]

@@ -50,8 +50,8 @@ from typing import Any
 import yaml
 
 import fastpool
-from fastpool._events import EVENTS
-from fastpool._stats import CLOSE_REASONS
+from fastpool._telemetry.events import EVENTS
+from fastpool._telemetry.stats import CLOSE_REASONS
 from tests.pool.world import Abort, Failure
 
 STAGES = ("connect", "check", "reset", "close")

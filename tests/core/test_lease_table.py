@@ -82,22 +82,22 @@ def test_a_return_by_a_thread_that_never_used_the_pool() -> None:
     one.open(slot)
     stranger.shut(slot)
     rig.put(slot)
-    assert stranger.visit() is None, "it remembers nothing, and that is not made up"
+    assert stranger.hint() is None, "it remembers nothing, and that is not made up"
 
 
 def test_pools_that_share_a_place_in_memory_take_turns_and_count_again() -> None:
     rig = rig_with(3)
     one = parts.Owner(rig, 1)
-    assert one.visit() is None
+    assert one.hint() is None
     held = [rig.take(), rig.take()]
     for slot in held:
         one.open(slot)
-    assert one.visit() == (held[1], 2)
+    assert one.hint() == (held[1], 2)
     pool = int(rig.pool_id)
-    assert one.visit(pool + parts.VISITS_KEPT) is None, "another pool takes the place"
-    assert one.visit() is None, "forgotten"
+    assert one.hint(pool + parts.VISITS_KEPT) is None, "another pool takes the place"
+    assert one.hint() is None, "forgotten"
     assert one.held == 2, "and counted again in the table"
-    assert one.visit() == (None, 2)
+    assert one.hint() == (None, 2)
 
 
 @settings(max_examples=100, deadline=None)
@@ -115,7 +115,7 @@ def test_held_is_never_too_low(steps: list[tuple[int, str, int]]) -> None:
             owners[uid].shut(slot)  # from any thread
             rig.put(slot)
         elif what == "forget":
-            owners[uid].visit(rig.pool_id + parts.VISITS_KEPT * (1 + pick))
+            owners[uid].hint(rig.pool_id + parts.VISITS_KEPT * (1 + pick))
         for one in owners.values():
             assert one.held >= one.leases()
         assert sum(one.leases() for one in owners.values()) == len(out)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fastpool._compare.memory import resident
+from fastpool._cli.compare.memory import resident
 from tests.core.native import probe
 
 parts = probe()
@@ -77,7 +77,7 @@ def test_an_own_slot_taken_again_and_returned(idle: int) -> None:
 
 def test_a_thread_that_never_used_the_pool_looks_at_no_table() -> None:
     def first(rig: Any) -> int:
-        return work(parts.Owner(rig, 7).visit)
+        return work(parts.Owner(rig, 7).hint)
 
     assert first(rig_with(1, LARGE - 1)) == first(rig_with(SMALL))
 

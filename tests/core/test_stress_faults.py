@@ -104,13 +104,14 @@ __attribute__((constructor)) static void fp_read_fault(void)
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the core's parts with all the faults in it; FAULT=n at run time brings out the n-th."""
     package = tmp_path_factory.mktemp("faulty") / "src" / "fastpool"
-    shutil.copytree(ROOT / "src" / "fastpool" / "_c", package / "_c")
+    shutil.copytree(ROOT / "src" / "fastpool" / "_core" / "c", package / "_core" / "c")
     shutil.copy(ROOT / "src" / "fastpool" / "__init__.py", package)
+    shutil.copy(ROOT / "src" / "fastpool" / "_core" / "__init__.py", package / "_core")
 
     def change(file: str, old: str, new: str) -> None:
-        text = (package / "_c" / file).read_text()
+        text = (package / "_core" / "c" / file).read_text()
         assert text.count(old) == 1, f"{file} has {text.count(old)} times {old!r}: the fault must follow the source"
-        (package / "_c" / file).write_text(text.replace(old, new))
+        (package / "_core" / "c" / file).write_text(text.replace(old, new))
 
     change("atomic.h", "#include <stdlib.h>\n", f"#include <stdlib.h>\n{READS_FAULT}")
     change(
@@ -121,9 +122,9 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, fault in enumerate(FAULTS.values(), 1):
         change(fault.file, fault.sound, fault.faulty.format(f"(FAULT == {number})"))
     for file in {fault.file for fault in FAULTS.values()}:
-        text = (package / "_c" / file).read_text()
+        text = (package / "_core" / "c" / file).read_text()
         first = text.index("from libc.stdint")
-        (package / "_c" / file).write_text(
+        (package / "_core" / "c" / file).write_text(
             f"{text[:first]}from .atomic cimport FAULT, u32_put, u64_or, u64_swap\n{text[first:]}"
         )
     return package.parent

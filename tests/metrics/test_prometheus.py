@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 import fastpool
-from fastpool._stats import Histogram
+from fastpool._telemetry.stats import Histogram
 from tests.metrics.connections import Plain, refuse
 from tests.pool.world import frees_what_is_dropped
 

@@ -34,7 +34,7 @@ Steps = Generator[Access, Any, Any]
 Orders = dict[str, str]
 Place = Callable[[Orders], tuple[list[Thread], Callable[[Any], bool]]]
 
-CORE = Path(__file__).parents[2] / "src" / "fastpool" / "_c"
+CORE = Path(__file__).parents[2] / "src" / "fastpool" / "_core" / "c"
 LEASED, IDLE, LISTED = "leased", "idle", "listed"
 
 
@@ -292,7 +292,7 @@ SOURCE = {
         r"u64_load\(&waiter\.state\) == HANDED and u64_cas\(&waiter\.state, HANDED, TAKEN\):\s+return waiter\.slot",
         r"if u32_add\(&waiter\.refs, <uint32_t>-1\) == 1",
     ],
-    "../_core_give.pxi": [r"\bretire_idle\([\s\S]*?word = u64_load_sc\(&slot\.word\)"],
+    "../checkin.pxi": [r"\bretire_idle\([\s\S]*?word = u64_load_sc\(&slot\.word\)"],
     "table.pxd": [r"u32_store\(&table\.size, index \+ 1\)"],
 }
 

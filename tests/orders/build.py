@@ -30,19 +30,19 @@ class Fault(NamedTuple):
 FAULTS = [
     Fault(
         "who waits does not look at the free slots again",
-        "_core_wait.pxi",
+        "_core/waiting/line.pxi",
         "    pool_settle(core.pool)\n    return 0\n",
         "    if not {}:\n        pool_settle(core.pool)\n    return 0\n",
     ),
     Fault(
         "who frees something does not look at the gate",
-        "_c/pool.pxd",
+        "_core/c/pool.pxd",
         "    if u64_load_sc(&pool.gate) & QUEUED_MASK:\n        pool_settle(pool)\n",
         "    if not {} and u64_load_sc(&pool.gate) & QUEUED_MASK:\n        pool_settle(pool)\n",
     ),
     Fault(
         "a hand-off is decided in two steps",
-        "_c/waitq.pxd",
+        "_core/c/waitq.pxd",
         "    return u64_cas(&waiter.state, WAITING, outcome)\n",
         "    if {}:\n        if u64_load(&waiter.state) != WAITING:\n            return False\n"
         "        u64_cas(&waiter.state, u64_load(&waiter.state), outcome)\n        return True\n"
@@ -50,50 +50,50 @@ FAULTS = [
     ),
     Fault(
         "a slot that comes with the cancellation is dropped",
-        "_core_wait.pxi",
+        "_core/waiting/line.pxi",
         "                pool_pass(core.pool, slot)\n        raise\n",
         "                if not {}:\n                    pool_pass(core.pool, slot)\n        raise\n",
     ),
     Fault(
         "a lease is ended in two steps",
-        "_core_lease.pxi",
+        "_core/lease.pxi",
         "        if u64_cas(&slot.word, seen, (seen + EPOCH) | ENDING):\n            return True\n",
         "        if {}:\n            u64_put(&slot.word, (seen + EPOCH) | ENDING)\n            return True\n"
         "        if u64_cas(&slot.word, seen, (seen + EPOCH) | ENDING):\n            return True\n",
     ),
     Fault(
         "a failed connect keeps its permit",
-        "_c/pool.pxd",
+        "_core/c/pool.pxd",
         "    if permit:\n        pool_permit_drop(pool)\n",
         "    if permit and not {}:\n        pool_permit_drop(pool)\n",
     ),
     Fault(
         "a larger pool does not serve who waits",
-        "_core_pool.pxi",
-        "        pool_swallow_vacant(pool)\n        pool_settle_if(pool)\n",
-        "        pool_swallow_vacant(pool)\n        if not {}:\n            pool_settle_if(pool)\n",
+        "_core/pool.pxi",
+        "        pool_shrink_vacant(pool)\n        pool_settle_if(pool)\n",
+        "        pool_shrink_vacant(pool)\n        if not {}:\n            pool_settle_if(pool)\n",
     ),
     Fault(
         "the last in line is served first",
-        "_c/waitq.pxd",
+        "_core/c/waitq.pxd",
         "    if front:\n",
         "    if front or {}:\n",
     ),
     Fault(
         "who comes into line does not see that the pool is closed",
-        "_core_wait.pxi",
+        "_core/waiting/line.pxi",
         "    if before & CLOSED:\n",
         "    if before & CLOSED and not {}:\n",
     ),
     Fault(
         "who returns does not see that the pool is closed",
-        "_core_give.pxi",
+        "_core/checkin.pxi",
         "    gate = u64_load(&core.pool.gate)\n    if gate & CLOSED:\n",
         "    gate = u64_load(&core.pool.gate)\n    if gate & CLOSED and not {}:\n",
     ),
     Fault(
         "a slot is published, and listed, in two steps",
-        "_c/idle.pxd",
+        "_core/c/idle.pxd",
         "        word = u64_load(&slot.word)\n"
         "        if u64_cas(&slot.word, word, ((word & ~<uint64_t>ENDING) + (EPOCH + IDLE - LEASED)) | LISTED):\n",
         "        word = u64_load(&slot.word)\n        if {}:\n"
@@ -110,16 +110,16 @@ cdef extern from * nogil:
 """
 # Where the core reads (0) or changes (1) a dict that other threads change, too: that is a shared access like any other.
 DICTS = [
-    ("_core_give.pxi", "    known = core.by_id.get(id(c))\n    if isinstance(known, list):\n        for", 0, "by_id"),
-    ("_core_give.pxi", "    return core.dropped.pop(id(c), None) is not None\n", 1, "dropped"),
-    ("_core_give.pxi", "                core.dropped[id(c)] = c  #", 1, "dropped"),
-    ("_core_give.pxi", "                core.dropped.pop(id(c), None)\n                continue\n", 1, "dropped"),
-    ("_core_take.pxi", "    known = core.by_id.get(id(c))\n    if known is None:\n", 1, "by_id"),
-    ("_core_take.pxi", "    known = core.by_id.get(id(c))\n    if known is seat:\n", 1, "by_id"),
-    ("_core_wait.pxi", "        core.queued[me.uid] = True\n", 1, "queued"),
-    ("_core_wait.pxi", "        core.queued[me.uid] = False\n", 1, "queued"),
-    ("_core_wait.pxi", "        core.queued.pop(me.uid, None)\n", 1, "queued"),
-    ("_core_wait.pxi", "    cdef object asleep = core.queued.get(owner)\n", 0, "queued"),
+    ("_core/checkin.pxi", "    known = core.by_id.get(id(c))\n    if isinstance(known, list):\n", 0, "by_id"),
+    ("_core/checkin.pxi", "    return core.dropped.pop(id(c), None) is not None\n", 1, "dropped"),
+    ("_core/checkin.pxi", "                core.dropped[id(c)] = c  #", 1, "dropped"),
+    ("_core/checkin.pxi", "                core.dropped.pop(id(c), None)\n                continue\n", 1, "dropped"),
+    ("_core/checkout.pxi", "    known = core.by_id.get(id(c))\n    if known is None:\n", 1, "by_id"),
+    ("_core/checkout.pxi", "    known = core.by_id.get(id(c))\n    if known is entry:\n", 1, "by_id"),
+    ("_core/waiting/line.pxi", "        core.queued[me.uid] = True\n", 1, "queued"),
+    ("_core/waiting/line.pxi", "        core.queued[me.uid] = False\n", 1, "queued"),
+    ("_core/waiting/line.pxi", "        core.queued.pop(me.uid, None)\n", 1, "queued"),
+    ("_core/waiting/line.pxi", "    cdef object asleep = core.queued.get(owner)\n", 0, "queued"),
 ]
 
 
@@ -132,25 +132,25 @@ def put_in(path: Path, line: str, instead: str) -> None:
 
 def copy_source(package: Path) -> None:
     """The core's source, with the faults in it, and what the tests ask it for."""
-    shutil.copytree(ROOT / "src" / "fastpool" / "_c", package / "_c")
-    for path in (ROOT / "src" / "fastpool").iterdir():
-        if path.suffix in NATIVE:
-            shutil.copy(path, package)
+    core = package / "_core"
+    made = shutil.ignore_patterns("*.so", "*.c", "__pycache__")
+    shutil.copytree(ROOT / "src" / "fastpool" / "_core", core, ignore=made)
+    shutil.copy(ROOT / "src" / "fastpool" / "__init__.py", package)
     for number, fault in enumerate(FAULTS, 1):
         put_in(package / fault.file, fault.line, fault.broken.format(f"fp_fault({number})"))
     for file, line, kind, name in DICTS:
         indent = " " * (len(line) - len(line.lstrip()))
         put_in(package / file, line, f'{indent}fp_step({kind}, <void *>core.{name}, "{name}")\n{line}')
-    for path in {package / fault.file for fault in FAULTS if fault.file.endswith(".pxd")} | {package / "_core.pyx"}:
+    for path in {core / "core.pyx", *(package / fault.file for fault in FAULTS if fault.file.endswith(".pxd"))}:
         text = path.read_text()
         place = text.index("\ncdef ")  # behind the imports
         path.write_text(text[:place] + DECLARED + text[place:])
     # As on a free-threaded build: other threads run between any two accesses, not only where the GIL is let go.
-    green = package / "_c" / "green.h"
+    green = core / "c" / "green.h"
     green.write_text(green.read_text().replace("#ifdef Py_GIL_DISABLED", "#if 1"))
-    with (package / "_core.pyx").open("a") as core:
-        core.write('\ninclude "steps.pxi"\n')
-    shutil.copy(HERE / "steps.pxi", package)
+    with (core / "core.pyx").open("a") as source:
+        source.write('\ninclude "steps.pxi"\n')
+    shutil.copy(HERE / "steps.pxi", core)
 
 
 def compile_core(work: Path) -> Path:
@@ -159,14 +159,14 @@ def compile_core(work: Path) -> Path:
     cythonize = import_module("Cython.Build").cythonize
     build_ext = import_module("setuptools.command.build_ext").build_ext
     recipe = runpy.run_path(str(ROOT / "setup.py"), run_name="recipe")
-    ext = recipe["extension"]("fastpool._core", "src/fastpool/_core.pyx")
+    ext = recipe["extension"]("fastpool._core.core", "src/fastpool/_core/core.pyx")
     ext.extra_compile_args = ["-O0", "-g", "-std=gnu11", "-fno-strict-aliasing", "-include", str(HERE / "step_locks.h")]
     modules = cythonize([ext], include_path=["src"], compiler_directives=recipe["DIRECTIVES"], quiet=True)
     build = build_ext(import_module("setuptools").Distribution({"name": "fastpool", "ext_modules": modules}))
     build.build_lib, build.build_temp = "lib", "o"
     build.ensure_finalized()
     build.run()
-    (file,) = (work / "lib" / "fastpool").glob("_core.*")
+    (file,) = (work / "lib" / "fastpool" / "_core").glob("core.*")
     return file
 
 

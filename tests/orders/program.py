@@ -35,7 +35,7 @@ def main(core: str, fault: str, how: str, *scenes: str) -> None:
     from tests.orders.stage import Failed, Play, install
 
     install(core)
-    from fastpool import _core
+    from fastpool._core import core as _core
     from tests.orders.scenes import SCENES
 
     _core.steps_fault(int(fault))  # type: ignore[attr-defined]

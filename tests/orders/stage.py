@@ -1,6 +1,6 @@
 """Plays a scene: a few actors (threads) on one pool, in one order of their steps.
 
-Run in a process of its own, on the core that build.py makes: `install` puts that in the place of fastpool._core.
+Run in a process of its own, on the core that build.py makes: `install` puts that in the place of fastpool._core.core.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Finder(MetaPathFinder):
         self._path = path
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name != "fastpool._core":
+        if name != "fastpool._core.core":
             return None
         return spec_from_file_location(name, self._path, loader=ExtensionFileLoader(name, self._path))
 
@@ -70,13 +70,13 @@ class Scene:
 
     def strike(self, actor: int) -> Callable[[], None]:
         """A part: a signal for that actor, some time."""
-        from fastpool import _core
+        from fastpool._core import core as _core
 
         return lambda: _core.steps_strike(actor)
 
     def time_passes(self) -> Callable[[], None]:
         """A part: all deadlines pass, some time."""
-        from fastpool import _core
+        from fastpool._core import core as _core
 
         return lambda: _core.clock_stop(LATER)
 
@@ -93,7 +93,7 @@ class Play:
     """A scene as a program for `Walk`, or in one given order."""
 
     def __init__(self, make: Callable[[], Scene]) -> None:
-        from fastpool import _core
+        from fastpool._core import core as _core
 
         self._core: Any = _core
         self._make = make

@@ -20,7 +20,7 @@ ROOT = HERE.parent.parent
 @cache
 def core() -> str:
     """The path of the core that build.py makes."""
-    if not (ROOT / "src" / "fastpool" / "_core.pyx").exists():
+    if not (ROOT / "src" / "fastpool" / "_core/core.pyx").exists():
         pytest.skip("the tests run without the checkout around them")
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     if sys.platform != "linux" or shutil.which(compiler) is None:

@@ -41,7 +41,7 @@ def steps_prepare(int actors, bytes plan, int asleep, uint64_t seed, signal, Cor
     fp_steps.diverged = fp_steps.redundant = fp_steps.stuck = -1
     fp_steps.signal = <PyObject *>signal
     # statistics: counted, never decided by
-    fp_steps.ignored, fp_steps.ignored_end = <char *>&core.house.wait, <char *>(core.house.closed + REASON_COUNT)
+    fp_steps.ignored, fp_steps.ignored_end = <char *>&core.inner.wait, <char *>(core.inner.closed + REASON_COUNT)
     for i in range(actors):
         fp_steps.state[i], fp_steps.struck[i] = 1, 0
 

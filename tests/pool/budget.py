@@ -62,7 +62,7 @@ async def use(pool: Any) -> None:
 @contextlib.contextmanager
 def opened(kind: str) -> Iterator[Any]:
     import fastpool
-    from fastpool import _workers
+    from fastpool._async import workers as _workers
 
     _workers.REST_S = 0.0  # the thread that connected for a task ends before anything is counted
     if kind == "Pool":

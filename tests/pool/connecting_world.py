@@ -4,7 +4,7 @@ import random
 
 from fastpool import Driver
 from fastpool._config import Config
-from fastpool._connecting import Connector
+from fastpool._connecting.connector import Connector
 
 A, B, C = ("a", 1), ("b", 2), ("c", 3)
 NAMES = ["a:1", "b:2", "c:3"]

@@ -48,7 +48,7 @@ def test_a_connection_past_its_lifetime_at_its_return_is_not_handed_out_again(cl
 def test_lifetimes_differ_by_up_to_a_quarter_and_are_drawn_once(clock, unkept):
     pool = Plain().pool(max_size=200, max_lifetime=1000, max_connecting=200)
     pool.warm()
-    _, opened, ends, _ = zip(*pool._since(), strict=True)
+    _, opened, ends, _ = zip(*pool._idle_rows(), strict=True)
     lives = [(end - begin) / 1e9 for begin, end in zip(opened, ends, strict=True)]
     assert 750 <= min(lives) < 800
     assert 950 < max(lives) <= 1000
@@ -57,7 +57,7 @@ def test_lifetimes_differ_by_up_to_a_quarter_and_are_drawn_once(clock, unkept):
         out = [pool.checkout() for _ in range(200)]
         for c in out:
             pool.checkin(c)
-    assert sorted(end for _, _, end, _ in pool._since()) == sorted(ends)
+    assert sorted(end for _, _, end, _ in pool._idle_rows()) == sorted(ends)
 
 
 def test_the_keeper_retires_them_without_a_checkout(clock):

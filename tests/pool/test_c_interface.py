@@ -73,7 +73,7 @@ def test_native_threads_beside_python_threads(size: int) -> None:
     native = opened(pool)
     doubles = []
 
-    def visit(c: Any) -> None:
+    def hint(c: Any) -> None:
         c.holders += 1
         time.sleep(0)  # others run meanwhile
         if c.holders != 1:
@@ -83,10 +83,10 @@ def test_native_threads_beside_python_threads(size: int) -> None:
     def work() -> None:
         for _ in range(300):
             with pool.connection() as c:
-                visit(c)
+                hint(c)
 
     python = [Run(work) for _ in range(4)]
-    said = native.team(4, 3000, 20, every=10, visit=visit)
+    said = native.team(4, 3000, 20, every=10, hint=hint)
     for one in python:
         one.result()
     assert said == CLEAN | {"ok": 12000} and not doubles
@@ -135,7 +135,7 @@ def test_native_waiters_are_served_in_line() -> None:
     order: list[int] = []
 
     def natively(number: int) -> None:
-        assert native.team(1, 1, 20, every=1, visit=lambda c: order.append(number))["ok"] == 1
+        assert native.team(1, 1, 20, every=1, hint=lambda c: order.append(number))["ok"] == 1
 
     def in_python(number: int) -> None:
         with pool.connection():

@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from fastpool._calls import is_coroutine_function, takes_timeout
+from fastpool._light.calls import is_coroutine_function, takes_timeout
 
 
 def nothing():

@@ -256,7 +256,7 @@ def test_one_that_is_being_checked_is_in_the_stats(who):
 
 def in_the_past(pool):
     """Wait until all that the pool has heard of its idle connections is old, for a clock that ticks every few ms."""
-    until(lambda: all(max(since, checked) < 1e9 * clock() - 2e7 for since, _, _, checked in pool._since()))
+    until(lambda: all(max(since, checked) < 1e9 * clock() - 2e7 for since, _, _, checked in pool._idle_rows()))
 
 
 def test_an_awaited_check_that_never_ends_is_cut_off():

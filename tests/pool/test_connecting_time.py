@@ -9,8 +9,8 @@ import pytest
 
 from fastpool import AllServersUnavailable, PoolError
 from fastpool._config import Config
-from fastpool._connecting import FAIR_TRIAL, Connector
-from fastpool._echo import echo
+from fastpool._connecting.connector import FAIR_TRIAL, Connector
+from fastpool._connecting.without_traceback import echo
 from tests.pool.connecting_world import NAMES, A, B, C, Refused, World, open_
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import fastpool
-from fastpool import _report
+from fastpool._telemetry import report as _report
 from tests.pool.world import Plain, Run, holding, waiting
 from tests.process._scripts import run
 

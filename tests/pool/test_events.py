@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fastpool._events import EVENTS, Event, Listeners
+from fastpool._telemetry.events import EVENTS, Event, Listeners
 
 POOL = SimpleNamespace(name="users")
 

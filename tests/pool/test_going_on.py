@@ -9,7 +9,7 @@ import pytest
 
 import fastpool
 from fastpool import AsyncPool, NoConnectionsAvailable, Pool, PoolClosed
-from fastpool._workers import staff_of
+from fastpool._async.workers import staff_of
 from tests.pool.opening_world import in_loop, soon
 from tests.pool.world import PATIENCE, Connection, Failure, Run, until
 
@@ -239,7 +239,7 @@ def test_without_a_thread_for_it_the_caller_is_told_as_ever(monkeypatch):
     def refuse(*args):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("fastpool._workers.start", refuse)
+    monkeypatch.setattr("fastpool._async.workers.start", refuse)
     slow = Slow()
     pool = Pool(slow.connect, close=close, max_size=1, max_connecting=1)
     for _ in range(2):

@@ -7,8 +7,10 @@ import time
 
 import pytest
 
-from fastpool import _family, _keeper, _upkeep
-from fastpool._keeper import keeper
+from fastpool import _family
+from fastpool._keeper import keeper as _keeper
+from fastpool._keeper import upkeep as _upkeep
+from fastpool._keeper.keeper import keeper
 from fastpool.testing import VirtualClock
 from tests.pool.world import FREE_THREADED, Abort, Failure, Plain, World, frees_what_is_dropped, serves, until
 
@@ -96,7 +98,7 @@ def test_a_pool_with_open_false_is_looked_after_from_its_first_use_on():
 def test_it_sleeps_while_nothing_is_due(monkeypatch):
     tended = []
     tend = _upkeep.tend
-    monkeypatch.setattr(_upkeep, "tend", lambda pool, entry: tended.append(pool) or tend(pool, entry))
+    monkeypatch.setattr(_upkeep, "tend", lambda pool, kept: tended.append(pool) or tend(pool, kept))
     with VirtualClock() as clock:
         pool = World().pool(
             min_size=2, max_size=4, idle_timeout=60, max_lifetime=600, keepalive=30, leak_after=50, servers=["a:1"]
@@ -140,11 +142,11 @@ def test_a_failure_of_its_own_is_logged_and_tried_again(monkeypatch, caplog):
     tend = _upkeep.tend
     broken = [True]
 
-    def breaks_once(pool, entry):
+    def breaks_once(pool, kept):
         if broken:
             broken.pop()
             raise Failure("upkeep")
-        return tend(pool, entry)
+        return tend(pool, kept)
 
     monkeypatch.setattr(_upkeep, "tend", breaks_once)
     world = World()

@@ -10,8 +10,10 @@ import time
 import pytest
 
 import fastpool
-from fastpool import _crew, _family, _threads
-from fastpool._keeper import keeper
+from fastpool import _family
+from fastpool._core import threads as _threads
+from fastpool._keeper import crew as _crew
+from fastpool._keeper.keeper import keeper
 from fastpool.testing import VirtualClock
 from tests.pool.world import FREE_THREADED, PATIENCE, Failure, Plain, World, serves, until
 
@@ -67,7 +69,7 @@ def restored(pool):
 def hang_in_connect(world, make):
     pool = make(world, min_size=1)
     world.connecting.hold()
-    pool._outdate()
+    pool._make_stale()
     world.connecting.held()
 
 
@@ -115,7 +117,7 @@ def hang_in_the_log(world, make):
     logging.getLogger("fastpool").addHandler(handler)
     try:
         world.connecting.mode = Failure("down")
-        pool._outdate()
+        pool._make_stale()
         assert handler.hanging.wait(PATIENCE)
     finally:
         logging.getLogger("fastpool").removeHandler(handler)
@@ -279,7 +281,7 @@ def test_a_loop_that_is_busy_does_not_hold_up_another_pool(pools):
         pool = fastpool.AsyncPool(connect, check=check, close=lambda c: None, min_size=1, keepalive=0.05)
         await pool.open()
         await asyncio.sleep(0.2)  # checks are made
-        pool._outdate()
+        pool._make_stale()
         busy.set()
         assert go.wait(PATIENCE)  # the loop does not run on: neither connect nor check is answered
         await asyncio.sleep(0)

@@ -9,7 +9,7 @@ import pytest
 
 PROLOGUE = """
 import os, sys, threading, time, fastpool
-from fastpool._keeper import keeper
+from fastpool._keeper.keeper import keeper
 
 class C:
     made = 0
@@ -164,7 +164,7 @@ def test_helpers_that_end_leave_no_loop_of_gevents_behind():
         from gevent import monkey
         monkey.patch_all()
         import gevent
-        from fastpool import _crew
+        from fastpool._keeper import crew as _crew
         _crew._REST_S = 0.001  # so that each connect is made by a helper of its own
 
         def connect():

@@ -13,8 +13,10 @@ from types import SimpleNamespace
 import pytest
 
 import fastpool
-from fastpool import _crew, _family, _keeper
-from fastpool._keeper import keeper
+from fastpool import _family
+from fastpool._keeper import crew as _crew
+from fastpool._keeper import keeper as _keeper
+from fastpool._keeper.keeper import keeper
 from tests.pool.world import FREE_THREADED, PATIENCE, Abort, Failure, Plain, Run, serves, until
 
 SOURCES = str(Path(fastpool.__file__).parent)
@@ -107,7 +109,7 @@ def test_a_keeper_that_is_dead_is_started_anew_when_a_connection_is_lost(monkeyp
     pools = [Plain().pool(min_size=1) for _ in range(3)]
     kill_the_keeper(monkeypatch)
     for pool in pools:
-        pool._outdate()
+        pool._make_stale()
     lose_one(pools[0])
     until(lambda: all(len(pool) == 1 for pool in pools))
     for pool in pools:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fastpool._stats import LeaseInfo, thread_name
+from fastpool._telemetry.stats import LeaseInfo, thread_name
 
 FACTS = {"slot": 3, "server": ("a", 1), "depth": 1, "age_s": 0.5}
 

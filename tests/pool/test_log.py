@@ -6,8 +6,8 @@ import types
 
 import pytest
 
-from fastpool import _log
-from fastpool._log import Log
+from fastpool._light import log as _log
+from fastpool._light.log import Log
 
 
 def test_it_says_what_the_logger_says_with_the_callers_line(caplog):

@@ -157,7 +157,7 @@ def test_awaited_and_failing_at_the_third_the_two_are_closed_before_the_error_go
 
 
 def test_a_close_that_hangs_does_not_keep_the_error_for_ever(monkeypatch):
-    monkeypatch.setattr("fastpool._async.UNDOES_S", 0.02)
+    monkeypatch.setattr("fastpool._async.pool.UNDOES_S", 0.02)
 
     async def main():
         world = Loop()

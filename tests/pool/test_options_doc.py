@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fastpool._config import Config
-from fastpool._events import EVENTS
+from fastpool._telemetry.events import EVENTS
 
 DOC = Path(__file__).resolve().parents[2] / "docs" / "options.md"
 pytestmark = pytest.mark.skipif(not DOC.exists(), reason="the tests run without the checkout around them")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from fastpool._record import dataclass, field, fields, replace
+from fastpool._light.record import dataclass, field, fields, replace
 
 
 def both():

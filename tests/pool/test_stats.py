@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastpool import NoConnectionsAvailable
-from fastpool._stats import (
+from fastpool._telemetry.stats import (
     CLOSE_REASONS,
     Histogram,
     LeaseInfo,

@@ -3,7 +3,7 @@
 import pytest
 
 from fastpool import NoConnectionsAvailable, Pool
-from fastpool._events import EVENTS
+from fastpool._telemetry.events import EVENTS
 from fastpool.testing import VirtualClock
 from tests.pool.world import Failure, Plain, Run, World, holding, serves, until, waiting
 

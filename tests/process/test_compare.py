@@ -9,12 +9,12 @@ import time
 import pytest
 
 import fastpool
-from fastpool._compare import crowd, floor, green_rivals, load, plot, scale, tables, worlds
-from fastpool._compare.findings import Finding, Target, report
-from fastpool._compare.questions import _CHEAPER, QUESTIONS, Effort
-from fastpool._compare.ratios import interleaved, timed
-from fastpool._compare.rivals import CONNECTION_POOL, FLOOR, HAPPYBASE, POOL, STUBBED, Rival
-from fastpool._compare.team import in_a_thread_of_its_own, team
+from fastpool._cli.compare import crowd, floor, green_rivals, load, plot, scale, tables, worlds
+from fastpool._cli.compare.findings import Finding, Target, report
+from fastpool._cli.compare.questions import _CHEAPER, QUESTIONS, Effort
+from fastpool._cli.compare.ratios import interleaved, timed
+from fastpool._cli.compare.rivals import CONNECTION_POOL, FLOOR, HAPPYBASE, POOL, STUBBED, Candidate
+from fastpool._cli.compare.team import in_a_thread_of_its_own, team
 
 
 class Clock:
@@ -184,7 +184,7 @@ def test_every_rival_with_a_target_exists():
 
 
 def test_a_rival_that_is_not_installed_says_so():
-    rival = Rival("a pool", "no-such-distribution", "no_such_module", lambda size, address: contextlib.nullcontext())
+    rival = Candidate("a pool", "no-such-distribution", "no_such_module", lambda *_: contextlib.nullcontext())
     assert (rival.missing(), rival.version()) == ("not installed", None)
     assert POOL.missing() is None
 
@@ -260,7 +260,7 @@ def needed(finding):
 
 def test_what_is_handed_over_is_waited_for():
     """The situations are what they are called: counted by the pool itself."""
-    from fastpool._compare import asyncio_rivals
+    from fastpool._cli.compare import asyncio_rivals
 
     seen = {}
 
@@ -270,7 +270,7 @@ def test_what_is_handed_over_is_waited_for():
             yield asyncio_rivals.by_blocks(pool.connection)
             seen[size] = pool.stats().waits
 
-    rival = Rival("counted", None, "asyncio", asyncio_rivals.in_a_loop(open_))
+    rival = Candidate("counted", None, "asyncio", asyncio_rivals.in_a_loop(open_))
     waits = {}
     for situation in worlds.SITUATIONS:
         with worlds.in_tasks(situation, rival) as cycles:

@@ -45,7 +45,7 @@ def test_what_goes_into_a_wheel_beside_the_extension(tree: Path, tmp_path: Path)
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     built = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert wheel_faults(built | {"fastpool/_core.cpython-313-x86_64-linux-gnu.so"}) == []
+    assert wheel_faults(built | {"fastpool/_core/core.cpython-313-x86_64-linux-gnu.so"}) == []
 
 
 def test_native_code_needs_no_more_than_the_wheel_has(tree: Path, tmp_path: Path) -> None:
@@ -67,13 +67,13 @@ def test_native_code_needs_no_more_than_the_wheel_has(tree: Path, tmp_path: Path
 
 
 def test_the_checks_notice_what_they_are_there_for() -> None:
-    python = sources({".py", ".pyi", ".typed"}) | {"fastpool/__init__.pxd", "fastpool/_core.pxd"}
-    good = python | {"fastpool/_core.abi.so", "fastpool-1.dist-info/METADATA"}
+    python = sources({".py", ".pyi", ".typed"}) | {"fastpool/__init__.pxd", "fastpool/_core/core.pxd"}
+    good = python | {"fastpool/_core/core.abi.so", "fastpool-1.dist-info/METADATA"}
     assert wheel_faults(good) == []
-    assert wheel_faults(good | {"fastpool/_core.pyx"}) == ["does not belong in a wheel: fastpool/_core.pyx"]
+    assert wheel_faults(good | {"fastpool/_core/core.pyx"}) == ["does not belong in a wheel: fastpool/_core/core.pyx"]
     assert wheel_faults(good | {"tests/test_x.py"}) == ["outside the package: tests/test_x.py"]
     assert wheel_faults(good - {"fastpool/py.typed"}) == ["missing: fastpool/py.typed"]
     assert wheel_faults(good - {"fastpool/__init__.pxd"}) == ["missing: fastpool/__init__.pxd"]
     assert len(wheel_faults(good | {"_probe.so"})) == 2
     assert "missing: everything under tests/" in sdist_faults(["fastpool-1/setup.py"])
-    assert "generated: src/fastpool/_core.c" in sdist_faults(["fastpool-1/src/fastpool/_core.c"])
+    assert "generated: src/fastpool/_core/core.c" in sdist_faults(["fastpool-1/src/fastpool/_core/core.c"])

@@ -16,7 +16,7 @@ from ._scripts import ROOT, run_case
 
 CALLS = ("hold", "misbehave", "slow", "drop", "order", "ask")
 LOCKS = {"Lock", "RLock", "Condition", "Event", "Semaphore", "BoundedSemaphore", "Barrier"}
-SOURCES = [path for path in sorted((ROOT / "src/fastpool").rglob("*.py")) if path.parent.name != "_compare"]
+SOURCES = [path for path in sorted((ROOT / "src/fastpool").rglob("*.py")) if path.parent.name != "compare"]
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers on this system")

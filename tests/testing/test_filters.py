@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fastpool.testing.hbase_filter_language import FILTERS, parse_filter
-from fastpool.testing.hbase_scan import Range, Scanner
-from fastpool.testing.hbase_store import Family, Table
+from fastpool.testing.hbase.filter_language import FILTERS, parse_filter
+from fastpool.testing.hbase.scan import Range, Scanner
+from fastpool.testing.hbase.store import Family, Table
 
 ROWS = {
     b"a1": {b"f:x": (b"1", 10), b"f:y": (b"apple", 20), b"g:x": (b"9", 10)},

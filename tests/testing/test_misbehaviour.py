@@ -12,8 +12,9 @@ import happybase
 import pytest
 from thriftpy2.transport import TTransportException
 
-from fastpool.testing import HBaseServer, hbase_engine
-from fastpool.testing.hbase_script import KINDS
+from fastpool.testing import HBaseServer
+from fastpool.testing.hbase import engine as hbase_engine
+from fastpool.testing.hbase.script import KINDS
 from fastpool.testing.sockets import listen
 
 from .conftest import WIRES, Connect

@@ -23,9 +23,9 @@ from Hbase_thrift import (
 from thriftpy2.thrift import TApplicationException
 
 from fastpool.testing import HBaseServer
-from fastpool.testing.hbase_service import Service
-from fastpool.testing.hbase_store import Store
-from fastpool.testing.hbase_wire import load_idl
+from fastpool.testing.hbase.service import Service
+from fastpool.testing.hbase.store import Store
+from fastpool.testing.hbase.wire import load_idl
 
 from .conftest import WIRES, Connect
 

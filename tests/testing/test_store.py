@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpool.testing import hbase_store
-from fastpool.testing.hbase_store import FOREVER, LATEST, Cell, Family, HBaseError, Store, Table
+from fastpool.testing.hbase import store as hbase_store
+from fastpool.testing.hbase.store import FOREVER, LATEST, Cell, Family, HBaseError, Store, Table
 
 
 def table(**settings: int) -> Table:

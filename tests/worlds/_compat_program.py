@@ -17,7 +17,7 @@ from typing import Any
 
 import fastpool
 from fastpool import _core
-from fastpool._waiting import sleeper_here
+from fastpool._core.greenlets import sleeper_here
 from tests.worlds._green import Eventlet, Gevent
 
 PATIENCE = 20.0

@@ -43,7 +43,7 @@ def case_two_watchers_for_all(pool: Any, parts: Parts) -> None:
         assert _watchers() == before
         for c in held:
             pool.checkin(c)
-    assert not any(type(one).__name__ == "GreenTicket" for one in gc.get_objects())
+    assert not any(type(one).__name__ == "GreenletHandle" for one in gc.get_objects())
     try:
         gevent.event.Event().wait()
         raise AssertionError("an event that nobody can set was set")

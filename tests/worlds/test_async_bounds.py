@@ -61,7 +61,7 @@ def test_a_pool_that_its_own_driver_closes(call: str) -> None:
 def test_close_does_not_wait_for_ever_for_a_close_that_hangs(
     timeout: float | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fastpool._async.CLOSES_S", 0.1 if timeout is None else 60.0)
+    monkeypatch.setattr("fastpool._async.pool.CLOSES_S", 0.1 if timeout is None else 60.0)
 
     async def main() -> None:
         pool = fastpool.AsyncPool(ToldByLoop.open, close=for_ever)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 import fastpool
-from fastpool._events import EVENTS
+from fastpool._telemetry.events import EVENTS
 from tests.pool.world import Failure, Plain, World
 
 A = ("a", 1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fastpool._time_limit import TimeLimit
+from fastpool._core.time_limit import TimeLimit
 from tests.process._scripts import run
 
 LIMITS = [TimeLimit, asyncio.timeout]
@@ -90,7 +90,7 @@ def test_it_holds_for_a_task_that_asyncios_python_part_runs() -> None:
     program = """
         import asyncio
         asyncio.Task = asyncio.tasks.Task = asyncio.tasks._PyTask  # what nest_asyncio does
-        from fastpool._time_limit import TimeLimit
+        from fastpool._core.time_limit import TimeLimit
 
         async def main():
             try:

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import fastpool
-from fastpool import _workers
-from fastpool._workers import Workers, staff_of
+from fastpool._async import workers as _workers
+from fastpool._async.workers import Workers, staff_of
 
 from ._told import Told, at_rest, eventually, soon
 

@@ -9,9 +9,9 @@ from libc.stdio cimport printf
 from libc.stdlib cimport atoi
 from libc.string cimport strcmp
 
-from fastpool._c.atomic cimport Thread, thread_self, u32_load, u32_store
-from fastpool._c.clock cimport clock_ns
-from fastpool._c.slot cimport Slot
+from fastpool._core.c.atomic cimport Thread, thread_self, u32_load, u32_store
+from fastpool._core.c.clock cimport clock_ns
+from fastpool._core.c.slot cimport Slot
 
 cdef extern from "pthread.h" nogil:
     ctypedef struct pthread_t:

@@ -2,13 +2,13 @@
 
 from libc.stdint cimport INT64_MAX, int64_t
 
-from fastpool._c.atomic cimport Thread, Visit, i64_peek, i64_put, thread_self, u64_load, u64_load_sc, u64_peek
-from fastpool._c.clock cimport clock_begin, clock_near_ns, clock_ns
-from fastpool._c.idle cimport idle_put, idle_take
-from fastpool._c.lease cimport lease_open, lease_retake, lease_shut, visit_find, visit_make
-from fastpool._c.pool cimport Pool, pool_give, pool_permit_back, pool_settle, pool_settle_if, pool_take_free
-from fastpool._c.slot cimport CONNECTING, LEASED, Slot, slot_move, slot_state
-from fastpool._c.waitq cimport QUEUED_MASK, WAITING, Waiter, lock_take_timed, queue_enlist, queue_open, waiter_drop, \
+from fastpool._core.c.atomic cimport Thread, ThreadHint, i64_peek, i64_put, thread_self, u64_load, u64_load_sc, u64_peek
+from fastpool._core.c.clock cimport clock_begin, clock_near_ns, clock_ns
+from fastpool._core.c.idle cimport idle_put, idle_take
+from fastpool._core.c.lease cimport lease_open, lease_retake, lease_shut, hint_find, hint_make
+from fastpool._core.c.pool cimport Pool, pool_give, pool_permit_back, pool_settle, pool_settle_if, pool_take_free
+from fastpool._core.c.slot cimport CONNECTING, LEASED, Slot, slot_move, slot_state
+from fastpool._core.c.waitq cimport QUEUED_MASK, WAITING, Waiter, lock_take_timed, queue_enlist, queue_open, waiter_drop, \
     waiter_new, waiter_take
 
 cdef enum:
@@ -25,7 +25,7 @@ cdef bint open_pool() noexcept nogil:
 
 
 cdef Slot *borrow(Thread *me) noexcept nogil:
-    cdef Visit *visit = visit_find(me, pool.id)
+    cdef ThreadHint *visit = hint_find(me, pool.id)
     cdef Slot *slot = NULL
     cdef Waiter *waiter
     cdef int64_t now
@@ -52,12 +52,12 @@ cdef Slot *borrow(Thread *me) noexcept nogil:
         i64_put(&slot.fresh_ns, INT64_MAX)
         slot_move(slot, LEASED)
         pool_permit_back(&pool)
-    lease_open(slot, me, visit_make(me, pool.id, &pool.table), clock_near_ns(me))
+    lease_open(slot, me, hint_make(me, pool.id, &pool.table), clock_near_ns(me))
     return slot
 
 
 cdef void give_back(Thread *me, Slot *slot) noexcept nogil:
-    lease_shut(slot, me, visit_find(me, pool.id))
+    lease_shut(slot, me, hint_find(me, pool.id))
     if u64_peek(&pool.gate) == 0:
         idle_put(&pool.idle, &pool.table, slot)
         pool_settle_if(&pool)

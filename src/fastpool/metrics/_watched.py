@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .._core import Cell
 
 if TYPE_CHECKING:
-    from .._stats import Stats
+    from .._telemetry.stats import Stats
 
 _Pools = Mapping[str, "weakref.ref[Any]"]
 
@@ -26,7 +26,7 @@ class Watched:
         self._reporter: Cell[object] = Cell(None)  # who began to report them, if anybody did
 
     def add(self, pool: Any) -> None:
-        """Watch this pool; ValueError if another open one has its name. Again is harmless."""
+        """LoopTimer this pool; ValueError if another open one has its name. Again is harmless."""
         name, mine = pool.name, weakref.ref(pool)
 
         def with_it(pools: _Pools) -> _Pools:
@@ -44,7 +44,7 @@ class Watched:
         self._change(with_it)
 
     def discard(self, pool: Any) -> None:
-        """Watch it no more."""
+        """LoopTimer it no more."""
         self._leave(pool)
 
     def stats(self) -> Iterator[tuple[Any, Stats]]:
@@ -70,7 +70,7 @@ class Watched:
             raise
 
     def _leave(self, leaver: Any) -> None:
-        """Watch ``leaver`` no more; None: those that are gone."""
+        """LoopTimer ``leaver`` no more; None: those that are gone."""
         self._change(lambda pools: {name: ref for name, ref in pools.items() if ref() is not leaver})
 
     def _change(self, change: Callable[[_Pools], _Pools]) -> None:

@@ -24,7 +24,7 @@ from ._watched import Watched
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-    from .._stats import Stats
+    from .._telemetry.stats import Stats
 
 _POOL = "db.client.connection.pool.name"
 _STATE = "db.client.connection.state"

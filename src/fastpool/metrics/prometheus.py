@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
     from prometheus_client.registry import CollectorRegistry
 
-    from .._stats import Histogram, Stats
+    from .._telemetry.stats import Histogram, Stats
 
 # Edges of the pool's own buckets, four times as wide each (1 µs, 4 µs, … 69 s): every count in them is exact.
 BOUNDS_S = tuple(2**power / 1e9 for power in range(10, 37, 2))

@@ -9,20 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .fault_orders import HeldReplies
-    from .fault_proxy import FaultProxy
-    from .hbase_script import Hold, Misbehaviour
-    from .hbase_server import HBaseServer
+    from .faults.orders import HeldReplies
+    from .faults.proxy import FaultProxy
+    from .hbase.script import Hold, Misbehaviour
+    from .hbase.server import HBaseServer
     from .virtual_clock import VirtualClock
 
 __all__ = ["FaultProxy", "HBaseServer", "HeldReplies", "Hold", "Misbehaviour", "VirtualClock"]
 
 _HOMES = {
-    "FaultProxy": "fault_proxy",
-    "HBaseServer": "hbase_server",
-    "HeldReplies": "fault_orders",
-    "Hold": "hbase_script",
-    "Misbehaviour": "hbase_script",
+    "FaultProxy": "faults.proxy",
+    "HBaseServer": "hbase.server",
+    "HeldReplies": "faults.orders",
+    "Hold": "hbase.script",
+    "Misbehaviour": "hbase.script",
     "VirtualClock": "virtual_clock",
 }
 

@@ -16,7 +16,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from .._core import Cell, clock, clock_is_stopped, clock_stop
-from .._keeper import keeper
+from .._keeper.keeper import keeper
 
 if TYPE_CHECKING:
     from types import TracebackType

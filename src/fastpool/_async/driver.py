@@ -1,0 +1,149 @@
+"""A driver whose methods may be coroutine functions: a connection lives in the event loop it was opened in."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import weakref
+from concurrent.futures import wait
+from typing import TYPE_CHECKING, Any
+
+from .._core import loop_of_thread, running_task
+from .._driver import Driver
+from .._light.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+Loop = asyncio.AbstractEventLoop
+
+_GLANCE_S = 0.5  # how often who waits for a loop looks whether it still runs
+
+
+class LoopDriver(Driver):
+    """Wraps a driver whose methods may be coroutine functions: each call is made in the connection's own loop."""
+
+    def __init__(self, inner: Driver) -> None:
+        self.inner = inner
+        self.marks = inner.marks
+        self.exhausted_error = inner.exhausted_error
+        self.deadlock_error = inner.deadlock_error
+        self.exhausted_message = inner.exhausted_message
+        self.homes: dict[int, tuple[Any, Loop]] = {}  # id(connection) -> (connection, loop it was opened in)
+        self.loops: weakref.WeakSet[Loop] = weakref.WeakSet()  # in which connections were ever opened
+        self.handed: dict[int, Loop] = {}  # id(connection) -> the loop that another thread has asked to close it
+        self.behind: set[asyncio.Task[None]] = set()  # connects that go on without their callers
+        self.closing: set[asyncio.Future[Any]] = set()  # so that a close under way is not collected
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"inner": self.inner}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["inner"])  # type: ignore[misc]
+
+    def open_entry(self, entry: Any, server: Any, timeout: float | None) -> Any:
+        """Give what ``connect`` gives: a connection or an awaitable of one."""
+        return self.inner.open_entry(entry, server, timeout)
+
+    def fileno(self, c: Any) -> int:
+        """Give the inner driver's descriptor."""
+        return self.inner.fileno(c)
+
+    def usable(self, c: Any, exc: BaseException) -> bool:
+        """Ask the inner driver."""
+        return self.inner.usable(c, exc)
+
+    def abandon(self, c: Any) -> None:
+        """Forget an inherited connection; its loop is the parent's."""
+        self.homes.pop(id(c), None)
+        self.inner.abandon(c)
+
+    def check(self, c: Any, timeout: float | None) -> bool:
+        """Ask from outside of the loop (the keeper does): True as well if the loop does not run just now."""
+        loop = self.homes[id(c)][1]
+        if loop.is_closed():
+            return False
+        if not loop.is_running():
+            return True
+        ask = getattr(self.inner, "ping", self.inner.check)  # rather one that the server hears
+        future = asyncio.run_coroutine_threadsafe(settled(ask, c, timeout), loop)
+        try:
+            return bool(future.result(timeout if timeout is not None else 30.0))
+        finally:
+            future.cancel()
+
+    def close(self, c: Any) -> None:
+        """Close ``c`` in its own loop, soon; with that loop closed there is nothing left to do."""
+        _, loop = self.homes.pop(id(c), (c, None))
+        if self.marks:
+            self.inner.close(c)  # a socket's close: it does not wait, and needs no loop
+            return
+        if loop is None or loop.is_closed():
+            return
+        if loop_of_thread() is loop:
+            self._close_here(c)
+        else:
+            self.handed[id(c)] = loop
+            try:
+                loop.call_soon_threadsafe(self._close_here, c)
+            except RuntimeError:
+                self.handed.pop(id(c), None)  # it was closed this very moment
+
+    def fill(self, opening: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
+        """Open one more, for the keeper: in the loop of some connection that is open, or was, if one runs.
+
+        False: none runs, or it stopped meanwhile; ask again. Only this pool waits for a loop that is busy.
+        """
+        open_in = [loop for _, loop in list(self.homes.values())]
+        loop = next((loop for loop in [*open_in, *list(self.loops)] if loop.is_running()), None)
+        if loop is None:
+            return False
+        work = opening()
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, loop)
+        except RuntimeError:
+            work.close()  # the loop was closed this very moment
+            return False
+        while not wait((future,), _GLANCE_S).done:
+            if not loop.is_running():
+                if not loop.is_closed():
+                    future.cancel()
+                return False
+        return False if future.cancelled() else future.result()
+
+    def stop_connecting(self, here: Loop) -> None:
+        """Cancel the connects of this loop that go on without their callers: nobody will want what they open."""
+        for task in list(self.behind):
+            if task.get_loop() is here:
+                task.cancel()
+
+    def _close_here(self, c: Any) -> None:
+        self.handed.pop(id(c), None)
+        self.run_here(self.closed(c))
+
+    def run_here(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """A task of the running loop, which the pool waits for when it is closed there."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.closing.add(task)
+        task.add_done_callback(self.closing.discard)
+        return task
+
+    async def closed(self, c: Any) -> None:
+        """Close ``c`` in the running loop; what that raises is logged."""
+        self.homes.pop(id(c), None)
+        try:
+            await settled(self.inner.close, c)
+        except Exception as error:
+            logger.warning("close of a connection failed: %r", error, exc_info=error)
+
+
+async def settled(call: Callable[..., Any], *args: Any) -> Any:
+    """Call, and await what comes if it is awaitable."""
+    result = call(*args)
+    return await result if inspect.isawaitable(result) else result
+
+
+def was_cancelled() -> bool:
+    """Whether somebody cancelled the current task; else a CancelledError comes from what the driver awaited."""
+    task = running_task()
+    return task is None or task.cancelling() > 0

@@ -1,0 +1,93 @@
+"""The pools as gevent's greenlets meet them: in a process of its own that is monkey-patched, as their users have it.
+
+``python -m fastpool._cli.compare.green_rivals SETTINGS`` compares them there and writes a line of JSON for each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .ratios import OWN_TIME, Cycles, interleaved
+from .rivals import CONNECTION_POOL, GEVENT_QUEUES, HAPPYBASE, POOL, STUBBED, Address, Candidate, missing_for
+
+_PATIENCE = 600.0
+GREEN_RIVALS = (
+    *GEVENT_QUEUES,
+    HAPPYBASE,
+    *(rival for rival in STUBBED if rival.package in ("SQLAlchemy", "psycopg_pool", "redis") and rival.blocks),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked of the process; a situation is its number of connections and greenlets, rest and apart."""
+
+    rounds: int
+    cycles: int
+    address: Address | None
+    situations: tuple[tuple[int, int, bool, bool], ...]
+
+
+def compare_in_a_patched_process(settings: Settings) -> dict[tuple[str, int], Any]:
+    """The ratio (as a dict), or why there is none (a str), of each rival (by name) in each situation (by number)."""
+    root = str(Path(__file__).resolve().parents[3])
+    path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", __name__, json.dumps(asdict(settings))],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"the process that measures gevent ended with {done.returncode}: {done.stderr[-2000:]}")
+    return {(name, number): found for name, number, found in map(json.loads, done.stdout.splitlines())}
+
+
+def together(cycles: Any, greenlets: int, rest: bool, apart: bool) -> Cycles:
+    """The cycles of so many greenlets, spawned for them."""
+    import gevent
+
+    def run(n: int) -> None:
+        how = (gevent.sleep, apart) if rest else ()
+        gevent.joinall([gevent.spawn(cycles, n // greenlets, *how) for _ in range(greenlets)], raise_error=True)
+
+    return run
+
+
+def _compare_here(settings: Settings) -> Iterator[tuple[str, int, Any]]:
+    for rival in GREEN_RIVALS:
+        for number, (size, greenlets, rest, apart) in enumerate(settings.situations):
+            yield rival.name, number, _compare_one(settings, rival, size, greenlets, rest, apart)
+
+
+def _compare_one(settings: Settings, rival: Candidate, size: int, greenlets: int, rest: bool, apart: bool) -> Any:
+    ours = CONNECTION_POOL if rival is HAPPYBASE else POOL
+    if missing := missing_for(ours, rival, settings.address):
+        return missing
+    with ours.build(size, settings.address) as mine, rival.build(size, settings.address) as theirs:
+        sides = [together(side, greenlets, rest, apart) for side in (mine, theirs)]
+        return asdict(interleaved(*sides, rounds=settings.rounds, cycles=settings.cycles, clock=OWN_TIME))
+
+
+def main() -> None:
+    import gevent.monkey
+
+    gevent.monkey.patch_all()
+    given = json.loads(sys.argv[1])
+    if given["address"] is not None:
+        given["address"] = tuple(given["address"])
+    for found in _compare_here(Settings(**given)):
+        print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main()

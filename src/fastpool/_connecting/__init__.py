@@ -1,0 +1,1 @@
+"""Opening connections: where to, within which time, how many at once."""

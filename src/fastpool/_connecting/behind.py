@@ -1,0 +1,44 @@
+"""Connects of a synchronous pool that go on when their callers' time is over, for those who come later.
+
+Each keeps the permit of the caller's connect, so there are never more than ``max_connecting``.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from .._async.workers import staff_of
+from .._core.greenlets import spawner_here
+from .._light.hints import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .._core import Checkout
+    from .._pool import Pool
+
+
+def go_on(pool: Pool, claim: Checkout) -> None:
+    """Have the claim's connection opened: by a greenlet beside the caller's, else by a thread of the pool's own.
+
+    A socket of gevent's or eventlet's can be used in the thread only in which it was made.
+    """
+    if pool.closed:
+        claim.drop("closed")
+        return
+    work = functools.partial(_connect, claim)
+    try:
+        spawn = spawner_here()
+        if spawn is not None:
+            spawn(work)
+        else:
+            staff_of(pool).behind.do(work)
+    except BaseException as error:
+        claim.drop("error")
+        if not isinstance(error, Exception):
+            raise  # else no thread is to be had, and the caller's own error says enough
+
+
+def _connect(claim: Checkout) -> None:
+    try:
+        claim.open()
+    except Exception:
+        pass  # it was told and counted, and whoever waits has a deadline of his own

@@ -1,0 +1,231 @@
+"""Opening a connection: which server, what if it refuses, and when to leave it alone.
+
+A server that refused is left alone for a while, growing with each refusal in a row, drawn at random below its limit
+("full jitter", so that many processes do not come back in step). Meanwhile the others serve. When none is left to
+ask, the caller fails at once, with what the last one said, instead of burning its timeout.
+"""
+
+from __future__ import annotations
+
+from _random import Random
+from collections.abc import Callable, Mapping
+
+from .._config import Config
+from .._driver import Driver
+from .._errors import AllServersUnavailable
+from .._light.hints import TYPE_CHECKING, Any
+from .._servers import Server, server_text
+from .._telemetry.stats import duration_text, error_text
+from .server_health import ServerHealth, ServerState
+from .without_traceback import echo
+
+if TYPE_CHECKING:
+    from .._core import Entry
+
+# A connect that its caller's own deadline ended before this many seconds says little about the server: one impatient
+# caller must not turn all others away. A second one in a row does count, or a server that hangs would never be down.
+FAIR_TRIAL = 1.0
+
+
+class OutOfTime(TimeoutError):
+    """A check or connect was ended by the checkout's own limit, be it early (uvloop's timers are, for the clock)."""
+
+
+class Connector:
+    """Opens the connections of one pool.
+
+    ``tell(name, **fields)`` passes events on; ``clock()`` gives monotonic seconds; ``rng`` draws pauses and servers.
+    """
+
+    __slots__ = ("_clock", "_driver", "_tell", "health", "last_error")
+
+    def __init__(
+        self,
+        driver: Driver,
+        config: Config,
+        tell: Callable[..., object],
+        clock: Callable[[], float],
+        rng: Random | None = None,
+    ) -> None:
+        self._driver = driver
+        self._tell = tell
+        self._clock = clock
+        self.health = ServerHealth(config, tell, clock, rng)
+        self.last_error: BaseException | None = None
+        """What the last connect that failed said (an echo, without traceback); None if none did yet."""
+
+    def open(
+        self,
+        entry: Entry,
+        timeout: float | None,
+        leased_by_server: Callable[[], Mapping[Any, int]],
+        patient: bool = False,
+    ) -> tuple[Any, Server | None]:
+        """Open a connection for ``seat`` within ``timeout`` seconds (None: no limit); return it and its server.
+
+        ``patient``: a server that is left alone only because callers had too little time for it is asked all the same.
+        Raises what the driver raised; with several servers AllServersUnavailable when none of them serves, its
+        ``__cause__`` being what the last one said.
+        """
+        trial = _Trial(self, timeout, leased_by_server, patient)
+        try:
+            while True:
+                server, left = trial.next()
+                try:
+                    connection = self._driver.open_entry(entry, server, left)
+                except Exception as error:
+                    if not trial.refused(error):
+                        raise
+                else:
+                    trial.accepted()
+                    return _something(connection), server
+        finally:
+            trial.forget()
+
+    async def aopen(
+        self,
+        entry: Entry,
+        timeout: float | None,
+        leased_by_server: Callable[[], Mapping[Any, int]],
+        patient: bool = False,
+    ) -> tuple[Any, Server | None]:
+        """The same for a driver whose ``open_entry`` may be a coroutine function.
+
+        One that takes longer than ``timeout`` is cancelled: OutOfTime.
+        """
+        from inspect import isawaitable
+
+        from .._core.time_limit import TimeLimit
+
+        trial = _Trial(self, timeout, leased_by_server, patient)
+        try:
+            while True:
+                server, left = trial.next()
+                try:
+                    connection = self._driver.open_entry(entry, server, left)
+                    if isawaitable(connection):
+                        # Not wait_for, which would make a task of its own and, on 3.11, can lose what that returned.
+                        try:
+                            async with TimeLimit(left) as limit:
+                                connection = await connection
+                        except TimeoutError as error:
+                            if not limit.expired():
+                                raise
+                            raise OutOfTime("the time of the checkout was over before the connect was") from error
+                except Exception as error:
+                    if not trial.refused(error):
+                        raise
+                else:
+                    trial.accepted()
+                    return _something(connection), server
+        finally:
+            trial.forget()
+
+    def states(self) -> dict[Server, ServerState]:
+        """The servers that refused and have not accepted since."""
+        return self.health.states()
+
+    def reset_after_fork(self) -> None:
+        """Begin anew in the child, with numbers of its own, and not all children with the first server."""
+        self.health.reset_after_fork()
+
+
+def _something(connection: Any) -> Any:
+    """The connection; TypeError for what a connect gives that has no ``return``."""
+    if connection is None:
+        raise TypeError("connect returned None instead of a connection: is there a `return` missing?")
+    return connection
+
+
+class _Trial:
+    """One attempt to open a connection: server after server, until one accepts or none is left."""
+
+    __slots__ = ("_began", "_connector", "_deadline", "_error", "_leased", "_patient", "_server", "_servers", "_tried")
+
+    def __init__(
+        self,
+        connector: Connector,
+        timeout: float | None,
+        leased_by_server: Callable[[], Mapping[Any, int]],
+        patient: bool,
+    ) -> None:
+        self._connector = connector
+        self._patient = patient
+        self._deadline = None if timeout is None else connector._clock() + timeout
+        self._leased = leased_by_server
+        self._servers = connector.health.servers()
+        self._tried: dict[Server, BaseException] = {}
+        self._server: Server | None = None
+        self._error: BaseException | None = None
+        self._began = 0.0
+
+    def next(self) -> tuple[Server | None, float | None]:
+        """The server to ask now, and the seconds left; AllServersUnavailable (or the one server's own error)."""
+        connector = self._connector
+        if self._servers:
+            resting = {server: state for server, state in connector.health.states().items() if state.retry_in > 0}
+            able = tuple(s for s in self._servers if s not in self._tried and s not in resting)
+            if self._patient:
+                able = self._likely(able, resting)
+            if not able or (self._tried and self._left() == 0.0):
+                raise self._none_left(resting)
+            self._server = connector.health.choose(self._servers, able, self._leased)
+        self._began = connector._clock()
+        connector._tell("connect_started", server=self._server)
+        return self._server, self._left()
+
+    def _likely(self, able: tuple[Server, ...], resting: Mapping[Server, ServerState]) -> tuple[Server, ...]:
+        doubted = self._connector.health.doubted
+        slow = (s for s in self._servers if s not in self._tried and s in resting and resting[s].hasty)
+        return tuple(s for s in able if s not in doubted) or able or tuple(slow)
+
+    def refused(self, error: Exception) -> bool:
+        """Take note; True: ask the next one, False: raise this error."""
+        connector, server = self._connector, self._server
+        took = connector._clock() - self._began
+        cut_off = isinstance(error, OutOfTime)
+        remembered = echo(error)
+        connector.last_error = remembered
+        self._error = error
+        if server is not None:
+            self._tried[server] = remembered
+            connector.health.refused(
+                server, remembered, fair=took >= FAIR_TRIAL or not (cut_off or self._left() == 0.0)
+            )
+        connector._tell("connect_failed", server=server, error=error, duration=took)
+        return not cut_off and len(set(self._servers)) > 1
+
+    def accepted(self) -> None:
+        """The connection is open."""
+        if self._server is not None:
+            self._connector.health.accepted(self._server)
+
+    def forget(self) -> None:
+        """Let go of the error: it knows the frame that knows this trial."""
+        self._error = None
+
+    def _left(self) -> float | None:
+        return None if self._deadline is None else max(self._deadline - self._connector._clock(), 0.0)
+
+    def _none_left(self, resting: Mapping[Server, ServerState]) -> BaseException:
+        servers = tuple(dict.fromkeys(self._servers))
+        if len(servers) == 1:
+            remembered = resting[servers[0]].error
+            again = echo(remembered, 0)
+            again.__cause__ = remembered
+            return again
+        lines = [f"none of {len(servers)} servers gave a connection"]
+        for server in servers:
+            if server in self._tried:
+                what = f"failed: {error_text(self._tried[server])}"
+            elif server in resting:
+                state = resting[server]
+                rest = duration_text(state.retry_in)
+                what = f"is left alone for another {rest}, it had failed: {error_text(state.error)}"
+            else:
+                what = "was not tried: the time is up"
+            lines.append(f"  {server_text(server)} {what}")
+        failure = AllServersUnavailable("\n".join(lines))
+        last = self._connector.last_error
+        failure.__cause__ = self._error or (None if last is None else echo(last))
+        return failure

@@ -1,0 +1,250 @@
+"""Checkout and checkin, whole, as native code: how the parts work together.
+
+The pair that no wake-up may fall through::
+
+    one who waits                              one who returns
+    -------------                              ---------------
+    1. count itself in the gate    (RMW)       1. publish the slot            (RMW on its word or on a head)
+    2. look at the free sets once more         2. look at the gate once more
+
+Each side writes its own word and then reads the other's, all sequentially consistent, so at least one of them sees
+the other: either the waiter finds the slot or the returner finds the waiter.  Both then do the same thing, `settle`:
+give free slots to those who wait, from the front, until there are no more of one or the other.  The write is the
+read-modify-write of the word itself and not a fence beside it: ThreadSanitizer and the models follow words.  The same
+rule holds for whatever else frees capacity: a failed connect, a discard, a permit to connect that comes back, a
+resize, a waiter that gave up after it was handed a slot.  The gate
+is one word: how many wait (low half), and what else the fast paths stop for (high half).
+"""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from .atomic cimport i64_add, u32_add, u32_cas, u32_load, u32_load_sc, u32_store, u64_cas, u64_load_sc, u64_peek
+from .idle cimport Idle, idle_put, idle_take, vacant_put, vacant_take
+from .slot cimport CONNECTING, GONE, LEASED, VACANT, Slot, slot_move, slot_state
+from .table cimport Table, table_grow, table_slot
+from .waitq cimport ABANDONED, HANDED, QUEUED_MASK, REVOKED, Queue, Waiter, lock_drop, lock_take, queue_pop, \
+    waiter_drop, waiter_ring, waiter_settle
+
+cdef extern from * nogil:
+    "#define FP_FLAG(n) ((uint64_t)1 << (32 + (n)))"
+    const uint64_t CLOSED "FP_FLAG(0)"         # no more checkouts
+    const uint64_t SLOW_TAKE "FP_FLAG(1)"      # a checkout has more to do (listeners, precise times)
+    const uint64_t SLOW_GIVE "FP_FLAG(2)"      # a checkin has (listeners, max_idle, reset, precise times)
+    const uint64_t OVER_SIZE "FP_FLAG(3)"        # more connections are open than max_size: overflow, or a resize
+
+cdef struct Pool:
+    # Read by every checkout and checkin, written when something happens.  One cache line.
+    uint64_t gate            # [atomic] who waits, and flags
+    Idle idle
+    uint64_t id              # never reused; 0 is nobody's
+    uint64_t generation      # of the process this pool works in
+    uint64_t spare[3]        # to the end of the line
+    # Written where something slow is done anyway.
+    uint64_t vacant          # [atomic] top of the stack of vacant slots
+    uint64_t gone            # [atomic] the same of the slots that a resize swallowed
+    uint32_t connecting      # [atomic] permits to connect that are out
+    uint32_t max_connecting  # [atomic]
+    int64_t opened           # [atomic] connections open or being opened
+    uint32_t max_size        # [atomic]
+    uint32_t limit           # [atomic] max_size + max_overflow: slots in use, GONE ones excepted
+    uint32_t active          # [atomic] slots that are not GONE; changed under the queue's mutex
+    # Once per popped waiter that is not a thread: rouse it, let go of its object.  False: it cannot be roused.
+    bint (*wake)(Waiter *waiter) noexcept nogil
+    Queue queue
+    Table table
+
+
+cdef inline bint permit_take(Pool *pool) noexcept nogil:
+    """The right to open a connection; False: as many as allowed are being opened."""
+    cdef uint32_t seen
+    while True:
+        # seq_cst, as all that one who waits looks at after it has counted itself in the gate
+        seen = u32_load_sc(&pool.connecting)
+        if seen >= u32_load_sc(&pool.max_connecting):
+            return False
+        if u32_cas(&pool.connecting, seen, seen + 1):
+            return True
+
+
+cdef inline void pool_permit_drop(Pool *pool) noexcept nogil:
+    u32_add(&pool.connecting, <uint32_t>-1)
+
+
+cdef inline bint pool_below_limit(Pool *pool) noexcept nogil:
+    return u32_load_sc(&pool.active) < u32_load_sc(&pool.limit)
+
+
+cdef inline Slot *pool_new_slot(Pool *pool) noexcept nogil:
+    """Bring one more slot into the game, if the limit allows and there is memory; the caller's, in state VACANT."""
+    cdef Slot *slot = NULL
+    if not pool_below_limit(pool):
+        return NULL
+    lock_take(pool.queue.mutex, 1)
+    if pool.active < u32_load(&pool.limit):
+        slot = vacant_take(&pool.gone, &pool.table)
+        if slot == NULL:
+            if table_grow(&pool.table) == 0:
+                slot = table_slot(&pool.table, u32_load(&pool.table.size) - 1)
+            else:
+                u32_store(&pool.limit, pool.active)  # no memory for more: live within what there is
+        if slot != NULL:
+            u32_add(&pool.active, 1)
+            slot_move(slot, VACANT)
+    lock_drop(pool.queue.mutex)
+    return slot
+
+
+cdef inline bint pool_shrink(Pool *pool, Slot *slot) noexcept nogil:
+    """Take a vacant slot out of the game if the pool has shrunk; True if it did.  The caller settles."""
+    cdef bint over
+    if u32_load(&pool.active) <= u32_load(&pool.limit):
+        return False
+    lock_take(pool.queue.mutex, 1)
+    over = pool.active > u32_load(&pool.limit)
+    if over:
+        u32_add(&pool.active, <uint32_t>-1)  # seq_cst: it may make room, and the caller looks at the gate next
+        slot_move(slot, GONE)
+        vacant_put(&pool.gone, slot)
+    lock_drop(pool.queue.mutex)
+    return over
+
+
+cdef inline void pool_shrink_vacant(Pool *pool) noexcept nogil:
+    """After a shrink: the vacant slots that are too many go at once.  No permit is needed: nobody connects in them."""
+    cdef Slot *slot
+    while u32_load(&pool.active) > u32_load(&pool.limit):
+        slot = vacant_take(&pool.vacant, &pool.table)
+        if slot == NULL:
+            return
+        if not pool_shrink(pool, slot):
+            # Grown again meanwhile.  Somebody may have missed it while it was in hand: the caller settles.
+            vacant_put(&pool.vacant, slot)
+
+
+cdef inline bint pool_has_room(Pool *pool) noexcept nogil:
+    return <uint32_t>u64_load_sc(&pool.vacant) != 0 or pool_below_limit(pool)
+
+
+cdef inline Slot *pool_take_vacant(Pool *pool) noexcept nogil:
+    """Room for a new connection, with a permit to open it: CONNECTING and the caller's; else NULL."""
+    cdef Slot *slot
+    # Once more after a permit was given back: somebody may have looked for one in between and gone to sleep.
+    while pool_has_room(pool) and permit_take(pool):
+        slot = vacant_take(&pool.vacant, &pool.table)
+        if slot == NULL:
+            slot = pool_new_slot(pool)
+        elif pool_shrink(pool, slot):
+            slot = NULL  # the pool has shrunk since it became vacant
+        if slot != NULL:
+            slot_move(slot, CONNECTING)
+            i64_add(&pool.opened, 1)
+            return slot
+        pool_permit_drop(pool)
+    return NULL
+
+
+cdef inline Slot *pool_take_free(Pool *pool) noexcept nogil:
+    """The idle slot returned last (LEASED now), else a vacant one (CONNECTING now), else NULL."""
+    cdef Slot *slot = idle_take(&pool.idle, &pool.table)
+    return slot if slot != NULL else pool_take_vacant(pool)
+
+
+cdef inline bint pool_hand(Pool *pool, Slot *slot) noexcept nogil:
+    """Give a slot that the caller owns to the first who waits; False: nobody does, it is still the caller's."""
+    cdef Waiter *waiter
+    while True:
+        waiter = queue_pop(&pool.queue, &pool.gate)
+        if waiter == NULL:
+            return False
+        waiter.slot = slot
+        if waiter_settle(waiter, HANDED):
+            if waiter.lock != NULL:
+                waiter_ring(waiter)
+                waiter_drop(waiter)
+                return True
+            if pool.wake(waiter) or not u64_cas(&waiter.state, HANDED, REVOKED):
+                waiter_drop(waiter)
+                return True
+        elif waiter.lock == NULL:
+            pool.wake(waiter)  # decided already: this only lets go of its object
+        waiter_drop(waiter)
+
+
+cdef inline void pool_settle(Pool *pool) noexcept nogil:
+    """Give free slots to those who wait, until there are no more of one or the other."""
+    cdef Slot *slot
+    while u64_load_sc(&pool.gate) & QUEUED_MASK:
+        slot = pool_take_free(pool)
+        if slot == NULL:
+            return
+        if not pool_hand(pool, slot):
+            pool_put_back(pool, slot)
+
+
+cdef inline void pool_settle_if(Pool *pool) noexcept nogil:
+    if u64_load_sc(&pool.gate) & QUEUED_MASK:
+        pool_settle(pool)
+
+
+cdef inline void pool_permit_back(Pool *pool) noexcept nogil:
+    """A connect ended, so another may begin."""
+    pool_permit_drop(pool)
+    pool_settle_if(pool)
+
+
+cdef inline void pool_publish_vacant(Pool *pool, Slot *slot) noexcept nogil:
+    """The slot, the caller's and without a connection, becomes room for one.  No settling."""
+    slot_move(slot, VACANT)
+    i64_add(&pool.opened, -1)
+    if not pool_shrink(pool, slot):
+        vacant_put(&pool.vacant, slot)
+
+
+cdef inline void pool_put_back(Pool *pool, Slot *slot) noexcept nogil:
+    """Undo a take, without settling: the caller looks at the gate next."""
+    if slot_state(u64_peek(&slot.word)) == CONNECTING:
+        pool_publish_vacant(pool, slot)
+        pool_permit_drop(pool)
+    else:
+        idle_put(&pool.idle, &pool.table, slot)
+
+
+cdef inline void pool_give(Pool *pool, Slot *slot) noexcept nogil:
+    """Return a LEASED slot with its connection: to the first who waits, else to the free ones."""
+    if u64_load_sc(&pool.gate) & QUEUED_MASK:
+        slot_move(slot, LEASED)  # the next lease is another one
+        if pool_hand(pool, slot):
+            return
+    idle_put(&pool.idle, &pool.table, slot)
+    pool_settle_if(pool)
+
+
+cdef inline void pool_give_vacant(Pool *pool, Slot *slot, bint permit) noexcept nogil:
+    """Return a slot whose connection is gone (or never came), and the permit to connect if it had one."""
+    pool_publish_vacant(pool, slot)
+    if permit:
+        pool_permit_drop(pool)
+    pool_settle_if(pool)
+
+
+cdef inline void pool_pass(Pool *pool, Slot *slot) noexcept nogil:
+    """Return a slot that a waiter was handed and cannot use: connected or not, as it is."""
+    if slot_state(u64_peek(&slot.word)) == CONNECTING:
+        pool_give_vacant(pool, slot, True)
+    else:
+        pool_give(pool, slot)
+
+
+cdef inline void pool_abandon_waiters(Pool *pool) noexcept nogil:
+    """Everyone in line leaves without a slot."""
+    cdef Waiter *waiter
+    while True:
+        waiter = queue_pop(&pool.queue, &pool.gate)
+        if waiter == NULL:
+            return
+        if waiter.lock == NULL:
+            waiter_settle(waiter, ABANDONED)
+            pool.wake(waiter)
+        elif waiter_settle(waiter, ABANDONED):
+            waiter_ring(waiter)
+        waiter_drop(waiter)

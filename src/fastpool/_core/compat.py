@@ -1,0 +1,74 @@
+"""What Python code takes from private structures of others. docs/compat.md lists all of it, the core's part too.
+
+Each function here gives the answer in a public way where the private one is missing.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from .._light.hints import TYPE_CHECKING, Any
+from . import lacks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def way_to_gevents_hub() -> Callable[[], Any]:
+    """Give what gives the gevent hub of the calling thread, or None where it has none."""
+    if not lacks("gevent's hub"):
+        try:
+            from gevent._hub_local import get_hub_if_exists
+        except ImportError:
+            pass
+        else:
+            return get_hub_if_exists  # type: ignore[no-any-return]
+    from gevent import get_hub
+
+    return get_hub  # type: ignore[no-any-return] # in a thread that has none it makes one: dearer, and as right
+
+
+def eventlets_hub() -> Any:
+    """Give the eventlet hub of the calling thread, or None where it has none."""
+    hubs = sys.modules.get("eventlet.hubs")
+    if hubs is None:
+        return None
+    local = None if lacks("eventlet's hub") else getattr(hubs, "_threadlocal", None)
+    if local is None:
+        return hubs.get_hub()  # in a thread that has none it makes one: dearer, and as right
+    return getattr(local, "hub", None)
+
+
+def eventlets_end(greenlet: Any) -> Any:
+    """Give the event of the end of a greenlet of eventlet's, or None if there is none."""
+    return None if lacks("eventlet's end") else getattr(greenlet, "_exit_event", None)
+
+
+def listed_thread(name: str, work: Callable[[], None]) -> tuple[dict[Any, Any], Any] | None:
+    """Give threading's book of threads that are about to be, and a thread for it, so that it is listed by its name.
+
+    None where threading has changed: then the thread is in none of its lists.
+    """
+    import threading
+
+    limbo = getattr(threading, "_limbo", None)
+    thread: Any = threading.Thread(target=work, name=name, daemon=True)
+    if lacks("start of threads") or not hasattr(thread, "_bootstrap") or not isinstance(limbo, dict):
+        return None
+    if hasattr(thread, "_context"):  # from 3.14 on: not the context of whoever happens to be the first to need it
+        import contextvars
+
+        thread._context = contextvars.Context()
+    return limbo, thread
+
+
+def listed_thread_of(ident: int) -> Any:
+    """Give the thread with this ident, or None if threading knows none."""
+    import threading
+
+    # Rather not enumerate(): a signal handler that raises can leave its lock taken (3.14), and no thread starts again.
+    active = None if lacks("table of threads") else getattr(threading, "_active", None)
+    if isinstance(active, dict):
+        return active.get(ident)
+    threads: list[Any] = getattr(threading, "enumerate", list)()  # it may be half imported: a handler's strike
+    return next((one for one in threads if one.ident == ident), None)

@@ -1,0 +1,210 @@
+"""The compiled core: checkout and checkin, and the glue between native slots and Python connections.
+
+The protocol itself is in ``_core/c/pool.pxd`` and knows no Python.  Here are the objects that hold references (`Entry`,
+`Lease`), the fast paths, and the slow path that waits, connects, checks and discards.  Code in this file is never
+interrupted between two of its lines by a signal or an asynchronous exception, except where it calls Python; so
+whoever owns a slot here either passes it on or gives it back in an ``except``.
+"""
+
+cimport cython
+from cpython.dict cimport PyDict_Size
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from cpython.pystate cimport PyThreadState
+from cpython.weakref cimport PyWeakref_NewRef
+from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint32_t, uint64_t
+from libc.stdio cimport snprintf
+
+from fastpool._core.c.atomic cimport Thread, ThreadHint, generation, i64_peek, i64_put, thread_alive, thread_self, \
+    u32_add, u32_and, u32_cas, u32_load, u32_or, u32_peek, u32_put, u32_store, u32_swap, u64_add, u64_and, u64_cas, \
+    u64_load, u64_load_sc, u64_or, u64_peek, u64_put, watch_threads
+from fastpool._core.c.clock cimport clock_begin, clock_near_ns, clock_ns, clock_set, clock_stopped
+from fastpool._core.c.count cimport BUCKETS, Histogram, histogram_add, histogram_edge
+from fastpool._core.c.idle cimport idle_put, idle_take
+from fastpool._core.c.lease cimport NATIVE, lease_lend, lease_open, lease_retake, lease_shut, hint_find, hint_make
+from fastpool._core.c.pool cimport CLOSED, OVER_SIZE, SLOW_GIVE, SLOW_TAKE, Pool, permit_take, pool_abandon_waiters, \
+    pool_give, pool_give_vacant, pool_pass, pool_permit_back, pool_settle, pool_settle_if, pool_shrink_vacant, \
+    pool_take_free, pool_take_vacant
+from fastpool._core.c.sleep cimport OUT_OF_MEMORY, POOL_CLOSED, SLEPT_WELL, sleep_in_line
+from fastpool._core.c.slot cimport DESYNC, BUSY, CONNECTING, DROPPED, ENDING, EPOCH, IDLE, LEASED, LISTED, STALE, \
+    RENEW, RETIRING, SUSPECT, TAINTED, NEEDS_RESET, Slot, slot_grab, slot_lease, slot_move, slot_state
+from fastpool._core.c.table cimport table_free, table_slot
+from fastpool._core.c.waitq cimport ABANDONED, CANCELLED, HANDED, LOCK_ACQUIRED, LOCK_INTR, QUEUED_MASK, REVOKED, \
+    TIMED_OUT, WAITING, Waiter, lock_drop, lock_free, lock_new, lock_status, lock_take, lock_take_timed, \
+    queue_enlist, queue_leave, queue_mind_clock, queue_open, thread_lock, waiter_drop, waiter_new, waiter_settle, \
+    waiter_take, waiter_woke
+
+import sys
+from gc import collect as collect_garbage
+
+from .._errors import LeaseError, NoConnectionsAvailable, PoolClosed, PoolDeadlock, PoolError, PoolOverloaded
+
+cdef extern from "sole.h":
+    pass
+
+cdef extern from "green.h":
+    bint FREE_THREADED "FP_FREE_THREADED"
+    bint on_main_stack "fp_on_main_stack"() nogil
+    void remember_main_stack "fp_remember_main_stack"() nogil
+    bint main_stack_is_known "fp_main_stack_is_known"() nogil
+    bint has_context "fp_has_context"() nogil
+    bint shows_contexts "fp_shows_contexts"() nogil
+    void hide "fp_hide"(bint stacks, bint contexts) nogil
+    bint holds_gil "fp_holds_gil"() nogil
+    object fp_rebind(object cls, object descriptor)
+
+cdef extern from "door.h":
+    void fp_call_through(object cls, Py_ssize_t offset)
+    int fp_name_in_class(object cls, object name, object value) except -1
+
+cdef extern from "await.h":
+    ctypedef void *sendfunc
+    void fp_await_through(object cls, sendfunc send)
+    object await_step "fp_await_step"(object self)
+
+cdef extern from "loops.h":
+    PyObject *noted_loop "fp_noted_loop"(object name)
+
+cdef extern from "share.h":
+    bint MAKES_IMMORTAL "FP_MAKES_IMMORTAL"
+    void fp_immortal(object o)
+
+cdef extern from "probe.h":
+    enum:
+        QUIET "FP_QUIET"
+        CLOSED_BY_PEER "FP_CLOSED_BY_PEER"
+        DATA_WAITS "FP_DATA_WAITS"
+    int probe "fp_probe"(long long fd, bint young) nogil
+
+cdef extern from "main.h":
+    bint os_is_main_thread "_PyOS_IsMainThread"()
+    bint os_knows_main_thread "fp_knows_main_thread"()
+
+cdef extern from "Python.h":
+    ctypedef void *vectorcallfunc
+    Py_ssize_t PyVectorcall_NARGS(size_t given)
+    Py_ssize_t Py_REFCNT(object o)
+    Py_ssize_t reference_count "Py_REFCNT"(PyObject *o)
+    int Py_AddPendingCall(int (*function)(void *) noexcept with gil, void *argument)
+    void PyErr_SetObject(object kind, object error)
+    PyObject *PyImport_GetModuleDict()
+    unsigned long PyThread_get_thread_ident() nogil
+    PyThreadState *PyEval_SaveThread() nogil
+    void PyEval_RestoreThread(PyThreadState *held) nogil
+    enum:
+        PYGEN_RETURN
+        PYGEN_NEXT
+    int PyIter_Send(object to, PyObject *sent, PyObject **value) except -1
+    object PyContext_CopyCurrent()
+    object PyContext_New()
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
+
+if watch_threads() != 0:
+    raise ImportError(
+        "fastpool: the system refused to tell of forks and of threads that end (pthread_atfork, pthread_key_create; "
+        "on Windows FlsAlloc): too many are asked for in this process already")
+
+clock_begin()
+
+# Why a connection was closed: the keys of Stats.closed, in the order of the core's counters.
+REASONS = ("lifetime", "idle", "max_uses", "max_idle", "overflow", "dead", "desync", "error", "discarded", "cleared",
+           "resized", "closed")
+
+cdef enum:
+    KEEP = -1
+    ASK = -3        # the driver's check must say
+    WHY_LIFETIME = 0, WHY_IDLE, WHY_MAX_USES, WHY_MAX_IDLE, WHY_OVERFLOW, WHY_DEAD, WHY_DESYNC, WHY_ERROR,
+    WHY_DISCARDED, WHY_CLEARED, WHY_RESIZED, WHY_CLOSED, REASON_COUNT
+
+# What the core itself tells listeners; the order of the bits EVENT_…
+EVENT_NAMES = ("checkout_started", "checkout_failed", "checked_out", "checked_in", "wait_started", "connected",
+               "closed_connection")
+
+cdef enum:
+    EVENT_CHECKOUT_STARTED = 1
+    EVENT_CHECKOUT_FAILED = 2
+    EVENT_CHECKED_OUT = 4
+    EVENT_CHECKED_IN = 8
+    EVENT_WAIT_STARTED = 16
+    EVENT_CONNECTED = 32
+    EVENT_CLOSED_CONNECTION = 64
+
+cdef enum:          # how a connection is held
+    BY_HAND, BY_BLOCK, NATIVELY
+
+cdef enum:          # of a lease
+    NEW, ENTERED, DONE
+
+cdef enum:          # what a pool counts beside its slots
+    WAITS, TIMEOUTS, REJECTED, GAVE_UP, CONNECTS, CONNECT_ERRORS, LEAKS, TOTAL_COUNT
+
+cdef int64_t SLICE_NS = 500_000_000      # longest sleep of the main thread, so that a signal is never missed for longer
+cdef int64_t LONGEST_NS = 1_000_000_000_000_000  # longest sleep of another thread: more is not possible everywhere
+cdef int64_t LOOK_NS = 1_000_000_000      # how often a lookout looks for what nobody can give back
+cdef int64_t COLLECT_NS = 60_000_000_000  # least time between two collections for a pool that seems deadlocked
+cdef int64_t BEHIND_NS = 30_000_000_000   # most that a connect may take that goes on without its caller
+cdef int64_t APART_NS = 10_000_000        # least time between two such looks at one pool, however many wait
+cdef int64_t FAIR_CHECK_NS = 1_000_000_000   # a check that fails after so long had no answer, whatever its limit
+cdef int64_t HASTY_CHECK_NS = 20_000_000     # one that was given less, and failed, says nothing at all
+cdef int64_t STOPPED_SLICE_NS = 5_000_000  # while a test has stopped the clock: how soon a moved clock is noticed
+cdef int64_t COARSE_NS = 11_000_000         # how far clock_near_ns may be behind: the longest tick and a bit
+cdef uint64_t last_pool_id = 0
+
+include "cell.pxi"
+include "compat.pxi"
+include "owner.pxi"
+include "entry.pxi"
+include "pool.pxi"
+include "maintenance.pxi"
+include "lease.pxi"
+include "waiting/thread.pxi"
+include "waiting/line.pxi"
+include "waiting/gevent.pxi"
+include "fitness.pxi"
+include "checkout.pxi"
+include "checkin.pxi"
+include "reclaim.pxi"
+include "tasks/timer.pxi"
+include "tasks/wakeups.pxi"
+include "tasks/checkout.pxi"
+include "tasks/begin.pxi"
+include "tasks/line.pxi"
+include "tasks/lease.pxi"
+include "enter_exit.pxi"
+include "c_interface.pxi"
+
+
+def clock():
+    """Seconds of the pool's clock: it only grows, also while the machine is suspended; tests can stop and move it."""
+    return clock_ns() / 1e9
+
+
+def running_task():
+    """The current task of the loop that runs in this thread, None outside of every task."""
+    owner_notice_imports()
+    return owner_task()
+
+
+def loop_of_thread():
+    """asyncio's loop that runs in this thread, None where none does."""
+    owner_notice_imports()
+    return owner_loop_running()
+
+
+def clock_stop(double seconds):
+    """Stop the clock of all pools at `seconds` (a testing tool); 0 lets it run again."""
+    clock_set(<int64_t>(seconds * 1e9 + 0.5))
+
+
+def histogram_edges():
+    """The least duration of each histogram bucket, in ns, and the end of the last."""
+    cdef int i
+    return [histogram_edge(i) for i in range(BUCKETS)]
+
+
+def clock_is_stopped():
+    """Has a test stopped the clock?"""
+    return i64_peek(&clock_stopped) != 0

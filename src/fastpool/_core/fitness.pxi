@@ -1,0 +1,190 @@
+# Whether a connection may be handed out, and what a dead one says of the others of its server.
+
+cdef inline int64_t fitness_fresh_until(Core core, Slot *slot, int64_t now) noexcept nogil:
+    """Up to when a connection returned now may be handed out without a question."""
+    cdef int64_t until = INT64_MAX
+    if core.check_ns >= 0 and (core.has_check or core.has_probe):
+        # 0: always. The checkout compares with the coarse clock, which is behind this one.
+        until = now + core.check_ns if core.check_ns else 0
+    if core.idle_ns >= 0 and now + core.idle_ns < until:
+        until = now + core.idle_ns
+    return until if until < slot.expires_ns else slot.expires_ns
+
+
+cdef int fitness_look(Core core, Slot *slot, int64_t deadline, bint ask, int64_t *silent) except -2:
+    """Why the connection in a slot that the caller owns cannot be handed out; KEEP if it can.
+
+    ask: look it over however fresh it is.  silent: since when the server answers nothing, as its check shows; 0: it
+    shows no such thing.  Raises only what is not an Exception, the connection then discarded and the slot free.
+    """
+    cdef int why
+    cdef int64_t began, limit
+    silent[0] = 0
+    try:
+        why = fitness_unasked(core, slot, ask)
+        if why != ASK:
+            return why
+        began = clock_ns()
+        limit = fitness_check_limit(core, began, deadline)
+        if not fitness_is_well(core, (<Entry>slot.entry).connection, limit):
+            if fitness_is_silent(core, slot.server, began, limit):
+                silent[0] = began
+            return WHY_DEAD
+    except Exception:
+        return WHY_DEAD
+    except BaseException:
+        retire_slot(core, slot, WHY_ERROR)
+        raise
+    fitness_heard_of(core, slot)
+    return WHY_CLEARED if u32_load(&slot.mark) & STALE else KEEP  # a clear() while it was checked
+
+
+cdef int fitness_unasked(Core core, Slot *slot, bint ask) except -2:
+    """The same as far as it can be told without the driver's check; ASK if that must say."""
+    cdef int64_t now
+    cdef int said
+    cdef long long fd
+    cdef uint32_t mark = u32_load(&slot.mark)
+    if mark & STALE:
+        return WHY_CLEARED
+    if mark & (TAINTED | BUSY | DROPPED):
+        return WHY_ERROR
+    now = clock_ns()
+    if slot.expires_ns <= now:
+        return WHY_LIFETIME
+    if core.idle_ns >= 0 and i64_peek(&slot.since_ns) + core.idle_ns <= now:
+        return WHY_IDLE
+    if not ask and (core.check_ns < 0 or now < i64_peek(&slot.fresh_ns)):
+        return KEEP
+    if core.has_probe:
+        fd = core.driver.fileno((<Entry>slot.entry).connection)
+        if fd >= 0:
+            with nogil:
+                said = probe(fd, slot.uses == 0)
+            if said == CLOSED_BY_PEER:
+                return WHY_DEAD
+            if said == DATA_WAITS:
+                return WHY_DESYNC
+    if core.has_check:
+        return ASK
+    slot.checked_ns = now
+    return KEEP
+
+
+cdef bint fitness_is_well(Core core, object c, int64_t limit) except -1:
+    """The driver's check; one that raises says no."""
+    try:
+        return bool(core.driver.check(c, None if limit == INT64_MAX else limit / 1e9))
+    except Exception:
+        return False
+
+
+cdef int64_t fitness_check_limit(Core core, int64_t now, int64_t deadline) noexcept:
+    """How long a check that begins now may take; INT64_MAX: no limit."""
+    cdef int64_t left = INT64_MAX
+    if deadline != INT64_MAX:
+        left = deadline - now if deadline > now else 0
+    return core.check_limit_ns if 0 <= core.check_limit_ns < left else left
+
+
+cdef bint fitness_is_silent(Core core, uint32_t server, int64_t began, int64_t limit) except -1:
+    """A check has failed.  Because no answer came, so that the same is to be expected of all others of this server?
+
+    One that an impatient caller's deadline ended says little; a second one in a row does count, not one that was under
+    way together with it.
+    """
+    cdef int64_t now = clock_ns()
+    cdef int64_t took = now - began
+    if took >= FAIR_CHECK_NS:
+        return True
+    if limit == 0 or took < limit - limit // 20:
+        return False  # it has an answer: no
+    noted = core.silent.get(server)
+    if limit == core.check_limit_ns or (noted is not None and noted <= began):
+        return True
+    if took >= HASTY_CHECK_NS:
+        core.silent.setdefault(server, now)
+    return False
+
+
+cdef int fitness_heard_of(Core core, Slot *slot) except -1:
+    """A check was content."""
+    slot.checked_ns = clock_ns()
+    if core.silent:
+        core.silent.pop(slot.server, None)
+    return 0
+
+
+cdef int fitness_retire(Core core, Slot *slot, int why, int64_t silent) except -1:
+    """A connection cannot be handed out: it goes.  If it is dead, its server's others are doubted; if the server has
+    been silent for as long as a check may take, those go, too: each would cost somebody the same time."""
+    cdef uint32_t server = slot.server
+    cdef list taken = []
+    if why == WHY_DEAD or why == WHY_DESYNC:
+        fitness_suspect_server(core, server, slot)
+    retire_vacate(core, slot, why, taken)
+    if silent:
+        fitness_vacate_unheard(core, server, silent, taken)
+    return retire_close_all(core, taken, why)
+
+
+cdef int fitness_vacate_unheard(Core core, uint32_t server, int64_t since, list taken) except -1:
+    """The idle connections of that server on which nothing has been heard since then; they go to `taken`."""
+    cdef uint32_t i
+    cdef uint64_t word
+    cdef int64_t heard
+    cdef Slot *slot
+    for i in range(u32_load(&core.pool.table.size)):
+        slot = table_slot(&core.pool.table, i)
+        word = u64_load_sc(&slot.word)
+        heard = slot.checked_ns if slot.checked_ns > i64_peek(&slot.since_ns) else i64_peek(&slot.since_ns)
+        # the stamps are those of the coarse clock
+        if slot_state(word) == IDLE and slot.server == server and heard + COARSE_NS < since and slot_grab(slot, word):
+            u64_put(&slot.owner, 0)
+            retire_vacate(core, slot, WHY_DEAD, taken)
+    return 0
+
+
+cdef void fitness_suspect_server(Core core, uint32_t server, Slot *known) noexcept:
+    """One confirmed death: all connections to that server are looked at before they are handed out again."""
+    cdef uint32_t i
+    cdef Slot *slot
+    for i in range(u32_load(&core.pool.table.size)):
+        slot = table_slot(&core.pool.table, i)
+        if slot.server == server and slot != known:
+            if slot_state(u64_load(&slot.word)) == IDLE:
+                i64_put(&slot.fresh_ns, 0)
+            elif slot_state(u64_load(&slot.word)) == LEASED and u64_peek(&slot.owner) != 0:
+                u32_or(&slot.mark, SUSPECT)
+
+
+cdef int fitness_look_up_descriptor(Core core, Entry entry, object c) except -1:
+    """What can say, when `c` comes back, whether its holder has closed it: its own fileno, or the driver's.
+
+    Not asked of what has no descriptor now (it may connect later, or never), nor where the driver's marks say it.
+    """
+    if core.marks:
+        return 0
+    try:
+        descriptor = core.driver.fileno if core.own_fileno else getattr(c, "fileno", None)
+        if descriptor is not None and fitness_is_descriptor(descriptor(c) if core.own_fileno else descriptor()):
+            entry.descriptor = descriptor
+    except Exception:
+        pass
+    return 0
+
+
+cdef inline bint fitness_is_descriptor(object fd) except -1:
+    return isinstance(fd, int) and fd >= 0
+
+
+cdef bint fitness_is_open(Core core, Entry entry) except -1:
+    """Has the connection its descriptor still?  True of one that has none to look at.  Raises what is no Exception."""
+    with cython.critical_section(entry):  # a close(timeout) may be taking the connection away
+        descriptor, c = entry.descriptor, entry.connection
+    if descriptor is None:
+        return True
+    try:
+        return fitness_is_descriptor(descriptor(c) if core.own_fileno else descriptor())
+    except Exception:
+        return False

@@ -1,0 +1,351 @@
+# The right to use a connection for the length of a block.
+
+@cython.freelist(64)
+@cython.no_gc_clear
+cdef class Lease:
+    """One checkout; good for one block.  What a thread's block and a task's have in common."""
+    cdef vectorcallfunc called  # see Door
+    cdef Core core
+    cdef Slot *slot
+    cdef uint64_t word          # the slot's word while this lease holds it
+    cdef uint64_t born_in       # generation of the process
+    cdef int64_t timeout_ns
+    cdef object timeout         # not looked at yet (the drop-in raises for a bad one at __enter__)
+    cdef uint32_t state
+    cdef readonly bint discarded
+    cdef bint asked             # somebody looked up __enter__ or __aenter__
+
+    @property
+    def connection(self):
+        """What the block was given; None outside of it."""
+        return (<Entry>self.slot.entry).connection if self.state == ENTERED else None
+
+    def discard(self):
+        """Close the connection at the end of the block instead of returning it."""
+        self.discarded = True
+
+    def __repr__(self):
+        state = ("not entered", "held", "over")[self.state]
+        return f"<fastpool.Lease {state}{'' if self.core is None else ' of ' + repr(self.core.name)}>"
+
+    def __dealloc__(self):
+        # A block that nobody will ever end.  A finalizer may run anywhere, so no I/O and no user code: the next
+        # one who takes the slot finds the mark and replaces the connection.
+        if self.state == ENTERED and self.core is not None and self.born_in == generation():
+            lease_lost(self)
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Block(Lease):
+    """One checkout, as a context manager; made by ``pool.connection()`` and good for one block."""
+
+    def __cinit__(self):
+        self.called = <vectorcallfunc><void *>enter_exit_block
+
+    def __enter__(self):
+        return lease_enter(self)
+
+    def __exit__(self, kind, exc, trace):
+        return lease_exit(self, exc, False)
+
+    def __call__(self, function):
+        """As a decorator: every call of `function` runs inside a lease of its own, as contextlib's do."""
+        return lease_decorate(self, function)
+
+
+cdef inline int lease_init(Lease self, Core core, object timeout) except -1:
+    """A lease that is new, or used again, is made for a checkout."""
+    self.state = NEW
+    self.discarded = False
+    self.timeout = None
+    self.core = core
+    if timeout is ...:
+        self.timeout_ns = core.timeout_ns
+    elif core.lazy_timeout and timeout is not None:
+        self.timeout = timeout
+    else:
+        self.timeout_ns = checkout_timeout_ns(timeout)
+    return 0
+
+
+cdef object lease_enter(Lease self):
+    """The way in."""
+    cdef Core core = self.core
+    cdef Slot *slot
+    cdef ThreadHint *hint
+    cdef Thread *me
+    cdef int64_t now
+    green = task = None
+    self.asked = False
+    if core is None or self.state != NEW:
+        raise LeaseError("a lease is good for one block: call pool.connection() for each")
+    me = thread_self()
+    hint = hint_find(me, core.pool.id)
+    if lease_can_enter_fast(self, core, hint, core.nested):
+        if owner_may_be_green_or_task():
+            green = owner_ref(owner_greenlet())
+            task = owner_ref(owner_task())
+        slot = <Slot *>hint.slot
+        if not lease_retake(hint):
+            slot = idle_take(&core.pool.idle, &core.pool.table)
+        if slot != NULL:
+            now = clock_near_ns(me)
+            if lease_is_fresh(slot, now):
+                lease_bind(self, core, slot)
+                lease_open(slot, me, hint, now)
+                if (<Entry>slot.entry).green is not green or (<Entry>slot.entry).task is not task:
+                    (<Entry>slot.entry).green, (<Entry>slot.entry).task = green, task
+                    (<Entry>slot.entry).returning = False
+                if not (<Entry>slot.entry).bound:
+                    (<Entry>slot.entry).bound = True  # not written in vain: entries of two threads may share a line
+                return lease_connection(self, core) if FREE_THREADED else (<Entry>slot.entry).connection
+            return lease_enter_slow(self, slot)
+    return lease_enter_slow(self, NULL)
+
+
+cdef inline bint lease_can_enter_fast(Lease self, Core core, ThreadHint *hint, bint shares) noexcept:
+    """Is nothing to be asked before an idle slot is taken?  shares: the connection that its owner holds already."""
+    return (
+        hint != NULL
+        and u64_peek(&core.pool.gate) & ~(OVER_SIZE | SLOW_GIVE) == 0
+        and core.pool.generation == generation()
+        and self.timeout is None
+        and not (shares and hint.held)
+    )
+
+
+cdef inline bint lease_is_fresh(Slot *slot, int64_t now) noexcept nogil:
+    """May this connection be handed out without a look?"""
+    return now + COARSE_NS < i64_peek(&slot.fresh_ns) and u32_peek(&slot.mark) == 0
+
+
+cdef inline void lease_bind(Lease self, Core core, Slot *slot) noexcept:
+    """This lease begins on a slot just taken; before lease_open, from which on another thread's close(timeout) may
+    end it."""
+    self.word = slot_lease(u64_peek(&slot.word))
+    slot.uses += 1
+    self.slot = slot
+    self.born_in = core.pool.generation
+    self.state = ENTERED
+
+
+cdef object lease_exit(Lease self, object exc, bint looked):
+    """The way out of a block that `exc` left, None if nothing did.  looked: the connection is known to be open."""
+    cdef Core core = self.core
+    cdef Slot *slot = self.slot
+    cdef ThreadHint *hint
+    cdef Thread *me
+    cdef int64_t now
+    if self.state != ENTERED:
+        raise LeaseError("this block has ended already: a lease is good for one block")
+    if exc is None and lease_can_exit_fast(self, core, slot) and (
+        looked or (<Entry>slot.entry).descriptor is None or lease_left_open(self, core, slot)
+    ):
+        if FREE_THREADED and not lease_try_end(slot, self.word):
+            return lease_exit_slow(self, exc)  # a checkin or a close() came between: the slot is not ours to free
+        self.state = DONE
+        me = thread_self()
+        hint = hint_find(me, core.pool.id)
+        if core.stamps:
+            now = clock_near_ns(me)
+            i64_put(&slot.since_ns, now)
+            i64_put(&slot.fresh_ns, fitness_fresh_until(core, slot, now))
+        if core.marks:
+            (<Entry>slot.entry).remember(u64_peek(&slot.owner))
+        lease_shut(slot, me, hint)
+        idle_put(&core.pool.idle, &core.pool.table, slot)
+        if FREE_THREADED and u32_load(&slot.mark) & STALE:
+            i64_put(&slot.fresh_ns, 0)  # a clear() came between: the next taker looks
+        # The slot is free now; whoever began to wait, or closed or shrank the pool, meanwhile is served from here.
+        if u64_load_sc(&core.pool.gate) & (QUEUED_MASK | CLOSED | OVER_SIZE):
+            checkin_after_give(core)
+        self.core = None
+        lease_cache(core, self)
+        return None
+    return lease_exit_slow(self, exc)
+
+
+cdef bint lease_left_open(Lease self, Core core, Slot *slot) except -1:
+    """Is the connection open, and does its lease end as plainly as before it was asked?"""
+    try:
+        return fitness_is_open(core, <Entry>slot.entry) and lease_can_exit_fast(self, core, slot)
+    except BaseException as error:  # a signal handler's: the lease ends all the same
+        lease_exit_slow(self, error)
+        raise
+
+
+cdef inline void lease_cache(Core core, Lease lease) noexcept:
+    if FREE_THREADED:
+        return
+    if type(lease) is Block:
+        core.cached_lease = lease
+    else:
+        core.cached_task_lease = lease
+
+
+cdef inline bint lease_can_exit_fast(Lease self, Core core, Slot *slot) noexcept:
+    """Is nothing to be done at the end of this lease but to free its slot?"""
+    return (
+        u64_peek(&core.pool.gate) == 0
+        and slot.depth == 1
+        and u32_peek(&slot.mark) == 0
+        and slot_lease(u64_peek(&slot.word)) == self.word
+        and self.born_in == generation()
+        and not self.discarded
+        and slot.uses < core.max_uses
+    )
+
+
+cdef object lease_decorate(Lease self, object function):
+    cdef Core core = self.core
+    if core is None:
+        raise LeaseError("a lease is good for one block: call pool.connection() for each")
+    limit = self.timeout if self.timeout is not None else (None if self.timeout_ns < 0 else self.timeout_ns / 1e9)
+    from .decorate import leased, leased_task
+    return (leased if type(self) is Block else leased_task)(core, limit, function)
+
+
+cdef object lease_enter_slow(Lease self, Slot *slot):
+    """The slow way in; `slot`: an idle one just taken that must be looked at first."""
+    cdef Core core = self.core
+    cdef uint64_t word
+    if self.timeout is not None:
+        self.timeout_ns = checkout_timeout_ns(self.timeout)
+        self.timeout = None
+    if core.nested and slot == NULL and lease_share(self):
+        return (<Entry>self.slot.entry).connection
+    slot = checkout_slow(core, self.timeout_ns, BY_BLOCK, slot, &word)
+    lease_attach(self, slot, word)
+    return lease_connection(self, core)
+
+
+cdef bint lease_share(Lease self) except -1:
+    """Nested: enter on the connection that this very owner holds already; False: it holds none."""
+    cdef Core core = self.core
+    cdef Entry entry = lease_find_shared(core)
+    if entry is None:
+        return False
+    lease_attach(self, entry.slot, slot_lease(u64_load(&entry.slot.word)))
+    entry.slot.depth += 1
+    if core.marks and u32_load(&entry.slot.mark) & TAINTED:
+        u32_or(&entry.slot.mark, RENEW)  # a new block begins with a working connection, as in happybase
+    return True
+
+
+cdef object lease_connection(Lease self, Core core):
+    """What the block is given.  PoolClosed: another thread's close(timeout) took it at this very moment."""
+    c = (<Entry>self.slot.entry).connection
+    if c is None:
+        self.state = DONE
+        self.core = None
+        raise lease_taken_back(core)
+    return c
+
+
+cdef object lease_taken_back(Core core):
+    return PoolClosed(f"pool {core.name!r} was closed, and took this connection back as it was handed out")
+
+
+cdef void lease_attach(Lease self, Slot *slot, uint64_t word) noexcept:
+    self.slot = slot
+    self.word = word
+    self.born_in = generation()
+    self.state = ENTERED
+
+
+cdef object lease_exit_slow(Lease self, object exc):
+    """The slow way out."""
+    cdef Core core = self.core
+    cdef Slot *slot = self.slot
+    cdef Entry entry = <Entry>slot.entry
+    cdef bint broken
+    if FREE_THREADED and not u32_cas(&self.state, ENTERED, DONE):
+        raise LeaseError("this block has ended already: a lease is good for one block")
+    self.state = DONE
+    self.core = None
+    if self.born_in != generation():
+        if slot.depth > 1:
+            slot.depth -= 1
+        else:
+            retire_abandon(core, entry.connection)  # the parent goes on using it
+        return None
+    if slot_lease(u64_load(&slot.word)) != self.word:
+        return lease_is_over(core, slot, exc)
+    if slot.depth > 1:
+        slot.depth -= 1
+        broken = self.discarded or (u32_load(&slot.mark) & (BUSY | TAINTED)) != 0
+        if not core.marks and exc is not None:
+            broken = broken or not checkin_usable(core, entry.connection, exc)
+        if broken:
+            # The outer holder gets a working connection again where the driver can rebuild it, and in any case
+            # nobody else gets this one.
+            u32_or(&slot.mark, TAINTED | (RENEW if core.marks else 0))
+            u32_and(&slot.mark, ~<uint32_t>BUSY)
+        return None
+    if not lease_try_end(slot, self.word):
+        return lease_is_over(core, slot, exc)  # somebody else ended it a moment ago
+    checkin_lease(core, slot, exc, self.discarded)
+    lease_cache(core, self)
+    return None
+
+
+cdef object lease_is_over(Core core, Slot *slot, object exc):
+    """The block ends after its lease."""
+    if u64_load(&core.pool.gate) & CLOSED:
+        return None  # close(timeout) took the connection; the block ends quietly
+    if exc is not None:
+        return None  # the caller's own error is what the caller sees
+    raise LeaseError(f"connection {slot.index} was given back before its block ended")
+
+
+cdef void lease_lost(Lease self) noexcept:
+    cdef Slot *slot = self.slot
+    if slot_lease(u64_load(&slot.word)) != self.word:
+        return
+    if slot.depth > 1:
+        slot.depth -= 1
+        return
+    reclaim_end_lease_of_dead_owner(self.core, slot, self.word)
+
+
+cdef bint lease_try_end(Slot *slot, uint64_t lease) noexcept nogil:
+    """Begin to end a lease: of two who try, one succeeds, and then owns the slot."""
+    cdef uint64_t seen
+    while True:
+        seen = u64_load(&slot.word)
+        if slot_lease(seen) != lease or slot_state(seen) != LEASED or seen & ENDING:
+            return False
+        if u64_cas(&slot.word, seen, (seen + EPOCH) | ENDING):
+            return True
+
+
+cdef Entry lease_find_shared(Core core):
+    """The seat that this very owner (thread, greenlet, task) holds already; None if it holds none."""
+    cdef Thread *me = thread_self()
+    cdef ThreadHint *hint = hint_make(me, core.pool.id, &core.pool.table)
+    cdef uint32_t i, found = 0
+    cdef uint64_t word
+    cdef Slot *slot
+    cdef Entry entry
+    cdef Entry mine = None
+    if hint.held == 0 or core.pool.generation != generation():
+        return None
+    green = task = None
+    if owner_may_be_green_or_task():
+        green, task = owner_greenlet(), owner_task()
+    for i in range(u32_load(&core.pool.table.size)):
+        slot = table_slot(&core.pool.table, i)
+        word = u64_load(&slot.word)
+        if u64_peek(&slot.owner) == me.uid and slot_state(word) == LEASED:
+            found += 1
+            entry = <Entry>slot.entry
+            # what is being given back is not to be had any more: its reset, or a listener, may be what asks here
+            if not word & ENDING and lease_same_owner(entry.green, green) and lease_same_owner(entry.task, task):
+                mine = entry
+    hint.held = found  # others may have returned some of this thread's leases
+    return mine
+
+
+cdef bint lease_same_owner(object reference, object one) except -1:
+    return one is None if reference is None else (one is not None and reference() is one)

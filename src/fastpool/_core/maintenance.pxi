@@ -1,0 +1,230 @@
+# Threads that are started when they are needed, and what they do, also when one dies in the midst of it.  There is no
+# lock, and no line at which an exception out of a signal handler, or from another thread, could lose what was claimed:
+# none is raised inside of compiled code.
+
+import collections
+
+cdef class Post
+
+
+@cython.final
+@cython.internal
+cdef class Life:
+    """Owned by a thread alone, and before that by whoever starts it: when it is gone, so is the thread."""
+    cdef object __weakref__
+
+
+@cython.final
+@cython.internal
+cdef class Turn:
+    """One thread's time at a post.  Nothing is ever assigned to it, so that it can be read without a lock."""
+    cdef object life     # weak reference; None: there was no thread yet
+    cdef object resigned  # a dict, with something in it once the thread has said that it ends
+    cdef object next     # a dict: 1 -> the turn after this one
+
+    def __cinit__(self, life):
+        self.life = life
+        self.resigned = {}
+        self.next = {}
+
+
+cdef inline bint maintenance_is_held(Turn turn) except -1:
+    return turn.life is not None and turn.life() is not None and not turn.resigned
+
+
+@cython.final
+@cython.internal
+cdef class Errand:
+    """What the new thread runs."""
+    cdef Life life
+    cdef Post post
+    cdef object work, limbo, thread
+
+    def __call__(self):
+        try:
+            self.work()
+        except BaseException:
+            pass  # killed, or there is no interpreter any more: whoever needs the thread will start another
+        if self.thread is not None:
+            self.limbo.pop(self.thread, None)  # killed before it had begun
+        self.life = None
+        if self.post.ended is not None:
+            self.post.ended.append(self.post)
+            try:
+                self.post.ring()
+            except BaseException:
+                pass  # as above
+
+
+@cython.final
+cdef class Post:
+    """A post that is held by one thread at a time.
+
+    ended, ring: a list that it is appended to when its thread has ended, and what to call then.
+    """
+    cdef object now      # a dict: 1 -> the last turn that somebody knew of; later ones are found from there
+    cdef object ended, ring
+
+    def __cinit__(self, ended=None, ring=None):
+        self.now = {1: Turn(None)}
+        self.ended = ended
+        self.ring = ring
+
+    @property
+    def held(self):
+        """Is the thread there, or about to be, and has it not said that it ends?"""
+        return maintenance_is_held(<Turn>self.now.get(1))
+
+    def fill(self, start, work, limbo=None, thread=None):
+        """Have `start`, the interpreter's own way, run `work` in a thread, unless the post is held.
+
+        limbo, thread: threading's book of threads that are about to be, and what to enter there.
+        Raises what `start` raises; the post is free again then.
+        """
+        cdef Turn turn = <Turn>self.now.get(1)
+        cdef Turn mine
+        cdef Errand errand
+        if maintenance_is_held(turn):
+            return
+        errand = Errand.__new__(Errand)
+        errand.life = Life.__new__(Life)
+        errand.work = work
+        errand.post = self
+        mine = Turn(PyWeakref_NewRef(errand.life, None))
+        while True:
+            turn = <Turn>turn.next.setdefault(1, mine)
+            if turn is mine:
+                break
+            if maintenance_is_held(turn):
+                self.now[1] = turn
+                return
+        self.now[1] = mine
+        try:
+            if thread is None:
+                start(errand, ())
+            else:
+                errand.limbo, errand.thread = limbo, thread
+                limbo[thread] = thread
+                thread._ident = start(errand, ())
+        except BaseException:
+            errand.life = None  # the error's traceback may have the errand, and somebody may keep the error
+            if thread is not None:
+                limbo.pop(thread, None)
+            raise
+
+    def resign(self):
+        """Said by the thread that holds the post: it ends, and another one may be started."""
+        (<Turn>self.now.get(1)).resigned[1] = True
+
+    def forget(self):
+        """In a forked child: the thread was the parent's."""
+        self.now[1] = Turn(None)
+
+
+@cython.final
+cdef class Job:
+    """Something that is to be done for an entry of the keeper's."""
+    cdef readonly object kept
+    cdef readonly str kind
+    cdef object key
+    cdef double since    # when it was put in the queue, in real seconds
+
+
+@cython.final
+cdef class Desk:
+    """What is to be done: queued, or in the hands of a helper, whose post says whether its thread lives.
+
+    Each kind of job is there once for each entry, and stays until it is done; a helper that dies gives its job back.
+    """
+    cdef object queue            # a deque
+    cdef object known            # key -> job: queued or in hand
+    cdef object in_hand          # post -> job
+    cdef readonly list called    # all_kept to be looked at
+    cdef readonly list planned   # (kept, when to look at it again)
+    cdef readonly list ended     # posts whose threads have ended
+
+    def __cinit__(self):
+        self.queue = collections.deque()
+        self.known = {}
+        self.in_hand = {}
+        self.called = []
+        self.planned = []
+        self.ended = []
+
+    def put(self, kept, str kind, double now):
+        """Queue a job; False: there is one already, queued or in hand."""
+        cdef Job job = Job.__new__(Job)
+        job.kept, job.kind, job.since, job.key = kept, kind, now, (kept.number, kind)
+        if self.known.setdefault(job.key, job) is not job:
+            return False
+        self.queue.append(job)
+        return True
+
+    def take(self, Post post):
+        """The next job, in the hands of that post's thread now; None: there is none."""
+        cdef Job job
+        try:
+            job = <Job>self.queue.popleft()
+        except IndexError:
+            return None
+        self.in_hand[post] = job
+        return job
+
+    def done(self, Post post, due):
+        """The job is done; its entry is to be looked at: again, or, after a look, when `due` (None: when called)."""
+        cdef Job job = <Job?>self.in_hand.get(post)
+        self.known.pop(job.key, None)
+        if job.kind != "look":
+            self.called.append(job.kept)
+        else:
+            if due is not None:
+                self.planned.append((job.kept, due))
+            if job.kept.again:
+                self.called.append(job.kept)
+        self.in_hand.pop(post, None)  # last: `busy` must not miss it on its way
+
+    def sweep(self, double now):
+        """Queue again what ended threads had in hand."""
+        cdef Job job
+        while True:
+            try:
+                post = self.ended.pop()
+            except IndexError:
+                return
+            job = self.in_hand.pop(post, None)
+            if job is not None:
+                job.since = now
+                self.queue.append(job)
+
+    @property
+    def waiting(self):
+        """How many jobs are in nobody's hands."""
+        return len(self.queue)
+
+    @property
+    def blocking(self):
+        """How many jobs there are, waiting or in hand, that may block."""
+        return sum([(<Job>job).kind != "look" for job in list(self.known.values())])
+
+    def waited(self, double now):
+        """For how long the first in the queue has been there, in seconds."""
+        try:
+            return now - (<Job>self.queue[0]).since
+        except IndexError:
+            return 0.0
+
+    @property
+    def busy(self):
+        """Is there anything to be done, or being done?"""
+        return bool(self.known or self.in_hand or self.called or self.planned)
+
+
+KEEPER_POST = Post()
+cdef Post keeper_post = KEEPER_POST
+
+
+cdef inline bint maintenance_lacks_keeper(Core core) except -1:
+    """Whether nobody looks after a pool that has asked for it: the thread could not be started, or it has died."""
+    if not (core.needs_keeper and core.was_opened) or u64_load(&core.pool.gate) & CLOSED:
+        return False
+    return core.keeping is None or not maintenance_is_held(<Turn>keeper_post.now.get(1))

@@ -1,0 +1,158 @@
+# Who holds what, and what nobody can give back any more.
+
+cdef list reclaim_lease_rows(Core core):
+    """Of each present lease: slot, server, thread's ident (None: it has ended), greenlet, task, depth, since in ns,
+    epoch, connection, is it a block's."""
+    cdef list found = []
+    cdef uint32_t i
+    cdef uint64_t word
+    cdef Slot *slot
+    cdef Entry entry
+    cdef bint plain
+    for i in range(u32_load(&core.pool.table.size)):
+        slot = table_slot(&core.pool.table, i)
+        word = u64_load(&slot.word)
+        if slot_state(word) == LEASED and u64_peek(&slot.owner) != 0 and slot.entry != NULL:
+            entry = <Entry>slot.entry
+            # Native code is no greenlet and no task; without the GIL it leaves there what was there.  And what is
+            # being returned may be so by somebody else than its task, which may be over by then.
+            plain = native_is_slot(slot) or entry.returning or word & ENDING
+            green, task = (None, None) if plain else (entry.green, entry.task)
+            found.append((slot.index, entry.server, reclaim_thread_of(slot), green, task, slot.depth,
+                          i64_peek(&slot.since_ns), entry.epoch, entry.connection, entry.bound))
+    return found
+
+
+def thread_is_alive(uint64_t uid):
+    """Has the thread with this number (`Core._thread_uid`) not ended yet?"""
+    return bool(thread_alive(uid))
+
+
+def end_lease(Core core, uint32_t index, uint64_t epoch):
+    """End the lease of a slot for an owner that cannot; False: that lease is over already."""
+    cdef Slot *slot
+    cdef uint64_t lease
+    if core.pool.generation != generation() or index >= u32_load(&core.pool.table.size):
+        return False
+    slot = table_slot(&core.pool.table, index)
+    lease = slot_lease(u64_load(&slot.word))
+    return bool(lease // EPOCH == epoch and reclaim_end_lease_of_dead_owner(core, slot, lease))
+
+
+cdef bint reclaim_lost(Core core) except -1:
+    """Take back what was checked out by hand and is not even referred to by anyone: at once if its owner has ended,
+    else after a second, lest a pool seem larger than it is to who throws away what it checks out.
+
+    Asked when somebody would have to wait.  True: there was something, and it went to the first in line, tainted, to be
+    replaced.  (An exception that strikes between `checkout()` and the assignment of its result leaves such a
+    connection.)  Free-threaded builds do not know their reference counts so well.
+    """
+    cdef uint32_t i
+    cdef uint64_t word
+    cdef Slot *slot
+    cdef Entry entry
+    cdef int64_t now
+    cdef list lost
+    if FREE_THREADED or core.by_hand == 0 or core.marks:
+        return False
+    now, lost = clock_ns(), []
+    for i in range(u32_load(&core.pool.table.size)):
+        slot = table_slot(&core.pool.table, i)
+        word = u64_load(&slot.word)
+        if slot_state(word) != LEASED or u64_peek(&slot.owner) == 0:
+            continue
+        entry = <Entry>slot.entry
+        if entry.bound or reference_count(<PyObject *>entry.connection) > core.own_references + reclaim_refers(entry):
+            continue
+        if now - i64_peek(&slot.since_ns) < LOOK_NS and not reclaim_owner_ended(slot, entry):
+            continue
+        age = (now - i64_peek(&slot.since_ns)) / 1e9
+        one = (i, entry.epoch, reclaim_thread_of(slot), age, entry.server, entry.connection)
+        if reclaim_end_lease_of_dead_owner(core, slot, slot_lease(word)):
+            lost.append(one)
+    if lost:
+        core._report_lost(lost)
+    return len(lost) != 0
+
+
+cdef bint reclaim_refers(Entry entry) except -1:
+    """Has what gives the descriptor a reference to the connection, as a bound method has?"""
+    return getattr(entry.descriptor, "__self__", None) is entry.connection
+
+
+cdef bint reclaim_owner_ended(Slot *slot, Entry entry) except -1:
+    if reclaim_thread_of(slot) is None:
+        return True
+    green = None if entry.green is None else entry.green()
+    task = None if entry.task is None else entry.task()
+    return (
+        (entry.green is not None and (green is None or green.dead))
+        or (entry.task is not None and (task is None or task.done()))
+    )
+
+
+cdef bint reclaim_end_lease_of_dead_owner(Core core, Slot *slot, uint64_t lease) noexcept:
+    """End a lease that its owner cannot end; the connection goes to the first in line, or to the free ones, to be
+    replaced.  No I/O and no user code: finalizers do this, too."""
+    if not lease_try_end(slot, lease):
+        return False
+    u32_or(&slot.mark, TAINTED)
+    i64_put(&slot.fresh_ns, 0)
+    lease_close(core, slot, <Entry>slot.entry, thread_self(), hint_find(thread_self(), core.pool.id))
+    pool_give(core.pool, slot)
+    return True
+
+
+cdef object reclaim_thread_of(Slot *slot):
+    """The ident of the thread that holds this slot; None if it has ended: another may have its ident by now.
+
+    What native code holds may be with any of its threads by now, so it is never taken for lost.
+    """
+    cdef uint64_t owner = u64_peek(&slot.owner)
+    return u64_peek(&slot.thread) if owner == 0 or owner & NATIVE or thread_alive(owner) else None
+
+
+cdef int reclaim_look(Core core) except -1:
+    """Asked where somebody has waited for long, or is about to be told that there is nothing: report the leases whose
+    owner has ended, and take back those that nobody can end.  What is found goes to the first in line."""
+    cdef int64_t now = clock_ns()
+    if core.looked_ns != 0 and 0 <= now - core.looked_ns < APART_NS:
+        return 0
+    i64_put(&core.looked_ns, now)
+    reclaim_pass_on_stranded(core)
+    core._look_for_ended_owners()
+    reclaim_lost(core)
+    return 0
+
+
+cdef int deadlock_collect_holders(Core core) except -1:
+    """What holds may be garbage: a block's frame in the traceback of an exception that was kept in a cycle. Asked
+    before a deadlock is concluded, for leases older than a moment, and once a minute: to collect stops everybody."""
+    cdef int64_t now = clock_ns()
+    cdef uint32_t i
+    if core.collected_ns != 0 and 0 <= now - core.collected_ns < COLLECT_NS:
+        return 0
+    for i in range(u32_load(&core.pool.table.size)):
+        if now - i64_peek(&table_slot(&core.pool.table, i).since_ns) >= LOOK_NS:
+            core.collected_ns = now
+            collect_garbage()
+            return 0
+    return 0
+
+
+cdef int reclaim_pass_on_stranded(Core core) except -1:
+    """Greenlets in line whose thread ended without running them again: no place in it, and nothing for them."""
+    cdef Waiter *waiter
+    cdef Slot *slot
+    if greenlet_current is None:
+        return 0
+    for noted in list(core.queued_green.values()):
+        uid, green, task, address = noted
+        if green is None or task is not None or thread_alive(uid) or not deadlock_forget_green(core, noted):
+            continue
+        waiter = <Waiter *><size_t>address  # their stacks, which hold it, are never unwound
+        if not line_leave(core, waiter, CANCELLED):
+            slot = <Slot *>waiter_take(waiter)
+            if slot != NULL:
+                pool_pass(core.pool, slot)
+    return 0

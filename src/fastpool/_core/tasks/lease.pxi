@@ -1,0 +1,288 @@
+# `async with`: the same lease, whose two ways are awaited.  What has nothing to wait for awaits nothing.
+
+cdef enum:              # what is awaited of a task's lease
+    NOTHING, WAY_IN, WAY_OUT
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class TaskBlock(Lease):
+    """One checkout of a task, as an asynchronous context manager; made by ``pool.aconnection()``, good for one block.
+
+    ``await`` gets the lease itself from ``__aenter__`` and ``__aexit__``. What has to wait goes on in `inner`: the
+    claim in line, or a coroutine of the pool's Python half, which connects, checks, resets.
+    """
+    cdef uint32_t way
+    cdef bint by_hand           # `await pool.checkout()`: it ends with the way in
+    cdef object inner
+    cdef Checkout claim
+    cdef object loop            # the running one, on the way in
+    cdef object error           # what the block was left by
+
+    def __cinit__(self):
+        self.called = <vectorcallfunc><void *>enter_exit_task_block
+
+    def __aenter__(self):
+        return task_aenter(self)
+
+    def __aexit__(self, kind, exc, trace):
+        return task_aexit(self, exc)
+
+    def __call__(self, function):
+        """As a decorator: every call of the coroutine function runs inside a lease of its own."""
+        return lease_decorate(self, function)
+
+    def returning(self):
+        """A thread is about to end this lease for its task, whatever becomes of that."""
+        (<Entry>self.slot.entry).returning = True
+
+    def end(self, error):
+        """End the lease here and now."""
+        lease_exit(self, error, False)
+
+    def __await__(self):
+        return self
+
+    def __next__(self):
+        return await_step(self)
+
+    def send(self, value):
+        """As a coroutine's."""
+        return next(self)
+
+    def throw(self, kind, value=None, trace=None):
+        """Something is raised in the task while it awaits this."""
+        error = task_thrown(kind, value, trace)
+        if self.inner is None:
+            task_clear(self)
+            raise error
+        try:
+            return self.inner.throw(error)
+        except StopIteration:
+            c = task_inner_is_over(self)
+        except BaseException:
+            task_clear(self)
+            raise
+        self.way = NOTHING
+        raise StopIteration(c)
+
+    def close(self):
+        """The task is ended without another word."""
+        inner = self.inner
+        task_clear(self)
+        if inner is not None:
+            inner.close()
+
+
+cdef object task_aenter(TaskBlock self):
+    self.asked = False
+    if self.core is None or self.state != NEW or self.inner is not None:
+        raise LeaseError("a lease is good for one block: call pool.connection() for each")
+    self.way = WAY_IN
+    return self
+
+
+cdef object task_aexit(TaskBlock self, object error):
+    if self.state == NEW:
+        raise LeaseError("this block has not begun")
+    self.way = WAY_OUT
+    self.error = error
+    return self
+
+
+cdef int task_send(TaskBlock self, PyObject *sent, PyObject **result) except -1:
+    """One step of what is awaited."""
+    cdef PyObject *value = NULL
+    cdef int said
+    c = None
+    if self.inner is None:
+        if self.way == WAY_IN:
+            c = task_acquire_fast(self)
+        elif self.way == WAY_OUT:
+            task_release(self)
+        else:
+            raise TypeError("a lease is not awaited: `async with pool.connection() as c`, or `await pool.checkout()`")
+    while self.inner is not None:
+        try:
+            said = PyIter_Send(self.inner, sent, &value)
+            if said == PYGEN_NEXT:
+                result[0] = value
+                return PYGEN_NEXT
+            Py_DECREF(<object>value)
+            c = task_inner_is_over(self)
+        except BaseException:
+            task_clear(self)
+            raise
+        sent = <PyObject *>None
+    self.way = NOTHING
+    self.loop = None
+    return task_yield(c, result, PYGEN_RETURN)
+
+
+cdef object task_inner_is_over(TaskBlock self):
+    """The connection on the way in, unless there is more to wait for."""
+    if self.way == WAY_IN and self.inner is self.claim:
+        return task_after_line(self)
+    self.inner = None
+    return task_finish_acquire(self, clock_ns()) if self.way == WAY_IN else None
+
+
+cdef int task_clear(TaskBlock self) except -1:
+    """What was awaited has come to no good end."""
+    self.way = NOTHING
+    self.inner = self.claim = self.loop = self.error = None
+    return 0
+
+
+# ---- the way in -------------------------------------------------------------------------------------------------
+
+cdef object task_acquire_fast(TaskBlock self):
+    """The connection, if it can be had at once; None: `inner` is what to wait for."""
+    cdef Core core = self.core
+    cdef Thread *me = thread_self()
+    cdef ThreadHint *hint = hint_find(me, core.pool.id)
+    cdef Slot *slot = NULL
+    cdef Entry entry
+    cdef int64_t now
+    loop = self.loop = timer_loop_here()
+    if lease_can_enter_fast(self, core, hint, core.nested and not self.by_hand):
+        slot = <Slot *>hint.slot
+        if not lease_retake(hint):
+            slot = idle_take(&core.pool.idle, &core.pool.table)
+        if slot != NULL:
+            entry = <Entry>slot.entry
+            now = clock_near_ns(me)
+            if lease_is_fresh(slot, now) and (entry.loop is loop or not core.of_loops):
+                lease_bind(self, core, slot)
+                lease_open(slot, me, hint, now)
+                entry.bound = not self.by_hand
+                entry.returning = False
+                core.by_hand += self.by_hand
+                task_record_owner(entry, owner_ref(owner_task_in(loop)))
+                return task_connection(self, core)
+    return task_acquire_slow(self, core, loop, slot)
+
+
+cdef object task_acquire_slow(TaskBlock self, Core core, object loop, Slot *slot):
+    """The slow way in; `slot`: an idle one just taken that must be looked at first."""
+    cdef Checkout claim
+    if self.timeout is not None:
+        self.timeout_ns = checkout_timeout_ns(self.timeout)
+        self.timeout = None
+    if core.nested and slot == NULL and not self.by_hand and lease_share(self):
+        return lease_connection(self, core)
+    claim = self.claim = task_checkout_new(core, self.timeout_ns, loop if core.of_loops else None)
+    claim.running = loop
+    claim.slot = slot
+    if slot != NULL and task_checkout_foreign(claim):
+        claim.exchange()
+    if (
+        slot == NULL
+        and core.was_opened
+        and not core.hears & (EVENT_CHECKOUT_STARTED | EVENT_CHECKOUT_FAILED)
+        and not task_checkout_take_free(claim)
+    ):
+        claim.just_begun = True
+        self.inner = claim
+    else:
+        self.inner = core._obtain(claim)
+    return None
+
+
+cdef object task_after_line(TaskBlock self):
+    """The claim has left the line with a slot in hand.  None: there is more to wait for."""
+    cdef Checkout claim = self.claim
+    cdef Slot *slot = claim.slot
+    cdef int64_t now = clock_ns()
+    task_checkout_note_wait(claim, now)
+    if (
+        not task_checkout_connecting(claim)
+        and u32_load(&slot.mark) == 0
+        and now < i64_peek(&slot.fresh_ns)
+        and not task_checkout_foreign(claim)
+    ):
+        self.inner = None
+        return task_finish_acquire(self, now)
+    self.inner = self.core._obtain(claim)
+    return None
+
+
+cdef object task_finish_acquire(TaskBlock self, int64_t now):
+    """The claim has a connection that is fit for use: it becomes this lease's."""
+    cdef Checkout claim = self.claim
+    cdef uint64_t word
+    cdef Slot *slot = claim.slot
+    word = checkout_make_lease(self.core, slot, thread_self(), claim.began, now, BY_HAND if self.by_hand else BY_BLOCK)
+    claim.slot = NULL
+    lease_attach(self, slot, word)
+    self.claim = None
+    task_record_owner(<Entry>slot.entry, owner_ref(owner_task_in(self.loop)) if claim.task is None else claim.task)
+    core_tell_checked_out(self.core, <Entry>slot.entry, claim.began)
+    return task_connection(self, self.core)
+
+
+cdef object task_connection(TaskBlock self, Core core):
+    """The connection; whoever checks out by hand has it from now on, and this lease no part in it."""
+    c = lease_connection(self, core)
+    if self.by_hand:
+        self.state = DONE
+        self.core = None
+    return c
+
+
+cdef inline int task_record_owner(Entry entry, object task) except -1:
+    """Write down whose lease it is: this running task's (and greenlet's, if the loop runs in one)."""
+    entry.green, entry.task = owner_ref(owner_greenlet()), task
+    return 0
+
+
+# ---- the way out ------------------------------------------------------------------------------------------------
+
+cdef int task_release(TaskBlock self) except -1:
+    """End the lease, unless that takes time: then `inner` is what to wait for."""
+    cdef Core core = self.core
+    cdef bint at_once = self.state != ENTERED
+    cdef bint looked = False
+    error, self.error = self.error, None
+    if at_once:
+        pass  # too late: lease_over says so
+    elif core.of_loops:
+        at_once = not checkin_must_reset(core, self.slot)
+    elif error is None:
+        at_once = looked = lease_can_exit_fast(self, core, self.slot) or task_can_end_quietly(core, self)
+        if at_once and (<Entry>self.slot.entry).descriptor is not None:
+            at_once = task_left_open(self, core)  # to close it, or what is left of it, may take time
+    if at_once:
+        lease_exit(self, error, looked)
+    else:
+        self.inner = core._give_back(self, error)
+    return 0
+
+
+cdef bint task_left_open(TaskBlock self, Core core) except -1:
+    """Is the connection open, or the lease one whose end does not matter to it?"""
+    if self.slot.depth > 1 or slot_lease(u64_load(&self.slot.word)) != self.word:
+        return True
+    try:
+        return fitness_is_open(core, <Entry>self.slot.entry)
+    except BaseException as error:  # a signal handler's: the lease ends all the same
+        lease_exit_slow(self, error)
+        raise
+
+
+cdef bint task_can_end_quietly(Core core, Lease lease) noexcept:
+    """Will a good end of this lease call nothing of the driver's?  No reset, and nothing to close."""
+    cdef Slot *slot = lease.slot
+    if lease.state != ENTERED or slot_lease(u64_load(&slot.word)) != lease.word or slot.depth > 1:
+        return True
+    # Near its end is as good as over: the end of the lease asks again, a moment later.
+    return (
+        not lease.discarded
+        and not core.has_reset
+        and u32_load(&slot.mark) == 0
+        and not u64_load(&core.pool.gate) & (CLOSED | OVER_SIZE)
+        and checkin_surplus(core, slot, clock_ns() + 1000000000) == KEEP
+    )
+
+
+fp_await_through(TaskBlock, <sendfunc><void *>task_send)

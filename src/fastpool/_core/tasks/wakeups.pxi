@@ -1,0 +1,99 @@
+# How a loop is told which tasks go on: those of one turn with one call.
+#
+# A call_soon, the handle it makes and the turn's call of that are Python code, and more than all the rest of a wait in
+# line.  Each connection that is returned in a turn wakes somebody, in the next: so the loop is given one handle for
+# them, and they go on in the order in which they were woken.
+
+
+@cython.final
+@cython.internal
+@cython.no_gc_clear
+cdef class WakeBatch:
+    """Those who go on in one turn of a loop. Only the loop holds it: a loop that is closed lets go of it."""
+    cdef LoopTimer loop_timer
+    cdef list handles
+    cdef Py_ssize_t next
+
+    def __dealloc__(self):
+        if self.loop_timer.wakes == <PyObject *>self:
+            self.loop_timer.wakes = NULL
+
+    def __call__(self):
+        """The loop's turn."""
+        if self.loop_timer.wakes == <PyObject *>self:
+            self.loop_timer.wakes = NULL
+        wakeup_go_on_with(self.loop_timer)
+        wakeup_let_go_on(self)
+
+    def __repr__(self):
+        """What asyncio shows in debug mode, of a turn that took long."""
+        return f"<lets go on: {', '.join([repr(handle) for handle in self.handles])}>"
+
+
+cdef int wakeup_task(TaskHandle self) except -1:
+    """A signal handler may raise in here, before the loop has it or after: so what the loop is given may be given
+    again."""
+    cdef LoopTimer loop_timer = timer_of(self.loop)
+    cdef WakeBatch wakes
+    if loop_timer.wakes != NULL:
+        (<WakeBatch>loop_timer.wakes).handles.append(self)
+        return 0
+    wakes = WakeBatch.__new__(WakeBatch)
+    wakes.loop_timer = loop_timer
+    wakes.handles = [self]
+    self.loop.call_soon(wakes)
+    loop_timer.wakes = <PyObject *>wakes
+    return 0
+
+
+cdef int wakeup_go_on_with(LoopTimer loop_timer) except -1:
+    """Those whose turn is under way.  Some are left where one of them runs the loop again, within its step, and waits
+    there for another (asyncio does not allow that; nest_asyncio does)."""
+    if loop_timer.under_way != NULL:
+        wakeup_let_go_on(<WakeBatch>loop_timer.under_way)
+    return 0
+
+
+cdef int wakeup_let_go_on(WakeBatch self) except -1:
+    cdef LoopTimer loop_timer = self.loop_timer
+    cdef PyObject *outer = loop_timer.under_way
+    loop_timer.under_way = <PyObject *>self
+    try:
+        while self.next < len(self.handles):
+            self.next += 1
+            wakeup_go_on(<TaskHandle>self.handles[self.next - 1])
+    except BaseException:
+        if self.next < len(self.handles):
+            wakeup_again(self)  # KeyboardInterrupt or SystemExit: it ends the loop's turn, and the others have the next
+        raise
+    finally:
+        loop_timer.under_way = outer
+    return 0
+
+
+cdef int wakeup_again(WakeBatch self) except -1:
+    """Give it to the loop once more; what a signal handler raises meanwhile is raised when the loop has it."""
+    pending = None
+    for _ in range(3):
+        try:
+            self.loop_timer.loop.call_soon(self)
+            break
+        except BaseException as error:
+            pending = error
+    if pending is not None:
+        raise pending
+    return 0
+
+
+cdef int wakeup_go_on(TaskHandle self) except -1:
+    """The task runs.  Again is harmless."""
+    callback, self.callback = self.callback, None
+    if callback is None:
+        return 0
+    PyContext_Enter(self.context)
+    try:
+        # asyncio's task reads the result of a real future without a call
+        callback(self if self.was_cancelled or self.loop_timer is None else self.loop_timer.over)
+    finally:
+        PyContext_Exit(self.context)
+    return 0

@@ -1,0 +1,186 @@
+# How a greenlet waits on gevent's hub.  A thread's way is in waiting/thread.pxi, a task's in tasks/line.pxi, eventlet's
+# in greenlets.py.
+#
+# What the hub calls is compiled: in a Python function a signal handler could raise, the hub would print that, and the
+# wake-up would be lost.  And while anybody waits, a watcher of this hub is started, or the hub would find nothing left
+# to do and raise LoopExit, although another thread is about to give a connection back.  All who wait on one hub share
+# that watcher: a timer of its own for each wait cost more than all the rest of it.
+#
+# Another thread rings a bell, an async watcher.  gevent's run_callback_threadsafe would count the callback among the
+# loop's active watchers while the loop, which polls without the GIL, changes that number, too.  Every some ten thousand
+# hand-offs between threads one count was lost, and the loop ended, with LoopExit, although greenlets waited.
+
+cdef double TICK = 0.25  # seconds: how late one who waits may look for what nobody can give back (LOOK_NS)
+cdef object hub_if_any = None  # gives the hub of this thread, None if it has none
+
+
+cdef object gevent_hub():
+    """The gevent hub of this thread, None without one.  A worker of gevent's thread pool has none, patched or not."""
+    global hub_if_any
+    if hub_if_any is None:
+        if "gevent.hub" not in sys.modules:
+            return None
+        from .compat import way_to_gevents_hub
+        hub_if_any = way_to_gevents_hub()
+    return hub_if_any()
+
+
+@cython.final
+@cython.internal
+@cython.no_gc_clear
+cdef class HubWaiters:
+    """Where the greenlets of one hub wait: in the order in which they are to look again. Its thread's alone, but for
+    `called` and `bell.send`."""
+    cdef object loop
+    cdef object timer       # started while anybody is here whose time is far
+    cdef object bell        # started while anybody is asleep: other threads ring it
+    cdef list called        # GreenletHandle: those whom other threads woke
+    cdef Py_ssize_t asleep  # how many, those included whose time is near
+    cdef uint64_t thread
+    cdef void *first        # GreenletHandle, not counted: each is held by the stack of the greenlet that waits
+    cdef void *last
+
+    def answer(self):
+        """Called by the bell."""
+        while self.called:
+            self.loop.run_callback(self.called[0])
+            self.called.pop(0)
+
+    def __call__(self):
+        """Called by the timer: whoever has waited long enough is woken, to look around."""
+        cdef GreenletHandle handle
+        cdef int64_t now = clock_ns()
+        while self.first != NULL and (<GreenletHandle>self.first).until <= now:
+            handle = <GreenletHandle>self.first
+            self.loop.run_callback(handle)
+            gevent_leave(self, handle)
+
+
+@cython.final
+@cython.internal
+@cython.no_gc_clear
+cdef class GreenletHandle(WaiterHandle):
+    """The ticket of a greenlet. The hub calls it, and it switches to the greenlet if that is still asleep on it."""
+    cdef object hub, greenlet
+    cdef HubWaiters hub_waiters
+    cdef bint asleep        # in the hub, and not on its way out of there
+    cdef void *ahead        # among those on the same hub_waiters
+    cdef void *behind
+    cdef int64_t until
+    cdef bint here          # on the hub_waiters
+
+    def __call__(self):
+        if self.asleep:
+            self.greenlet.switch()
+
+
+cdef GreenletHandle gevent_handle(object hub, Core core, Thread *me, int64_t now):
+    """RuntimeError in the hub's own greenlet, which must never block."""
+    cdef GreenletHandle handle = GreenletHandle.__new__(GreenletHandle)
+    handle.greenlet = owner_current_greenlet()
+    if handle.greenlet is hub:
+        raise RuntimeError("a checkout that has to wait cannot be made in gevent's hub: spawn a greenlet for it")
+    handle.hub = hub
+    handle.hub_waiters = gevent_waiters_of(hub)
+    handle_give_waiter(handle, core, me, now)
+    return handle
+
+
+cdef HubWaiters gevent_waiters_of(object hub):
+    cdef HubWaiters hub_waiters = getattr(hub, "_fastpool_perch", None)
+    loop = hub.loop
+    if hub_waiters is None or hub_waiters.loop is not loop:
+        hub_waiters = HubWaiters.__new__(HubWaiters)
+        hub_waiters.loop = loop
+        hub_waiters.timer = loop.timer(TICK, TICK)
+        hub_waiters.bell = loop.async_()
+        hub_waiters.called = []
+        hub_waiters.thread = thread_self().uid
+        hub._fastpool_perch = hub_waiters
+    return hub_waiters
+
+
+cdef int gevent_sleep(GreenletHandle self, int64_t until, bint near) except -1:
+    """Switch to the hub until woken or until that time, which is exact only if it is near. A kill or Timeout raises
+    here."""
+    cdef HubWaiters hub_waiters = self.hub_waiters
+    timer = None
+    self.asleep = True
+    hub_waiters.asleep += 1
+    try:
+        if hub_waiters.asleep == 1:
+            hub_waiters.bell.start(hub_waiters.answer)
+        if near:
+            timer = hub_waiters.loop.timer(max(until - clock_ns(), 0) / 1e9)
+            timer.start(self)
+        else:
+            gevent_enter(hub_waiters, self, until)
+        if u64_load(&self.waiter.state) == WAITING:  # else nobody rings any more
+            self.hub.switch()
+    finally:
+        self.asleep = False
+        hub_waiters.asleep -= 1
+        if hub_waiters.asleep == 0:
+            gevent_end_watcher(hub_waiters.bell.stop)
+        if timer is None:
+            gevent_leave(hub_waiters, self)
+        else:
+            gevent_end_watcher(timer.stop)
+            gevent_end_watcher(timer.close)
+    return 0
+
+
+cdef bint gevent_rouse(GreenletHandle self) except -1:
+    """From whatever thread; False when the hub is gone."""
+    loop = self.hub.loop
+    if loop is None:
+        return False
+    if self.hub_waiters.thread == thread_self().uid:
+        loop.run_callback(self)
+    elif not thread_alive(self.hub_waiters.thread):
+        return False  # it ended without destroying its hub: nobody runs that any more
+    else:
+        self.hub_waiters.called.append(self)
+        self.hub_waiters.bell.send()
+    return True
+
+
+cdef int gevent_enter(HubWaiters self, GreenletHandle handle, int64_t until) except -1:
+    if self.first == NULL:
+        self.timer.start(self)
+    handle.until = until
+    handle.ahead = self.last
+    handle.behind = NULL
+    if self.last == NULL:
+        self.first = <void *>handle
+    else:
+        (<GreenletHandle>self.last).behind = <void *>handle
+    self.last = <void *>handle
+    handle.here = True
+    return 0
+
+
+cdef int gevent_leave(HubWaiters self, GreenletHandle handle) except -1:
+    if not handle.here:
+        return 0
+    handle.here = False
+    if handle.ahead == NULL:
+        self.first = handle.behind
+    else:
+        (<GreenletHandle>handle.ahead).behind = handle.behind
+    if handle.behind == NULL:
+        self.last = handle.ahead
+    else:
+        (<GreenletHandle>handle.behind).ahead = handle.ahead
+    if self.first == NULL:
+        gevent_end_watcher(self.timer.stop)
+    return 0
+
+
+cdef int gevent_end_watcher(object stop) except -1:
+    """A destroyed loop has no watchers any more, and says so; the greenlet that ends with it has its own error."""
+    try:
+        stop()
+    except ValueError:
+        pass
+    return 0

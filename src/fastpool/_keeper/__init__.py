@@ -1,0 +1,1 @@
+"""The maintenance of all pools of the process: one thread that plans, and helpers that do what may block."""

@@ -1,0 +1,155 @@
+"""The keeper's helpers: threads for what may block, as many as what hangs asks for, gone when nothing is to be done.
+
+One helper is enough while each job is short. While the first in the queue waits for longer than a moment, what the
+helpers are at hangs, and one more is started, then two, four, eight: however many pools hang, the others are late by
+less than a second.
+"""
+
+from __future__ import annotations
+
+import time
+
+from .._core import KEEPER_POST, Desk, Post
+from .._core.threads import allocate_lock, leave_hub, start
+from .._light.hints import TYPE_CHECKING
+from .._light.log import logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._core import Job
+    from .keeper import KeptPool
+
+LOOK = "look"  # the kind of job that finds out what is due; the core knows it, too
+
+_MOMENT_S = 0.05  # a job that waits for longer than this needs another helper
+_PACE_S = 0.02  # from one doubling to the next
+_AGAIN_S = 1.0  # from a thread that could not be started to the next try
+_LONG_S = 3600.0
+_REST_S = 5.0  # a helper that nobody calls for so long ends
+
+
+class Helper:
+    """A thread that does jobs, and the bell that it sleeps on."""
+
+    __slots__ = ("_bell", "post")
+
+    def __init__(self, post: Post) -> None:
+        self.post = post
+        self._bell = allocate_lock()
+        self._bell.acquire()
+
+    def ring(self) -> None:
+        """Wake it."""
+        try:
+            self._bell.release()
+        except RuntimeError:
+            pass  # it rings already
+
+    def rest(self) -> bool:
+        """Sleep until the bell rings; False: it did not."""
+        rang: bool = self._bell.acquire(True, _REST_S)
+        return rang
+
+
+class Crew:
+    """The queue of jobs, and those who do them.
+
+    There is no lock, as in the keeper: whatever is raised at whatever line costs a thread or a moment, and no job.
+    ``do(job)`` does one, and says when to look at its entry again; it raises nothing. ``ring()`` wakes the keeper.
+    """
+
+    def __init__(self, do: Callable[[Job], float | None], ring: Callable[[], None]) -> None:
+        self.desk = Desk()
+        self._do, self._ring = do, ring
+        self._helpers: dict[Post, Helper] = {}
+        self._resting: dict[Post, Helper] = {}
+        self._more = 1  # so many helpers are started next
+        self._not_before = 0.0  # and not before this, in real seconds
+        self._refused = False
+
+    def put(self, kept: KeptPool, kind: str) -> None:
+        """Have a job done, unless it is waiting or in hand."""
+        if self.desk.put(kept, kind, time.monotonic()) and not self._call_one():
+            self._ring()
+
+    def _call_one(self) -> bool:
+        """Wake one that rests; False: none does."""
+        while True:
+            try:
+                _, helper = self._resting.popitem()
+            except KeyError:
+                return False
+            if helper.post.held:  # else it died in its sleep
+                helper.ring()
+                return True
+
+    # ---- the keeper's part
+
+    def supervise(self) -> float:
+        """See that jobs do not wait for long; the seconds after which to look again."""
+        desk, now = self.desk, time.monotonic()
+        desk.sweep(now)
+        missing = desk.waiting
+        while missing and self._call_one():
+            missing -= 1
+        if not missing:
+            self._more = 1
+            return _PACE_S if desk.waiting else _LONG_S
+        if now < self._not_before:
+            return self._not_before - now
+        helpers = self._helpers = {post: helper for post, helper in self._helpers.items() if post.held}
+        if helpers and desk.waited(now) < _MOMENT_S:
+            return _PACE_S
+        self._not_before = now + _PACE_S
+        # One is for looking at pools, which takes no time.
+        for _ in range(min(missing, self._more, desk.blocking + 1 - len(helpers))):
+            try:
+                self._start_one()
+            except Exception as error:
+                self._not_before = now + _AGAIN_S
+                self._say_once(error)
+                break
+            self._refused = False
+        self._more *= 2
+        return self._not_before - now
+
+    def _start_one(self) -> None:
+        helper = Helper(Post(self.desk.ended, self._ring))
+        self._helpers[helper.post] = helper
+        start(helper.post, "fastpool-helper", lambda: self._work(helper))
+
+    def _say_once(self, error: Exception) -> None:
+        if not self._refused:
+            self._refused = True
+            try:  # here, as no other thread can be had for it
+                logger.warning("keeper: no thread could be started for what is due, tried again each second: %s", error)
+            except Exception:
+                pass  # a handler that raises is nothing that the pools should suffer from
+
+    def dismiss(self) -> None:
+        """Nothing will be to do: those who rest may end."""
+        while self._call_one():
+            pass
+
+    # ---- a helper's part
+
+    def _work(self, helper: Helper) -> None:
+        desk, post = self.desk, helper.post
+        while True:
+            job = desk.take(post)
+            if job is not None:
+                desk.done(post, self._do(job))
+                self._ring()
+            elif not self._rest(helper):
+                leave_hub()
+                return
+
+    def _rest(self, helper: Helper) -> bool:
+        """Wait for a job; False: there will be none."""
+        self._resting[helper.post] = helper
+        if self.desk.waiting or not KEEPER_POST.held:
+            self._resting.pop(helper.post, None)
+            return self.desk.waiting > 0
+        # Who takes it out of those that rest has a job for it.
+        return helper.rest() or self._resting.pop(helper.post, None) is None

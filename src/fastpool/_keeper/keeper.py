@@ -1,0 +1,264 @@
+"""The keeper: one daemon thread per process that sees to it that the pools that asked for it are looked after.
+
+It sleeps until the earliest deadline of any pool (or until a pool calls), has what is due there done by its helpers
+(`_crew`), so that nothing that hangs is in its way, and ends when no pool needs it any more.
+"""
+
+from __future__ import annotations
+
+import functools
+import heapq
+import itertools
+import os
+import sys
+import weakref
+
+from .._core import KEEPER_POST, clock, clock_is_stopped
+from .._core.threads import allocate_lock, start
+from .._light.hints import TYPE_CHECKING
+from .._light.log import logger
+from . import upkeep as _upkeep
+from .crew import LOOK, Crew
+
+if TYPE_CHECKING:
+    from .._config import Config
+    from .._core import Job
+    from .._pool import Pool
+
+_STOPPED_CLOCK_NAP_S = 0.005  # while a test holds the clock: how soon a moved clock is noticed
+_LONGEST_NAP_S = 3600.0
+_AGAIN_S = 1.0  # after an upkeep that failed unforeseen
+_BREATH_S = 0.05  # after a round that failed, so that one that always fails does not burn a processor
+
+
+def needs_keeping(config: Config) -> bool:
+    """Whether a pool has asked for something that nobody does unless a thread does it."""
+    return bool(
+        config.min_size
+        or config.idle_timeout is not None
+        or config.max_lifetime is not None
+        or config.keepalive is not None
+        or config.leak_after is not None
+    )
+
+
+class KeptPool:
+    """One pool in the keeper's book."""
+
+    __slots__ = (
+        "_keeper", "again", "alarm", "failures", "name", "number", "old_may_go", "pool", "rounds", "succeeded", "until",
+    )  # fmt: skip
+
+    def __init__(self, keeper: Keeper, pool: Pool) -> None:
+        self._keeper = keeper
+        self.number = pool._id
+        self.name = pool.name
+        self.pool = weakref.ref(pool, functools.partial(keeper.drop, self.number))
+        self.rounds = 0  # counts what is due for it, so that an older heap kept is known to be stale
+        self.again = False  # it was called while it may have been looked at already
+        self.until: dict[str, float] = {}  # by kind of work: not before this time
+        self.failures = _upkeep.Failures()
+        self.alarm: str | None = None  # a failure that is to be told of if it brings the pool below its minimum
+        self.succeeded = 0.0  # connections that were too old by then have a successor, or could have none
+        self.old_may_go = True
+
+    def soon(self) -> None:
+        """Look after the pool now; never blocks, never switches and never fails."""
+        self._keeper.call(self)
+
+    def order(self, kind: str) -> None:
+        """Have a kind of work done, unless it is being done."""
+        self._keeper.crew.put(self, kind)
+
+
+class Keeper:
+    """Deadlines of all pools in a heap, and the thread that meets them.
+
+    Everything here may be interrupted at every line by a signal handler or a finalizer that uses, makes or closes a
+    pool, and by an exception out of one. So there is no lock: what is shared is changed by single operations of dicts
+    and lists, or by compiled code.
+    """
+
+    def __init__(self) -> None:
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        KEEPER_POST.forget()
+        self._entries: dict[int, KeptPool] = {}  # by the pool's number
+        self._heap: list[tuple[float, int, int, KeptPool]] = []
+        self._order = itertools.count()
+        self._bell = allocate_lock()
+        self._bell.acquire()
+        self._asleep = False
+        self._rounds = 0
+        self._refused = False
+        self._stumbled: BaseException | None = None
+        self.crew = Crew(self._do, self.ring)
+
+    def look_after(self, pool: Pool) -> KeptPool:
+        """Begin (or go on) to look after ``pool``. RuntimeError if a thread is needed and none can be started."""
+        kept = self._entries.get(pool._id) or self._entries.setdefault(pool._id, KeptPool(self, pool))
+        self.crew.desk.called.append(kept)
+        self._start()
+        self.ring()
+        return kept
+
+    def _start(self) -> None:
+        """See that the thread is there."""
+        if not KEEPER_POST.held:
+            start(KEEPER_POST, "fastpool-keeper", self._run)
+            self._refused = False
+
+    def forget(self, pool: Pool) -> None:
+        """Stop looking after ``pool``."""
+        self.drop(pool._id)
+
+    def drop(self, number: int, _: object = None) -> None:
+        """Stop looking after the pool of this number (its weak reference calls this, too)."""
+        if self._entries.pop(number, None) is not None:
+            self.ring()
+
+    def call(self, kept: KeptPool) -> None:
+        """Ring for a pool: it is looked after as soon as the thread is awake."""
+        self.crew.desk.called.append(kept)
+        try:
+            self._start()
+        except Exception as error:
+            self.not_started(error)
+        self.ring()
+
+    def not_started(self, error: Exception) -> None:
+        """Say, once, that there is no thread; whoever needs it next tries again."""
+        if not self._refused:
+            self._refused = True
+            try:
+                logger.warning(
+                    "keeper: its thread could not be started, and no pool is looked after until it can: %s", error
+                )
+            except Exception:
+                pass  # a handler that raises: a checkout that has its connection must not fail for that
+
+    def ring(self) -> None:
+        """Wake the thread, to see what is due."""
+        try:
+            self._bell.release()
+        except RuntimeError:
+            pass  # it rings already
+
+    @property
+    def running(self) -> bool:
+        """Whether the thread is there."""
+        return KEEPER_POST.held
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that is due has been done (for tests that move the clock)."""
+        rounds = self._rounds
+        if not self.running:
+            return True
+        if not self._asleep or self.crew.desk.busy or any(when <= clock() for when, *_ in self._heap[:1]):
+            return False
+        # It slept all the while: nothing went from what it is called for to its helpers behind our back.
+        return self._asleep and self._rounds == rounds
+
+    # ---- the thread
+
+    def _run(self) -> None:
+        while True:
+            try:
+                if self._stumbled is not None:
+                    self._bell.acquire(True, _BREATH_S)
+                # Nobody knows what was in hand, and which ring was heard, when the round before ended.
+                self.crew.desk.called.extend(self._entries.values())
+                self.ring()
+                nap: float | None = 0.0
+                while nap is not None:
+                    nap = self._round(nap)
+                return
+            except BaseException as error:  # whatever it is, and whoever raised it in this thread: the pools need it
+                self._asleep, self._stumbled = False, error  # and nothing else here, where it would not be caught
+
+    def _round(self, nap: float) -> float | None:
+        """Sleep for so long, or until called, and have done what is due. How long to sleep next; None: it ends."""
+        self._asleep = True
+        self._bell.acquire(True, nap)
+        self._rounds += 1
+        self._asleep = False
+        desk = self.crew.desk
+        if sys.is_finalizing():
+            return None
+        while desk.called:
+            self._look_at(desk.called.pop(0))
+        while desk.planned:
+            self._schedule(*desk.planned.pop(0))
+        now = clock()
+        while self._heap and self._heap[0][0] <= now:
+            _, _, rounds, kept = heapq.heappop(self._heap)
+            if rounds == kept.rounds:
+                self._look_at(kept)
+        nap = min(self.crew.supervise(), self._time_left())
+        if self._entries or desk.called or desk.waiting:
+            return nap
+        self._heap.clear()
+        KEEPER_POST.resign()
+        if self._entries or desk.called:  # of somebody who saw the thread still there
+            self._start()
+        else:
+            self.crew.dismiss()
+        return None
+
+    def _time_left(self) -> float:
+        if not self._heap:
+            return _LONGEST_NAP_S
+        left = max(self._heap[0][0] - clock(), 0.0)
+        return min(left, _STOPPED_CLOCK_NAP_S if clock_is_stopped() else _LONGEST_NAP_S)
+
+    def _look_at(self, kept: KeptPool) -> None:
+        if self._entries.get(kept.number) is kept:
+            kept.again = True  # first: somebody who looks at it just now, or has, looks again
+            self.crew.put(kept, LOOK)
+
+    def _schedule(self, kept: KeptPool, due: float) -> None:
+        kept.rounds += 1
+        heapq.heappush(self._heap, (due, next(self._order), kept.rounds, kept))
+        if len(self._heap) > 2 * len(self._entries) + 64:  # most of it is out of date
+            self._heap = [item for item in self._heap if item[2] == item[3].rounds]
+            heapq.heapify(self._heap)
+
+    # ---- in a helper's thread
+
+    def _do(self, job: Job) -> float | None:
+        """Do it, and say when to look at its pool again. Whatever is raised here is the matter of that pool alone."""
+        kept, kind = job.kept, job.kind
+        stumbled, self._stumbled = self._stumbled, None
+        if stumbled is not None:
+            _log("keeper: a round failed, and all pools are looked at again: %r", stumbled)
+        try:
+            pool = kept.pool()
+            if pool is None or self._entries.get(kept.number) is not kept:
+                return None
+            if pool.closed:
+                self.drop(kept.number)
+                return None
+            if kind != LOOK:
+                _upkeep.JOBS[kind](pool, kept)
+                return None
+            kept.again = False
+            return _upkeep.tend(pool, kept)
+        except BaseException as error:  # a driver's SystemExit must not end the upkeep of all pools
+            due = kept.until[kind] = clock() + _AGAIN_S
+            _log("keeper: looking after pool %r failed; it is tried again in a second", kept.name, error=error)
+            return due
+
+
+def _log(text: str, *args: object, error: BaseException | None = None) -> None:
+    """Log in a helper's thread, which a handler that raises must not end, whatever it raises."""
+    try:
+        logger.warning(text, *args, exc_info=error)
+    except BaseException:
+        pass  # there is nobody left to tell
+
+
+keeper = Keeper()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=keeper._begin_anew)

@@ -1,0 +1,192 @@
+"""What the keeper does for one pool: the minimum, lifetimes, idle times, keep-alive, and reports of leaks.
+
+`tend` looks at a pool and orders what is due; what may block, because it calls the driver, listeners or log handlers,
+are the four kinds of JOBS. Each is at work once at a time for one pool, and none waits for another.
+"""
+
+from __future__ import annotations
+
+from .._config import seconds_to_ns
+from .._core import clock
+from .._errors import AllServersUnavailable
+from .._light.hints import TYPE_CHECKING
+from .._light.log import logger
+from .._telemetry.report import is_news, is_told, lease_info, leases_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._pool import Pool
+    from .keeper import KeptPool
+
+_PATIENCE_NS = seconds_to_ns("timeout", 30.0)  # what a connect of the keeper's is given, whatever callers have
+_FLOOR_S = 0.1  # the shortest time from a connect that failed to the next, whatever `backoff` says
+_KINDS = 8  # failures of one pool that are told apart until it recovers; all beyond count as one
+_REMINDER_S = 3600.0
+_BREATH_S = 0.001  # what could not be done just now is not tried again at once
+
+
+class Failures:
+    """Connects of the keeper's that failed for one pool, since the last that did not."""
+
+    __slots__ = ("_count", "_seen", "until")
+
+    def __init__(self) -> None:
+        self.until = 0.0  # no connect before, on the pool's clock
+        self._count = 0
+        self._seen: dict[tuple[type, str], tuple[int, float]] = {}  # by type and text: how often, and when logged
+
+    def add(self, error: Exception, backoff: tuple[float, float]) -> int:
+        """Note one more, and for how long to leave it at that.
+
+        Return how often this very failure has been seen if that is worth a line in the log (the first time, the 10th,
+        the 100th …, and each hour), else 0.
+        """
+        first, longest = backoff
+        now = clock()
+        self.until = now + max(_FLOOR_S, min(longest, first * 2.0 ** min(self._count, 30)))
+        self._count += 1
+        # AllServersUnavailable also says for how many seconds each server is left alone: no two texts are the same.
+        cause = error.__cause__ if isinstance(error, AllServersUnavailable) and error.__cause__ else error
+        kind: tuple[type, str] = (type(cause), str(cause))
+        if kind not in self._seen and len(self._seen) >= _KINDS:
+            kind = (Exception, "all the others")
+        count, logged = self._seen.get(kind, (0, now))
+        count += 1
+        news = str(count).rstrip("0") == "1" or now - logged >= _REMINDER_S
+        self._seen[kind] = (count, now if news else logged)
+        return count if news else 0
+
+
+def tend(pool: Pool, kept: KeptPool) -> float | None:
+    """Order what is due, which never blocks, and say when to look again, on the pool's clock; None: when called."""
+    config, now = pool.config, clock()
+    size, old, old_may_wait = len(pool), 0, False
+    due: list[float] = []
+    wanted: dict[str, float] = {}
+
+    def want(kind: str, when: float) -> None:
+        wanted[kind] = min(when, wanted.get(kind, when))
+
+    for since_ns, _, expires_ns, checked_ns in pool._idle_rows():
+        if config.idle_timeout is not None and size > config.min_size:
+            want("close", since_ns / 1e9 + config.idle_timeout)
+        if config.keepalive is not None:
+            want("check", max(since_ns, checked_ns) / 1e9 + config.keepalive)
+        if config.max_lifetime is not None:
+            expires = expires_ns / 1e9
+            if expires > now:
+                due.append(expires)
+            else:
+                old += 1
+                old_may_wait |= expires > kept.succeeded
+    # The successor is opened before the old connection is closed, if that is possible.
+    old_may_wait &= config.min_size > size - old and now >= kept.until.get("connect", 0.0)
+    kept.old_may_go = not old_may_wait
+    if old and not old_may_wait:
+        want("close", now)
+    if size < config.min_size or old_may_wait:
+        want("connect", now)
+    if config.leak_after is not None:
+        for row in pool._leases():
+            if not is_told(pool, row):
+                want("report", row[6] / 1e9 + config.leak_after)
+    for kind, when in wanted.items():
+        when = max(when, kept.until.get(kind, 0.0))
+        if when <= now:
+            kept.order(kind)
+        else:
+            due.append(when)
+    # Connections that are out come back some time, and others go out: then there are other deadlines.
+    limits = (config.idle_timeout, config.keepalive, config.max_lifetime, config.leak_after)
+    due += [now + limit for limit in limits if limit is not None]
+    return max(min(due), now + _BREATH_S) if due else None
+
+
+def _connect(pool: Pool, kept: KeptPool) -> None:
+    """Open what is missing from ``min_size``, and the successors of connections that are too old, one by one."""
+    now, config = clock(), pool.config
+    while not pool.closed and config.min_size > len(pool) - _old(pool, now):
+        try:
+            opened = pool._open_one(_PATIENCE_NS)
+        except Exception as error:
+            if not pool.closed:  # else whoever closed it meanwhile knows why a connect fails
+                _failed(pool, kept, error)
+            break
+        if not opened:
+            if len(pool) < config.min_size:  # as many as may connect at once do: look again
+                kept.until["connect"] = clock() + max(_FLOOR_S, config.backoff[0])
+            break
+        kept.failures, kept.alarm = Failures(), None
+    kept.succeeded = now
+
+
+def _old(pool: Pool, now: float) -> int:
+    """How many idle connections are too old."""
+    return sum(expires_ns / 1e9 <= now for _, _, expires_ns, _ in pool._idle_rows())
+
+
+def _failed(pool: Pool, kept: KeptPool, error: Exception) -> None:
+    """Note a connect that failed, and tell of it if it is news."""
+    count = kept.failures.add(error, pool.config.backoff)
+    kept.until["connect"] = kept.failures.until
+    if not count:
+        return
+    kept.alarm = f"({type(error).__name__}: {error})" + ("" if count == 1 else f", {count} times by now")
+    if len(pool) < pool.config.min_size:
+        _raise_alarm(pool, kept)
+    else:
+        logger.warning("pool %r: no successor for an old connection: %s", pool.name, error)
+
+
+def _raise_alarm(pool: Pool, kept: KeptPool) -> None:
+    alarm, kept.alarm = kept.alarm, None
+    if alarm is not None:
+        logger.warning(
+            "pool %r: %d of at least %d connections are open, and another one failed %s; next try in %.3g s",
+            pool.name, len(pool), pool.config.min_size, alarm, max(kept.failures.until - clock(), 0.0),
+        )  # fmt: skip
+
+
+def _close(pool: Pool, kept: KeptPool) -> None:
+    """Close what was idle for too long, and what is too old and has its successor, or can have none."""
+    closed = 0
+    if pool.config.idle_timeout is not None:
+        closed += pool._retire_idle("idle", pool.config.min_size)
+    if pool.config.max_lifetime is not None and kept.old_may_go:
+        closed += pool._retire_idle("lifetime", 0)
+        if len(pool) < pool.config.min_size:
+            _raise_alarm(pool, kept)
+    if not closed:
+        kept.until["close"] = clock() + _BREATH_S
+
+
+def _check(pool: Pool, kept: KeptPool) -> None:
+    """Check the idle connections that nobody has used or checked for so long."""
+    if pool.config.keepalive is not None:
+        pool._keep_alive(seconds_to_ns("keepalive", pool.config.keepalive))
+    kept.until["check"] = clock() + _BREATH_S
+
+
+def _report(pool: Pool, kept: KeptPool) -> None:
+    """Report each lease that is held too long, once, with its holder's stack as it is now."""
+    leak_after = pool.config.leak_after
+    now = clock()
+    for row in leases_of(pool):
+        info = lease_info(row, now)
+        if leak_after is None or info.age_s < leak_after or not is_news(pool, row, info):
+            continue
+        stack = info.stack()
+        logger.warning(
+            "pool %r: connection %d has been out for %.1f s (leak_after is %.1f s), held by %s; it is at:\n%s",
+            pool.name, info.slot, info.age_s, leak_after, info.owner, "".join(stack) or "  (its stack is gone)\n",
+        )  # fmt: skip
+    kept.until["report"] = now + _BREATH_S
+
+
+JOBS: dict[str, Callable[[Pool, KeptPool], None]] = {
+    "connect": _connect,
+    "close": _close,
+    "check": _check,
+    "report": _report,
+}

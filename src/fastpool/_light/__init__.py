@@ -1,0 +1,1 @@
+"""What the standard library has, too, where that costs more to import than all of fastpool."""

@@ -1,0 +1,162 @@
+"""What a pool says of itself, put together from the core's numbers: snapshots, and the error of an exhausted pool."""
+
+from __future__ import annotations
+
+import gc
+from time import monotonic
+
+from .._core import REASONS, clock, clock_is_stopped, end_lease, histogram_edges
+from .._core.greenlets import suspended_for_ever
+from .._errors import NoConnectionsAvailable
+from .._light.hints import TYPE_CHECKING, Any
+from .._light.log import logger
+from .stats import Histogram, LeaseInfo, Stats, describe_holders, duration_text, explain, thread_name
+
+if TYPE_CHECKING:
+    from .._pool import Pool
+
+    _Sight = tuple[float, Stats, tuple[LeaseInfo, ...], list[str]]  # when, and what was to be seen
+_EDGES = tuple(histogram_edges())
+
+
+def stats_of(pool: Pool) -> Stats:
+    """A snapshot, taken without a lock."""
+    idle, leased, connecting, waiting, checkouts, checkins, totals, closed = pool._counts()
+    waits, timeouts, rejected, cancelled, connects, connect_errors, leaks = totals
+    histograms = {which: Histogram.from_core(*pool._histogram(which), _EDGES) for which in ("wait", "connect", "hold")}
+    return Stats(
+        name=pool.name,
+        max_size=pool.config.max_size,
+        min_size=pool.config.min_size,
+        size=idle + leased,
+        idle=idle,
+        leased=leased,
+        connecting=connecting,
+        waiting=waiting,
+        checkouts=checkouts,
+        checkins=checkins,
+        waits=waits,
+        timeouts=timeouts,
+        rejected=rejected,
+        cancelled=cancelled,
+        connects=connects,
+        connect_errors=connect_errors,
+        leaks=leaks,
+        closed=dict(zip(REASONS, closed, strict=True)),
+        **histograms,
+    )
+
+
+def lease_info(row: tuple[Any, ...], now: float) -> LeaseInfo:
+    """Who holds what, of one of the core's rows."""
+    slot, server, ident, green, task, depth, since, *_ = row
+    return LeaseInfo.from_core(slot, server, ident, green, task, depth, max(now - since / 1e9, 0.0))
+
+
+def report_lost(pool: Pool, lost: list[tuple[int, int, int | None, float, Any, Any]]) -> None:
+    """Tell of connections that nobody could give back any more.
+
+    Each: slot, epoch, ident of the thread that took it (None: it has ended), age in seconds, server, connection.
+    """
+    for slot, epoch, ident, age, server, connection in lost:
+        if _is_first(pool, (slot, epoch)):
+            pool._tell("leak_suspected", server=server, connection=connection, duration=age)
+        logger.warning(
+            "pool %r: connection %d, checked out %s ago by thread %r, was dropped without checkin(): it is replaced",
+            pool.name, slot, duration_text(age), thread_name(ident),
+        )  # fmt: skip
+
+
+def leases_of(pool: Pool) -> list[tuple[Any, ...]]:
+    """The core's rows of what is out; what was told of leases that are over is forgotten."""
+    rows = pool._leases()
+    pool.leaks_told &= {_key(row) for row in rows}
+    return rows
+
+
+def is_told(pool: Pool, row: tuple[Any, ...]) -> bool:
+    """Whether this lease was reported as a suspected leak."""
+    return _key(row) in pool.leaks_told
+
+
+def _key(row: tuple[Any, ...]) -> tuple[int, int]:
+    return row[0], row[7]  # by slot and epoch: a later lease is another one
+
+
+def is_news(pool: Pool, row: tuple[Any, ...], info: LeaseInfo) -> bool:
+    """Count and tell a suspected leak, each lease once; whether this one was not told yet."""
+    if not _is_first(pool, _key(row)):
+        return False
+    pool._tell("leak_suspected", server=info.server, connection=row[8], duration=info.age_s)
+    return True
+
+
+def _is_first(pool: Pool, lease: tuple[int, int]) -> bool:
+    """Count a leak, by slot and epoch; False: it has been."""
+    if lease in pool.leaks_told:
+        return False
+    pool.leaks_told.add(lease)
+    pool._count_leak()
+    return True
+
+
+def look_for_ended_owners(pool: Pool) -> None:
+    """Report the leases whose owner has ended, and end those that nobody else can end. Asked when nothing is free.
+
+    Somebody else may have what the owner left behind and give it back yet. Nobody has what is only part of garbage:
+    the collector is asked to end that. And nobody can leave a block in which a greenlet is suspended whose thread has
+    ended: that lease is ended here, and the connection replaced.
+    """
+    garbage = False
+    for row in leases_of(pool):
+        info = lease_info(row, clock())
+        if not info.ended:
+            continue
+        for_ever = row[9] and row[2] is None and suspended_for_ever(row[3] and row[3]())
+        if is_news(pool, row, info):
+            garbage = True
+            logger.warning(
+                "pool %r: connection %d has been out for %s, and its owner has ended without giving it back: %s%s",
+                pool.name, info.slot, duration_text(info.age_s), info.owner,
+                ", suspended for ever in its block; it is replaced" if for_ever else "",
+            )  # fmt: skip
+        if for_ever:
+            end_lease(pool, *_key(row))
+    if garbage:
+        gc.collect()
+
+
+_CROWD = 16  # so many in line: their errors share what they tell of the pool, if they are raised at the same moment
+_MOMENT = 0.01  # seconds
+
+
+def _sight(pool: Pool, phase: str, waited: float) -> _Sight:
+    """The pool as a checkout that got nothing sees it.
+
+    When the deadlines of thousands pass together, each would look at the whole pool, with the GIL, while all others
+    wait for it. So in a crowd, who comes within a moment is told what the one before saw: if it waited then already.
+    """
+    last: _Sight | None = pool.last_sight
+    now = monotonic()
+    if last is not None and phase == "wait" and 0 <= now - last[0] < min(_MOMENT, waited) and not clock_is_stopped():
+        return last
+    stats, holders = pool.stats(), tuple(pool.leases())
+    sight = now, stats, holders, describe_holders(holders)
+    pool.last_sight = sight if stats.waiting >= _CROWD else None
+    return sight
+
+
+def exhausted(pool: Pool, phase: str, waited: float, kind: type | None) -> NoConnectionsAvailable:
+    """The error of a checkout that got nothing in its time; ``kind``: PoolDeadlock, None for the ordinary one."""
+    _, stats, holders, held = _sight(pool, phase, waited if kind is None else 0.0)
+    driver = pool.driver
+    error_class: type[NoConnectionsAvailable] = driver.exhausted_error if kind is None else driver.deadlock_error
+    headline, advice = driver.exhausted_message, None
+    if kind is not None:
+        headline = headline or f"pool {pool.name!r}"
+        headline += ": every lease is held by owners that wait for this very pool"
+        advice = "Pass the connection on instead of taking a second one, or give the pool nested=True."
+    last_error = pool.connector.last_error
+    error = error_class(explain(stats, holders, waited, phase, last_error, headline, advice, held))
+    error.phase, error.waited, error.stats, error.holders = phase, waited, stats, holders
+    return error

@@ -1,0 +1,1 @@
+"""What the drop-ins that speak Thrift share."""

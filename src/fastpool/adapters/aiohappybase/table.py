@@ -1,0 +1,101 @@
+"""Tables, batches and scans of asyncio that know under which lease they were made, and fail once it is over."""
+
+# mypy: disallow-subclassing-any=False, disallow-untyped-calls=False, warn-return-any=False
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any
+
+import aiohappybase
+
+from ..._errors import LeaseError
+from .._thrift.table import LeasedTable, ScanSide
+
+
+class Table(LeasedTable, aiohappybase.Table):
+    """An aiohappybase.Table that raises LeaseError when used after the lease it was made under.
+
+    Batches and scans reach the server through ``client`` here, so they are fenced with it.
+    """
+
+    @property
+    def client(self) -> _LeasedClient:
+        """The connection's client, as long as the lease lasts; its methods ask again when they are called."""
+        return _LeasedClient(self)
+
+    def batch(
+        self, timestamp: int | None = None, batch_size: int | None = None, transaction: bool = False, wal: bool = True
+    ) -> Batch:
+        """Return a batch, for use under this lease only."""
+        return Batch(self, timestamp, batch_size, transaction, wal)
+
+    async def scan(self, *args: Any, **kwargs: Any) -> AsyncIterator[tuple[bytes, dict[bytes, Any]]]:
+        """Scan as aiohappybase does; LeaseError for the first row that is asked for after the lease."""
+        scan = _Scan(self)
+        task = asyncio.current_task()
+        fence, epoch = self._seat.fence, self._epoch
+        fence(epoch)
+        try:
+            async with aclosing(aiohappybase.Table.scan(scan, *args, **kwargs)) as rows:
+                async for row in rows:
+                    yield row
+                    # Many rows are fetched at once; those that are left were not asked for under this lease either.
+                    fence(epoch)
+        finally:
+            # In the task that scans this is the end. Elsewhere it is the loop, which closes what was dropped, and
+            # must not talk on a connection that its holder may be about to use: the checkin closes the scanner.
+            if asyncio.current_task() is task:
+                await scan.close()
+
+
+class Batch(aiohappybase.Batch):
+    """An aiohappybase.Batch; what interrupted its block is not hidden by the connection that this cost."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None = None, trace: TracebackType | None = None
+    ) -> None:
+        if kind is None or not self._table.lost:
+            await super().__aexit__(kind, error, trace)
+
+
+class _LeasedClient:
+    """The methods of a table's client: a batch keeps them for longer than the lease may last."""
+
+    __slots__ = ("_table",)
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __getattr__(self, method: str) -> Callable[..., Coroutine[Any, Any, Any]]:
+        getattr(self._table.connection.client, method)  # AttributeError and LeaseError at once
+        table = self._table
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            return await getattr(table.connection.client, method)(*args, **kwargs)
+
+        return call
+
+
+class _Scan(ScanSide, aiohappybase.Table):
+    """What aiohappybase's scan() takes for its table, connection and client."""
+
+    async def _open(self, call: Callable[..., Coroutine[Any, Any, int]], *args: Any) -> int:
+        self._scanner = await call(*args)
+        return self._scanner
+
+    async def scannerClose(self, scanner: int) -> None:
+        """Not from here."""
+
+    async def close(self) -> None:
+        """Close the scanner on the server, if this scan opened one and its lease lasts."""
+        if not self._to_close:
+            return
+        try:
+            await self._table.connection.client.scannerClose(self._scanner)
+        except LeaseError:
+            # The lease is over, and took its scanners along; or a call is under way, and the checkin will.
+            pass

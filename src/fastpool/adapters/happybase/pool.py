@@ -1,0 +1,172 @@
+"""The drop-in for happybase.ConnectionPool.
+
+::
+
+    pool = fastpool.ConnectionPool(size=8, host="hbase-thrift", timeout=5000)
+    with pool.connection() as connection:
+        connection.table("users").row(b"ann")
+"""
+
+# mypy: disallow-subclassing-any=False, disallow-untyped-calls=False, warn-return-any=False
+
+from __future__ import annotations
+
+import logging
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import happybase
+import happybase.pool
+
+from ... import _errors
+from ..._driver import Driver
+from ..._pool import Pool
+from .._thrift.arguments import PATIENCE_S, checked_size, options_among
+from .connection import GuardedConnection
+from .table import Table
+
+if TYPE_CHECKING:
+    from ..._core import Entry
+
+__all__ = ["ConnectionPool", "HappybaseDriver", "NoConnectionsAvailable", "PoolDeadlock", "install", "uninstall"]
+
+logger = logging.getLogger("happybase.pool")
+
+# Whether this thread is keeping connections alive, so that a check must make the server hear something.
+_keeping = threading.local()
+
+
+class NoConnectionsAvailable(_errors.NoConnectionsAvailable, happybase.NoConnectionsAvailable):
+    """No connection within the time the caller gave: fastpool's error, and happybase's."""
+
+
+class PoolDeadlock(_errors.PoolDeadlock, NoConnectionsAvailable):
+    """The caller could never have got a connection: every lease is held by owners that wait themselves."""
+
+
+class HappybaseDriver(Driver):
+    """Opens guarded happybase connections; ``connection_kwargs`` are happybase.Connection's."""
+
+    marks = True
+    exhausted_error = NoConnectionsAvailable
+    deadlock_error = PoolDeadlock
+    exhausted_message = "No connection available from pool within specified timeout"
+
+    def __init__(self, **connection_kwargs: Any) -> None:
+        # Only for its opinion of the arguments: wrong ones raise here what happybase raises.
+        happybase.Connection(**{**connection_kwargs, "autoconnect": False})
+        self.connection_kwargs = connection_kwargs
+
+    def open_entry(self, entry: Entry, server: tuple[str, int] | None, timeout: float | None) -> GuardedConnection:
+        """Connect the slot's connection object; TTransportException if that fails."""
+        connection = entry.driver_data
+        if connection is None:
+            connection = entry.driver_data = GuardedConnection(entry, **self.connection_kwargs)
+        connection.connect(server, timeout)
+        return connection
+
+    def close(self, c: GuardedConnection) -> None:
+        """Close the transport of ``c``; the connection object stays, for the next one."""
+        c.end()
+
+    def check(self, c: GuardedConnection, timeout: float | None) -> bool:
+        """Say whether ``c`` is open and in step: without I/O at a checkout, with a call to keep it alive."""
+        if getattr(_keeping, "alive", False):
+            # The server's read timeout counts calls, and TCP's keepalive does not move it.
+            c.client.ping(PATIENCE_S if timeout is None else timeout)
+        return c.client.in_step()
+
+    def reset(self, c: GuardedConnection) -> None:
+        """Close the scanners that the block left open."""
+        c.client.tidy(PATIENCE_S)
+
+    def fileno(self, c: GuardedConnection) -> int:
+        """Give the descriptor of the transport in use."""
+        return c.client.fileno()
+
+    def abandon(self, c: GuardedConnection) -> None:
+        """Close the descriptor in a forked child, and nothing else: the parent goes on using the connection."""
+        c.abandon()
+
+
+class ConnectionPool(Pool):
+    """happybase.ConnectionPool, replaced.
+
+    ``size`` is the most connections open at once. Options of :class:`fastpool.Pool` except ``max_size`` are taken by
+    their names, but ``timeout`` is happybase's socket timeout in ms; the pool's own, how many seconds a checkout may
+    take, is ``checkout_timeout`` (None: no limit). Everything else goes to happybase.Connection.
+
+    TypeError or ValueError for a bad argument; the first connection is opened here (unless ``open=False``), so
+    TTransportException if the server cannot be reached.
+    """
+
+    def __init__(self, size: int, *, checkout_timeout: float | None = None, nested: bool = True, **kwargs: Any) -> None:
+        size = checked_size(size)
+        options = options_among(kwargs, size)
+        driver = HappybaseDriver(**kwargs)
+        logger.debug("Initializing connection pool with %d connections", size)
+        super().__init__(driver=driver, max_size=size, timeout=checkout_timeout, nested=nested, **options)
+
+    def _least(self) -> int:
+        """One at least is opened with the pool, so that a server that cannot be reached is noticed at once."""
+        return max(self.config.min_size, 1)
+
+    def _keep_alive(self, older_than_ns: int) -> int:
+        _keeping.alive = True
+        try:
+            return super()._keep_alive(older_than_ns)
+        finally:
+            _keeping.alive = False
+
+    def table(self, name: str | bytes, **lease_options: Any) -> TableBlock:
+        """A checkout and its table in one: ``with pool.table("users") as table:``; options as for ``connection``."""
+        return TableBlock(self.connection(**lease_options), name)
+
+
+class TableBlock:
+    """``with`` block that holds a lease and gives one table of it."""
+
+    __slots__ = ("_lease", "_name")
+
+    def __init__(self, lease: Any, name: str | bytes) -> None:
+        self._lease = lease
+        self._name = name
+
+    def __enter__(self) -> Table:
+        connection = self._lease.__enter__()
+        try:
+            return connection.table(self._name)
+        except BaseException as error:
+            self._lease.__exit__(type(error), error, error.__traceback__)
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._lease.__exit__(kind, error, traceback)
+
+
+_replaced: dict[Any, Any] = {}
+
+
+def install() -> None:
+    """Make happybase.ConnectionPool and happybase.pool.ConnectionPool fastpool's, for code that cannot be changed.
+
+    Code that imported the class by name beforehand keeps what it has. Again is harmless.
+    """
+    for module in (happybase, happybase.pool):
+        if module.ConnectionPool is not ConnectionPool:
+            _replaced[module] = module.ConnectionPool
+            module.ConnectionPool = ConnectionPool
+
+
+def uninstall() -> None:
+    """Undo :func:`install`; pools that exist go on working. Without install() this does nothing."""
+    for module, original in _replaced.items():
+        if module.ConnectionPool is ConnectionPool:
+            module.ConnectionPool = original
+    _replaced.clear()
+
+
+ConnectionPool.__module__ = "fastpool"

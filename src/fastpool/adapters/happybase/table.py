@@ -1,0 +1,76 @@
+"""Tables, batches and scans that know under which lease they were made, and fail once it is over."""
+
+# mypy: disallow-subclassing-any=False, disallow-untyped-calls=False, warn-return-any=False
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any
+
+import happybase
+
+from ..._errors import LeaseError
+from .._thrift.table import LeasedTable, ScanSide
+
+
+class Table(LeasedTable, happybase.Table):
+    """A happybase.Table that raises LeaseError when used after the lease it was made under.
+
+    Batches and scans reach the server through ``connection`` here, so they are fenced with it.
+    """
+
+    def batch(
+        self, timestamp: int | None = None, batch_size: int | None = None, transaction: bool = False, wal: bool = True
+    ) -> Batch:
+        """Return a batch, for use under this lease only."""
+        return Batch(self, timestamp, batch_size, transaction, wal)
+
+    def scan(self, *args: Any, **kwargs: Any) -> Iterator[tuple[bytes, dict[bytes, Any]]]:
+        """Scan as happybase does; LeaseError for the first row that is asked for after the lease."""
+        scan = _Scan(self)
+        thread = threading.get_ident()
+        fence, epoch = self._seat.fence, self._epoch
+        fence(epoch)
+        try:
+            for row in happybase.Table.scan(scan, *args, **kwargs):
+                yield row
+                # happybase fetches many rows at once; those it has left were not asked for under this lease either.
+                fence(epoch)
+        finally:
+            # In the thread that scans this is the end, or a break. Elsewhere it is the garbage collector, which must
+            # not talk on a connection that its holder may be about to use: the checkin closes the scanner.
+            if threading.get_ident() == thread:
+                scan.close()
+
+
+class Batch(happybase.Batch):
+    """A happybase.Batch; what interrupted its block is not hidden by the connection that this cost."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or not self._table.lost:
+            super().__exit__(kind, error, trace)
+
+
+class _Scan(ScanSide, happybase.Table):
+    """What happybase's scan() takes for its table, connection and client."""
+
+    def _open(self, call: Callable[..., int], *args: Any) -> int:
+        self._scanner = call(*args)
+        return self._scanner
+
+    def scannerClose(self, scanner: int) -> None:
+        """Not from here."""
+
+    def close(self) -> None:
+        """Close the scanner on the server, if this scan opened one and its lease lasts."""
+        if not self._to_close:
+            return
+        try:
+            self._table.connection.client.scannerClose(self._scanner)
+        except LeaseError:
+            # The lease is over, and took its scanners along; or a call is under way, and the checkin will.
+            pass

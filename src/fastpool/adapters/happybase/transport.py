@@ -1,0 +1,125 @@
+"""The socket under a guarded Thrift connection: opened within a bound, closed without waiting, never reopened."""
+
+# mypy: disallow-subclassing-any=False, disallow-untyped-calls=False, warn-return-any=False
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+from thriftpy2.transport import TSocket, TTransportException
+
+from ..._servers import server_text
+from .._thrift.sockets import LARGEST_READ, SingleUseSocket, in_order, prepare
+
+
+class GuardedSocket(SingleUseSocket, TSocket):
+    """One TCP connection, for one life: what was closed stays closed, as buffers above may hold half a reply.
+
+    ``on_close`` is called before a close() that comes from outside the guard (``connection.transport.close()``);
+    what it raises prevents the close.
+    """
+
+    def __init__(self, host: str, port: int, timeout_ms: float | None, on_close: Callable[[], object]) -> None:
+        TSocket.__init__(self, host=host, port=port, socket_timeout=timeout_ms)
+        SingleUseSocket.__init__(self)
+        self.address = server_text((host, port))
+        self._on_close = on_close
+        # A rehearsed reply: while it is not None, read() serves these bytes and notes how many were asked for.
+        self._rehearsal: bytes | None = None
+        self._asked = 0
+
+    def open(self, limit: float | None = None) -> None:
+        """Connect within ``limit`` seconds and the socket timeout; TTransportException(NOT_OPEN) if that fails."""
+        if self._over or self.sock is not None:
+            raise TTransportException(
+                TTransportException.ALREADY_OPEN,
+                f"the transport to {self.address} was opened before; use connection.open(), which makes "
+                "a new one: this one may still hold part of a reply",
+            )
+        self._begin()
+        try:
+            self.sock = self._connect(limit)
+        except OSError as error:
+            raise TTransportException(
+                TTransportException.NOT_OPEN, f"Could not connect to {(self.host, self.port)}"
+            ) from error
+
+    def _connect(self, limit: float | None) -> socket.socket:
+        bounds = [bound for bound in (self.connect_timeout, limit) if bound is not None]
+        deadline = time.monotonic() + min(bounds) if bounds else None
+        found = in_order(socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM))
+        failure: OSError | None = None
+        for family, kind, protocol, _, address in found:
+            remaining = None if deadline is None else deadline - time.monotonic()
+            if remaining is not None and remaining <= 0:
+                raise TimeoutError(f"no time left to connect to {self.address}") from failure
+            try:
+                return self._connected(socket.socket(family, kind, protocol), address, remaining)
+            except OSError as error:
+                failure = error
+        raise failure or OSError(f"{self.host} has no address")
+
+    def _connected(self, sock: socket.socket, address: tuple[object, ...], remaining: float | None) -> socket.socket:
+        try:
+            prepare(sock)
+            sock.settimeout(remaining)
+            sock.connect(address)
+            # thriftpy2 leaves the connect timeout in force when there is no other; from here on only happybase's holds.
+            sock.settimeout(self.socket_timeout)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def read(self, sz: int) -> bytes:
+        """Give what is there, 1 to ``sz`` bytes; TTransportException(END_OF_FILE) once the server hung up."""
+        if self._rehearsal is not None:
+            return self._rehearse(sz)
+        data: bytes = self._open_sock().recv(sz if sz < LARGEST_READ else LARGEST_READ)
+        if not data:
+            raise TTransportException(TTransportException.END_OF_FILE, "TSocket read 0 bytes")
+        return data
+
+    def write(self, buf: bytes) -> None:
+        """Send all of ``buf``."""
+        self._open_sock().sendall(buf)
+
+    def _open_sock(self) -> socket.socket:
+        sock = self.sock
+        if sock is None:
+            raise TTransportException(TTransportException.NOT_OPEN, f"the transport to {self.address} is closed")
+        return sock
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Bound each wait from now on; TTransportException(NOT_OPEN) when closed."""
+        self._open_sock().settimeout(seconds)
+
+    def close(self) -> None:
+        """Close on behalf of whoever uses the connection, which costs it; see ``on_close``."""
+        if self.sock is not None:
+            self._on_close()
+            self.shut()
+
+    # Is anything left in the buffers above? They cannot be looked into, but they can be asked for one byte more:
+    # an empty buffer asks the socket, for as many bytes as it has room for, and is given a reply made up for it.
+
+    def rehearse(self, reply: bytes) -> None:
+        """From now on serve ``reply`` instead of what the server sends."""
+        self._asked = 0
+        self._rehearsal = reply
+
+    def rehearsed(self) -> int:
+        """End the rehearsal; how many bytes the first read asked for, 0 if none came."""
+        self._rehearsal = None
+        return self._asked
+
+    def _rehearse(self, sz: int) -> bytes:
+        if not self._asked:
+            self._asked = sz
+        reply = self._rehearsal or b""
+        self._rehearsal = reply[sz:]
+        if not reply:
+            raise TTransportException(TTransportException.END_OF_FILE, "asked for more than was rehearsed")
+        return reply[:sz]

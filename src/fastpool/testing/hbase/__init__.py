@@ -1,0 +1,1 @@
+"""HBase's Thrift gateway, in memory."""
