@@ -292,7 +292,7 @@ SOURCE = {
         r"u64_load\(&waiter\.state\) == HANDED and u64_cas\(&waiter\.state, HANDED, TAKEN\):\s+return waiter\.slot",
         r"if u32_add\(&waiter\.refs, <uint32_t>-1\) == 1",
     ],
-    "../checkin.pxi": [r"\bretire_idle\([\s\S]*?word = u64_load_sc\(&slot\.word\)"],
+    "../retire.pxi": [r"\bretire_idle\([\s\S]*?word = u64_load_sc\(&slot\.word\)"],
     "table.pxd": [r"u32_store\(&table\.size, index \+ 1\)"],
 }
 

@@ -112,14 +112,14 @@ cdef extern from * nogil:
 DICTS = [
     ("_core/checkin.pxi", "    known = core.by_id.get(id(c))\n    if isinstance(known, list):\n", 0, "by_id"),
     ("_core/checkin.pxi", "    return core.dropped.pop(id(c), None) is not None\n", 1, "dropped"),
-    ("_core/checkin.pxi", "                core.dropped[id(c)] = c  #", 1, "dropped"),
-    ("_core/checkin.pxi", "                core.dropped.pop(id(c), None)\n                continue\n", 1, "dropped"),
-    ("_core/checkout.pxi", "    known = core.by_id.get(id(c))\n    if known is None:\n", 1, "by_id"),
-    ("_core/checkout.pxi", "    known = core.by_id.get(id(c))\n    if known is entry:\n", 1, "by_id"),
-    ("_core/waiting/line.pxi", "        core.queued[me.uid] = True\n", 1, "queued"),
-    ("_core/waiting/line.pxi", "        core.queued[me.uid] = False\n", 1, "queued"),
-    ("_core/waiting/line.pxi", "        core.queued.pop(me.uid, None)\n", 1, "queued"),
-    ("_core/waiting/line.pxi", "    cdef object asleep = core.queued.get(owner)\n", 0, "queued"),
+    ("_core/retire.pxi", "                core.dropped[id(c)] = c  #", 1, "dropped"),
+    ("_core/retire.pxi", "                core.dropped.pop(id(c), None)\n                continue\n", 1, "dropped"),
+    ("_core/connecting.pxi", "    known = core.by_id.get(id(c))\n    if known is None:\n", 1, "by_id"),
+    ("_core/connecting.pxi", "    known = core.by_id.get(id(c))\n    if known is entry:\n", 1, "by_id"),
+    ("_core/waiting/deadlock.pxi", "        core.queued[me.uid] = True\n", 1, "queued"),
+    ("_core/waiting/deadlock.pxi", "        core.queued[me.uid] = False\n", 1, "queued"),
+    ("_core/waiting/deadlock.pxi", "        core.queued.pop(me.uid, None)\n", 1, "queued"),
+    ("_core/waiting/deadlock.pxi", "    cdef object asleep = core.queued.get(owner)\n", 0, "queued"),
 ]
 
 

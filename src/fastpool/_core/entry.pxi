@@ -153,3 +153,16 @@ cdef class Entry:
         for i in range(8):
             if self.recent_holders[i] == uid:
                 self.recent_holders[i] = 0
+
+
+cdef Entry entry_of_slot(Core core, Slot *slot):
+    """The slot's Python side, made when a connection is first opened in it."""
+    cdef Entry entry
+    if slot.entry != NULL:
+        return <Entry>slot.entry
+    entry = Entry.__new__(Entry)
+    entry.inner = core.inner
+    entry.slot = slot
+    core.entries.append(entry)  # keeps it alive; the slot refers to it without counting
+    slot.entry = <void *>entry
+    return entry

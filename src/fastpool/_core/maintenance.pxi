@@ -228,3 +228,28 @@ cdef inline bint maintenance_lacks_keeper(Core core) except -1:
     if not (core.needs_keeper and core.was_opened) or u64_load(&core.pool.gate) & CLOSED:
         return False
     return core.keeping is None or not maintenance_is_held(<Turn>keeper_post.now.get(1))
+
+
+cdef int64_t maintenance_keep_alive(Core core, int64_t older_than) except -1:
+    cdef uint32_t i
+    cdef uint64_t word
+    cdef Slot *slot
+    cdef int64_t dead = 0, now, last, silent
+    cdef int why
+    for i in range(u32_load(&core.pool.table.size)):
+        slot = table_slot(&core.pool.table, i)
+        word = u64_load(&slot.word)
+        now = clock_ns()
+        last = slot.checked_ns if slot.checked_ns > i64_peek(&slot.since_ns) else i64_peek(&slot.since_ns)
+        if slot_state(word) != IDLE or last + older_than > now or not slot_grab(slot, word):
+            continue
+        u64_put(&slot.owner, 0)
+        why = fitness_look(core, slot, INT64_MAX, True, &silent)
+        if why == KEEP:
+            slot.checked_ns = clock_ns()
+            i64_put(&slot.fresh_ns, fitness_fresh_until(core, slot, clock_ns()))
+            checkin_give_unused(core, slot)
+        else:
+            dead += 1
+            fitness_retire(core, slot, why, silent)
+    return dead

@@ -406,29 +406,3 @@ cdef void core_update_over_size(Core core) noexcept:
         u64_and(&core.pool.gate, ~OVER_SIZE)
         if i64_peek(&core.pool.opened) > <int64_t>u32_load(&core.pool.max_size):
             u64_or(&core.pool.gate, OVER_SIZE)
-
-
-cdef int core_tell_connected(Core core, object server, object c, double seconds) except -1:
-    if core.hears & EVENT_CONNECTED:
-        core_tell(core, "connected", {"server": server, "connection": c, "duration": seconds})
-    return 0
-
-
-cdef int core_tell_checked_out(Core core, Entry entry, int64_t began) except -1:
-    if core.hears & EVENT_CHECKED_OUT:
-        waited = (clock_ns() - began) / 1e9
-        core_tell(core, "checked_out", {"server": entry.server, "connection": entry.connection, "waited": waited})
-    return 0
-
-
-cdef int core_tell_checked_in(Core core, Entry entry, int64_t since, object exc) except -1:
-    if core.hears & EVENT_CHECKED_IN:
-        told = {"server": entry.server, "connection": entry.connection, "duration": (clock_ns() - since) / 1e9}
-        core_tell(core, "checked_in", {**told, "error": exc})
-    return 0
-
-
-cdef int core_tell(Core core, str name, dict fields) except -1:
-    """Tell the listeners.  Their Exceptions have been logged; a signal's exception passes through here."""
-    core.listeners.tell(core, name, **fields)
-    return 0

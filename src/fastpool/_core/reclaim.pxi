@@ -125,21 +125,6 @@ cdef int reclaim_look(Core core) except -1:
     return 0
 
 
-cdef int deadlock_collect_holders(Core core) except -1:
-    """What holds may be garbage: a block's frame in the traceback of an exception that was kept in a cycle. Asked
-    before a deadlock is concluded, for leases older than a moment, and once a minute: to collect stops everybody."""
-    cdef int64_t now = clock_ns()
-    cdef uint32_t i
-    if core.collected_ns != 0 and 0 <= now - core.collected_ns < COLLECT_NS:
-        return 0
-    for i in range(u32_load(&core.pool.table.size)):
-        if now - i64_peek(&table_slot(&core.pool.table, i).since_ns) >= LOOK_NS:
-            core.collected_ns = now
-            collect_garbage()
-            return 0
-    return 0
-
-
 cdef int reclaim_pass_on_stranded(Core core) except -1:
     """Greenlets in line whose thread ended without running them again: no place in it, and nothing for them."""
     cdef Waiter *waiter

@@ -1,0 +1,123 @@
+# Which owners wait, and whether all leases are held by owners that wait themselves.
+
+cdef int deadlock_collect_holders(Core core) except -1:
+    """What holds may be garbage: a block's frame in the traceback of an exception that was kept in a cycle. Asked
+    before a deadlock is concluded, for leases older than a moment, and once a minute: to collect stops everybody."""
+    cdef int64_t now = clock_ns()
+    cdef uint32_t i
+    if core.collected_ns != 0 and 0 <= now - core.collected_ns < COLLECT_NS:
+        return 0
+    for i in range(u32_load(&core.pool.table.size)):
+        if now - i64_peek(&table_slot(&core.pool.table, i).since_ns) >= LOOK_NS:
+            core.collected_ns = now
+            collect_garbage()
+            return 0
+    return 0
+
+
+cdef tuple deadlock_note_waiting(Core core, Waiter *waiter, Thread *me, GreenletHandle handle):
+    """Remember who waits: a thread that sleeps, with all its greenlets and tasks, by its number (True); a greenlet or
+    task whose thread goes on by itself, and a main greenlet by its thread's number (False).  What to forget afterwards.
+    """
+    cdef tuple noted
+    if waiter.lock != NULL:
+        core.queued[me.uid] = True
+        return ()
+    green = owner_greenlet() if handle is None else owner_unless_main(handle.greenlet)
+    task = owner_task()
+    if green is None and task is None:
+        core.queued[me.uid] = False
+        return ()
+    noted = (me.uid, green, task, <size_t>waiter)
+    core.queued_green[deadlock_owner_key(green, task)] = noted
+    return noted
+
+
+cdef inline object deadlock_owner_key(object green, object task):
+    """Good as long as the owner's greenlet and task live; either is one thread's."""
+    if task is None:
+        return id(green)
+    return id(task) if green is None else (id(green), id(task))
+
+
+cdef int deadlock_forget_waiting(Core core, tuple noted, Thread *me) except -1:
+    if core.queued_green is None:
+        return 0  # the garbage collector has cleared the pool
+    if noted:
+        deadlock_forget_green(core, noted)
+    else:
+        core.queued.pop(me.uid, None)
+    return 0
+
+
+cdef bint deadlock_forget_green(Core core, tuple noted) except -1:
+    """The same of a greenlet or task; False: it was forgotten before."""
+    uid, green, task, waiter = noted
+    key = deadlock_owner_key(green, task)
+    if core.queued_green.get(key) is not noted:
+        return False
+    core.queued_green.pop(key, None)
+    return True
+
+
+cdef bint deadlock_waits_here(Core core, uint64_t owner, Entry entry) except -1:
+    """Does the owner of this lease stand in this pool's own line, or sleep because its thread does?"""
+    cdef object asleep = core.queued.get(owner)
+    if asleep or (entry.green is None and entry.task is None):
+        return asleep is not None
+    green = None if entry.green is None else entry.green()
+    task = None if entry.task is None else entry.task()
+    if task is not None and entry.task in core.queued_tasks:
+        return True
+    if not core.queued_green:
+        return False
+    if (green is None) != (entry.green is None) or (task is None) != (entry.task is None):
+        return False  # the holder is gone
+    return deadlock_owner_key(green, task) in core.queued_green
+
+
+cdef int deadlock_look(Core core, Waiter *waiter, int64_t began) except -1:
+    """PoolDeadlock, out of line, if every slot is leased by the block of an owner that waits here itself."""
+    cdef uint64_t before
+    if not deadlock_all_holders_wait(core):
+        return 0
+    deadlock_collect_holders(core)
+    # Looked at again, and nothing was given back meanwhile: without the GIL, who was seen to hold a connection may
+    # have returned it before it was seen in line.
+    before = deadlock_epochs(core)
+    if deadlock_all_holders_wait(core) and deadlock_epochs(core) == before and line_leave(core, waiter, TIMED_OUT):
+        raise checkout_exhausted(core, "wait", began, PoolDeadlock)
+    return 0
+
+
+cdef uint64_t deadlock_epochs(Core core) noexcept:
+    """The sum of all slots' epochs. Each only grows, so a sum that is the same means that no lease began or ended."""
+    cdef uint64_t total = 0
+    cdef uint32_t i
+    for i in range(u32_load(&core.pool.table.size)):
+        total += u64_load(&table_slot(&core.pool.table, i).word) // EPOCH
+    return total
+
+
+cdef bint deadlock_all_holders_wait(Core core) except -1:
+    """Is every slot leased by the block of an owner that stands in line?"""
+    cdef uint32_t i, leased = 0
+    cdef Slot *slot
+    cdef Entry entry
+    if u32_load(&core.pool.active) < u32_load(&core.pool.limit) or u32_load(&core.pool.connecting) != 0:
+        return 0
+    for i in range(u32_load(&core.pool.table.size)):
+        slot = table_slot(&core.pool.table, i)
+        if slot_state(u64_load(&slot.word)) != LEASED:
+            if slot_state(u64_load(&slot.word)) in (IDLE, CONNECTING, RETIRING, 0):
+                return 0
+            continue
+        entry = <Entry>slot.entry
+        if not entry.bound or u64_peek(&slot.owner) == 0:
+            return 0
+        if entry.returning or u64_load(&slot.word) & ENDING:
+            return 0  # by another thread than its owner's, maybe
+        if not deadlock_waits_here(core, u64_peek(&slot.owner), entry):
+            return 0
+        leased += 1
+    return leased != 0
