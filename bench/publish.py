@@ -5,7 +5,7 @@
     python -m bench.publish --demo demo.json --bench bench.json [--bench another.json] --native native.json
 
 What stands between `<!-- figures: NAME -->` and `<!-- end -->` is replaced: `demo` and `bench` (the first report) in
-README.md, `demo`, `worlds` and `all` (every report) and `native` in docs/performance.md.
+README.md, `demo`, `concurrency` and `all` (every report) and `native` in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from fastpool._cli.compare.concurrency import MODELS, SITUATIONS
 from fastpool._cli.compare.tables import amount, duration, environment_line, made_of
-from fastpool._cli.compare.worlds import SITUATIONS, WORLDS
 
 ROOT = Path(__file__).resolve().parent.parent
 README, PERFORMANCE = ROOT / "README.md", ROOT / "docs" / "performance.md"
 _TIMES = "×"
-_IN_WORLDS = {situation.of(world) for situation in SITUATIONS for world in WORLDS}
+_OF_MODELS = {situation.of(model) for situation in SITUATIONS for model in MODELS}
 
 
 def main() -> None:
@@ -40,8 +40,8 @@ def main() -> None:
     if given.bench:
         _replace(README, "bench", targets(given.bench[0]))
         _replace(PERFORMANCE, "all", "\n\n".join(map(everything, given.bench)))
-        if in_worlds := [report for report in given.bench if _about_worlds(report, True)]:
-            _replace(PERFORMANCE, "worlds", "\n\n".join(map(worlds, in_worlds)))
+        if in_models := [report for report in given.bench if _about_concurrency(report, True)]:
+            _replace(PERFORMANCE, "concurrency", "\n\n".join(map(concurrency, in_models)))
     if given.native:
         _replace(PERFORMANCE, "native", native(given.native))
 
@@ -72,7 +72,7 @@ def demo(report: dict[str, Any]) -> str:
 def targets(report: dict[str, Any]) -> str:
     """What has a target, and whether it is reached."""
     rows = [("", "", "as a multiple of", "measured", "to reach")]
-    for found in _about_worlds(report, False):
+    for found in _about_concurrency(report, False):
         if found["target"]:
             rows.append((found["question"], found["what"], found["base"] or "", *_measured(found)))
     return _markdown(rows) + f"\n\n{environment_line(report['environment'])}."
@@ -87,7 +87,7 @@ def everything(report: dict[str, Any]) -> str:
         f"{environment_line(environment)}.",
         versions,
     ]
-    for question, findings in groupby(_about_worlds(report, False), key=lambda found: found["question"]):
+    for question, findings in groupby(_about_concurrency(report, False), key=lambda found: found["question"]):
         rows = [("", "as a multiple of", "measured", "to reach", "made of")]
         for found in findings:
             made = found["missing"] or made_of(found["figures"])
@@ -96,15 +96,15 @@ def everything(report: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def worlds(report: dict[str, Any]) -> str:
+def concurrency(report: dict[str, Any]) -> str:
     """A table for threads, greenlets and tasks: how many times fastpool's time each of the others takes."""
-    found = {(one["question"], one["what"]): one for one in _about_worlds(report, True)}
+    found = {(one["question"], one["what"]): one for one in _about_concurrency(report, True)}
     parts = [f"{environment_line(report['environment'])}:"]
-    for world in WORLDS:
-        names = dict.fromkeys(what for question, what in found if any(question == s.of(world) for s in SITUATIONS))
-        rows = [(f"{world}s", *(f"{s.many} on {s.size}, {s.name}" for s in SITUATIONS))]
+    for model in MODELS:
+        names = dict.fromkeys(what for question, what in found if any(question == s.of(model) for s in SITUATIONS))
+        rows = [(f"{model}s", *(f"{s.many} on {s.size}, {s.name}" for s in SITUATIONS))]
         for name in names:
-            cells = (found.get((situation.of(world), name)) for situation in SITUATIONS)
+            cells = (found.get((situation.of(model), name)) for situation in SITUATIONS)
             rows.append((name, *(_cell(one) for one in cells)))
         parts.append(_markdown(rows))
     return "\n\n".join(parts)
@@ -123,9 +123,9 @@ def native(report: dict[str, Any]) -> str:
     return "\n\n".join([_markdown(rows), _markdown(gil), f"{environment_line(report['environment'])}."])
 
 
-def _about_worlds(report: dict[str, Any], really: bool) -> list[dict[str, Any]]:
-    """Those of a report's findings that are, or are not, about the worlds."""
-    return [found for found in report["findings"] if (found["question"] in _IN_WORLDS) is really]
+def _about_concurrency(report: dict[str, Any], really: bool) -> list[dict[str, Any]]:
+    """Those of a report's findings that are, or are not, about the concurrency models."""
+    return [found for found in report["findings"] if (found["question"] in _OF_MODELS) is really]
 
 
 def _cell(found: dict[str, Any] | None) -> str:

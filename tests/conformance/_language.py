@@ -8,7 +8,7 @@ A scenario is a story of a few threads and a pool, told step by step::
       tells: what went wrong there, and what happens here
       pool: {max_size: 1, timeout: 5}                      # options
       connections: plain | checked | sockets               # with no check, with check and reset, with a descriptor
-      worlds: [threads, tasks]                             # Pool and threads, AsyncPool and tasks; both if left out
+      concurrency: [threads, tasks]                        # Pool and threads, AsyncPool and tasks; both if left out
       threads: [ana, bob, crowd x 50]                      # who takes part; a crowd is many of one name
       steps: …
 
@@ -55,7 +55,7 @@ from fastpool._telemetry.stats import CLOSE_REASONS
 from tests.pool.world import Abort, Failure
 
 STAGES = ("connect", "check", "reset", "close")
-WORLDS = ("threads", "tasks")
+MODELS = ("threads", "tasks")
 CONNECTIONS = ("plain", "checked", "sockets")
 VERBS: dict[str, set[str]] = {
     "asks": {"timeout"},
@@ -119,7 +119,7 @@ class Scenario:
     actors: dict[str, int]  # name -> how many; 0: one, who is no crowd
     steps: list[Step]
     connections: str = "plain"
-    worlds: tuple[str, ...] = WORLDS
+    concurrency: tuple[str, ...] = MODELS
     regression: int | None = None
     file: str = ""
 
@@ -166,7 +166,7 @@ def _one_of(where: str, given: Any, allowed: Any) -> Any:
 
 def _scenario(told: Any, file: str) -> Scenario:
     needed = {"scenario", "from", "tells", "pool", "threads", "steps"}
-    told = _keys(file, told, needed | {"regression", "connections", "worlds"}, needed)
+    told = _keys(file, told, needed | {"regression", "connections", "concurrency"}, needed)
     name = str(told["scenario"])
     where = f"{file}: {name!r}"
     actors: dict[str, int] = {}
@@ -175,8 +175,8 @@ def _scenario(told: Any, file: str) -> Scenario:
         if crowd is None or crowd[1] in actors or crowd[1] in (*STAGES, "clock", "keeper", "open", "calls", "stats"):
             raise BadScenario(f"{where}: {who!r} cannot take part: a name, once, or `name x 50`")
         actors[crowd[1]] = int(crowd[2] or 0)
-    worlds = tuple(_one_of(where, world, WORLDS) for world in told.get("worlds", WORLDS))
-    if not told["steps"] or not worlds:
+    concurrency = tuple(_one_of(where, model, MODELS) for model in told.get("concurrency", MODELS))
+    if not told["steps"] or not concurrency:
         raise BadScenario(f"{where}: nothing happens")
     steps = [_step(f"{where}, step {n}", n, one, actors) for n, one in enumerate(told["steps"], 1)]
     if not any(step.then for step in steps):
@@ -189,7 +189,7 @@ def _scenario(told: Any, file: str) -> Scenario:
         actors=actors,
         steps=steps,
         connections=_one_of(where, told.get("connections", "plain"), CONNECTIONS),
-        worlds=worlds,
+        concurrency=concurrency,
         regression=told.get("regression"),
         file=file,
     )

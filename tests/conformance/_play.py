@@ -52,10 +52,10 @@ def _running_loop() -> Iterator[asyncio.AbstractEventLoop]:
         loop.close()
 
 
-def play(scenario: Scenario, world: str) -> None:
+def play(scenario: Scenario, model: str) -> None:
     """Play it with `threads` or with `tasks`. Mismatch, with the step, where things are not as they should be."""
     with VirtualClock() as clock:
-        if world == "threads":
+        if model == "threads":
             Play(scenario, clock, None).perform()
         else:
             with _running_loop() as loop:
@@ -77,8 +77,8 @@ class Play:
         options = dict(self.scenario.pool)
         if any("told" in step.then for step in self.scenario.steps):
             options["listeners"] = [self.ear]
-        world = "threads" if self.loop is None else "tasks"
-        driver = DRIVERS[world, self.scenario.connections](self.director)
+        model = "threads" if self.loop is None else "tasks"
+        driver = DRIVERS[model, self.scenario.connections](self.director)
         kind: Any = fastpool.Pool if self.loop is None else fastpool.AsyncPool
         self.pool = kind(driver=driver, **options)
         for name, count in self.scenario.actors.items():

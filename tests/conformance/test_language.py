@@ -36,7 +36,7 @@ WAITING = """
 """
 
 
-@pytest.mark.parametrize("world", ["threads", "tasks"])
+@pytest.mark.parametrize("model", ["threads", "tasks"])
 @pytest.mark.parametrize(
     ("right", "wrong", "said"),
     [
@@ -69,14 +69,14 @@ WAITING = """
         ("open: [c1]", "keeper: in check", "step 3: keeper: out is not in check"),
     ],
 )
-def test_a_wrong_expectation_fails(world, right, wrong, said):
+def test_a_wrong_expectation_fails(model, right, wrong, said):
     assert right in WAITING
     steps = WAITING.replace(right, wrong)
     if said is None:
-        play(story(steps), world)
+        play(story(steps), model)
     else:
         with pytest.raises(Mismatch, match=said):
-            play(story(steps), world)
+            play(story(steps), model)
 
 
 def test_a_crowd_is_counted():
@@ -125,7 +125,7 @@ GOOD = "- ana: asks\n  then: {ana: has c1}"
         ({"  tells: of Ana and Bob\n": ""}, r"\['tells'\] must be said"),
         ({"tells:": "from: there\n  tells:"}, "'from' is there twice"),
         ({"connections: plain": "connections: plane"}, "'plane' is none of"),
-        ({"connections: plain": "worlds: [greenlets]"}, "'greenlets' is none of"),
+        ({"connections: plain": "concurrency: [greenlets]"}, "'greenlets' is none of"),
         ({"[ana, bob]": "[ana, ana]"}, "'ana' cannot take part"),
         ({"[ana, bob]": "[stats]"}, "'stats' cannot take part"),
         ({"ana: asks": "eve: asks"}, "who is 'eve'"),

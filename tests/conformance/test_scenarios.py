@@ -18,11 +18,11 @@ REGRESSIONS = range(1, 35)  # what was found wrong in twenty other pools, number
 
 
 @pytest.mark.parametrize(
-    ("scenario", "world"),
-    [pytest.param(s, w, id=f"{w}: {s.name}") for s in SCENARIOS for w in s.worlds],
+    ("scenario", "model"),
+    [pytest.param(s, model, id=f"{model}: {s.name}") for s in SCENARIOS for model in s.concurrency],
 )
-def test_scenario(scenario, world):
-    play(scenario, world)
+def test_scenario(scenario, model):
+    play(scenario, model)
 
 
 def test_no_two_stories_have_one_name():

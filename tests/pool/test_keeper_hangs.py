@@ -138,26 +138,26 @@ def test_pools_that_hang_do_not_delay_the_upkeep_of_another(hang, pools):
 
 def test_when_all_begin_to_hang_at_once_the_others_are_late_by_less_than_a_second(pools):
     """The hanging ones' checks and closes are all due before the healthy one's connect is."""
-    healthy, worlds = Plain(), [World() for _ in range(HANGING)]
+    healthy, others = Plain(), [World() for _ in range(HANGING)]
     with VirtualClock() as clock:
         good = pools(healthy, min_size=1, idle_timeout=1000)
-        made = [pools(w, max_size=3, idle_timeout=1000, keepalive=200, check_after=None) for w in worlds]
+        made = [pools(w, max_size=3, idle_timeout=1000, keepalive=200, check_after=None) for w in others]
         for pool in made:
             pool.warm(3)
         clock.advance(900)
         for pool in made:
             serves(pool, 2)  # two will be checked; the third will be closed
-        for world in worlds:
+        for world in others:
             world.checking.hold()
             world.closing.hold()
         with pytest.raises(TimeoutError):
             clock.advance(200, patience=0)
         assert restored(good) < IN_TIME_S
-        for world in worlds:
+        for world in others:
             world.checking.held()
             world.closing.held()
         assert len(helpers()) <= 2 * HANGING + 2
-        for world in worlds:
+        for world in others:
             world.checking.go()
             world.closing.go()
         clock.settle()

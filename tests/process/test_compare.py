@@ -9,7 +9,7 @@ import time
 import pytest
 
 import fastpool
-from fastpool._cli.compare import crowd, floor, green_rivals, load, plot, scale, tables, worlds
+from fastpool._cli.compare import concurrency, crowd, floor, green_rivals, load, plot, scale, tables
 from fastpool._cli.compare.findings import Finding, Target, report
 from fastpool._cli.compare.questions import _CHEAPER, QUESTIONS, Effort
 from fastpool._cli.compare.ratios import interleaved, timed
@@ -240,10 +240,10 @@ def test_the_questions_about_stubs_are_answered_without_a_server():
     assert (parallel.value is None) == (scale.no_free_threads() is not None)
 
 
-def test_the_question_about_worlds_is_answered_for_each_situation_in_each():
-    answers = list(QUESTIONS["worlds"](None, Effort(rounds=2, cycles=500)))
+def test_the_question_about_concurrency_models_is_answered_for_each_situation_in_each():
+    answers = list(QUESTIONS["concurrency"](None, Effort(rounds=2, cycles=500)))
     asked = {finding.question for finding in answers}
-    assert asked == {situation.of(world) for situation in worlds.SITUATIONS for world in worlds.WORLDS}
+    assert asked == {situation.of(model) for situation in concurrency.SITUATIONS for model in concurrency.MODELS}
     for finding in answers:
         assert finding.missing or finding.value > 0, finding
         assert finding.missing is None or finding.what.startswith("happybase") or not needed(finding), finding
@@ -272,8 +272,8 @@ def test_what_is_handed_over_is_waited_for():
 
     rival = Candidate("counted", None, "asyncio", asyncio_rivals.in_a_loop(open_))
     waits = {}
-    for situation in worlds.SITUATIONS:
-        with worlds.in_tasks(situation, rival) as cycles:
+    for situation in concurrency.SITUATIONS:
+        with concurrency.in_tasks(situation, rival) as cycles:
             cycles(80)
         waits[situation.name] = seen[situation.size]
     assert waits == {"alone": 0, "handed over": 78, "asked for again at once": 78}
@@ -299,18 +299,18 @@ def test_a_process_that_fails_says_why():
         green_rivals.compare_in_a_patched_process(wrong)
 
 
-def test_a_table_of_the_worlds():
+def test_a_table_of_the_concurrency_models():
     publish = pytest.importorskip("bench.publish", reason="the tests run without the checkout around them")
     times = {"theirs_ns": 3000.0, "ours_ns": 1500.0}
     findings = [
-        Finding(worlds.ALONE.of("greenlet"), "a queue", "ours", 2.0, target=Target(1.0), figures=times),
-        Finding(worlds.HANDED_OVER.of("greenlet"), "a queue", "ours", 0.5, target=Target(1.0), figures=times),
-        Finding(worlds.ALONE.of("task"), "another", "ours", missing="not installed"),
+        Finding(concurrency.ALONE.of("greenlet"), "a queue", "ours", 2.0, target=Target(1.0), figures=times),
+        Finding(concurrency.HANDED_OVER.of("greenlet"), "a queue", "ours", 0.5, target=Target(1.0), figures=times),
+        Finding(concurrency.ALONE.of("task"), "another", "ours", missing="not installed"),
         Finding("something else", "a pool", "ours", 2.0, target=Target(1.0)),
     ]
     where = {"implementation": "CPython", "python": "3", "gil": True, "system": "s", "processor": "p", "cores": 2}
     given = report({**where, "busy": 1}, findings)
-    table = publish.worlds(given)
+    table = publish.concurrency(given)
     assert "| a queue | 2.00× (3 µs / 1.5 µs) | 0.50× (3 µs / 1.5 µs) missed |  |" in table
     assert "| another | not installed |  |  |" in table and "a pool" not in table
     assert "a pool" in publish.targets(given) and "a queue" not in publish.targets(given)

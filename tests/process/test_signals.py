@@ -114,7 +114,7 @@ def wait():
 
 
 @pytest.mark.parametrize("who", HOW_TO_WAIT)
-def test_ctrl_c_while_waiting_is_noticed_in_every_world(who: str) -> None:
+def test_ctrl_c_while_waiting_is_noticed_in_every_concurrency_model(who: str) -> None:
     for library in ("gevent", "eventlet"):
         # not imported here: eventlet complains of every fork from then on
         if library in who and importlib.util.find_spec(library) is None:

@@ -13,7 +13,7 @@ cdef object running_loop = None
 cdef object current_task = None     # of a loop: asyncio's own function; a task is asked for by task_in
 cdef dict python_tasks = None       # loop -> task: those that asyncio's Python part runs, if it counts them apart
 cdef object cancelled_error = None
-cdef bint worlds = False           # greenlet or asyncio has been imported
+cdef bint beyond_threads = False    # greenlet or asyncio has been imported
 cdef bint tasks_are_in_table = False  # its private dictionary of current tasks is read
 cdef bint handles_are_futures = False  # it takes a handle for a future, by the mark that one has
 cdef bint loops_are_noted = False  # asyncio keeps each thread's running loop in its thread state's dictionary
@@ -38,7 +38,7 @@ cdef int owner_find_greenlet(greenlet) except -1:
 
 cdef int owner_find_models() except -1:
     """Ask sys.modules for greenlet and asyncio.  Only when its size has changed: an import changes it."""
-    global modules_seen, running_loop, worlds, loops_are_noted
+    global modules_seen, running_loop, beyond_threads, loops_are_noted
     cdef dict modules = sys.modules
     modules_seen = PyDict_Size(modules)
     if greenlet_current is None and "greenlet" in modules:
@@ -48,7 +48,7 @@ cdef int owner_find_models() except -1:
         owner_learn_asyncio(asyncio)
         running_loop = None if current_task is None else owner_loop_getter(asyncio)
         loops_are_noted = running_loop is not None and not without & NO_LOOP_NOTE and owner_loop_is_noted(asyncio)
-    worlds = greenlet_current is not None or running_loop is not None
+    beyond_threads = greenlet_current is not None or running_loop is not None
     return 0
 
 
@@ -135,7 +135,7 @@ cdef inline int owner_notice_imports() except -1:
 cdef inline bint owner_may_be_green_or_task() except -1:
     """Could there be a current greenlet or task?"""
     owner_notice_imports()
-    return worlds
+    return beyond_threads
 
 
 cdef inline object owner_greenlet():

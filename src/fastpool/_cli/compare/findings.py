@@ -12,7 +12,7 @@ from typing import Any
 
 from .rivals import FLOOR, HAPPYBASE, POOL, STUBBED, version_of
 
-_IN_OTHER_WORLDS = ("gevent", "aiohappybase", "asyncpg")  # what brings their rivals would import asyncio
+_OF_OTHER_MODELS = ("gevent", "aiohappybase", "asyncpg")  # what brings their rivals would import asyncio
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def environment() -> dict[str, Any]:
         "busy": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "versions": {
             package: version
-            for package in (*(rival.package for rival in (POOL, HAPPYBASE, FLOOR, *STUBBED)), *_IN_OTHER_WORLDS)
+            for package in (*(rival.package for rival in (POOL, HAPPYBASE, FLOOR, *STUBBED)), *_OF_OTHER_MODELS)
             if package and (version := version_of(package))
         },
     }

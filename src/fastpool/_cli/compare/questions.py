@@ -12,7 +12,7 @@ from itertools import repeat
 from statistics import median
 from typing import Any
 
-from . import crowd, load, memory, scale, worlds
+from . import concurrency, crowd, load, memory, scale
 from .findings import Finding, Target
 from .floor import FloorUnavailable
 from .ratios import CYCLES, OWN_TIME, ROUNDS, WALL_TIME, Clock, Cycles, Ratio, interleaved
@@ -224,9 +224,9 @@ def fairness(server: Server, effort: Effort) -> Iterator[Finding]:
         )
 
 
-def in_worlds(server: Server, effort: Effort) -> Iterator[Finding]:
+def in_each_model(server: Server, effort: Effort) -> Iterator[Finding]:
     """Threads, gevent's greenlets and asyncio's tasks: alone, and handing connections over to each other."""
-    return worlds.answers(_address(server), effort)
+    return concurrency.answers(_address(server), effort)
 
 
 QUESTIONS: dict[str, Question] = {
@@ -240,7 +240,7 @@ QUESTIONS: dict[str, Question] = {
     "parallel": parallel,
     "loopback": loopback,
     "fairness": fairness,
-    "worlds": in_worlds,
+    "concurrency": in_each_model,
 }
 
 

@@ -225,7 +225,7 @@ def test_no_option_and_no_method_is_tried_with_threads_only() -> None:
     root = Path(__file__).parent
     options, methods = set[str](), set[str]()
     for scenario in scenarios(root.parent / "conformance"):
-        if "tasks" in scenario.worlds:
+        if "tasks" in scenario.concurrency:
             options |= set(scenario.pool)
             verbs = {step.verb for step in scenario.steps if step.kind == "actor"} & set(VERBS)
             methods |= {verb.split()[0].removesuffix("s") for verb in verbs}

@@ -1,6 +1,6 @@
 """How long does a checkout + checkin take in threads, greenlets and tasks: alone, handed over, asked for again at once?
 
-The same pools and situations as in `python -m bench --only worlds`, which compares them; here each is timed by itself.
+`python -m bench --only concurrency` compares the same pools in the same situations; here each is timed by itself.
 gevent is not patched in here: its own queues need that as little as fastpool does.
 """
 
@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from fastpool._cli.compare import green_rivals, worlds
+from fastpool._cli.compare import concurrency, green_rivals
+from fastpool._cli.compare.concurrency import SITUATIONS, Situation
 from fastpool._cli.compare.ratios import Cycles
 from fastpool._cli.compare.rivals import GEVENT_QUEUES, POOL, SIMPLE_QUEUE, STUBBED, Candidate
-from fastpool._cli.compare.worlds import SITUATIONS, Situation
 
 from .conftest import there
 
@@ -36,15 +36,15 @@ def in_greenlets(situation: Situation, rival: Candidate) -> Iterator[Cycles]:
         yield green_rivals.together(cycles, situation.many, situation.rest, situation.apart)
 
 
-def measure(benchmark: Any, world: str, situation: Situation, cycles: Cycles) -> None:
-    benchmark.group = f"{situation.of(world)} ({CYCLES} cycles a round)"
+def measure(benchmark: Any, model: str, situation: Situation, cycles: Cycles) -> None:
+    benchmark.group = f"{situation.of(model)} ({CYCLES} cycles a round)"
     benchmark.pedantic(cycles, args=(CYCLES,), rounds=30, warmup_rounds=2)
 
 
 @situations
 @pytest.mark.parametrize("rival", IN_THREADS, ids=lambda rival: rival.name)
 def test_threads(benchmark: Any, rival: Candidate, situation: Situation) -> None:
-    with worlds.in_threads(situation, None, there(rival)) as cycles:
+    with concurrency.in_threads(situation, None, there(rival)) as cycles:
         measure(benchmark, "thread", situation, cycles)
 
 
@@ -59,5 +59,5 @@ def test_greenlets(benchmark: Any, rival: Candidate, situation: Situation) -> No
 @situations
 @pytest.mark.parametrize("rival", IN_TASKS, ids=lambda rival: rival.name)
 def test_tasks(benchmark: Any, rival: Candidate, situation: Situation) -> None:
-    with worlds.in_tasks(situation, there(rival)) as cycles:
+    with concurrency.in_tasks(situation, there(rival)) as cycles:
         measure(benchmark, "task", situation, cycles)

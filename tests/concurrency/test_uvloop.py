@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.worlds import test_aconnection, test_asyncio, test_asyncio_loops
+from tests.concurrency import test_aconnection, test_asyncio, test_asyncio_loops
 
 uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
 

@@ -1,6 +1,6 @@
-"""A small scenario without some of what is private to others: ``_compat_program.py WORLD NAME…`` says "well".
+"""A small scenario without some of what is private to others: ``_compat_program.py MODEL NAME…`` says "well".
 
-Blocks are nested, waits in line are served, given up and interrupted, in the threads, greenlets or tasks of that world.
+Blocks are nested, waits in line are served, given up and interrupted, in the threads, greenlets or tasks of that model.
 At the end it says which of the private structures were in use.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 import fastpool
 from fastpool import _core
 from fastpool._core.greenlets import sleeper_here
-from tests.worlds._green import Eventlet, Gevent
+from tests.concurrency._green import Eventlet, Gevent
 
 PATIENCE = 20.0
 End = Callable[[], Any]  # waits for the end of what was started, and raises what it raised
@@ -145,7 +145,7 @@ def blocks(pool: fastpool.Pool) -> None:
         raise AssertionError("nobody gave anything back")
 
 
-# ---- the worlds
+# ---- the concurrency models
 
 
 def in_threads() -> None:
@@ -299,7 +299,7 @@ async def tasks(pool: fastpool.Pool, block: Callable[..., Any]) -> None:
     rested(pool)
 
 
-WORLDS: dict[str, Callable[[], None]] = {
+MODELS: dict[str, Callable[[], None]] = {
     "threads": in_threads,
     "greenlets": in_greenlets,
     "gevent": lambda: in_hub(Gevent()),
@@ -309,7 +309,7 @@ WORLDS: dict[str, Callable[[], None]] = {
 }
 
 if __name__ == "__main__":
-    world, *names = sys.argv[1:]
+    model, *names = sys.argv[1:]
     _core.do_without(*names)
-    WORLDS[world]()
+    MODELS[model]()
     print("well, with", ", ".join(sorted(_core.private_in_use())))

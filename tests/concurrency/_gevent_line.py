@@ -12,7 +12,7 @@ import greenlet
 from gevent.exceptions import LoopExit
 
 from fastpool import NoConnectionsAvailable, PoolDeadlock
-from tests.worlds._green_parts import Parts
+from tests.concurrency._green_parts import Parts
 
 start_new_thread = gevent.monkey.get_original("_thread", "start_new_thread")
 allocate_lock = gevent.monkey.get_original("_thread", "allocate_lock")

@@ -18,8 +18,8 @@ if when == "before":
     eventlet.monkey_patch()
 
 import fastpool  # noqa: E402
-from tests.worlds._green import Eventlet  # noqa: E402
-from tests.worlds._green_parts import Parts, Thing  # noqa: E402
+from tests.concurrency._green import Eventlet  # noqa: E402
+from tests.concurrency._green_parts import Parts, Thing  # noqa: E402
 
 pool = fastpool.Pool(Thing, max_size=2, timeout=20, nested=case == "nested")
 with pool.connection():
@@ -36,7 +36,7 @@ soon, at_rest, use = parts.soon, parts.at_rest, parts.use
 
 def case_timeout_and_kill() -> None:
     """Timeout and kill while waiting, at the very hand-off, and while holding."""
-    from tests.worlds._green_alike import timed_out_in_line_and_killed_while_holding
+    from tests.concurrency._green_alike import timed_out_in_line_and_killed_while_holding
 
     for _ in range(50):
         held = [pool.checkout(), pool.checkout()]
@@ -104,7 +104,7 @@ def case_storm() -> None:
 if "case_" + case in globals():
     globals()["case_" + case]()
 else:
-    from tests.worlds import _green_alike
+    from tests.concurrency import _green_alike
 
     getattr(_green_alike, "case_" + case)(pool, parts, world)
 soon(at_rest)

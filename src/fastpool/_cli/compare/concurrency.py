@@ -47,14 +47,14 @@ class Situation:
 
 ALONE, HANDED_OVER, AT_ONCE = Situation(8, 1, False, False), Situation(2, 4, True, True), Situation(2, 4, True, False)
 SITUATIONS = (ALONE, HANDED_OVER, AT_ONCE)
-WORLDS = ("thread", "greenlet", "task")
+MODELS = ("thread", "greenlet", "task")
 _AHEAD = Target(1.0)
 
 Build = Callable[[Candidate], AbstractContextManager[Cycles]]
 
 
 def answers(address: Address | None, effort: Effort) -> Iterator[Finding]:
-    """All of it, world by world."""
+    """All of it, model by model."""
     yield from threads(address, effort)
     yield from greenlets(address, effort)
     yield from tasks(effort)
@@ -74,7 +74,7 @@ def threads(address: Address | None, effort: Effort) -> Iterator[Finding]:
 
 
 def tasks(effort: Effort) -> Iterator[Finding]:
-    """asyncio's own queue, and the pools of its world."""
+    """asyncio's own queue, and the pools made for it."""
     from .asyncio_rivals import ASYNC_POOL, ASYNC_RIVALS
 
     for situation in SITUATIONS:

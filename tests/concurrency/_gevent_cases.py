@@ -21,8 +21,8 @@ if when == "before":
 
 import fastpool  # noqa: E402
 from tests._slots import in_hand  # noqa: E402
-from tests.worlds._green import Gevent  # noqa: E402
-from tests.worlds._green_parts import Parts, Thing  # noqa: E402
+from tests.concurrency._green import Gevent  # noqa: E402
+from tests.concurrency._green_parts import Parts, Thing  # noqa: E402
 
 pool = fastpool.Pool(Thing, max_size=2, timeout=20, nested=case == "nested")
 with pool.connection():
@@ -84,7 +84,7 @@ def case_raw_greenlets() -> None:
 
 def case_timeout_and_kill() -> None:
     """Timeout and kill while waiting, at the very hand-off, and while holding."""
-    from tests.worlds._green_alike import timed_out_in_line_and_killed_while_holding
+    from tests.concurrency._green_alike import timed_out_in_line_and_killed_while_holding
 
     for _ in range(50):
         held = [pool.checkout(), pool.checkout()]
@@ -140,7 +140,7 @@ def case_dead_hub() -> None:
 
 def case_served_in_a_thread_that_ended() -> None:
     """Handed over, and then the thread ended before it ran the greenlet again: it goes to the next who would wait."""
-    from tests.worlds._green_alike import in_a_thread_that_ends
+    from tests.concurrency._green_alike import in_a_thread_that_ends
 
     held = [pool.checkout(), pool.checkout()]
 
@@ -227,7 +227,7 @@ import gevent.os  # noqa: E402
 if "case_" + case in globals():
     globals()["case_" + case]()
 else:
-    from tests.worlds import _gevent_line, _green_alike  # not before: they bring greenlet, and the pool is older
+    from tests.concurrency import _gevent_line, _green_alike  # not before: they bring greenlet, and the pool is older
 
     if hasattr(_green_alike, "case_" + case):
         getattr(_green_alike, "case_" + case)(pool, parts, world)

@@ -10,7 +10,7 @@ import greenlet
 
 import fastpool
 from fastpool._core import Core, thread_is_alive
-from tests.worlds._green_parts import Parts
+from tests.concurrency._green_parts import Parts
 
 
 def case_hub_runs_on(pool: Any, parts: Parts, world: Any) -> None:

@@ -1,4 +1,4 @@
-"""docs/worlds.md names tests that exist, in each of its rows but those that say "not"."""
+"""docs/concurrency.md names tests that exist, in each of its rows but those that say "not"."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import pytest
 
 from tests._pages import ROOT, functions_of, named_tests, rows
 
-ROWS = rows("worlds.md")
-WORLDS = {"threads", "gevent", "eventlet", "asyncio", "uvloop", "all in one line", "trio", "fork", "multiprocessing"}
-WORLDS |= {"gunicorn", "uwsgi", "Celery", "signals", "finalizers", "the interpreter's end", "sub-interpreters"}
+ROWS = rows("concurrency.md")
+MODELS = {"threads", "gevent", "eventlet", "asyncio", "uvloop", "all in one line", "trio", "fork", "multiprocessing"}
+MODELS |= {"gunicorn", "uwsgi", "Celery", "signals", "finalizers", "the interpreter's end", "sub-interpreters"}
 
 
 def test_there_are_rows() -> None:
-    assert {row[0] for row in ROWS} > WORLDS
+    assert {row[0] for row in ROWS} > MODELS
     assert len({(row[0], row[1]) for row in ROWS}) == len(ROWS), "one is there twice"
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.process._scripts import ROOT, run
 
 PROGRAM = Path(__file__).with_name("_compat_program.py")
-WORLDS = ["threads", "greenlets", "gevent", "eventlet", "tasks", "tasks of an AsyncPool"]
+MODELS = ["threads", "greenlets", "gevent", "eventlet", "tasks", "tasks of an AsyncPool"]
 MATTERS_TO = {
     "stack chunk": ["greenlets", "gevent", "eventlet"],
     "context": ["tasks"],
@@ -44,24 +44,24 @@ CORES_OWN = {  # whether they are used, once everything has been imported
 }
 
 
-def tried(world: str, *names: str) -> set[str]:
-    """Run the scenario of a world without these, and give the names of those that were in use."""
-    for library, worlds in {"greenlet": ["greenlets"], "gevent": ["gevent"], "eventlet": ["eventlet"]}.items():
-        if world in worlds and importlib.util.find_spec(library) is None:
+def tried(model: str, *names: str) -> set[str]:
+    """Run the scenario of a model without these, and give the names of those that were in use."""
+    for library, models in {"greenlet": ["greenlets"], "gevent": ["gevent"], "eventlet": ["eventlet"]}.items():
+        if model in models and importlib.util.find_spec(library) is None:
             pytest.skip(f"{library} is not installed")
-    said = run(f"exec(compile(open({str(PROGRAM)!r}).read(), {str(PROGRAM)!r}, 'exec'))", world, *names)
+    said = run(f"exec(compile(open({str(PROGRAM)!r}).read(), {str(PROGRAM)!r}, 'exec'))", model, *names)
     assert said.startswith("well, with "), said
     return set(said.removeprefix("well, with ").strip().split(", ")) - {""}
 
 
-@pytest.mark.parametrize(("name", "world"), [(name, world) for name in MATTERS_TO for world in MATTERS_TO[name]])
-def test_it_is_done_without(name: str, world: str) -> None:
-    assert name not in tried(world, name)
+@pytest.mark.parametrize(("name", "model"), [(name, model) for name in MATTERS_TO for model in MATTERS_TO[name]])
+def test_it_is_done_without(name: str, model: str) -> None:
+    assert name not in tried(model, name)
 
 
-@pytest.mark.parametrize("world", WORLDS)
-def test_all_of_them_are_done_without(world: str) -> None:
-    assert tried(world, *MATTERS_TO) == set()
+@pytest.mark.parametrize("model", MODELS)
+def test_all_of_them_are_done_without(model: str) -> None:
+    assert tried(model, *MATTERS_TO) == set()
 
 
 def test_what_is_used_on_this_version() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import greenlet
 
-from tests.worlds._green import arguments, green, patch
+from tests.concurrency._green import arguments, green, patch
 
 library, case, when = arguments()
 if when == "before":
@@ -21,7 +21,7 @@ if when == "before":
 
 import fastpool  # noqa: E402
 from tests._slots import in_hand  # noqa: E402
-from tests.worlds._green_parts import Parts  # noqa: E402
+from tests.concurrency._green_parts import Parts  # noqa: E402
 
 
 class Thing:

@@ -206,11 +206,11 @@ def storm() -> None:
 
         asyncio.run(main())
 
-    worlds = [threads_work, threads_work, greenlets_work, greenlets_work, tasks_work, tasks_work]
-    threads = [thread(lambda w=w, n=n: w(random.Random(seed * 100 + n))) for n, w in enumerate(worlds)]
+    works = [threads_work, threads_work, greenlets_work, greenlets_work, tasks_work, tasks_work]
+    threads = [thread(lambda w=w, n=n: w(random.Random(seed * 100 + n))) for n, w in enumerate(works)]
     for one in threads:
         one.join(60 + operations / 500)
-        assert not one.is_alive(), f"a world stands still: {pool} {pool.stats()}"
+        assert not one.is_alive(), f"a concurrency model stands still: {pool} {pool.stats()}"
 
 
 in_order() if mode == "order" else storm()

@@ -13,7 +13,7 @@ from typing import Any
 
 import greenlet
 
-from tests.worlds._green import arguments, green
+from tests.concurrency._green import arguments, green
 
 library, case, _ = arguments()
 
