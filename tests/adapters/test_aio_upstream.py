@@ -16,7 +16,7 @@ from . import upstream_aio as upstream
 from .conftest import WIRES
 
 TURNS = 5
-# Without the GIL a pool is never freed (docs/decisions.md, 16), so it cannot complain of that it was not closed.
+# Without the GIL a pool is never freed (decision 16), so it cannot complain of that it was not closed.
 CANNOT = ["test_pool_no_close_warning"] if sysconfig.get_config_var("Py_GIL_DISABLED") else []
 
 BROKEN_POOL = """\

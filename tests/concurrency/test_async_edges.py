@@ -92,7 +92,7 @@ def test_a_time_limit_that_uvloop_ends_early_is_still_the_pools(phase: str) -> N
 
 
 def test_without_time_to_wait_a_dead_connection_is_replaced_as_by_a_pool() -> None:
-    """It connects, as a Pool does (docs/decisions.md, 6)."""
+    """It connects, as a Pool does (decision 6)."""
     fars: list[socket.socket] = []
 
     def connect() -> socket.socket:

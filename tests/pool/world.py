@@ -18,7 +18,7 @@ from tests._slots import in_hand
 
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 frees_what_is_dropped = pytest.mark.skipif(
-    FREE_THREADED, reason="without the GIL nothing frees a pool that is only dropped (docs/decisions.md, 16)"
+    FREE_THREADED, reason="without the GIL nothing frees a pool that is only dropped (decision 16)"
 )
 
 PATIENCE = 20.0  # real seconds: a test that needs so long has failed

@@ -66,7 +66,7 @@ with fastpool.Pool(object, close=id) as pool:
 
 
 def test_a_closed_pool_keeps_its_own_memory_and_no_connection() -> None:
-    """Nothing frees the pool itself (docs/decisions.md, 16): what it may keep is bounded, whatever was opened in it."""
+    """Nothing frees the pool itself (decision 16): what it may keep is bounded, whatever was opened in it."""
     run(
         """
 import gc, tracemalloc, weakref
