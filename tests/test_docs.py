@@ -1,24 +1,136 @@
-"""What the documents say of the repository itself is so."""
+"""The repository cites only what it has: files, tests, headings, decisions."""
 
 from __future__ import annotations
 
+import ast
+import functools
+import io
 import re
+import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from ._pages import functions_of
+from .test_house import files
 
 ROOT = Path(__file__).resolve().parent.parent
 DECISIONS = ROOT / "docs" / "decisions"
 pytestmark = pytest.mark.skipif(not DECISIONS.is_dir(), reason="the tests run without the checkout around them")
 
+CITING = {".md", ".py", ".pyx", ".pxi", ".pxd", ".pyi", ".h", ".pml", ".yaml", ".toml", ".sh"}
+CITED = re.compile(r"(?<![\w/.:@{}*<-])[\w./-]*[\w-]\.(?:md|py|pyx|pxi|pxd|pyi|pml|h|yaml|sh)\b(?!\.?[\w(-])")
+FOLDER = re.compile(r"(?<![\w/.-])(?:src|tests|docs|bench|tools|examples)/[\w/]*\w(?![\w./*{-])")
+CODE_OF_OTHERS = re.compile(r"^\s*(?:#\s*include\b|(?:cdef|from)\b.*\bextern\b|(?:from|c?import)\b|from: )")
+FILES_OF_OTHERS = {"Python.h", "greenlet.h", "pythread.h", "test_api.py"}  # greenlet's, CPython's, happybase's
+
+
+def paths() -> set[str]:
+    """Every way to name a tracked file or folder: its path from any folder above it."""
+    known = set()
+    for path in files():
+        parts = path.relative_to(ROOT).parts
+        for end in range(1, len(parts) + 1):
+            known |= {"/".join(parts[start:end]) for start in range(end)}
+    return known
+
+
+def prose(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a file that may cite: of Python only comments and docstrings, its other strings being data."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        yield from ((n, line) for n, line in enumerate(text.splitlines(), 1) if not CODE_OF_OTHERS.match(line))
+        return
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from enumerate((ast.get_docstring(node) or "").splitlines(), getattr(node, "lineno", 1))
+
+
+@functools.cache
+def citing_lines() -> list[tuple[str, str]]:
+    """(where, line) of all that may cite."""
+    return [
+        (f"{path.relative_to(ROOT)}:{n}", line)
+        for path in files()
+        if path.suffix in CITING or path.name == "Makefile"
+        for n, line in prose(path)
+    ]
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    ("line", "cited"),
+    [
+        ("as `docs/none.md` says, and waitq.pxd", ["docs/none.md", "waitq.pxd"]),
+        ("see ../docs/none.md#heading and tests/none", ["../docs/none.md", "tests/none"]),
+        ("a user's own_module.py.in, file.md(1), https://host.example/docs/page.md, tests/*.py, from x.py_y", []),
+    ],
+)
+def test_what_a_line_cites(line: str, cited: list[str]) -> None:
+    assert [name for pattern in (CITED, FOLDER) for name in pattern.findall(line)] == cited
+
+
+def test_files_and_folders_that_are_cited_exist() -> None:
+    known = paths() | FILES_OF_OTHERS
+    faults = [
+        f"{where}: {cited}"
+        for where, line in citing_lines()
+        for pattern in (CITED, FOLDER)
+        for cited in pattern.findall(line)
+        if cited.lstrip("./") not in known
+    ]
+    assert faults == []
+
+
+def test_links_lead_somewhere() -> None:
+    faults = []
+    for path in files():
+        if path.suffix != ".md":
+            continue
+        for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+            name, _, anchor = target.partition("#")
+            to = path.parent / name if name else path
+            if "://" not in target and not (to.exists() and (not anchor or anchor in anchors(to))):
+                faults.append(f"{path.relative_to(ROOT)}: {target}")
+    assert faults == []
+
+
+def test_tests_that_are_cited_exist() -> None:
+    faults = [
+        f"{where}: {cited}::{function}"
+        for where, line in citing_lines()
+        for cited, function in re.findall(r"\b(tests/[\w/]+\.py)::(\w+)", line)
+        if not (ROOT / cited).is_file() or function not in functions_of(cited)
+    ]
+    assert faults == []
+
+
+def test_decisions_that_are_cited_exist() -> None:
+    numbers = {int(path.name[:4]) for path in DECISIONS.glob("[0-9]*.md")}
+    faults = [
+        f"{where}: {line.strip()}"
+        for where, line in citing_lines()
+        for number in re.findall(r"\b[Dd]ecision \[?(\d+)", line)
+        if int(number) not in numbers
+    ]
+    assert faults == []
+
 
 def test_the_index_of_decisions_is_complete() -> None:
-    files = sorted(path.name for path in DECISIONS.glob("[0-9]*.md"))
-    titles = [(DECISIONS / name).read_text(encoding="utf-8").partition("\n")[0] for name in files]
-    for number, (name, title) in enumerate(zip(files, titles, strict=True), 1):
+    names = sorted(path.name for path in DECISIONS.glob("[0-9]*.md"))
+    titles = [(DECISIONS / name).read_text(encoding="utf-8").partition("\n")[0] for name in names]
+    for number, (name, title) in enumerate(zip(names, titles, strict=True), 1):
         assert name.startswith(f"{number:04d}-")
         assert title.startswith(f"# {number}. ")
-    index = re.findall(
-        r"^\| \[(\d{4})\]\((\S+)\) \| (.+) \|$", (DECISIONS / "README.md").read_text("utf-8"), re.MULTILINE
-    )
-    assert index == [(name[:4], name, title.partition(". ")[2]) for name, title in zip(files, titles, strict=True)]
+    page = (DECISIONS / "README.md").read_text(encoding="utf-8")
+    index = re.findall(r"^\| \[(\d{4})\]\((\S+)\) \| (.+) \|$", page, re.MULTILINE)
+    assert index == [(name[:4], name, title.partition(". ")[2]) for name, title in zip(names, titles, strict=True)]

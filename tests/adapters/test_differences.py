@@ -1,4 +1,4 @@
-"""What the drop-in does better than happybase's pool on purpose: api.md's list, a to g, letter by letter."""
+"""The intended differences from happybase's pool: README.md's table, a to g."""
 
 from __future__ import annotations
 

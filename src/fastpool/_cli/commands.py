@@ -1,4 +1,4 @@
-"""The commands; what they measure is in ``_compare``, what they serve in ``testing``."""
+"""The commands: ``compare`` has what they measure, ``fastpool.testing`` what they serve."""
 
 from __future__ import annotations
 

@@ -47,7 +47,8 @@ cdef object line_find_sleeper():
 cdef Slot *line_wait(Core core, Thread *me, int64_t began, int64_t deadline, bint instant, bint front) except NULL:
     """Wait for a slot until the deadline: LEASED with a connection or CONNECTING, and the caller's.
 
-    The waiter's own exit, whatever it is, follows the table of design.md §4: who loses the swap owns the slot.
+    However the wait ends, the table of docs/core.md ("The line and the hand-off") holds: a waiter that loses the swap
+    owns the slot.
     """
     cdef WaiterHandle handle = None
     cdef Waiter *waiter
