@@ -134,3 +134,51 @@ def test_the_index_of_decisions_is_complete() -> None:
     page = (DECISIONS / "README.md").read_text(encoding="utf-8")
     index = re.findall(r"^\| \[(\d{4})\]\((\S+)\) \| (.+) \|$", page, re.MULTILINE)
     assert index == [(name[:4], name, title.partition(". ")[2]) for name, title in zip(names, titles, strict=True)]
+
+
+@functools.cache
+def in_tests() -> list[str]:
+    """The files of tests/, from there."""
+    return [path.relative_to(ROOT / "tests").as_posix() for path in files() if path.is_relative_to(ROOT / "tests")]
+
+
+def folder_of(name: str) -> str:
+    return name.partition("/")[0] if "/" in name else "top"
+
+
+def helpers_imported(name: str) -> set[str]:
+    """The files of tests/ that a file there imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / "tests" / name).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            package = ["tests", *name.split("/")[:-1]]
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return {f"{one.removeprefix('tests.').replace('.', '/')}.py" for one in found}
+
+
+def test_the_page_of_the_tests_is_complete() -> None:
+    folders, helpers = (ROOT / "tests" / "README.md").read_text(encoding="utf-8").split("## Helpers")
+    assert set(re.findall(r"^\| `(\w+)/`", folders, re.MULTILINE)) == set(map(folder_of, in_tests())) - {"top"}
+    named = re.findall(r"`([\w/]+\.\w+)`", helpers)
+    native_or_python = [name for name in in_tests() if name.endswith((".py", ".pyx", ".pxi", ".h"))]
+    assert sorted(named) == [
+        name for name in sorted(native_or_python) if not name.rpartition("/")[2].startswith(("test_", "conftest."))
+    ]
+
+
+def test_the_page_of_the_tests_says_whose_each_helper_is() -> None:
+    users: dict[str, set[str]] = {}
+    for name in in_tests():
+        for helper in helpers_imported(name) if name.endswith(".py") else ():
+            users.setdefault(helper, set()).add(folder_of(name))
+    page = (ROOT / "tests" / "README.md").read_text(encoding="utf-8").partition("## Helpers")[2]
+    for line in page.splitlines():
+        if line.startswith("| `"):
+            first, _, last = line.split(" | ")
+            helpers = re.findall(r"`([\w/]+\.\w+)`", first)
+            said = set(re.findall(r"\w+", last))
+            real = set().union(*(users.get(helper, set()) for helper in helpers))
+            owner = {folder_of(helper) for helper in helpers} - {"top"}
+            assert said == (real or owner or said), f"{first} is used by {sorted(real or owner)}"
