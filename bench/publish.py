@@ -4,8 +4,8 @@
     python bench/native/run.py --json native.json
     python -m bench.publish --demo demo.json --bench bench.json [--bench another.json] --native native.json
 
-What stands between `<!-- figures: NAME -->` and `<!-- end -->` is replaced: `demo` and `bench` (the first report) in
-README.md, `demo`, `concurrency` and `all` (every report) and `native` in docs/performance.md.
+What stands between `<!-- figures: NAME -->` and `<!-- end -->` is replaced: `demo` (three rows) and `bench` (the first
+report) in README.md; `demo`, `concurrency` and `all` (every report) and `native` in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,8 @@ def main() -> None:
     arguments.add_argument("--native", type=_read, help="what bench/native/run.py --json wrote")
     given = arguments.parse_args()
     if given.demo:
-        for path in (README, PERFORMANCE):
-            _replace(path, "demo", demo(given.demo))
+        _replace(README, "demo", demo(given.demo, _FIRST_SCREEN))
+        _replace(PERFORMANCE, "demo", demo(given.demo))
     if given.bench:
         _replace(README, "bench", targets(given.bench[0]))
         _replace(PERFORMANCE, "all", "\n\n".join(map(everything, given.bench)))
@@ -46,27 +47,12 @@ def main() -> None:
         _replace(PERFORMANCE, "native", native(given.native))
 
 
-def demo(report: dict[str, Any]) -> str:
-    """The demo's closing table."""
+def demo(report: dict[str, Any], rows: Sequence[str] | None = None) -> str:
+    """The demo's closing table, or these rows of it."""
     theirs, ours = report["sides"]
-    rows = [("", theirs["name"], ours["name"])]
-
-    def row(what: str, show: Any) -> None:
-        rows.append((what, show(theirs), show(ours)))
-
-    row("one checkout + checkin, alone", lambda side: f"{side['checkout_ns']:,.0f} ns")
-    row("8 threads on 8 connections: operations/s", lambda side: f"{side['8_on_8']['ops_per_s']:,.0f}")
-    row("64 threads on 8 connections: operations/s", lambda side: f"{side['64_on_8']['ops_per_s']:,.0f}")
-    row("8 on 8: longest wait", lambda side: duration(side["8_on_8"]["longest_wait_s"]))
-    row("64 on 8: longest wait", lambda side: duration(side["64_on_8"]["longest_wait_s"]))
-    row("64 on 8: everyone's wait if all took turns", lambda side: duration(side["64_on_8"]["ideal_wait_s"]))
-    row(
-        "64 on 8: how often others were served while one waited",
-        lambda side: f"{side['64_on_8']['most_served_meanwhile']:,}",
-    )
-    row("64 on 8: operations of the thread that got fewest", _fewest)
-    row("a call is interrupted; then `row(b'other')` gives", lambda side: _after(side["after_interruption"]))
-    return _markdown(rows) + f"\n\nMeasured by `fastpool demo`: {environment_line(report['environment'])}."
+    shown = [(what, show(theirs), show(ours)) for what, show in _DEMO.items() if rows is None or what in rows]
+    table = _markdown([("", theirs["name"], ours["name"]), *shown])
+    return f"{table}\n\nMeasured by `fastpool demo`: {environment_line(report['environment'])}."
 
 
 def targets(report: dict[str, Any]) -> str:
@@ -153,6 +139,34 @@ def _after(outcome: dict[str, str] | None) -> str:
     if outcome is None:
         return "not tried"
     return f"`{outcome['got']!r}`" + ("" if outcome["got"] == outcome["asked"] else ": somebody else's reply")
+
+
+def _operations(load: str) -> Callable[[dict[str, Any]], str]:
+    return lambda side: f"{side[load]['ops_per_s']:,.0f}"
+
+
+def _seconds(load: str, what: str) -> Callable[[dict[str, Any]], str]:
+    return lambda side: duration(side[load][what])
+
+
+_COST, _FAIRNESS, _SAFETY = _FIRST_SCREEN = (
+    "one checkout + checkin, alone",
+    "64 threads on 8 connections: longest wait",
+    "a call is interrupted; then `row(b'other')` gives",
+)
+_DEMO: dict[str, Callable[[dict[str, Any]], str]] = {
+    _COST: lambda side: f"{side['checkout_ns']:,.0f} ns",
+    "8 threads on 8 connections: operations/s": _operations("8_on_8"),
+    "64 threads on 8 connections: operations/s": _operations("64_on_8"),
+    "8 on 8: longest wait": _seconds("8_on_8", "longest_wait_s"),
+    _FAIRNESS: _seconds("64_on_8", "longest_wait_s"),
+    "64 on 8: everyone's wait if all took turns": _seconds("64_on_8", "ideal_wait_s"),
+    "64 on 8: how often others were served while one waited": lambda side: (
+        f"{side['64_on_8']['most_served_meanwhile']:,}"
+    ),
+    "64 on 8: operations of the thread that got fewest": _fewest,
+    _SAFETY: lambda side: _after(side["after_interruption"]),
+}
 
 
 def _markdown(rows: list[tuple[str, ...]]) -> str:

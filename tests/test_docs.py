@@ -1,4 +1,4 @@
-"""The repository cites only what it has: files, tests, headings, decisions."""
+"""The documents: what they cite is there, what they show runs, and what they list is complete."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import re
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+import fastpool
 
 from ._pages import functions_of
 from .test_house import files
@@ -182,3 +185,36 @@ def test_the_page_of_the_tests_says_whose_each_helper_is() -> None:
             real = set().union(*(users.get(helper, set()) for helper in helpers))
             owner = {folder_of(helper) for helper in helpers} - {"top"}
             assert said == (real or owner or said), f"{first} is used by {sorted(real or owner)}"
+
+
+def blocks(page: str) -> list[str]:
+    """The Python in a page, each block with the line numbers of the page."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    found = re.finditer(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return ["\n" * (text[: one.start()].count("\n") + 1) + one[1] for one in found]
+
+
+def test_the_examples_of_the_readme_run() -> None:
+    ran = [block for block in blocks("README.md") if ".example" not in block]  # the others need a server of that name
+    assert len(ran) == 3
+    for block in ran:
+        namespace: dict[str, Any] = {"__name__": "readme"}
+        exec(compile(block, "README.md", "exec"), namespace)
+        pool = namespace.get("pool")
+        if isinstance(pool, fastpool.Pool):
+            pool.close()
+
+
+def test_the_first_screen_of_the_readme() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    wanted = [
+        "pip install fastpool\n",
+        "with pool.connection()",
+        "<!-- figures: demo -->",
+        "make demo",
+        "make test",
+        "\n## ",
+    ]
+    places = [text.index(one) for one in wanted]
+    assert places == sorted(places)
+    assert len(blocks("README.md")[0].strip().splitlines()) == 6
