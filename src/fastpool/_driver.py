@@ -22,9 +22,9 @@ class Driver:
     ``timeout`` the seconds that this checkout has left, None meaning no limit.
     """
 
-    # For a driver whose connections report their calls to the slot's seat: the marks alone then decide whether a
-    # connection is fit for the next caller, and the exception that left the block does not matter.
-    marks: bool = False
+    # True for a driver whose connections report their calls to the slot's entry: what they report there then decides
+    # whether a connection is fit for the next caller, whatever exception left the block.
+    tracks_calls: bool = False
     exhausted_error: type[NoConnectionsAvailable] = NoConnectionsAvailable
     deadlock_error: type[PoolDeadlock] = PoolDeadlock
     exhausted_message: str | None = None  # how the error of an exhausted pool begins; None: with the pool's name

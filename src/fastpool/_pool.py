@@ -89,10 +89,10 @@ class Pool(Core):
             config.name or "pool",
             nested=config.nested,
             timing=config.timing,
-            marks=driver.marks,
-            lazy_timeout=driver.marks,
+            tracks_calls=driver.tracks_calls,
+            lazy_timeout=driver.tracks_calls,
             has_check=checks,
-            has_reset=resets and not driver.marks,
+            has_reset=resets and not driver.tracks_calls,
             has_probe=descriptors,
             may_probe=not descriptors,
         )

@@ -25,7 +25,7 @@ class LoopDriver(Driver):
 
     def __init__(self, inner: Driver) -> None:
         self.inner = inner
-        self.marks = inner.marks
+        self.tracks_calls = inner.tracks_calls
         self.exhausted_error = inner.exhausted_error
         self.deadlock_error = inner.deadlock_error
         self.exhausted_message = inner.exhausted_message
@@ -75,7 +75,7 @@ class LoopDriver(Driver):
     def close(self, c: Any) -> None:
         """Close ``c`` in its own loop, soon; with that loop closed there is nothing left to do."""
         _, loop = self.homes.pop(id(c), (c, None))
-        if self.marks:
+        if self.tracks_calls:
             self.inner.close(c)  # a socket's close: it does not wait, and needs no loop
             return
         if loop is None or loop.is_closed():

@@ -156,7 +156,7 @@ class WorkerCalls:
 
     async def close(self, c: Any) -> None:
         """Close in a thread, and wait only where the connection that comes next is the same object."""
-        if not self._pool.driver.marks:
+        if not self._pool.driver.tracks_calls:
             self.close_soon(c)
             return
         signal = Signal()
@@ -250,7 +250,7 @@ async def end_in_thread(pool: Pool, block: TaskBlock, error: BaseException | Non
 
     def end() -> None:
         try:
-            if pool.driver.marks:
+            if pool.driver.tracks_calls:
                 block.end(error)  # the connection object stays with its slot: it is closed before that is free
                 signal.give()
             else:

@@ -94,7 +94,7 @@ cdef int native_take(Core core, double timeout, NativeLease *lease, char *why, s
     cdef ThreadHint *hint
     cdef Slot *slot = NULL
     cdef int said = SLEPT_WELL
-    if gate & (CLOSED | SLOW_TAKE) or core.marks or pool.generation != generation():
+    if gate & (CLOSED | SLOW_TAKE) or core.tracks_calls or pool.generation != generation():
         return native_take_slowly(core, limit, NULL, lease, why, room)
     hint = hint_make(me, pool.id, &pool.table)
     if not gate & QUEUED_MASK:
@@ -254,7 +254,7 @@ cdef int native_give(Core core, NativeLease *lease, bint discard) noexcept nogil
         return NATIVE_OK if u64_load(&pool.gate) & CLOSED else NATIVE_MISUSE
     gate = u64_load(&pool.gate)
     if (
-        discard or core.marks or gate & (CLOSED | SLOW_GIVE | OVER_SIZE) or u32_load(&slot.mark) != 0
+        discard or core.tracks_calls or gate & (CLOSED | SLOW_GIVE | OVER_SIZE) or u32_load(&slot.mark) != 0
         or slot.uses >= core.max_uses
     ):
         native_give_slowly(core, slot, discard)

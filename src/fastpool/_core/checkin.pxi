@@ -127,7 +127,7 @@ cdef int checkin_after_give(Core core) except -1:
 
 
 cdef void lease_close(Core core, Slot *slot, Entry entry, Thread *me, ThreadHint *hint) noexcept:
-    if core.marks:
+    if core.tracks_calls:
         entry.remember(u64_peek(&slot.owner))
     if not entry.bound:
         core.by_hand -= 1
@@ -145,7 +145,7 @@ cdef int checkin_judge(Core core, Slot *slot, Entry entry, object exc, bint disc
         return WHY_CLOSED
     if mark & (BUSY | TAINTED):
         return WHY_DESYNC if mark & DESYNC else WHY_ERROR
-    if core.marks:
+    if core.tracks_calls:
         if exc is not None and mark & NEEDS_RESET:
             return WHY_ERROR  # tidying is I/O, and none is done in the caller's error path
     elif exc is not None and not checkin_usable(core, entry.connection, exc):
@@ -166,11 +166,11 @@ cdef bint checkin_usable(Core core, object c, object exc) except -1:
 
 
 cdef bint checkin_must_reset(Core core, Slot *slot) noexcept:
-    return core.has_reset or (core.marks and u32_load(&slot.mark) & NEEDS_RESET)
+    return core.has_reset or (core.tracks_calls and u32_load(&slot.mark) & NEEDS_RESET)
 
 
 cdef bint checkin_reset_done(Slot *slot) noexcept:
-    """The reset is over.  A driver with marks may have found in it that the connection is broken."""
+    """The reset is over.  A driver that tracks calls may have found in it that the connection is broken."""
     return not u32_and(&slot.mark, ~<uint32_t>NEEDS_RESET) & (BUSY | TAINTED)
 
 

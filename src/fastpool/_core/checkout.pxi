@@ -51,7 +51,7 @@ cdef uint64_t checkout_make_lease(Core core, Slot *slot, Thread *me, int64_t beg
     entry.returning = False
     if how == BY_HAND:
         core.by_hand += 1
-    if core.marks:
+    if core.tracks_calls:
         entry.forget(me.uid)
     lease = slot_lease(slot_move(slot, LEASED))
     slot.uses += 1

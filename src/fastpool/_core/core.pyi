@@ -246,7 +246,7 @@ class Core:
         *,
         nested: bool,
         timing: bool,
-        marks: bool,
+        tracks_calls: bool,
         lazy_timeout: bool,
         has_check: bool,
         has_reset: bool,

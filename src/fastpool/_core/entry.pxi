@@ -27,7 +27,7 @@ cdef class PoolInner:
 cdef class Entry:
     """The place of one connection, as its driver sees it: stays the same when the connection is replaced.
 
-    A driver that keeps its own account of calls (``Driver.marks``) reports them here: `begin_call` before anything is
+    A driver that tracks calls (``Driver.tracks_calls``) reports them here: `begin_call` before anything is
     sent, `end_call` when the whole reply has been read.  What lies between is a call under way; a lease that ends so
     costs the connection.
     """

@@ -161,9 +161,9 @@ cdef void fitness_suspect_server(Core core, uint32_t server, Slot *known) noexce
 cdef int fitness_look_up_descriptor(Core core, Entry entry, object c) except -1:
     """What can say, when `c` comes back, whether its holder has closed it: its own fileno, or the driver's.
 
-    Not asked of what has no descriptor now (it may connect later, or never), nor where the driver's marks say it.
+    Not asked of what has no descriptor now (it may connect later, or never), nor of a driver that tracks its calls.
     """
-    if core.marks:
+    if core.tracks_calls:
         return 0
     try:
         descriptor = core.driver.fileno if core.own_fileno else getattr(c, "fileno", None)

@@ -151,7 +151,7 @@ cdef object lease_exit(Lease self, object exc, bint looked):
             now = clock_near_ns(me)
             i64_put(&slot.since_ns, now)
             i64_put(&slot.fresh_ns, fitness_fresh_until(core, slot, now))
-        if core.marks:
+        if core.tracks_calls:
             (<Entry>slot.entry).remember(u64_peek(&slot.owner))
         lease_shut(slot, me, hint)
         idle_put(&core.pool.idle, &core.pool.table, slot)
@@ -228,7 +228,7 @@ cdef bint lease_share(Lease self) except -1:
         return False
     lease_attach(self, entry.slot, slot_lease(u64_load(&entry.slot.word)))
     entry.slot.depth += 1
-    if core.marks and u32_load(&entry.slot.mark) & TAINTED:
+    if core.tracks_calls and u32_load(&entry.slot.mark) & TAINTED:
         u32_or(&entry.slot.mark, RENEW)  # a new block begins with a working connection, as in happybase
     return True
 
@@ -275,12 +275,12 @@ cdef object lease_exit_slow(Lease self, object exc):
     if slot.depth > 1:
         slot.depth -= 1
         broken = self.discarded or (u32_load(&slot.mark) & (BUSY | TAINTED)) != 0
-        if not core.marks and exc is not None:
+        if not core.tracks_calls and exc is not None:
             broken = broken or not checkin_usable(core, entry.connection, exc)
         if broken:
             # The outer holder gets a working connection again where the driver can rebuild it, and in any case
             # nobody else gets this one.
-            u32_or(&slot.mark, TAINTED | (RENEW if core.marks else 0))
+            u32_or(&slot.mark, TAINTED | (RENEW if core.tracks_calls else 0))
             u32_and(&slot.mark, ~<uint32_t>BUSY)
         return None
     if not lease_try_end(slot, self.word):

@@ -38,7 +38,7 @@ cdef class Core:
     cdef readonly bint nested
     cdef readonly bint timing
     cdef public bint of_loops        # a connection is only for the event loop that it was opened in
-    cdef bint marks                  # the driver's own marks decide whether a connection is fit
+    cdef bint tracks_calls           # the driver reports its calls to the entry, whose marks decide the fitness
     cdef bint lazy_timeout           # a bad timeout raises at __enter__
     cdef bint has_check, has_reset
     cdef bint has_probe              # connections have a descriptor to look at
@@ -83,14 +83,14 @@ cdef class Core:
         if self.kept != NULL:
             Py_DECREF(<object>self.kept)
 
-    def _set_up(self, driver, str name, *, bint nested, bint timing, bint marks, bint lazy_timeout, bint has_check,
-                bint has_reset, bint has_probe, bint may_probe):
+    def _set_up(self, driver, str name, *, bint nested, bint timing, bint tracks_calls, bint lazy_timeout,
+                bint has_check, bint has_reset, bint has_probe, bint may_probe):
         """What stays as it is for the pool's life."""
         self.driver = driver
         self.name = name
         self.nested = nested
         self.timing = timing
-        self.marks = marks
+        self.tracks_calls = tracks_calls
         self.lazy_timeout = lazy_timeout
         self.has_check = has_check
         self.has_reset = has_reset

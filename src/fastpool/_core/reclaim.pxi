@@ -53,7 +53,7 @@ cdef bint reclaim_lost(Core core) except -1:
     cdef Entry entry
     cdef int64_t now
     cdef list lost
-    if FREE_THREADED or core.by_hand == 0 or core.marks:
+    if FREE_THREADED or core.by_hand == 0 or core.tracks_calls:
         return False
     now, lost = clock_ns(), []
     for i in range(u32_load(&core.pool.table.size)):

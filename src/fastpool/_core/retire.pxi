@@ -26,13 +26,13 @@ cdef int retire_slot(Core core, Slot *slot, int why) except -1:
 cdef int retire_vacate(Core core, Slot *slot, int why, list taken) except -1:
     """Free the slot; its connection goes to `taken`, to be closed when nobody waits for its slot any more.
 
-    A driver with marks keeps one object per slot, which the next connect uses again; its connection is closed (a
+    A driver that tracks calls keeps one object per slot, which the next connect uses again; its connection is closed (a
     socket's close, which does not wait) before the slot is free.
     """
     c = retire_detach(core, slot, why)
     server = (<Entry>slot.entry).server
     try:
-        if core.marks:
+        if core.tracks_calls:
             retire_close(core, c, server, why)
         else:
             taken.append((c, server))

@@ -50,7 +50,7 @@ class PoolDeadlock(_errors.PoolDeadlock, NoConnectionsAvailable):
 class AiohappybaseDriver(Driver):
     """Opens guarded aiohappybase connections; ``connection_kwargs`` are aiohappybase.Connection's."""
 
-    marks = True
+    tracks_calls = True
     exhausted_error = NoConnectionsAvailable
     deadlock_error = PoolDeadlock
     exhausted_message = "Timeout waiting for a connection"

@@ -48,7 +48,7 @@ class PoolDeadlock(_errors.PoolDeadlock, NoConnectionsAvailable):
 class HappybaseDriver(Driver):
     """Opens guarded happybase connections; ``connection_kwargs`` are happybase.Connection's."""
 
-    marks = True
+    tracks_calls = True
     exhausted_error = NoConnectionsAvailable
     deadlock_error = PoolDeadlock
     exhausted_message = "No connection available from pool within specified timeout"
