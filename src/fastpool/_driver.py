@@ -42,6 +42,10 @@ class Driver:
         """Say whether ``c`` still works; may do I/O, for ``timeout`` seconds at most. Raising means: dead."""
         return True
 
+    def ping(self, c: Any, timeout: float | None) -> Any:
+        """Like :meth:`check`, for ``keepalive``: override this if ``check`` sends nothing that the server counts."""
+        return self.check(c, timeout)
+
     def reset(self, c: Any) -> Any:
         """Make ``c`` fit for the next caller; if this raises, the connection is discarded."""
 
@@ -135,7 +139,8 @@ def overrides(driver: Driver) -> tuple[bool, bool, bool]:
     if isinstance(driver, CallableDriver):
         return driver.does
     kind = type(driver)
-    return kind.check is not Driver.check, kind.reset is not Driver.reset, kind.fileno is not Driver.fileno
+    checks = kind.check is not Driver.check or kind.ping is not Driver.ping
+    return checks, kind.reset is not Driver.reset, kind.fileno is not Driver.fileno
 
 
 def _needed(value: Any, name: str) -> Any:

@@ -1,5 +1,7 @@
 """How long a connection lives: lifetime, idle time, keep-alive; on a clock that is told the time."""
 
+import asyncio
+
 import pytest
 
 import fastpool
@@ -195,6 +197,78 @@ def test_an_idle_connection_is_checked_so_often(clock):
         clock.advance(1)
         assert world.checking.calls == 2 * rounds
     pool.close()
+
+
+class Pinging(World):
+    """Its check, and its ping, of which each says that it was called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = []
+
+    def check(self, c, timeout):
+        self.asked.append("check")
+        return not c.dead
+
+    def ping(self, c, timeout):
+        self.asked.append("ping")
+        return not c.dead
+
+
+class OnlyPinging(World):
+    check = fastpool.Driver.check
+
+    def ping(self, c, timeout):
+        return not c.dead
+
+
+def test_keepalive_pings_and_a_checkout_checks(clock):
+    world = Pinging()
+    pool = world.pool(keepalive=30, check_after=1)
+    use(pool)
+    clock.advance(30)
+    assert world.asked == ["ping"]
+    clock.advance(2)
+    use(pool)
+    assert world.asked == ["ping", "check"]
+    pool.close()
+
+
+def test_a_driver_with_a_ping_and_no_check_is_kept_alive(clock):
+    world = OnlyPinging()
+    pool = world.pool(keepalive=30)
+    use(pool).dead = True
+    clock.advance(30)
+    assert balanced(pool).closed["dead"] == 1
+    pool.close()
+
+
+def test_keepalive_of_tasks_awaits_the_ping_in_their_loop():
+    pinged = []
+
+    class Driver(fastpool.Driver):
+        async def connect(self, server, timeout):
+            return object()
+
+        def close(self, c):
+            pass
+
+        async def check(self, c, timeout):
+            raise AssertionError("nobody checks out")
+
+        async def ping(self, c, timeout):
+            pinged.append(asyncio.get_running_loop())
+            heard.set()
+            return True
+
+    async def main():
+        async with fastpool.AsyncPool(driver=Driver(), min_size=1, keepalive=0.01) as pool:
+            await asyncio.wait_for(heard.wait(), 10)
+            assert pinged[0] is asyncio.get_running_loop()
+            assert pool.stats().closed["dead"] == 0
+
+    heard = asyncio.Event()
+    asyncio.run(main())
 
 
 def test_use_counts_as_a_check(clock):

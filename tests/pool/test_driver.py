@@ -175,6 +175,7 @@ def test_the_rest_of_a_driver_has_defaults():
     driver = Whole()
     c = driver.connect(None, None)
     assert driver.check(c, None) is True
+    assert driver.ping(c, None) is True
     assert driver.reset(c) is None
     assert driver.fileno(c) == -1
     assert driver.usable(c, KeyError()) is False

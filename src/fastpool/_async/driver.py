@@ -58,15 +58,14 @@ class LoopDriver(Driver):
         self.homes.pop(id(c), None)
         self.inner.abandon(c)
 
-    def check(self, c: Any, timeout: float | None) -> bool:
-        """Ask from outside of the loop (the keeper does): True as well if the loop does not run just now."""
+    def ping(self, c: Any, timeout: float | None) -> bool:
+        """Ping from the keeper's thread, in the loop of ``c``; True, without a ping, if that loop is not running."""
         loop = self.homes[id(c)][1]
         if loop.is_closed():
             return False
         if not loop.is_running():
             return True
-        ask = getattr(self.inner, "ping", self.inner.check)  # rather one that the server hears
-        future = asyncio.run_coroutine_threadsafe(settled(ask, c, timeout), loop)
+        future = asyncio.run_coroutine_threadsafe(settled(self.inner.ping, c, timeout), loop)
         try:
             return bool(future.result(timeout if timeout is not None else 30.0))
         finally:

@@ -11,22 +11,22 @@ cdef inline int64_t fitness_fresh_until(Core core, Slot *slot, int64_t now) noex
     return until if until < slot.expires_ns else slot.expires_ns
 
 
-cdef int fitness_look(Core core, Slot *slot, int64_t deadline, bint ask, int64_t *silent) except -2:
+cdef int fitness_look(Core core, Slot *slot, int64_t deadline, bint ping, int64_t *silent) except -2:
     """Why the connection in a slot that the caller owns cannot be handed out; KEEP if it can.
 
-    ask: look it over however fresh it is.  silent: since when the server answers nothing, as its check shows; 0: it
+    ping: call the driver's ping, however fresh the connection is, instead of its check.  silent: since when the server answers nothing, as its check shows; 0: it
     shows no such thing.  Raises only what is not an Exception, the connection then discarded and the slot free.
     """
     cdef int why
     cdef int64_t began, limit
     silent[0] = 0
     try:
-        why = fitness_unasked(core, slot, ask)
+        why = fitness_unasked(core, slot, ping)
         if why != ASK:
             return why
         began = clock_ns()
         limit = fitness_check_limit(core, began, deadline)
-        if not fitness_is_well(core, (<Entry>slot.entry).connection, limit):
+        if not fitness_is_well(core, (<Entry>slot.entry).connection, limit, ping):
             if fitness_is_silent(core, slot.server, began, limit):
                 silent[0] = began
             return WHY_DEAD
@@ -71,10 +71,11 @@ cdef int fitness_unasked(Core core, Slot *slot, bint ask) except -2:
     return KEEP
 
 
-cdef bint fitness_is_well(Core core, object c, int64_t limit) except -1:
-    """The driver's check; one that raises says no."""
+cdef bint fitness_is_well(Core core, object c, int64_t limit, bint ping) except -1:
+    """What the driver's check, or its ping, says of `c`; False if it raises an Exception."""
     try:
-        return bool(core.driver.check(c, None if limit == INT64_MAX else limit / 1e9))
+        ask = core.driver.ping if ping else core.driver.check
+        return bool(ask(c, None if limit == INT64_MAX else limit / 1e9))
     except Exception:
         return False
 

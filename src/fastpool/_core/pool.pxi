@@ -312,7 +312,7 @@ cdef class Core:
         return retire_idle(self, REASONS.index(reason), keep)
 
     def _keep_alive(self, int64_t older_than_ns):
-        """`check` the idle connections that nobody has used or checked for so long; how many were dead."""
+        """Ping the idle connections that were neither used nor checked for so long; how many were dead."""
         fork_ensure_process(self)
         return maintenance_keep_alive(self, older_than_ns)
 

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["ConnectionPool", "HappybaseDriver", "NoConnectionsAvailable", "PoolDeadlock", "install", "uninstall"]
 
 logger = logging.getLogger("happybase.pool")
-
-# Whether this thread is keeping connections alive, so that a check must make the server hear something.
-_keeping = threading.local()
 
 
 class NoConnectionsAvailable(_errors.NoConnectionsAvailable, happybase.NoConnectionsAvailable):
@@ -71,11 +67,13 @@ class HappybaseDriver(Driver):
         c.end()
 
     def check(self, c: GuardedConnection, timeout: float | None) -> bool:
-        """Say whether ``c`` is open and in step: without I/O at a checkout, with a call to keep it alive."""
-        if getattr(_keeping, "alive", False):
-            # The server's read timeout counts calls, and TCP's keepalive does not move it.
-            c.client.ping(PATIENCE_S if timeout is None else timeout)
+        """Say whether ``c`` is open and in step, without I/O."""
         return c.client.in_step()
+
+    def ping(self, c: GuardedConnection, timeout: float | None) -> bool:
+        """Make a call: the server's read timeout counts calls, and TCP's keepalive does not reset it."""
+        c.client.ping(PATIENCE_S if timeout is None else timeout)
+        return self.check(c, timeout)
 
     def reset(self, c: GuardedConnection) -> None:
         """Close the scanners that the block left open."""
@@ -111,13 +109,6 @@ class ConnectionPool(Pool):
     def _least(self) -> int:
         """One at least is opened with the pool, so that a server that cannot be reached is noticed at once."""
         return max(self.config.min_size, 1)
-
-    def _keep_alive(self, older_than_ns: int) -> int:
-        _keeping.alive = True
-        try:
-            return super()._keep_alive(older_than_ns)
-        finally:
-            _keeping.alive = False
 
     def table(self, name: str | bytes, **lease_options: Any) -> TableBlock:
         """A checkout and its table in one: ``with pool.table("users") as table:``; options as for ``connection``."""
