@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from fastpool.adapters.happybase.connection import GuardedConnection
 
+from ._entry import FakeEntry
 from ._scripted import ScriptedServer
-from ._seat import FakeSeat
 
 
 class Held:
     """A connection whose lease is held."""
 
     def __init__(self, server: ScriptedServer, **kwargs: object) -> None:
-        self.entry = FakeSeat()
+        self.entry = FakeEntry()
         self.connection = GuardedConnection(self.entry, **server.connect, **kwargs)
         self.connection.connect(None, 5.0)
         self.entry.lease()

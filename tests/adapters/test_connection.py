@@ -18,9 +18,9 @@ from thriftpy2.transport import TTransportException
 from fastpool._errors import LeaseError
 from fastpool.adapters.happybase.connection import GuardedConnection
 
+from ._entry import FakeEntry
 from ._held import Held
 from ._scripted import Call, ScriptedServer, row
-from ._seat import FakeSeat
 
 
 def test_is_a_happybase_connection(plain: Held, plain_server: ScriptedServer) -> None:
@@ -38,7 +38,7 @@ def test_is_a_happybase_connection(plain: Held, plain_server: ScriptedServer) ->
 def test_time_left_of_a_checkout_does_not_stay_on_the_socket(
     plain_server: ScriptedServer, timeout: int | None, limit: float | None
 ) -> None:
-    entry = FakeSeat()
+    entry = FakeEntry()
     connection = GuardedConnection(entry, **plain_server.connect, timeout=timeout)
     connection.connect(None, limit)
     assert connection.transport.sock.gettimeout() is None
@@ -47,7 +47,7 @@ def test_time_left_of_a_checkout_does_not_stay_on_the_socket(
 
 def test_refused(closed_port: Callable[[], int]) -> None:
     port = closed_port()
-    connection = GuardedConnection(FakeSeat(), host="127.0.0.1", port=port)
+    connection = GuardedConnection(FakeEntry(), host="127.0.0.1", port=port)
     with pytest.raises(TTransportException) as caught:
         connection.connect(None, 1.0)
     assert caught.value.type == TTransportException.NOT_OPEN
@@ -67,7 +67,7 @@ def test_connect_is_bounded_by_the_smaller_of_both_limits() -> None:
             sock.setblocking(False)
             sock.connect_ex((host, port))
         for timeout, limit in ((50, None), (50, 60.0), (60_000, 0.05), (None, 0.05)):
-            connection = GuardedConnection(FakeSeat(), host=host, port=port, timeout=timeout)
+            connection = GuardedConnection(FakeEntry(), host=host, port=port, timeout=timeout)
             with pytest.raises(TTransportException) as caught:
                 connection.connect(None, limit)
             assert isinstance(caught.value.__cause__, TimeoutError)
@@ -83,21 +83,21 @@ def test_ipv6() -> None:
     except OSError:
         pytest.skip("no IPv6 loopback here")
     with listener:
-        connection = GuardedConnection(FakeSeat(), host="::1", port=listener.getsockname()[1])
+        connection = GuardedConnection(FakeEntry(), host="::1", port=listener.getsockname()[1])
         connection.connect(None, 5.0)
         assert connection.transport.is_open()
         connection.end()
 
 
 def test_localhost_means_ipv4_first(plain_server: ScriptedServer) -> None:
-    connection = GuardedConnection(FakeSeat(), host="localhost", port=plain_server.port)
+    connection = GuardedConnection(FakeEntry(), host="localhost", port=plain_server.port)
     connection.connect(None, 5.0)
     assert connection.transport.sock.family == socket.AF_INET
     connection.end()
 
 
 def test_server_given_at_connect_replaces_host_and_port(plain_server: ScriptedServer) -> None:
-    connection = GuardedConnection(FakeSeat(), host="nowhere.invalid", port=1)
+    connection = GuardedConnection(FakeEntry(), host="nowhere.invalid", port=1)
     connection.connect((plain_server.host, plain_server.port), 5.0)
     assert (connection.host, connection.port) == (plain_server.host, plain_server.port)
     connection.end()
@@ -232,7 +232,7 @@ def test_finalizer_closes_without_a_word(plain_server: ScriptedServer, caplog: p
 
 def test_finalizer_after_a_failed_constructor() -> None:
     with pytest.raises(ValueError, match="'compat' must be one of"):
-        GuardedConnection(FakeSeat(), compat="0.1")
+        GuardedConnection(FakeEntry(), compat="0.1")
     gc.collect()  # pytest would make an error of an exception in __del__
 
 

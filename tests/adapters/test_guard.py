@@ -1,4 +1,4 @@
-"""The guarded client alone, on a fake seat: what costs the connection, what does not, and whose reply is whose."""
+"""The guarded client alone, on a fake entry: what costs the connection, what does not, and whose reply is whose."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def test_open_scan_is_closed_at_checkin_and_then_over(plain: Held, plain_server:
     first, second = table.scan(batch_size=10), table.scan(batch_size=10)
     next(first), next(second)
     assert plain.entry.needs_reset
-    plain.connection.client.tidy(1.0)
+    plain.connection.client.close_scanners(1.0)
     assert plain_server.calls[-2:] == ["scannerClose", "scannerClose"]
     assert not plain.entry.needs_reset
     assert plain.connection.client._socket.sock.gettimeout() == 5.0
@@ -177,7 +177,7 @@ def test_scan_collected_in_another_thread_is_left_to_the_checkin(plain: Held, pl
     thread.join(5)
     assert plain_server.calls == ["scannerOpenWithScan", "scannerGetList"]
     assert plain.entry.needs_reset
-    plain.connection.client.tidy(1.0)
+    plain.connection.client.close_scanners(1.0)
     assert plain_server.calls[-1] == "scannerClose"
 
 
@@ -206,17 +206,17 @@ def test_scanner_that_the_server_forgot_is_no_trouble(plain: Held, plain_server:
         call.stream.send(call.stream.encode(call.name, call.seqid, result))
 
     plain_server.script = expired
-    plain.connection.client.tidy(1.0)
+    plain.connection.client.close_scanners(1.0)
     assert not plain.entry.needs_reset
     assert plain.entry.fit
 
 
-def test_tidying_does_not_wait_long(plain_server: ScriptedServer) -> None:
+def test_closing_scanners_does_not_wait_long(plain_server: ScriptedServer) -> None:
     held = Held(plain_server)  # no socket timeout at all
     scan = held.connection.table("t").scan(batch_size=10)
     next(scan)
     plain_server.script = lambda call: None
     with pytest.raises(TimeoutError):
-        held.connection.client.tidy(0.05)
+        held.connection.client.close_scanners(0.05)
     assert not held.entry.fit
     held.end()

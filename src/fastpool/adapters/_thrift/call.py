@@ -31,7 +31,7 @@ _OUT_OF_STEP = (
 IDLE, ENCODING, SENT = range(3)
 
 
-class Line(Protocol):
+class Transport(Protocol):
     """The socket under a client: for one life, what was closed stays closed."""
 
     address: str  # where it leads, for messages
@@ -49,14 +49,14 @@ class Guard:
     """The account of the calls on one socket of a slot."""
 
     _connection: Any
-    _seat: Entry
-    _socket: Any  # a Line
+    _entry: Entry
+    _socket: Any  # a Transport
 
     def __init__(self) -> None:
         self._stage = IDLE
         self._retired = False
         self.broken = False
-        self.dismissed = False  # by Connection.close()
+        self.closed_by_user = False  # by Connection.close()
         self.scanners: set[int] = set()
 
     def is_open(self) -> bool:
@@ -79,7 +79,7 @@ class Guard:
         return fd
 
     def retire(self) -> None:
-        """Close the socket; the seat belongs to others from now on, so it is not touched any more."""
+        """Close the socket; the slot may belong to another lease from now on, so its entry stays untouched."""
         self._retired = True
         if self._stage == IDLE:
             self._socket.shut()
@@ -102,9 +102,9 @@ class Guard:
 
     def _failed(self, error: BaseException, begun: bool) -> None:
         """End a call that did not get its reply."""
-        entry = self._seat
+        entry = self._entry
         if not begun:
-            # Refused; or interrupted just before or just after it began, and only the seat knows which.
+            # Refused; or interrupted just before or just after it began, and only the entry knows which.
             if isinstance(error, LeaseError) or not entry.busy:
                 return
         elif self._stage == ENCODING and isinstance(error, Exception):
@@ -112,7 +112,7 @@ class Guard:
             self._stage = IDLE
             entry.end_call()
             return
-        # In this order: whatever interrupts this, the seat is busy or tainted.
+        # In this order: whatever interrupts this, the entry is busy or tainted.
         self._break(desync=isinstance(error, TApplicationException) and error.type in _OUT_OF_STEP)
         self._stage = IDLE
         if not self._retired:
@@ -125,11 +125,11 @@ class Guard:
                 TTransportException.NOT_OPEN, f"{name} ended after the connection was taken out of the pool"
             )
         self._stage = IDLE
-        self._seat.end_call()
+        self._entry.end_call()
 
     def _break(self, desync: bool) -> None:
         if not self._retired:
-            self._seat.taint(desync)
+            self._entry.taint(desync)
         self.broken = True
         self._socket.shut()
 
@@ -139,7 +139,7 @@ class Guard:
             self.scanners.add(value)
         else:
             self.scanners.discard(getattr(request, "id", None))
-        self._seat.needs_reset = bool(self.scanners)
+        self._entry.needs_reset = bool(self.scanners)
 
     def _out_of_step(self, name: str, seqid: int, got_name: Any, got_type: int, got_seqid: int, failure: Any) -> None:
         """Raise for a message that is not the reply to ``name``; return if it is, in the protocol's other spelling.

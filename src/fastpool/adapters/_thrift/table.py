@@ -17,19 +17,19 @@ class LeasedTable:
     def __init__(self, name: bytes, connection: Any, entry: Entry, epoch: int) -> None:
         self.name = name
         self._leased = connection
-        self._seat = entry
+        self._entry = entry
         self._epoch = epoch
 
     @property
     def connection(self) -> Any:
         """The connection, as long as the lease lasts."""
-        self._seat.fence(self._epoch)
+        self._entry.fence(self._epoch)
         return self._leased
 
     @property
     def lost(self) -> bool:
         """Whether the connection was closed, by an interrupted call or by hand, and does not come back by itself."""
-        return not self._leased.client.is_open() and not self._seat.renew
+        return not self._leased.client.is_open() and not self._entry.renew
 
 
 class ScanSide:

@@ -47,14 +47,14 @@ class GuardedClient(Guard, TAsyncClient):
         service: ModuleType,
         connection: GuardedConnection,
         entry: Entry,
-        stream: Stream | Foreign,
+        stream: Stream | ExternalTransport,
         iprot: Any,
         protocol_factory: Any,
     ) -> None:
         Guard.__init__(self)
         TAsyncClient.__init__(self, service, iprot)
         self._connection = connection
-        self._seat = entry
+        self._entry = entry
         self._socket = stream
         self._protocol_factory = protocol_factory
         # A message is put together here and sent whole, so that an argument that cannot be encoded costs nothing.
@@ -89,7 +89,7 @@ class GuardedClient(Guard, TAsyncClient):
             else:
                 self._socket.interrupt()
 
-    async def tidy(self, limit: float) -> None:
+    async def close_scanners(self, limit: float) -> None:
         """Close the scanners that are still open, each within ``limit`` seconds."""
         for scanner in tuple(self.scanners):
             try:
@@ -123,7 +123,7 @@ class GuardedClient(Guard, TAsyncClient):
         self._out_of_step(name, seqid, got_name, got_type, got_seqid, failure)
 
 
-class Foreign:
+class ExternalTransport:
     """What a client was made of that is not ours: HTTP, or a transport factory of the user's. In the place of a Stream.
 
     What it holds back between its calls cannot be seen, so only the checks of each reply speak for it. It can be closed
@@ -156,7 +156,7 @@ class Foreign:
     def shut(self) -> None:
         if loop_of_thread() is self._loop:
             client, self._client = self._client, None
-            _close_foreign(client, self.address)
+            _close_external(client, self.address)
         else:
             self.discard()
 
@@ -165,7 +165,7 @@ class Foreign:
     def discard(self) -> None:
         client, self._client = self._client, None
         try:
-            self._loop.call_soon_threadsafe(_close_foreign, client, self.address)
+            self._loop.call_soon_threadsafe(_close_external, client, self.address)
         except RuntimeError:
             pass  # the loop was closed, and what it had open can only be forgotten
 
@@ -173,7 +173,7 @@ class Foreign:
         """Nothing of it can be given up without a word, so it is left as it is."""
 
 
-def _close_foreign(client: Any, address: str) -> None:
+def _close_external(client: Any, address: str) -> None:
     try:
         if client is not None:
             client.close()
@@ -189,12 +189,12 @@ def _guarded(service: ModuleType, name: str) -> Callable[..., Any]:
     async def call(self: GuardedClient, *args: Any, **kwargs: Any) -> Any:
         request = method.request(args, kwargs)
         stream = self._socket
-        entry = self._seat
+        entry = self._entry
         if self._retired or stream.sock is None or entry.renew:
-            return await getattr(await self._connection.revive(self), name)(*args, **kwargs)
+            return await getattr(await self._connection.reconnected_client(self), name)(*args, **kwargs)
         begun = False
         try:
-            self._connection.admit()
+            self._connection.check_holder()
             entry.begin_call()
             begun = True
             self._stage = ENCODING

@@ -17,7 +17,7 @@ from thriftpy2.transport import TTransportException
 from ..._core import running_task
 from ..._errors import LeaseError
 from ..._servers import server_text
-from .client import Foreign, GuardedClient, client_class
+from .client import ExternalTransport, GuardedClient, client_class
 from .table import Table
 from .transport import Stream
 
@@ -49,7 +49,7 @@ class GuardedConnection(aiohappybase.Connection):
     client: GuardedClient | None
 
     def __init__(self, entry: Entry, **connection_kwargs: Any) -> None:
-        self._seat = entry
+        self._entry = entry
         self._over = False  # it has left the pool, and another connection may have its slot
         self._holders: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()  # tasks that held it
         self._last_holder: Any = None
@@ -65,27 +65,29 @@ class GuardedConnection(aiohappybase.Connection):
             kwargs["trans_factory"] = _Streams(factory is TAsyncFramedTransportFactory)
         made = await self._client_factory(**kwargs)
         transport = made._iprot.trans
-        stream = transport if isinstance(transport, Stream) else Foreign(made, server_text((self.host, self.port)))
+        stream = (
+            transport if isinstance(transport, Stream) else ExternalTransport(made, server_text((self.host, self.port)))
+        )
         service = kwargs["service"]
-        return client_class(service)(service, self, self._seat, stream, made._iprot, kwargs["proto_factory"])
+        return client_class(service)(service, self, self._entry, stream, made._iprot, kwargs["proto_factory"])
 
     # For the holder of the lease.
 
     def table(self, name: str | bytes, use_prefix: bool = True) -> Table:
         """Return the table ``name``, for use under this lease only; LeaseError if there is none."""
-        epoch = self._permit()
+        epoch = self.check_lease()
         full_name = self._table_name(name) if use_prefix else ensure_bytes(name)
-        return Table(full_name, self, self._seat, epoch)
+        return Table(full_name, self, self._entry, epoch)
 
     async def open(self) -> None:
         """Connect anew if the transport is closed or unfit; LeaseError, or TTransportException if that fails."""
-        if self._seat.renew or self._over or not self._client.is_open():
+        if self._entry.renew or self._over or not self._client.is_open():
             await self._renew()
 
     def close(self) -> None:
         """Close the transport, which costs the connection its place in the pool; LeaseError for strangers."""
         if self._client.is_open():
-            self._permit()
+            self.check_lease()
             self._log_closing()
             self._client.close()
 
@@ -100,9 +102,9 @@ class GuardedConnection(aiohappybase.Connection):
         assert client is not None, "it is connected before anybody has it"
         return client
 
-    def admit(self) -> None:
+    def check_holder(self) -> None:
         """LeaseError if the running task held this connection before and does not now, or if it left the pool."""
-        entry = self._seat
+        entry = self._entry
         if self._over:
             raise LeaseError(
                 f"use after return of connection {entry.index}: it was closed and replaced; "
@@ -122,10 +124,10 @@ class GuardedConnection(aiohappybase.Connection):
                 "pool.connection()` block"
             )
 
-    def _permit(self) -> int:
-        """The epoch of the caller's lease; LeaseError if the seat says that it has none."""
-        self.admit()
-        entry = self._seat
+    def check_lease(self) -> int:
+        """The epoch of the caller's lease; LeaseError if there is none."""
+        self.check_holder()
+        entry = self._entry
         entry.begin_call()
         epoch = entry.epoch
         entry.end_call()
@@ -133,8 +135,8 @@ class GuardedConnection(aiohappybase.Connection):
 
     def closing(self) -> None:
         """Somebody closes the client; LeaseError for strangers, who must not."""
-        self._permit()
-        self._seat.taint()
+        self.check_lease()
+        self._entry.taint()
 
     def _log_opening(self) -> None:
         connection_logger.debug(f"Opening Thrift transport to {self.host}:{self.port}")
@@ -144,13 +146,13 @@ class GuardedConnection(aiohappybase.Connection):
 
     # A new transport under the same lease.
 
-    async def revive(self, client: GuardedClient) -> GuardedClient:
+    async def reconnected_client(self, client: GuardedClient) -> GuardedClient:
         """Give the client to call instead of ``client``, whose socket is closed or unfit."""
-        self.admit()
-        if self._seat.renew:
+        self.check_holder()
+        if self._entry.renew:
             await self._renew()
         elif self.client is client:
-            self._permit()
+            self.check_lease()
             raise TTransportException(
                 TTransportException.NOT_OPEN,
                 f"the connection to {client.address} was closed, or a call on it failed or was interrupted, "
@@ -159,8 +161,8 @@ class GuardedConnection(aiohappybase.Connection):
         return self._client
 
     async def _renew(self) -> None:
-        self.admit()
-        entry = self._seat
+        self.check_holder()
+        entry = self._entry
         # As a call, so that nobody calls meanwhile, and two tasks do not renew one connection at once.
         entry.begin_call()
         try:
@@ -191,7 +193,7 @@ class GuardedConnection(aiohappybase.Connection):
             self.host, self.port = server
         self._log_opening()
         self.client = await self._new_client()
-        self._seat.needs_reset = False
+        self._entry.needs_reset = False
 
     def end(self) -> None:
         """Close the transport, without asking and without waiting."""

@@ -89,7 +89,7 @@ class AiohappybaseDriver(Driver):
     async def reset(self, c: GuardedConnection) -> None:
         """Close the scanners that the block left open."""
         assert c.client is not None
-        await c.client.tidy(PATIENCE_S)
+        await c.client.close_scanners(PATIENCE_S)
 
     def fileno(self, c: GuardedConnection) -> int:
         """Give the descriptor of the transport in use."""

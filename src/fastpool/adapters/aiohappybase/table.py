@@ -37,7 +37,7 @@ class Table(LeasedTable, aiohappybase.Table):
         """Scan as aiohappybase does; LeaseError for the first row that is asked for after the lease."""
         scan = _Scan(self)
         task = asyncio.current_task()
-        fence, epoch = self._seat.fence, self._epoch
+        fence, epoch = self._entry.fence, self._epoch
         fence(epoch)
         try:
             async with aclosing(aiohappybase.Table.scan(scan, *args, **kwargs)) as rows:

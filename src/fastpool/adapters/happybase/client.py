@@ -1,9 +1,9 @@
 """The guarded Thrift client: a reply goes to the call that asked for it, or the connection is over.
 
-A call is *begun* on the seat of the slot before a byte of it is sent and *ended* after the whole reply was read. In
+A call is *begun* on the entry of the slot before a byte of it is sent and *ended* after the whole reply was read. In
 between, anything that gets in the way, from a timeout to a signal handler that raises between two bytecodes, closes
-the socket and taints the seat; if even that is interrupted the seat simply stays busy. Nothing is ever tidied by
-reading on: what a server might still send dies with its socket.
+the socket and taints the entry; if even that is interrupted the entry stays busy. Nothing is ever repaired by reading
+on: what a server might still send is lost with its socket.
 """
 
 # mypy: disallow-subclassing-any=False, disallow-untyped-calls=False, warn-return-any=False
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _FRAME_LENGTH = struct.Struct("!i")
 
-# What a rehearsed reply looks like to each transport: one byte, and one byte in a frame.
+# The canned reply for each transport: one byte, and one byte in a frame.
 _ONE_BYTE = b"\0"
 _ONE_BYTE_FRAMED = b"\0\0\0\1\0"
 
@@ -56,7 +56,7 @@ class GuardedClient(Guard, TClient):
         TClient.__init__(self, service, protocol_class(transport, decode_response=False))
         self.transport = transport
         self._connection = connection
-        self._seat = entry
+        self._entry = entry
         self._socket = sock
         self._framed = isinstance(transport, TFramedTransport)
         self._protocol_class = protocol_class
@@ -86,9 +86,9 @@ class GuardedClient(Guard, TClient):
         """Connect within ``limit`` seconds and the socket timeout."""
         self._socket.open(limit)
 
-    def tidy(self, limit: float) -> None:
+    def close_scanners(self, limit: float) -> None:
         """Close the scanners that are still open; no wait is longer than ``limit`` seconds."""
-        with self._patience(limit):
+        with self._time_limit(limit):
             for scanner in tuple(self.scanners):
                 try:
                     self.scannerClose(scanner)
@@ -98,11 +98,11 @@ class GuardedClient(Guard, TClient):
 
     def ping(self, limit: float) -> None:
         """Ask the server something cheap, so that it does not hang up; no wait is longer than ``limit`` seconds."""
-        with self._patience(limit):
+        with self._time_limit(limit):
             self.getTableNames()
 
     @contextlib.contextmanager
-    def _patience(self, limit: float) -> Iterator[None]:
+    def _time_limit(self, limit: float) -> Iterator[None]:
         sock = self._socket
         usual = sock.socket_timeout
         sock.settimeout(limit if usual is None else min(limit, usual))
@@ -117,14 +117,14 @@ class GuardedClient(Guard, TClient):
 
     def _ask_buffers(self) -> int:
         """How many bytes the buffers have room for, when they have none to give; else 0."""
-        self._socket.rehearse(self._one_byte)
+        self._socket.feed_canned_reply(self._one_byte)
         try:
             self.transport.read(1)
         except (TTransportException, MemoryError):
-            # What is left promises a frame of more bytes than were rehearsed, or than there can be.
-            self._socket.rehearsed()
+            # What is left promises a frame of more bytes than the canned reply has, or than there can be.
+            self._socket.end_canned_reply()
             return 0
-        return self._socket.rehearsed()
+        return self._socket.end_canned_reply()
 
     def _refuse(self, name: str, seqid: int, got_name: Any, got_type: int, got_seqid: int) -> None:
         """Raise for a message that is not the reply to ``name``; return if it is, in the protocol's other spelling."""
@@ -147,9 +147,9 @@ def _guarded(service: ModuleType, name: str) -> Callable[..., Any]:
     def call(self: GuardedClient, *args: Any, **kwargs: Any) -> Any:
         request = method.request(args, kwargs) if kwargs or len(args) > positional else args_class(*args)
         sock = self._socket
-        entry = self._seat
+        entry = self._entry
         if sock.sock is None or entry.renew:
-            return getattr(self._connection.revive(self), name)(*args, **kwargs)
+            return getattr(self._connection.reconnected_client(self), name)(*args, **kwargs)
         begun = False
         try:
             entry.begin_call()

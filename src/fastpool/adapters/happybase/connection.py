@@ -35,13 +35,13 @@ class GuardedConnection(happybase.Connection):
     client: GuardedClient
 
     def __init__(self, entry: Entry, **connection_kwargs: Any) -> None:
-        self._seat = entry
+        self._entry = entry
         self._initialized = False
         super().__init__(**{**connection_kwargs, "autoconnect": False})
 
     def _new_client(self) -> GuardedClient:
         sock = GuardedSocket(self.host, self.port, self.timeout, self._closing)
-        return _HbaseClient(Hbase, self, self._seat, sock, self._transport_class(sock), self._protocol_class)
+        return _HbaseClient(Hbase, self, self._entry, sock, self._transport_class(sock), self._protocol_class)
 
     def _install(self, client: GuardedClient) -> None:
         self.client = client
@@ -51,21 +51,21 @@ class GuardedConnection(happybase.Connection):
 
     def table(self, name: str | bytes, use_prefix: bool = True) -> Table:
         """Return the table ``name``, for use under this lease only; LeaseError if there is none."""
-        epoch = self._permit()
+        epoch = self.check_lease()
         full_name = self._table_name(name) if use_prefix else ensure_bytes(name)
-        return Table(full_name, self, self._seat, epoch)
+        return Table(full_name, self, self._entry, epoch)
 
     def open(self) -> None:
         """Connect anew if the transport is closed or unfit; LeaseError, or TTransportException if that fails."""
-        if self._seat.renew or not self.client.is_open():
+        if self._entry.renew or not self.client.is_open():
             self._renew()
 
     def close(self) -> None:
         """Close the transport, which costs the connection its place in the pool; LeaseError for strangers."""
         if self.client.is_open():
-            self._permit()
+            self.check_lease()
             self._log_closing()
-            self.client.dismissed = True
+            self.client.closed_by_user = True
             self.transport.close()
 
     def _refresh_thrift_client(self) -> None:
@@ -81,16 +81,16 @@ class GuardedConnection(happybase.Connection):
         if "client" in vars(self):
             self.client.discard()
 
-    def _permit(self) -> int:
-        """The epoch of the caller's lease; LeaseError if the seat says that it has none."""
-        self._seat.begin_call()
-        epoch = self._seat.epoch
-        self._seat.end_call()
+    def check_lease(self) -> int:
+        """The epoch of the caller's lease; LeaseError if there is none."""
+        self._entry.begin_call()
+        epoch = self._entry.epoch
+        self._entry.end_call()
         return epoch
 
     def _closing(self) -> None:
-        self._permit()
-        self._seat.taint()
+        self.check_lease()
+        self._entry.taint()
 
     def _log_opening(self) -> None:
         connection_logger.debug("Opening Thrift transport to %s:%d", self.host, self.port)
@@ -100,12 +100,12 @@ class GuardedConnection(happybase.Connection):
 
     # A new transport under the same lease.
 
-    def revive(self, client: GuardedClient) -> GuardedClient:
+    def reconnected_client(self, client: GuardedClient) -> GuardedClient:
         """Give the client to call instead of ``client``, whose socket is closed or unfit."""
-        if self._seat.renew:
+        if self._entry.renew:
             self._renew()
         elif self.client is client:
-            self._permit()
+            self.check_lease()
             raise TTransportException(
                 TTransportException.NOT_OPEN,
                 f"the connection to {self.host}:{self.port} was closed, or a call on it failed or was interrupted, "
@@ -114,7 +114,7 @@ class GuardedConnection(happybase.Connection):
         return self.client
 
     def _renew(self) -> None:
-        entry = self._seat
+        entry = self._entry
         # As a call, so that nobody calls meanwhile, and two threads do not renew one connection at once.
         entry.begin_call()
         client = self._new_client()
@@ -148,7 +148,7 @@ class GuardedConnection(happybase.Connection):
         self._log_opening()
         try:
             client.open(limit)
-            self._seat.needs_reset = False
+            self._entry.needs_reset = False
             self._install(client)
         except BaseException:
             client.retire()
@@ -157,7 +157,7 @@ class GuardedConnection(happybase.Connection):
     def end(self) -> None:
         """Close the transport, without asking and without waiting."""
         client = self.client
-        if client.broken or not (client.is_open() or client.dismissed):
+        if client.broken or not (client.is_open() or client.closed_by_user):
             pool_logger.info("Replacing tainted pool connection")
         if client.is_open():
             self._log_closing()

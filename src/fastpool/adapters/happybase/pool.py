@@ -77,7 +77,7 @@ class HappybaseDriver(Driver):
 
     def reset(self, c: GuardedConnection) -> None:
         """Close the scanners that the block left open."""
-        c.client.tidy(PATIENCE_S)
+        c.client.close_scanners(PATIENCE_S)
 
     def fileno(self, c: GuardedConnection) -> int:
         """Give the descriptor of the transport in use."""

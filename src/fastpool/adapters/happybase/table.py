@@ -31,7 +31,7 @@ class Table(LeasedTable, happybase.Table):
         """Scan as happybase does; LeaseError for the first row that is asked for after the lease."""
         scan = _Scan(self)
         thread = threading.get_ident()
-        fence, epoch = self._seat.fence, self._epoch
+        fence, epoch = self._entry.fence, self._epoch
         fence(epoch)
         try:
             for row in happybase.Table.scan(scan, *args, **kwargs):

@@ -26,8 +26,8 @@ class GuardedSocket(SingleUseSocket, TSocket):
         SingleUseSocket.__init__(self)
         self.address = server_text((host, port))
         self._on_close = on_close
-        # A rehearsed reply: while it is not None, read() serves these bytes and notes how many were asked for.
-        self._rehearsal: bytes | None = None
+        # A canned reply: while it is not None, read() serves these bytes and notes how many were asked for.
+        self._canned_reply: bytes | None = None
         self._asked = 0
 
     def open(self, limit: float | None = None) -> None:
@@ -75,8 +75,8 @@ class GuardedSocket(SingleUseSocket, TSocket):
 
     def read(self, sz: int) -> bytes:
         """Give what is there, 1 to ``sz`` bytes; TTransportException(END_OF_FILE) once the server hung up."""
-        if self._rehearsal is not None:
-            return self._rehearse(sz)
+        if self._canned_reply is not None:
+            return self._read_canned_reply(sz)
         data: bytes = self._open_sock().recv(sz if sz < LARGEST_READ else LARGEST_READ)
         if not data:
             raise TTransportException(TTransportException.END_OF_FILE, "TSocket read 0 bytes")
@@ -105,21 +105,21 @@ class GuardedSocket(SingleUseSocket, TSocket):
     # Is anything left in the buffers above? They cannot be looked into, but they can be asked for one byte more:
     # an empty buffer asks the socket, for as many bytes as it has room for, and is given a reply made up for it.
 
-    def rehearse(self, reply: bytes) -> None:
+    def feed_canned_reply(self, reply: bytes) -> None:
         """From now on serve ``reply`` instead of what the server sends."""
         self._asked = 0
-        self._rehearsal = reply
+        self._canned_reply = reply
 
-    def rehearsed(self) -> int:
-        """End the rehearsal; how many bytes the first read asked for, 0 if none came."""
-        self._rehearsal = None
+    def end_canned_reply(self) -> int:
+        """Read from the server again; how many bytes the first read asked for, 0 if none came."""
+        self._canned_reply = None
         return self._asked
 
-    def _rehearse(self, sz: int) -> bytes:
+    def _read_canned_reply(self, sz: int) -> bytes:
         if not self._asked:
             self._asked = sz
-        reply = self._rehearsal or b""
-        self._rehearsal = reply[sz:]
+        reply = self._canned_reply or b""
+        self._canned_reply = reply[sz:]
         if not reply:
-            raise TTransportException(TTransportException.END_OF_FILE, "asked for more than was rehearsed")
+            raise TTransportException(TTransportException.END_OF_FILE, "asked for more than the canned reply")
         return reply[:sz]

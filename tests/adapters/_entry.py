@@ -1,4 +1,4 @@
-"""A seat without a pool: the contract that the guard is written against, in plain Python, with one lease at a time."""
+"""An entry without a pool: what the guarded client expects of one, in plain Python, with one lease at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from fastpool._errors import LeaseError
 
 
-class FakeSeat:
+class FakeEntry:
     """``lease()`` and ``give_back()`` are the pool's part; the rest is what a driver sees of a real Entry."""
 
     def __init__(self) -> None:
