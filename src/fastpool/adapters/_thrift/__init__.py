@@ -1,1 +1,1 @@
-"""What the drop-ins that speak Thrift share."""
+"""What the drop-ins for Thrift libraries share: everything that does not await."""

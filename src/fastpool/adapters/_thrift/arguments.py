@@ -1,4 +1,4 @@
-"""What the drop-ins make of the arguments of the pools that they replace."""
+"""The arguments of the pools that the drop-ins replace, sorted into the pool's and the library's."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Any
 
 from ..._config import Config
 
-# Whatever the socket timeout, this bounds each wait of what the pool does by itself: closing forgotten scanners at a
-# checkin, and keeping idle connections alive.
+# Bounds each wait of what the pool does by itself, whatever the socket timeout: closing forgotten scanners at a
+# checkin, and pinging idle connections.
 PATIENCE_S = 5.0
 
-# What is the pool's among the keyword arguments; ``timeout`` is not: there it is the socket's.
+# The keyword arguments that are options of the pool; not ``timeout``, which is the socket's in both libraries.
 _POOL_OPTIONS = frozenset(option.name for option in fields(Config)) - {"max_size", "timeout"}
 
 
 def checked_size(size: Any) -> int:
-    """The pool's size; TypeError or ValueError with the words of happybase and aiohappybase."""
+    """The pool's size; TypeError or ValueError with the texts of happybase and aiohappybase."""
     if not isinstance(size, int):
         raise TypeError("Pool 'size' arg must be an integer")
     if not size > 0:
         raise ValueError("Pool 'size' arg must be greater than zero")
-    return int(size)  # True is 1 there, too
+    return int(size)  # both libraries take True for 1
 
 
 def options_among(kwargs: dict[str, Any], size: int) -> dict[str, Any]:
-    """Take the pool's own options out of ``kwargs``; as many connections as it has may be opened at once."""
+    """Take the pool's own options out of ``kwargs``; by default all ``size`` connections may be opened at once."""
     options = {name: kwargs.pop(name) for name in _POOL_OPTIONS & kwargs.keys()}
     return {"max_connecting": size, **options}

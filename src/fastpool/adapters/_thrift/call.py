@@ -1,159 +1,149 @@
-"""What a call is, and what it does to its connection, however the bytes travel.
+"""One Thrift call from its begin to its end, without I/O: what to send, what to read, and what it costs.
 
-Shared by the guarded clients of threads (:mod:`._guard`) and of tasks (:mod:`._task_guard`).
+A call *begins* on the entry of the slot before a byte of it is sent, and *ends* after the whole reply was read. In
+between, anything that gets in the way, from a timeout to a signal handler that raises between two bytecodes, closes
+the transport and taints the entry; if even that is interrupted, the entry stays busy, which costs the connection, too.
+Nothing is ever repaired by reading on: what a server might still send is lost with its transport.
+
+A client performs a :class:`Call` so, with or without ``await``::
+
+    try:
+        send(call.begin())
+        if call.has_reply:
+            reply = call.receive(*read_message_begin())
+            read_struct(reply)
+            read_message_end()
+            call.check(reply)
+        call.end()
+    except BaseException as error:
+        call.fail(error)
+        raise
+    return call.result()
 """
 
 # mypy: disallow-untyped-calls=False
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from thriftpy2.thrift import TApplicationException, TMessageType, args_to_kwargs
+from thriftpy2.thrift import TApplicationException, TMessageType
 from thriftpy2.transport import TTransportException
 
 from ..._errors import LeaseError
 
 if TYPE_CHECKING:
-    from ..._core import Entry
+    from .client import BaseClient
+    from .service import Method
 
-LAST_SEQUENCE_ID = 0x7FFFFFFF
-
-_OUT_OF_STEP = (
+_DESYNC = (
     TApplicationException.BAD_SEQUENCE_ID,
     TApplicationException.WRONG_METHOD_NAME,
     TApplicationException.INVALID_MESSAGE_TYPE,
 )
 
-# Where a call is. Only ENCODING may fail without costing the connection: nothing was sent yet.
-IDLE, ENCODING, SENT = range(3)
 
+class Call:
+    """One call of ``method`` on ``client``."""
 
-class Transport(Protocol):
-    """The socket under a client: for one life, what was closed stays closed."""
+    __slots__ = ("_client", "_error", "_header", "_method", "_request", "_sent", "_seqid", "_value", "has_reply")
 
-    address: str  # where it leads, for messages
+    def __init__(self, client: BaseClient, method: Method, request: Any) -> None:
+        self._client = client
+        self._method = method
+        self._request = request
+        self._seqid = 0
+        self._sent = False  # or about to be: from here on a failure costs the connection
+        self._header: tuple[Any, int, int] | None = None
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self.has_reply = not method.oneway
 
-    @property
-    def sock(self) -> Any: ...
-    def fileno(self) -> int: ...
-    def shut(self) -> None: ...
-    def interrupt(self) -> None: ...
-    def discard(self) -> None: ...
-    def abandon(self) -> None: ...
+    def begin(self) -> bytes:
+        """Begin, and encode the message to send; LeaseError if the caller may not call now."""
+        client = self._client
+        client._connection.check_holder()
+        client._entry.begin_call()
+        client._call = self
+        self._seqid = client._next_sequence_id()
+        message = client._encode(self._method, self._request, self._seqid)
+        self._sent = True
+        return message
 
+    def receive(self, name: Any, kind: int, seqid: int) -> Any:
+        """Check the header of the reply; the empty struct to read its body into."""
+        self._header = name, kind, seqid
+        if kind == TMessageType.EXCEPTION:
+            return TApplicationException()  # the body is read first: it is the cause of whatever the header says
+        self._check_header(None)
+        return self._method.result_class()
 
-class Guard:
-    """The account of the calls on one socket of a slot."""
+    def check(self, reply: Any) -> None:
+        """Check the body of the reply, which has been read to its end."""
+        if isinstance(reply, TApplicationException):
+            self._check_header(reply)
+        client = self._client
+        method = self._method
+        self._value, self._error = method.outcome(reply)
+        if method.changes_scanners:
+            self._note_scanner()
+        if client._has_leftover():
+            # The reply is good, but something follows it that belongs to no call.
+            client._break_off(desync=True)
 
-    _connection: Any
-    _entry: Entry
-    _socket: Any  # a Transport
-
-    def __init__(self) -> None:
-        self._stage = IDLE
-        self._retired = False
-        self.broken = False
-        self.closed_by_user = False  # by Connection.close()
-        self.scanners: set[int] = set()
-
-    def is_open(self) -> bool:
-        """Whether calls can be made on this very socket."""
-        return self._socket.sock is not None
-
-    def in_step(self) -> bool:
-        """Whether the socket is open and no call is under way."""
-        return self._socket.sock is not None and self._stage == IDLE and not self.broken
-
-    @property
-    def address(self) -> str:
-        """Where the socket leads, for messages."""
-        address: str = self._socket.address
-        return address
-
-    def fileno(self) -> int:
-        """Give the descriptor, -1 when closed."""
-        fd: int = self._socket.fileno()
-        return fd
-
-    def retire(self) -> None:
-        """Close the socket; the slot may belong to another lease from now on, so its entry stays untouched."""
-        self._retired = True
-        if self._stage == IDLE:
-            self._socket.shut()
-        else:
-            self._socket.interrupt()
-
-    def discard(self) -> None:
-        """Close the socket from a finalizer: no farewell, no lock, no log."""
-        self._retired = True
-        self._socket.discard()
-
-    def abandon(self) -> None:
-        """Give up the descriptor without a word on the wire: the parent of this process goes on using it."""
-        self._retired = True
-        self._socket.abandon()
-
-    def _renew_output(self) -> None:
-        """What encodes a message may remember half of one: make it anew."""
-        raise NotImplementedError
-
-    def _failed(self, error: BaseException, begun: bool) -> None:
-        """End a call that did not get its reply."""
-        entry = self._entry
-        if not begun:
-            # Refused; or interrupted just before or just after it began, and only the entry knows which.
-            if isinstance(error, LeaseError) or not entry.busy:
-                return
-        elif self._stage == ENCODING and isinstance(error, Exception):
-            self._renew_output()
-            self._stage = IDLE
-            entry.end_call()
-            return
-        # In this order: whatever interrupts this, the entry is busy or tainted.
-        self._break(desync=isinstance(error, TApplicationException) and error.type in _OUT_OF_STEP)
-        self._stage = IDLE
-        if not self._retired:
-            entry.end_call()
-
-    def _ended(self, name: str) -> None:
-        """End a call whose reply was read; TTransportException if the pool took the connection meanwhile."""
-        if self._retired:
+    def end(self) -> None:
+        """End; TTransportException if the pool has taken the connection away meanwhile."""
+        client = self._client
+        if client._retired:
             raise TTransportException(
-                TTransportException.NOT_OPEN, f"{name} ended after the connection was taken out of the pool"
+                TTransportException.NOT_OPEN,
+                f"{self._method.name} ended after the connection was taken out of the pool",
             )
-        self._stage = IDLE
-        self._entry.end_call()
+        client._call = None
+        client._entry.end_call()
 
-    def _break(self, desync: bool) -> None:
-        if not self._retired:
-            self._entry.taint(desync)
-        self.broken = True
-        self._socket.shut()
-
-    def _account(self, method: Method, request: Any, value: Any) -> None:
-        """Note which scanners are open on the server, after a reply."""
-        if method.opens_scanner and value is not None:
-            self.scanners.add(value)
+    def fail(self, error: BaseException) -> None:
+        """End after ``error``, which costs the connection unless nothing was sent."""
+        client = self._client
+        begun = client._call is self
+        if not begun and (isinstance(error, LeaseError) or not client._entry.busy):
+            return  # it was refused; otherwise it was interrupted just before or just after it began
+        if begun and not self._sent and isinstance(error, Exception):
+            client._renew_output()
         else:
-            self.scanners.discard(getattr(request, "id", None))
-        self._entry.needs_reset = bool(self.scanners)
+            # Before end_call(): whatever interrupts this, the entry is busy or tainted.
+            client._break_off(desync=isinstance(error, TApplicationException) and error.type in _DESYNC)
+        client._call = None
+        if not client._retired:
+            client._entry.end_call()
 
-    def _out_of_step(self, name: str, seqid: int, got_name: Any, got_type: int, got_seqid: int, failure: Any) -> None:
-        """Raise for a message that is not the reply to ``name``; return if it is, in the protocol's other spelling.
+    def result(self) -> Any:
+        """The value of the reply; raises the error in it, if it is one that the IDL declares."""
+        if self._error is not None:
+            raise self._error
+        return self._value
 
-        ``failure`` is the TApplicationException that the message holds, if it holds one.
-        """
+    def _note_scanner(self) -> None:
+        """Keep account of the scanners that are open on the server."""
+        client = self._client
+        if self._method.opens_scanner and self._value is not None:
+            client.scanners.add(self._value)
+        else:
+            client.scanners.discard(getattr(self._request, "id", None))
+        client._entry.needs_reset = bool(client.scanners)
+
+    def _check_header(self, failure: Any) -> None:
+        """Raise if the message is not the reply to this call, or if it is ``failure``, a TApplicationException."""
+        assert self._header is not None
+        got_name, got_kind, got_seqid = self._header
+        name = self._method.name
         if failure is not None and isinstance(failure.message, bytes):
-            # Or else str() of it fails.
-            failure.message = failure.message.decode("utf-8", "replace")
-        where = f"from {self.address}; the connection is out of step and was closed"
-        if got_seqid != seqid:
+            failure.message = failure.message.decode("utf-8", "replace")  # str(failure) fails otherwise
+        where = f"from {self._client.address}; the connection is out of step and was closed"
+        if got_seqid != self._seqid:
             raise TApplicationException(
                 TApplicationException.BAD_SEQUENCE_ID,
-                f"expected the reply {seqid} to {name}, got {got_seqid} to {got_name!r} {where}",
+                f"expected the reply {self._seqid} to {name}, got {got_seqid} to {got_name!r} {where}",
             ) from failure
         if got_name != name and got_name != name.encode():
             raise TApplicationException(
@@ -162,97 +152,8 @@ class Guard:
             ) from failure
         if failure is not None:
             raise failure
-        if got_type != TMessageType.REPLY:
+        if got_kind != TMessageType.REPLY:
             raise TApplicationException(
                 TApplicationException.INVALID_MESSAGE_TYPE,
-                f"expected a reply to {name}, got a message of type {got_type} {where}",
+                f"expected a reply to {name}, got a message of type {got_kind} {where}",
             )
-
-
-class Method:
-    """One method of a service, as its IDL declares it."""
-
-    __slots__ = (
-        "args_class",
-        "changes_scanners",
-        "errors",
-        "has_success",
-        "message_type",
-        "must_succeed",
-        "name",
-        "oneway",
-        "opens_scanner",
-        "positional",
-        "result_class",
-        "service",
-    )
-
-    def __init__(self, service: ModuleType, name: str) -> None:
-        self.service = service.__name__
-        self.name = name
-        self.args_class: Any = getattr(service, name + "_args")
-        self.result_class: Any = getattr(service, name + "_result")
-        # How many arguments may be given by position and nothing else be asked; -1: some have defaults.
-        self.positional = len(self.args_class.thrift_spec) if not any(vars(self.args_class()).values()) else -1
-        self.errors = tuple(s[1] for s in self.result_class.thrift_spec.values() if s[1] != "success")
-        self.has_success = hasattr(self.result_class(), "success")
-        self.must_succeed = self.has_success and len(self.result_class.thrift_spec) > 0
-        self.oneway: bool = self.result_class.oneway
-        self.message_type = TMessageType.ONEWAY if self.oneway else TMessageType.CALL
-        self.opens_scanner = name.startswith("scannerOpen")
-        self.changes_scanners = self.opens_scanner or name == "scannerClose"
-
-    def request(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The arguments as the message has them; TApplicationException if one is missing."""
-        args_class = self.args_class
-        if not kwargs and len(args) <= self.positional:
-            return args_class(*args)
-        try:
-            values = args_to_kwargs(args_class.thrift_spec, *args, **kwargs)
-        except ValueError as error:
-            raise TApplicationException(
-                TApplicationException.UNKNOWN_METHOD,
-                f"{error.args[0]} is required argument for {self.service}.{self.name}",
-            ) from error
-        request = args_class()
-        for key, value in values.items():
-            setattr(request, key, value)
-        return request
-
-    def outcome(self, result: Any) -> tuple[Any, BaseException | None]:
-        """What a reply says: a value, or an error that the IDL declares; TApplicationException if neither."""
-        if self.has_success:
-            value = result.success
-            if value is not None:
-                return value, None
-        for field in self.errors:
-            error = getattr(result, field)
-            if error:
-                return None, error
-        if self.must_succeed:
-            raise TApplicationException(
-                TApplicationException.MISSING_RESULT, f"the reply to {self.name} has neither result nor error"
-            )
-        return None, None
-
-
-def class_for(service: ModuleType, base: type, method: Callable[[ModuleType, str], Any]) -> Any:
-    """A subclass of ``base`` with what ``method`` makes of each method of ``service``, an IDL that thriftpy2 loaded."""
-    parts: dict[str, Any] = {name: method(service, name) for name in service.thrift_services}
-    for name, call in parts.items():
-        call.__name__ = name
-        call.__qualname__ = f"{base.__name__}.{name}"
-    parts["declared_errors"] = declared_errors(service)
-    return type(base.__name__, (base,), {"__doc__": base.__doc__, **parts})
-
-
-def declared_errors(service: ModuleType) -> tuple[type[BaseException], ...]:
-    """The errors that ``service`` declares in its IDL: after one of them the connection is in step."""
-    return tuple(set(_declared(service)))
-
-
-def _declared(service: ModuleType) -> Iterator[type[BaseException]]:
-    for name in service.thrift_services:
-        for spec in getattr(service, name + "_result").thrift_spec.values():
-            if spec[1] != "success":
-                yield spec[2]

@@ -1,17 +1,36 @@
-"""What the sockets of threads and of tasks have in common."""
+"""The transports under the guarded clients: the part that threads and tasks share."""
 
 from __future__ import annotations
 
 import os
 import socket
 import struct
-from typing import Any
+from typing import Any, Protocol
+
+from thriftpy2.transport import TTransportException
 
 # close() drops what is unsent at once, as thriftpy2 has it: a pool must not wait for a peer that is gone.
 _NO_LINGER = struct.pack("ii", 0, 0)
 
+# Precedes each message where messages come and go in frames.
+FRAME_LENGTH = struct.Struct("!i")
+
 # A corrupt length makes thriftpy2 ask for up to 2 GB in one read, and recv() allocates all of it beforehand.
 LARGEST_READ = 1 << 20
+
+
+class Transport(Protocol):
+    """What a guarded client has under it, for one life: a transport that was closed stays closed."""
+
+    address: str  # where it leads, for messages
+
+    @property
+    def sock(self) -> Any: ...
+    def fileno(self) -> int: ...
+    def shut(self) -> None: ...
+    def interrupt(self) -> None: ...
+    def discard(self) -> None: ...
+    def abandon(self) -> None: ...
 
 
 def prepare(sock: socket.socket) -> None:
@@ -23,14 +42,20 @@ def prepare(sock: socket.socket) -> None:
 
 
 def in_order(found: list[Any]) -> list[Any]:
-    """What getaddrinfo() gave, IPv4 first: thriftpy2 knows nothing else, so "localhost" means what it meant there."""
+    """Sort what getaddrinfo() found, IPv4 first: thriftpy2 uses nothing else, and "localhost" must mean the same."""
     return sorted(found, key=lambda info: bool(info[0] != socket.AF_INET))
 
 
+def framed(message: bytes) -> bytes:
+    """The frame of ``message``."""
+    return FRAME_LENGTH.pack(len(message)) + message
+
+
 class SingleUseSocket:
-    """One connection, for one life: what was closed stays closed, as buffers above may hold half a reply."""
+    """One connection, opened once: when closed it stays closed, because buffers above it may hold half a reply."""
 
     sock: socket.socket | None
+    address: str
 
     def __init__(self) -> None:
         self.sock = None
@@ -46,7 +71,7 @@ class SingleUseSocket:
         return -1 if sock is None else sock.fileno()
 
     def shut(self) -> None:
-        """Close without asking and without waiting; wakes whoever is reading."""
+        """Close without asking and without waiting; wakes a blocked reader."""
         self._over = True
         sock, self.sock = self.sock, None
         if sock is not None:
@@ -54,9 +79,9 @@ class SingleUseSocket:
             sock.close()
 
     def interrupt(self) -> None:
-        """End the connection under somebody who is using it, who then closes the descriptor himself.
+        """End the connection under a caller that is using it, whose call fails and then closes the descriptor.
 
-        Closing it here could hand the number to the next connection while he is about to read from it.
+        Closing the descriptor here could give its number to the next connection while that caller is about to read.
         """
         self._over = True
         sock = self.sock
@@ -64,20 +89,26 @@ class SingleUseSocket:
             self._shutdown(sock)
 
     def discard(self) -> None:
-        """Close, in a finalizer: nothing is said and nobody is woken."""
+        """Close, in a finalizer: nothing is sent and no reader is woken."""
         sock, self.sock = self.sock, None
         if sock is not None:
             sock.close()
 
     def abandon(self) -> None:
-        """Give up the descriptor without a word on the wire."""
+        """Close only the descriptor: nothing is sent, and the connection lives on in the parent process."""
         self._over = True
         sock, self.sock = self.sock, None
         if sock is not None:
             os.close(sock.detach())
 
+    def _open_sock(self) -> socket.socket:
+        sock = self.sock
+        if sock is None:
+            raise TTransportException(TTransportException.NOT_OPEN, f"the transport to {self.address} is closed")
+        return sock
+
     def _shutdown(self, sock: socket.socket) -> None:
-        # shutdown() ends the connection itself, also for the process that forked this one; close() only our half.
+        # shutdown() would end the connection for the process that forked this one, too; close() ends only this copy.
         if self._pid == os.getpid():
             try:
                 sock.shutdown(socket.SHUT_RDWR)

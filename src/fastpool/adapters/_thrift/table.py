@@ -1,4 +1,4 @@
-"""Tables and scans that know under which lease they were made; the part that threads and tasks share."""
+"""Tables and scans bound to the lease under which they were made: the part that threads and tasks share."""
 
 # mypy: warn-return-any=False
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class LeasedTable:
-    """The part of a library's Table through which it reaches the server: fenced with the lease's epoch."""
+    """Mixed into a library's Table, which reaches the server through ``connection``: fenced with the lease's epoch."""
 
     def __init__(self, name: bytes, connection: Any, entry: Entry, epoch: int) -> None:
         self.name = name
@@ -28,14 +28,14 @@ class LeasedTable:
 
     @property
     def lost(self) -> bool:
-        """Whether the connection was closed, by an interrupted call or by hand, and does not come back by itself."""
+        """Whether the connection was closed, by an interrupted call or by the user, and is not reopened by itself."""
         return not self._leased.client.is_open() and not self._entry.renew
 
 
 class ScanSide:
-    """Table, connection and client to a library's scan(), which then never closes its scanner by itself.
+    """Stands for table, connection and client in a library's scan(), which then never closes its scanner by itself.
 
-    It would do so from a finalizer, at any time, in any thread or task and in any order.
+    It would do so in a finalizer: at any time, in any thread or task, and during another call.
     """
 
     def __init__(self, table: LeasedTable) -> None:
@@ -65,5 +65,5 @@ class ScanSide:
 
     @property
     def _to_close(self) -> bool:
-        """Whether it opened a scanner, on a connection that is still there."""
+        """Whether it opened a scanner, on a transport that is still open."""
         return self._scanner is not None and self._table._leased.client.is_open()

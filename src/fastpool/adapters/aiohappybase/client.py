@@ -1,71 +1,52 @@
-"""The guarded Thrift client of asyncio: a reply goes to the call that asked for it, or the connection is over.
+"""The guarded Thrift client of tasks: a reply goes to the call that asked for it, or the connection is over.
 
-As :mod:`._guard`, where the reasons are, with an ``await`` wherever the server may take its time. A task that is
-cancelled there leaves by an exception like any other, and costs the connection.
+What a call is, and what it costs when something gets in its way, is in :mod:`fastpool.adapters._thrift.call`. A task
+that is cancelled while it awaits the server leaves by an exception like any other, and costs the connection.
 """
 
 # mypy: disallow-subclassing-any=False, disallow-untyped-calls=False, warn-return-any=False
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import logging
-import random
 from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from thriftpy2.contrib.aio.client import TAsyncClient
-from thriftpy2.thrift import TApplicationException, TMessageType
-from thriftpy2.transport import TMemoryBuffer
 
-from ..._core import loop_of_thread
 from ..._core.time_limit import TimeLimit
-from .._thrift.call import ENCODING, IDLE, LAST_SEQUENCE_ID, SENT, Guard, Method, class_for
-from .transport import Stream
+from .._thrift.call import Call
+from .._thrift.client import BaseClient
+from .._thrift.service import Method, class_for
+from .transport import ExternalTransport, GuardedSocket
 
 if TYPE_CHECKING:
     from ..._core import Entry
     from .connection import GuardedConnection
 
 
-logger = logging.getLogger("fastpool")
-
-
-class GuardedClient(Guard, TAsyncClient):
+class GuardedClient(BaseClient, TAsyncClient):
     """A thriftpy2 client of asyncio on one socket of a slot; :func:`client_class` adds a service's methods.
 
     Raises LeaseError where nobody may call, TTransportException(NOT_OPEN) after the socket was closed, and
     TApplicationException (BAD_SEQUENCE_ID, WRONG_METHOD_NAME, INVALID_MESSAGE_TYPE) for a reply out of step.
     """
 
-    declared_errors: tuple[type[BaseException], ...] = ()
+    _connection: GuardedConnection
+    _socket: GuardedSocket | ExternalTransport
 
     def __init__(
         self,
         service: ModuleType,
         connection: GuardedConnection,
         entry: Entry,
-        stream: Stream | ExternalTransport,
+        sock: GuardedSocket | ExternalTransport,
         iprot: Any,
         protocol_factory: Any,
     ) -> None:
-        Guard.__init__(self)
         TAsyncClient.__init__(self, service, iprot)
-        self._connection = connection
-        self._entry = entry
-        self._socket = stream
-        self._protocol_factory = protocol_factory
-        # A message is put together here and sent whole, so that an argument that cannot be encoded costs nothing.
-        self._memory: Any = TMemoryBuffer()
-        self._renew_output()
-        # Ids begin anywhere, so that a reply that strayed from another connection does not fit either.
-        self._seqid = random.getrandbits(30)
-
-    def _renew_output(self) -> None:
-        # A compact protocol that failed half-way remembers how deep it was, so it is made anew.
-        self._oprot = self._protocol_factory.get_protocol(self._memory)
+        BaseClient.__init__(self, connection, entry, sock, protocol_factory.get_protocol)
 
     async def _req(self, _api: str, *args: Any, **kwargs: Any) -> Any:
         return await getattr(self, _api)(*args, **kwargs)
@@ -76,15 +57,27 @@ class GuardedClient(Guard, TAsyncClient):
     async def _recv(self, _api: str) -> Any:
         raise TypeError(f"the reply to {_api} cannot be received by itself: await client.{_api}(...)")
 
-    def in_step(self) -> bool:
-        """Whether the connection is open, no call is under way, and nothing has arrived unasked."""
-        return Guard.in_step(self) and self._socket.quiet()
+    async def _perform(self, call: Call) -> Any:
+        try:
+            await self._socket.send(call.begin())
+            if call.has_reply:
+                iprot = self._iprot
+                reply = call.receive(*await iprot.read_message_begin())
+                await iprot.read_struct(reply)
+                await iprot.read_message_end()
+                call.check(reply)
+            call.end()
+        except BaseException as error:
+            call.fail(error)
+            raise
+        return call.result()
 
     def close(self) -> None:
-        """Close on behalf of whoever uses the connection, which costs it."""
+        """Close on behalf of the user, which costs the connection."""
         if self.is_open():
             self._connection.closing()
-            if self._stage == IDLE:
+            self.closed_by_user = True
+            if self._call is None:
                 self._socket.shut()
             else:
                 self._socket.interrupt()
@@ -96,134 +89,30 @@ class GuardedClient(Guard, TAsyncClient):
                 async with TimeLimit(limit):
                     await self.scannerClose(scanner)
             except self.declared_errors:
-                # The server does not know it any more, which is what was wanted.
-                continue
+                continue  # the server does not know the scanner any more: it is closed
 
     async def ping(self, limit: float) -> None:
         """Ask the server something cheap, within ``limit`` seconds, so that it does not hang up."""
         async with TimeLimit(limit):
             await self.getTableNames()
 
-    def _encoded(self, method: Method, request: Any, seqid: int) -> bytes:
-        memory, oprot = self._memory, self._oprot
-        memory.setvalue(b"")
-        oprot.write_message_begin(method.name, method.message_type, seqid)
-        oprot.write_struct(request)
-        oprot.write_message_end()
-        message: bytes = memory.getvalue()
-        return message
+    def in_step(self) -> bool:
+        """Whether the connection is open, no call is under way, and nothing has arrived unasked."""
+        return super().in_step() and self._socket.quiet()
 
-    async def _refuse(self, name: str, seqid: int, got_name: Any, got_type: int, got_seqid: int) -> None:
-        """Raise for a message that is not the reply to ``name``; return if it is, in the protocol's other spelling."""
-        failure: TApplicationException | None = None
-        if got_type == TMessageType.EXCEPTION:
-            failure = TApplicationException()
-            await self._iprot.read_struct(failure)
-            await self._iprot.read_message_end()
-        self._out_of_step(name, seqid, got_name, got_type, got_seqid, failure)
+    def _has_leftover(self) -> bool:
+        return self._socket.has_leftover()
 
 
-class ExternalTransport:
-    """What a client was made of that is not ours: HTTP, or a transport factory of the user's. In the place of a Stream.
-
-    What it holds back between its calls cannot be seen, so only the checks of each reply speak for it. It can be closed
-    in the loop that opened it only.
-    """
-
-    def __init__(self, client: Any, address: str) -> None:
-        self._client = client
-        self._loop = asyncio.get_running_loop()
-        self.address = address
-
-    @property
-    def sock(self) -> Any:
-        return self._client if self._client is not None and self._client._iprot.trans.is_open() else None
-
-    async def send(self, message: bytes) -> None:
-        transport = self._client._oprot.trans
-        transport.write(message)
-        await transport.flush()
-
-    def leftover(self) -> bool:
-        return False
-
-    def quiet(self) -> bool:
-        return self.sock is not None
-
-    def fileno(self) -> int:
-        return -1
-
-    def shut(self) -> None:
-        if loop_of_thread() is self._loop:
-            client, self._client = self._client, None
-            _close_external(client, self.address)
-        else:
-            self.discard()
-
-    interrupt = shut
-
-    def discard(self) -> None:
-        client, self._client = self._client, None
-        try:
-            self._loop.call_soon_threadsafe(_close_external, client, self.address)
-        except RuntimeError:
-            pass  # the loop was closed, and what it had open can only be forgotten
-
-    def abandon(self) -> None:
-        """Nothing of it can be given up without a word, so it is left as it is."""
-
-
-def _close_external(client: Any, address: str) -> None:
-    try:
-        if client is not None:
-            client.close()
-    except Exception as error:
-        logger.warning("close of the transport to %s failed: %r", address, error, exc_info=error)
-
-
-def _guarded(service: ModuleType, name: str) -> Callable[..., Any]:
+def _method(service: ModuleType, name: str) -> Callable[..., Any]:
     """Make the client's method ``name``: what thriftpy2's _req, _send and _recv do, in one guarded piece."""
     method = Method(service, name)
-    reply_type = TMessageType.REPLY
 
     async def call(self: GuardedClient, *args: Any, **kwargs: Any) -> Any:
         request = method.request(args, kwargs)
-        stream = self._socket
-        entry = self._entry
-        if self._retired or stream.sock is None or entry.renew:
+        if not self._can_call():
             return await getattr(await self._connection.reconnected_client(self), name)(*args, **kwargs)
-        begun = False
-        try:
-            self._connection.check_holder()
-            entry.begin_call()
-            begun = True
-            self._stage = ENCODING
-            self._seqid = seqid = (self._seqid + 1) & LAST_SEQUENCE_ID
-            message = self._encoded(method, request, seqid)
-            self._stage = SENT
-            await stream.send(message)
-            value = error = None
-            if not method.oneway:
-                iprot = self._iprot
-                got_name, got_type, got_seqid = await iprot.read_message_begin()
-                if got_seqid != seqid or got_name != name or got_type != reply_type:
-                    await self._refuse(name, seqid, got_name, got_type, got_seqid)
-                result = method.result_class()
-                await iprot.read_struct(result)
-                await iprot.read_message_end()
-                value, error = method.outcome(result)
-                if method.changes_scanners:
-                    self._account(method, request, value)
-                if stream.leftover():
-                    # The reply is good, but there is more than the reply: whatever it is, nobody asked for it.
-                    self._break(desync=True)
-            self._ended(name)
-        except BaseException as reason:
-            self._failed(reason, begun)
-            raise
-        if error is not None:
-            raise error
-        return value
+        return await self._perform(Call(self, method, request))
 
     return call
 
@@ -231,5 +120,5 @@ def _guarded(service: ModuleType, name: str) -> Callable[..., Any]:
 @functools.cache
 def client_class(service: ModuleType) -> type[GuardedClient]:
     """Make the client class for ``service``, a service that thriftpy2 loaded from an IDL."""
-    made: type[GuardedClient] = class_for(service, GuardedClient, _guarded)
+    made: type[GuardedClient] = class_for(service, GuardedClient, _method)
     return made

@@ -1,4 +1,4 @@
-"""The aiohappybase.Connection of one lease after another, on one guarded client after another."""
+"""The aiohappybase.Connection of one connection of a slot, on one guarded client after another."""
 
 # mypy: disallow-subclassing-any=False, disallow-untyped-calls=False, warn-return-any=False
 
@@ -12,48 +12,38 @@ from typing import TYPE_CHECKING, Any
 import aiohappybase
 from aiohappybase._util import ensure_bytes
 from thriftpy2.contrib.aio.transport import TAsyncBufferedTransportFactory, TAsyncFramedTransportFactory
-from thriftpy2.transport import TTransportException
 
 from ..._core import running_task
 from ..._errors import LeaseError
 from ..._servers import server_text
-from .client import ExternalTransport, GuardedClient, client_class
+from .._thrift.connection import BaseConnection
+from .client import GuardedClient, client_class
 from .table import Table
-from .transport import Stream
+from .transport import ExternalTransport, GuardedSocket
 
 if TYPE_CHECKING:
     from ..._core import Entry
 
-connection_logger = logging.getLogger("aiohappybase.connection")
-pool_logger = logging.getLogger("aiohappybase.pool")
 
-
-class _Streams:
-    """A transport factory whose transports are ours; thriftpy2 works out what the connection's arguments mean."""
-
-    def __init__(self, framed: bool) -> None:
-        self._framed = framed
-
-    def get_transport(self, where: Any) -> Stream:
-        return Stream(where, self._framed)
-
-
-class GuardedConnection(aiohappybase.Connection):
+class GuardedConnection(BaseConnection[Table], aiohappybase.Connection):
     """An aiohappybase.Connection that belongs to the task that holds the lease of its slot.
 
-    Used by a task that held it before and does not now, or when nobody holds it, it raises LeaseError. A call that was
+    Used by a task whose lease of it is over, or when nobody holds it, it raises LeaseError. A call that was
     interrupted closes its transport; later calls under the same lease raise TTransportException(NOT_OPEN) until
     ``await connection.open()`` makes a new one.
     """
 
-    client: GuardedClient | None
+    client: GuardedClient
+
+    _new_table = Table
+    _ensure_bytes = staticmethod(ensure_bytes)
+    _logger = logging.getLogger("aiohappybase.connection")
+    _pool_logger = logging.getLogger("aiohappybase.pool")
 
     def __init__(self, entry: Entry, **connection_kwargs: Any) -> None:
-        self._entry = entry
-        self._over = False  # it has left the pool, and another connection may have its slot
         self._holders: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()  # tasks that held it
         self._last_holder: Any = None
-        super().__init__(**{**connection_kwargs, "autoconnect": False})
+        super().__init__(entry, **connection_kwargs)
 
     async def _new_client(self) -> GuardedClient:
         kwargs = dict(self.client_kwargs, host=self.host, port=self.port)
@@ -62,45 +52,20 @@ class GuardedConnection(aiohappybase.Connection):
             TAsyncBufferedTransportFactory,
             TAsyncFramedTransportFactory,
         ):
-            kwargs["trans_factory"] = _Streams(factory is TAsyncFramedTransportFactory)
+            kwargs["trans_factory"] = _SocketFactory(factory is TAsyncFramedTransportFactory)
         made = await self._client_factory(**kwargs)
-        transport = made._iprot.trans
-        stream = (
-            transport if isinstance(transport, Stream) else ExternalTransport(made, server_text((self.host, self.port)))
-        )
+        sock = made._iprot.trans
+        if not isinstance(sock, GuardedSocket):
+            sock = ExternalTransport(made, server_text((self.host, self.port)))
         service = kwargs["service"]
-        return client_class(service)(service, self, self._entry, stream, made._iprot, kwargs["proto_factory"])
+        return client_class(service)(service, self, self._entry, sock, made._iprot, kwargs["proto_factory"])
 
     # For the holder of the lease.
 
-    def table(self, name: str | bytes, use_prefix: bool = True) -> Table:
-        """Return the table ``name``, for use under this lease only; LeaseError if there is none."""
-        epoch = self.check_lease()
-        full_name = self._table_name(name) if use_prefix else ensure_bytes(name)
-        return Table(full_name, self, self._entry, epoch)
-
     async def open(self) -> None:
         """Connect anew if the transport is closed or unfit; LeaseError, or TTransportException if that fails."""
-        if self._entry.renew or self._over or not self._client.is_open():
-            await self._renew()
-
-    def close(self) -> None:
-        """Close the transport, which costs the connection its place in the pool; LeaseError for strangers."""
-        if self._client.is_open():
-            self.check_lease()
-            self._log_closing()
-            self._client.close()
-
-    def __del__(self) -> None:
-        client = vars(self).get("client")
-        if client is not None:
-            client.discard()
-
-    @property
-    def _client(self) -> GuardedClient:
-        client = self.client
-        assert client is not None, "it is connected before anybody has it"
-        return client
+        if self._entry.renew or self._over or not self.client.is_open():
+            await self._reconnect()
 
     def check_holder(self) -> None:
         """LeaseError if the running task held this connection before and does not now, or if it left the pool."""
@@ -124,65 +89,26 @@ class GuardedConnection(aiohappybase.Connection):
                 "pool.connection()` block"
             )
 
-    def check_lease(self) -> int:
-        """The epoch of the caller's lease; LeaseError if there is none."""
-        self.check_holder()
-        entry = self._entry
-        entry.begin_call()
-        epoch = entry.epoch
-        entry.end_call()
-        return epoch
-
-    def closing(self) -> None:
-        """Somebody closes the client; LeaseError for strangers, who must not."""
-        self.check_lease()
-        self._entry.taint()
-
-    def _log_opening(self) -> None:
-        connection_logger.debug(f"Opening Thrift transport to {self.host}:{self.port}")
-
-    def _log_closing(self) -> None:
-        connection_logger.debug(f"Closing Thrift transport to {self.host}:{self.port}")
-
     # A new transport under the same lease.
 
     async def reconnected_client(self, client: GuardedClient) -> GuardedClient:
-        """Give the client to call instead of ``client``, whose socket is closed or unfit."""
+        """Give the client to call instead of ``client``, whose transport is closed or unfit."""
         self.check_holder()
         if self._entry.renew:
-            await self._renew()
+            await self._reconnect()
         elif self.client is client:
-            self.check_lease()
-            raise TTransportException(
-                TTransportException.NOT_OPEN,
-                f"the connection to {client.address} was closed, or a call on it failed or was interrupted, "
-                "earlier in this very block; leave the block to get another one, or await connection.open()",
-            )
-        return self._client
+            self._refuse_closed()
+        return self.client
 
-    async def _renew(self) -> None:
-        self.check_holder()
-        entry = self._entry
-        # As a call, so that nobody calls meanwhile, and two tasks do not renew one connection at once.
-        entry.begin_call()
+    async def _reconnect(self) -> None:
+        self._begin_reconnect()
+        client = None
         try:
-            if entry.renew:
-                pool_logger.info("Replacing tainted pool connection")
-            self._log_opening()
+            self._log_reconnect()
             client = await self._new_client()
-            if self._over:
-                client.retire()
-                raise TTransportException(
-                    TTransportException.NOT_OPEN, "the connection was taken out of the pool while it was opened anew"
-                )
-            old, self.client = self._client, client
-            old.retire()
-            entry.needs_reset = False
-            entry.renewed()
+            self._end_reconnect(client)
         except BaseException:
-            # Tainted as before, and still to be renewed if it was.
-            if not self._over:
-                entry.end_call()
+            self._fail_reconnect(client)
             raise
 
     # For the pool, while nobody holds the slot.
@@ -192,20 +118,26 @@ class GuardedConnection(aiohappybase.Connection):
         if server is not None:
             self.host, self.port = server
         self._log_opening()
-        self.client = await self._new_client()
+        client = await self._new_client()
         self._entry.needs_reset = False
+        self._set_client(client)
 
     def end(self) -> None:
         """Close the transport, without asking and without waiting."""
         self._over = True
-        client = self._client
-        if client.broken:
-            pool_logger.info("Replacing tainted pool connection")
-        if client.is_open():
-            self._log_closing()
-        client.retire()
+        super().end()
 
     def abandon(self) -> None:
-        """Give up the descriptor, in a forked child, without a word on the wire."""
+        """Close only the descriptor, in a forked child: the parent goes on using the connection."""
         self._over = True
-        self._client.abandon()
+        super().abandon()
+
+
+class _SocketFactory:
+    """A transport factory that makes GuardedSockets; thriftpy2 interprets the connection's arguments."""
+
+    def __init__(self, framed: bool) -> None:
+        self._framed = framed
+
+    def get_transport(self, where: Any) -> GuardedSocket:
+        return GuardedSocket(where, self._framed)

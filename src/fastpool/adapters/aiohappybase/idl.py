@@ -1,6 +1,6 @@
-"""aiohappybase, importable.
+"""Loads aiohappybase's IDL without pkg_resources, so that aiohappybase can be imported.
 
-aiohappybase 1.4.0 asks pkg_resources where its Hbase.thrift is, and setuptools 82 no longer has pkg_resources.
+aiohappybase 1.4.0 finds its Hbase.thrift by pkg_resources, which setuptools 82 no longer has.
 """
 
 # mypy: disallow-untyped-calls=False
@@ -16,7 +16,7 @@ _LOADER = "aiohappybase._load_hbase_thrift"
 
 
 def load() -> None:
-    """Load the IDL as ``Hbase_thrift`` in place of aiohappybase's own loader. Again is harmless."""
+    """Load the IDL as ``Hbase_thrift`` in place of aiohappybase's own loader; does nothing after its import."""
     spec = find_spec("aiohappybase") if "aiohappybase" not in sys.modules else None
     if spec is None or spec.origin is None:
         return

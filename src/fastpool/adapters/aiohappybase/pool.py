@@ -23,9 +23,9 @@ from ... import _errors
 from ..._async.pool import AsyncPool
 from ..._config import seconds_to_ns
 from ..._core import loop_of_thread
-from ..._driver import Driver
 from ..._keeper.keeper import keeper
 from .._thrift.arguments import PATIENCE_S, checked_size, options_among
+from .._thrift.driver import ThriftDriver
 from .connection import GuardedConnection
 from .table import Table
 
@@ -40,64 +40,37 @@ logger = logging.getLogger("aiohappybase.pool")
 
 
 class NoConnectionsAvailable(_errors.NoConnectionsAvailable, aiohappybase.NoConnectionsAvailable):
-    """No connection within the time the caller gave: fastpool's error, and aiohappybase's."""
+    """No connection within the caller's timeout: fastpool's error, and aiohappybase's."""
 
 
 class PoolDeadlock(_errors.PoolDeadlock, NoConnectionsAvailable):
-    """The caller could never have got a connection: every lease is held by owners that wait themselves."""
+    """The caller would have waited for ever: the owner of every lease waits for a connection itself."""
 
 
-class AiohappybaseDriver(Driver):
+class AiohappybaseDriver(ThriftDriver):
     """Opens guarded aiohappybase connections; ``connection_kwargs`` are aiohappybase.Connection's."""
 
-    tracks_calls = True
+    library_connection = aiohappybase.Connection
     exhausted_error = NoConnectionsAvailable
     deadlock_error = PoolDeadlock
     exhausted_message = "Timeout waiting for a connection"
 
-    def __init__(self, **connection_kwargs: Any) -> None:
-        # Only for its opinion of the arguments: wrong ones raise here what aiohappybase raises.
-        aiohappybase.Connection(**{**connection_kwargs, "autoconnect": False})
-        self.connection_kwargs = connection_kwargs
-
     async def open_entry(
         self, entry: Entry, server: tuple[str, int] | None, timeout: float | None
     ) -> GuardedConnection:
-        """Connect; TTransportException if that fails. ``timeout`` is kept by the caller, who cancels this."""
+        """Connect; TTransportException if that fails. The caller keeps ``timeout``, by cancelling this."""
         connection = GuardedConnection(entry, **self.connection_kwargs)
         await connection.connect(server)
         return connection
 
-    def close(self, c: GuardedConnection) -> None:
-        """Close the transport of ``c``, at once and from anywhere."""
-        c.end()
-
-    def check(self, c: GuardedConnection, timeout: float | None) -> bool:
-        """Say whether ``c`` is open and in step, without I/O."""
-        return c.client is not None and c.client.in_step()
-
     async def ping(self, c: GuardedConnection, timeout: float | None) -> bool:
         """Make a call: the server's read timeout counts calls, and TCP's keepalive does not reset it."""
-        assert c.client is not None
         await c.client.ping(PATIENCE_S if timeout is None else timeout)
         return self.check(c, timeout)
 
-    def needs_reset(self, c: GuardedConnection) -> bool:
-        """Whether the block left scanners open."""
-        return c.client is not None and bool(c.client.scanners)
-
     async def reset(self, c: GuardedConnection) -> None:
         """Close the scanners that the block left open."""
-        assert c.client is not None
         await c.client.close_scanners(PATIENCE_S)
-
-    def fileno(self, c: GuardedConnection) -> int:
-        """Give the descriptor of the transport in use."""
-        return -1 if c.client is None else c.client.fileno()
-
-    def abandon(self, c: GuardedConnection) -> None:
-        """Close the descriptor in a forked child, and nothing else: the parent goes on using the connection."""
-        c.abandon()
 
 
 class ConnectionPool(AsyncPool):
@@ -122,10 +95,10 @@ class ConnectionPool(AsyncPool):
         super().__init__(driver=driver, max_size=size, timeout=checkout_timeout, nested=nested, **options)
 
     def close(self, timeout: float | None = None) -> Closing:  # type: ignore[override]
-        """Close the pool now, as aiohappybase does; idle connections at once, leased ones when their blocks end.
+        """Close the pool now, as aiohappybase does: idle connections at once, leased ones when their blocks end.
 
-        What it returns may be awaited: then, if ``timeout`` is given, it waits so many seconds for those that are out,
-        and takes them away; their blocks end quietly. Without await ``timeout`` means nothing.
+        The result may be awaited: with a ``timeout`` that waits so many seconds at most for leased connections to be
+        returned, and then takes away the others; their blocks end quietly. Without await ``timeout`` is unused.
         """
         seconds_to_ns("timeout", timeout)
         if self._shut():
@@ -159,7 +132,7 @@ class ConnectionPool(AsyncPool):
 
 
 class Closing:
-    """The rest of a close(), for those who want to wait for it."""
+    """The rest of a close(), which may be awaited."""
 
     __slots__ = ("_pool", "_timeout")
 
@@ -172,7 +145,7 @@ class Closing:
 
 
 class TableBlock:
-    """``async with`` block that holds a lease and gives one table of it."""
+    """An ``async with`` block that holds a lease and gives one table of its connection."""
 
     __slots__ = ("_lease", "_name")
 

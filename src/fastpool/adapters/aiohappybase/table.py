@@ -1,4 +1,4 @@
-"""Tables, batches and scans of asyncio that know under which lease they were made, and fail once it is over."""
+"""Tables, batches and scans bound to the lease under which they were made: they fail once it is over."""
 
 # mypy: disallow-subclassing-any=False, disallow-untyped-calls=False, warn-return-any=False
 
@@ -24,7 +24,7 @@ class Table(LeasedTable, aiohappybase.Table):
 
     @property
     def client(self) -> _LeasedClient:
-        """The connection's client, as long as the lease lasts; its methods ask again when they are called."""
+        """The connection's client, as long as the lease lasts; its methods check that again when they are called."""
         return _LeasedClient(self)
 
     def batch(
@@ -34,7 +34,7 @@ class Table(LeasedTable, aiohappybase.Table):
         return Batch(self, timestamp, batch_size, transaction, wal)
 
     async def scan(self, *args: Any, **kwargs: Any) -> AsyncIterator[tuple[bytes, dict[bytes, Any]]]:
-        """Scan as aiohappybase does; LeaseError for the first row that is asked for after the lease."""
+        """Scan as aiohappybase does; LeaseError at the first row after the end of the lease."""
         scan = _Scan(self)
         task = asyncio.current_task()
         fence, epoch = self._entry.fence, self._epoch
@@ -43,17 +43,18 @@ class Table(LeasedTable, aiohappybase.Table):
             async with aclosing(aiohappybase.Table.scan(scan, *args, **kwargs)) as rows:
                 async for row in rows:
                     yield row
-                    # Many rows are fetched at once; those that are left were not asked for under this lease either.
+                    # aiohappybase fetches many rows at once; the remaining ones end with the lease, too.
                     fence(epoch)
         finally:
-            # In the task that scans this is the end. Elsewhere it is the loop, which closes what was dropped, and
-            # must not talk on a connection that its holder may be about to use: the checkin closes the scanner.
+            # In the scanning task this is the end of the loop. In another one it is
+            # asyncio closing a dropped generator, which must not send on a connection that its holder may be about
+            # to use: the checkin closes the scanner.
             if asyncio.current_task() is task:
                 await scan.close()
 
 
 class Batch(aiohappybase.Batch):
-    """An aiohappybase.Batch; what interrupted its block is not hidden by the connection that this cost."""
+    """An aiohappybase.Batch that sends nothing on a lost connection, so that the error of its block is not hidden."""
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None = None, trace: TracebackType | None = None
@@ -63,7 +64,7 @@ class Batch(aiohappybase.Batch):
 
 
 class _LeasedClient:
-    """The methods of a table's client: a batch keeps them for longer than the lease may last."""
+    """The methods of a table's client, fenced again at each call: a batch may keep them beyond the lease."""
 
     __slots__ = ("_table",)
 
@@ -81,14 +82,14 @@ class _LeasedClient:
 
 
 class _Scan(ScanSide, aiohappybase.Table):
-    """What aiohappybase's scan() takes for its table, connection and client."""
+    """Stands for table, connection and client in aiohappybase's scan()."""
 
     async def _open(self, call: Callable[..., Coroutine[Any, Any, int]], *args: Any) -> int:
         self._scanner = await call(*args)
         return self._scanner
 
     async def scannerClose(self, scanner: int) -> None:
-        """Not from here."""
+        """Do nothing: :meth:`close` closes the scanner."""
 
     async def close(self) -> None:
         """Close the scanner on the server, if this scan opened one and its lease lasts."""
@@ -97,5 +98,5 @@ class _Scan(ScanSide, aiohappybase.Table):
         try:
             await self._table.connection.client.scannerClose(self._scanner)
         except LeaseError:
-            # The lease is over, and took its scanners along; or a call is under way, and the checkin will.
+            # The lease is over, and its scanners are closed; or a call is under way, and the checkin closes them.
             pass

@@ -1,7 +1,7 @@
 """The socket under a guarded connection of asyncio: opened within a bound, read when asked, closed without waiting.
 
-It is a plain non-blocking socket, not an asyncio transport: nothing is read while nobody asks, so the pool's look at
-the descriptor sees what the server sent meanwhile, and it can be closed from anywhere, its loop running or not.
+It is a plain non-blocking socket, not an asyncio transport: nothing is read between two calls, so the pool's probe of
+the descriptor sees what the server sent meanwhile; and it can be closed from any thread, its loop running or not.
 """
 
 # mypy: disallow-untyped-calls=False, warn-return-any=False
@@ -9,26 +9,28 @@ the descriptor sees what the server sent meanwhile, and it can be closed from an
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
-import struct
 from typing import Any
 
 from thriftpy2.transport import TTransportException
 
+from ..._core import loop_of_thread
 from ..._core.time_limit import TimeLimit
 from ..._servers import server_text
-from .._thrift.sockets import LARGEST_READ, SingleUseSocket, in_order, prepare
+from .._thrift.sockets import FRAME_LENGTH, LARGEST_READ, SingleUseSocket, framed, in_order, prepare
 
-_FRAME_LENGTH = struct.Struct("!i")
+logger = logging.getLogger("fastpool")
+
 _PIECE = 1 << 16
 
 
-class Stream(SingleUseSocket):
-    """One connection, and what was read of it and not asked for yet; what thriftpy2's protocols call a transport.
+class GuardedSocket(SingleUseSocket):
+    """One connection with its read buffer: a transport for thriftpy2's protocols.
 
-    ``where`` is a thriftpy2 TAsyncSocket that is never opened: it knows what its arguments mean. ``framed``: messages
-    come and go in frames.
+    ``where`` is a thriftpy2 TAsyncSocket that is never opened, and only holds the arguments. ``framed``: messages come
+    and go in frames.
     """
 
     def __init__(self, where: Any, framed: bool) -> None:
@@ -36,7 +38,7 @@ class Stream(SingleUseSocket):
         self._where = where
         self._framed = framed
         self._tls: _Tls | None = None
-        self._data = b""  # of messages; what is before _at has been asked for
+        self._data = b""  # of messages; up to _at it has been consumed
         self._at = 0
         self._raw = b""  # of frames: what came after the last whole one
         self._limit: float | None = where.socket_timeout  # bounds each wait, in seconds
@@ -119,18 +121,12 @@ class Stream(SingleUseSocket):
                 raise ConnectionError(f"{self.address} hung up during the TLS handshake")
             tls.incoming.write(data)
 
-    def _open_sock(self) -> socket.socket:
-        sock = self.sock
-        if sock is None:
-            raise TTransportException(TTransportException.NOT_OPEN, f"the transport to {self.address} is closed")
-        return sock
-
     # ---- messages
 
     async def send(self, message: bytes) -> None:
         """Send one message, each wait within the socket timeout."""
         if self._framed:
-            message = _FRAME_LENGTH.pack(len(message)) + message
+            message = framed(message)
         if self._limit is None:
             await self._transmit(message)
         else:
@@ -151,13 +147,13 @@ class Stream(SingleUseSocket):
         """Have ``size`` bytes at hand, the first of them at 0."""
         if size < 0:
             raise TTransportException(TTransportException.UNKNOWN, f"a reply claims to have {size} bytes")
-        # Nothing is allocated because a length says so.
+        # The buffer grows with what arrives, never by what a length claims.
         data = self._data[self._at :]
         if not self._framed:
             data = await self._at_least(data, size)
         while len(data) < size:
             raw = await self._at_least(self._raw, 4)
-            (length,) = _FRAME_LENGTH.unpack_from(raw)
+            (length,) = FRAME_LENGTH.unpack_from(raw)
             if length < 0:
                 raise TTransportException(TTransportException.UNKNOWN, f"a frame claims to have {length} bytes")
             raw = await self._at_least(raw[4:], length)
@@ -175,24 +171,24 @@ class Stream(SingleUseSocket):
             count += len(piece)
         return b"".join(pieces)
 
-    def leftover(self) -> bool:
+    def has_leftover(self) -> bool:
         """Whether the server sent more than was asked for."""
         if self._at < len(self._data) or self._raw:
             return True
         try:
             return self._tls is not None and self._tls.unasked()
         except TTransportException:
-            return False  # it said goodbye, which is no reply: quiet() will notice, or whoever reads on
+            return False  # the end of the TLS session is no reply: quiet() or the next read notices it
         except ssl.SSLError:
             return True
 
     def quiet(self) -> bool:
-        """Whether the connection is open and nothing has arrived unasked; reads nothing that somebody would miss."""
+        """Whether the connection is open and nothing has arrived unasked; what a TLS server sent by itself is read."""
         sock, tls = self.sock, self._tls
-        if sock is None or self.leftover():
+        if sock is None or self.has_leftover():
             return False
         if tls is None:
-            return True  # the pool looks at the descriptor itself
+            return True  # the pool probes the descriptor itself
         try:
             data = sock.recv(LARGEST_READ)
             if not data:
@@ -203,12 +199,12 @@ class Stream(SingleUseSocket):
         except OSError:
             return False
         try:
-            return not tls.decrypted()  # what a TLS server sends by itself, a session's ticket, is no reply
+            return not tls.decrypted()  # a session ticket, for example, has no data in it
         except (TTransportException, ssl.SSLError):
             return False
 
     def fileno(self) -> int:
-        """Give the descriptor, -1 when closed, and with TLS: what arrives there may be TLS's own."""
+        """Give the descriptor; -1 when closed, and with TLS, whose own records may arrive there at any time."""
         return -1 if self._tls is not None else super().fileno()
 
 
@@ -223,6 +219,64 @@ async def _connected(sock: socket.socket, address: Any) -> socket.socket:
     return sock
 
 
+class ExternalTransport:
+    """A transport that fastpool did not make, in the place of a GuardedSocket: HTTP, or that of the user's factory.
+
+    What it buffers between two calls cannot be seen, so only each reply itself is checked. It can be closed only in
+    the loop that opened it.
+    """
+
+    def __init__(self, client: Any, address: str) -> None:
+        self._client = client
+        self._loop = asyncio.get_running_loop()
+        self.address = address
+
+    @property
+    def sock(self) -> Any:
+        return self._client if self._client is not None and self._client._iprot.trans.is_open() else None
+
+    async def send(self, message: bytes) -> None:
+        transport = self._client._oprot.trans
+        transport.write(message)
+        await transport.flush()
+
+    def has_leftover(self) -> bool:
+        return False
+
+    def quiet(self) -> bool:
+        return self.sock is not None
+
+    def fileno(self) -> int:
+        return -1
+
+    def shut(self) -> None:
+        if loop_of_thread() is self._loop:
+            client, self._client = self._client, None
+            _close_external(client, self.address)
+        else:
+            self.discard()
+
+    interrupt = shut
+
+    def discard(self) -> None:
+        client, self._client = self._client, None
+        try:
+            self._loop.call_soon_threadsafe(_close_external, client, self.address)
+        except RuntimeError:
+            pass  # the loop was closed, so the transport can no longer be closed
+
+    def abandon(self) -> None:
+        """Leave it open: closing it might send something on the parent's connection."""
+
+
+def _close_external(client: Any, address: str) -> None:
+    try:
+        if client is not None:
+            client.close()
+    except Exception as error:
+        logger.warning("close of the transport to %s failed: %r", address, error, exc_info=error)
+
+
 class _Tls:
     """The two directions of a TLS connection, in memory."""
 
@@ -234,7 +288,7 @@ class _Tls:
         self._object = context.wrap_bio(self.incoming, self.outgoing, server_hostname=hostname)
 
     def shake_hands(self) -> bool:
-        """Go on with the handshake as far as possible; whether it is done."""
+        """Continue the handshake as far as possible; whether it is done."""
         try:
             self._object.do_handshake()
         except ssl.SSLWantReadError:
@@ -246,7 +300,7 @@ class _Tls:
         return self.outgoing.read()
 
     def decrypted(self) -> bytes:
-        """What of the peer's data has arrived; empty if nothing has. TTransportException once the peer said goodbye."""
+        """The data that has arrived, maybe none; TTransportException once the peer has ended the TLS session."""
         try:
             if data := self._object.read(_PIECE):
                 return data
@@ -254,9 +308,9 @@ class _Tls:
             return b""
         except ssl.SSLZeroReturnError:
             pass
-        # The socket may stay open after a goodbye: many servers wait until the other side says it, too.
+        # The socket may stay open after that: many servers wait until this side ends the session, too.
         raise TTransportException(TTransportException.END_OF_FILE, "TSocket read 0 bytes")
 
     def unasked(self) -> bool:
-        """Whether data that nobody asked for has arrived, also in records that nobody has opened yet."""
+        """Whether more data has arrived, also in records that are not decrypted yet."""
         return bool((self._object.pending() or self.incoming.pending) and self.decrypted())

@@ -19,9 +19,9 @@ import happybase
 import happybase.pool
 
 from ... import _errors
-from ..._driver import Driver
 from ..._pool import Pool
 from .._thrift.arguments import PATIENCE_S, checked_size, options_among
+from .._thrift.driver import ThriftDriver
 from .connection import GuardedConnection
 from .table import Table
 
@@ -34,41 +34,28 @@ logger = logging.getLogger("happybase.pool")
 
 
 class NoConnectionsAvailable(_errors.NoConnectionsAvailable, happybase.NoConnectionsAvailable):
-    """No connection within the time the caller gave: fastpool's error, and happybase's."""
+    """No connection within the caller's timeout: fastpool's error, and happybase's."""
 
 
 class PoolDeadlock(_errors.PoolDeadlock, NoConnectionsAvailable):
-    """The caller could never have got a connection: every lease is held by owners that wait themselves."""
+    """The caller would have waited for ever: the owner of every lease waits for a connection itself."""
 
 
-class HappybaseDriver(Driver):
+class HappybaseDriver(ThriftDriver):
     """Opens guarded happybase connections; ``connection_kwargs`` are happybase.Connection's."""
 
-    tracks_calls = True
+    library_connection = happybase.Connection
     exhausted_error = NoConnectionsAvailable
     deadlock_error = PoolDeadlock
     exhausted_message = "No connection available from pool within specified timeout"
 
-    def __init__(self, **connection_kwargs: Any) -> None:
-        # Only for its opinion of the arguments: wrong ones raise here what happybase raises.
-        happybase.Connection(**{**connection_kwargs, "autoconnect": False})
-        self.connection_kwargs = connection_kwargs
-
     def open_entry(self, entry: Entry, server: tuple[str, int] | None, timeout: float | None) -> GuardedConnection:
-        """Connect the slot's connection object; TTransportException if that fails."""
+        """Connect the slot's connection object, the same for the pool's life; TTransportException if that fails."""
         connection = entry.driver_data
         if connection is None:
             connection = entry.driver_data = GuardedConnection(entry, **self.connection_kwargs)
         connection.connect(server, timeout)
         return connection
-
-    def close(self, c: GuardedConnection) -> None:
-        """Close the transport of ``c``; the connection object stays, for the next one."""
-        c.end()
-
-    def check(self, c: GuardedConnection, timeout: float | None) -> bool:
-        """Say whether ``c`` is open and in step, without I/O."""
-        return c.client.in_step()
 
     def ping(self, c: GuardedConnection, timeout: float | None) -> bool:
         """Make a call: the server's read timeout counts calls, and TCP's keepalive does not reset it."""
@@ -78,14 +65,6 @@ class HappybaseDriver(Driver):
     def reset(self, c: GuardedConnection) -> None:
         """Close the scanners that the block left open."""
         c.client.close_scanners(PATIENCE_S)
-
-    def fileno(self, c: GuardedConnection) -> int:
-        """Give the descriptor of the transport in use."""
-        return c.client.fileno()
-
-    def abandon(self, c: GuardedConnection) -> None:
-        """Close the descriptor in a forked child, and nothing else: the parent goes on using the connection."""
-        c.abandon()
 
 
 class ConnectionPool(Pool):
@@ -107,7 +86,7 @@ class ConnectionPool(Pool):
         super().__init__(driver=driver, max_size=size, timeout=checkout_timeout, nested=nested, **options)
 
     def _least(self) -> int:
-        """One at least is opened with the pool, so that a server that cannot be reached is noticed at once."""
+        """Open at least one connection with the pool, so that a server that cannot be reached is noticed at once."""
         return max(self.config.min_size, 1)
 
     def table(self, name: str | bytes, **lease_options: Any) -> TableBlock:
@@ -116,7 +95,7 @@ class ConnectionPool(Pool):
 
 
 class TableBlock:
-    """``with`` block that holds a lease and gives one table of it."""
+    """A ``with`` block that holds a lease and gives one table of its connection."""
 
     __slots__ = ("_lease", "_name")
 
@@ -142,9 +121,9 @@ _replaced: dict[Any, Any] = {}
 
 
 def install() -> None:
-    """Make happybase.ConnectionPool and happybase.pool.ConnectionPool fastpool's, for code that cannot be changed.
+    """Replace happybase.ConnectionPool and happybase.pool.ConnectionPool, for code that cannot be changed.
 
-    Code that imported the class by name beforehand keeps what it has. Again is harmless.
+    Code that imported the class by name before keeps happybase's. May be called more than once.
     """
     for module in (happybase, happybase.pool):
         if module.ConnectionPool is not ConnectionPool:
@@ -153,7 +132,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Undo :func:`install`; pools that exist go on working. Without install() this does nothing."""
+    """Undo :func:`install`, if it was called; pools that exist go on working."""
     for module, original in _replaced.items():
         if module.ConnectionPool is ConnectionPool:
             module.ConnectionPool = original

@@ -1,4 +1,4 @@
-"""Tables, batches and scans that know under which lease they were made, and fail once it is over."""
+"""Tables, batches and scans bound to the lease under which they were made: they fail once it is over."""
 
 # mypy: disallow-subclassing-any=False, disallow-untyped-calls=False, warn-return-any=False
 
@@ -28,7 +28,7 @@ class Table(LeasedTable, happybase.Table):
         return Batch(self, timestamp, batch_size, transaction, wal)
 
     def scan(self, *args: Any, **kwargs: Any) -> Iterator[tuple[bytes, dict[bytes, Any]]]:
-        """Scan as happybase does; LeaseError for the first row that is asked for after the lease."""
+        """Scan as happybase does; LeaseError at the first row after the end of the lease."""
         scan = _Scan(self)
         thread = threading.get_ident()
         fence, epoch = self._entry.fence, self._epoch
@@ -36,17 +36,18 @@ class Table(LeasedTable, happybase.Table):
         try:
             for row in happybase.Table.scan(scan, *args, **kwargs):
                 yield row
-                # happybase fetches many rows at once; those it has left were not asked for under this lease either.
+                # happybase fetches many rows at once; the remaining ones end with the lease, too.
                 fence(epoch)
         finally:
-            # In the thread that scans this is the end, or a break. Elsewhere it is the garbage collector, which must
-            # not talk on a connection that its holder may be about to use: the checkin closes the scanner.
+            # In the scanning thread this is the end of the loop, or a break. In another one it is
+            # the garbage collector, which must not send on a connection that its holder may be about
+            # to use: the checkin closes the scanner.
             if threading.get_ident() == thread:
                 scan.close()
 
 
 class Batch(happybase.Batch):
-    """A happybase.Batch; what interrupted its block is not hidden by the connection that this cost."""
+    """A happybase.Batch that sends nothing on a lost connection, so that the error of its block is not hidden."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -56,14 +57,14 @@ class Batch(happybase.Batch):
 
 
 class _Scan(ScanSide, happybase.Table):
-    """What happybase's scan() takes for its table, connection and client."""
+    """Stands for table, connection and client in happybase's scan()."""
 
     def _open(self, call: Callable[..., int], *args: Any) -> int:
         self._scanner = call(*args)
         return self._scanner
 
     def scannerClose(self, scanner: int) -> None:
-        """Not from here."""
+        """Do nothing: :meth:`close` closes the scanner."""
 
     def close(self) -> None:
         """Close the scanner on the server, if this scan opened one and its lease lasts."""
@@ -72,5 +73,5 @@ class _Scan(ScanSide, happybase.Table):
         try:
             self._table.connection.client.scannerClose(self._scanner)
         except LeaseError:
-            # The lease is over, and took its scanners along; or a call is under way, and the checkin will.
+            # The lease is over, and its scanners are closed; or a call is under way, and the checkin closes them.
             pass

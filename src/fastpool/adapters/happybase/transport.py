@@ -11,20 +11,23 @@ from collections.abc import Callable
 from thriftpy2.transport import TSocket, TTransportException
 
 from ..._servers import server_text
-from .._thrift.sockets import LARGEST_READ, SingleUseSocket, in_order, prepare
+from .._thrift.sockets import LARGEST_READ, SingleUseSocket, framed, in_order, prepare
 
 
 class GuardedSocket(SingleUseSocket, TSocket):
-    """One TCP connection, for one life: what was closed stays closed, as buffers above may hold half a reply.
+    """One TCP connection, under one of thriftpy2's buffered transports. ``framed``: messages come and go in frames.
 
-    ``on_close`` is called before a close() that comes from outside the guard (``connection.transport.close()``);
-    what it raises prevents the close.
+    ``on_close`` is called before a close() by the user (``connection.transport.close()``); what it raises prevents
+    the close.
     """
 
-    def __init__(self, host: str, port: int, timeout_ms: float | None, on_close: Callable[[], object]) -> None:
+    def __init__(
+        self, host: str, port: int, timeout_ms: float | None, framed: bool, on_close: Callable[[], object]
+    ) -> None:
         TSocket.__init__(self, host=host, port=port, socket_timeout=timeout_ms)
         SingleUseSocket.__init__(self)
         self.address = server_text((host, port))
+        self._framed = framed
         self._on_close = on_close
         # A canned reply: while it is not None, read() serves these bytes and notes how many were asked for.
         self._canned_reply: bytes | None = None
@@ -73,6 +76,28 @@ class GuardedSocket(SingleUseSocket, TSocket):
             raise
         return sock
 
+    # ---- bytes on the wire
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Bound each wait from now on; TTransportException(NOT_OPEN) when closed."""
+        self._open_sock().settimeout(seconds)
+
+    def close(self) -> None:
+        """Close on behalf of the user, which costs the connection; see ``on_close``."""
+        if self.sock is not None:
+            self._on_close()
+            self.shut()
+
+    # ---- messages
+
+    def send(self, message: bytes) -> None:
+        """Send one message, each wait within the socket timeout."""
+        self.write(framed(message) if self._framed else message)
+
+    def write(self, buf: bytes) -> None:
+        """Send all of ``buf``."""
+        self._open_sock().sendall(buf)
+
     def read(self, sz: int) -> bytes:
         """Give what is there, 1 to ``sz`` bytes; TTransportException(END_OF_FILE) once the server hung up."""
         if self._canned_reply is not None:
@@ -82,33 +107,13 @@ class GuardedSocket(SingleUseSocket, TSocket):
             raise TTransportException(TTransportException.END_OF_FILE, "TSocket read 0 bytes")
         return data
 
-    def write(self, buf: bytes) -> None:
-        """Send all of ``buf``."""
-        self._open_sock().sendall(buf)
-
-    def _open_sock(self) -> socket.socket:
-        sock = self.sock
-        if sock is None:
-            raise TTransportException(TTransportException.NOT_OPEN, f"the transport to {self.address} is closed")
-        return sock
-
-    def settimeout(self, seconds: float | None) -> None:
-        """Bound each wait from now on; TTransportException(NOT_OPEN) when closed."""
-        self._open_sock().settimeout(seconds)
-
-    def close(self) -> None:
-        """Close on behalf of whoever uses the connection, which costs it; see ``on_close``."""
-        if self.sock is not None:
-            self._on_close()
-            self.shut()
-
     # Is anything left in the buffers above? They cannot be looked into, but they can be asked for one byte more:
-    # an empty buffer asks the socket, for as many bytes as it has room for, and is given a reply made up for it.
+    # an empty buffer asks the socket, for as many bytes as it has room for, and is given a canned reply of one byte.
 
-    def feed_canned_reply(self, reply: bytes) -> None:
-        """From now on serve ``reply`` instead of what the server sends."""
+    def feed_canned_reply(self) -> None:
+        """From now on serve a canned reply instead of what the server sends."""
         self._asked = 0
-        self._canned_reply = reply
+        self._canned_reply = framed(b"\0") if self._framed else b"\0"
 
     def end_canned_reply(self) -> int:
         """Read from the server again; how many bytes the first read asked for, 0 if none came."""
