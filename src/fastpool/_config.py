@@ -57,6 +57,8 @@ class Config:
     open: bool = True
     name: str | None = None
     timing: bool = False
+    reclaim: bool = True
+    collect_garbage: bool = False
 
     def __post_init__(self) -> None:
         for option, check in _CHECKS.items():
@@ -232,4 +234,6 @@ _CHECKS: dict[str, _Check] = {
     "open": _flag,
     "name": _name,
     "timing": _flag,
+    "reclaim": _flag,
+    "collect_garbage": _flag,
 }

@@ -89,6 +89,8 @@ class Pool(Core):
             config.name or "pool",
             nested=config.nested,
             timing=config.timing,
+            reclaim=config.reclaim,
+            collect_garbage=config.collect_garbage,
             tracks_calls=driver.tracks_calls,
             lazy_timeout=driver.tracks_calls,
             has_check=checks,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import pickle
 import threading
 from collections.abc import Callable, Iterator
@@ -61,7 +62,7 @@ class Holders:
 TESTED = {  # by the tests below, or by the one that is named
     *("min_size", "max_overflow", "max_idle", "checkout_timeout", "max_waiting", "nested", "max_lifetime"),
     *("idle_timeout", "max_uses", "max_connecting", "servers", "balance", "backoff", "leak_after", "listeners"),
-    *("open", "name", "timing"),
+    *("open", "name", "timing", "reclaim", "collect_garbage"),
     "check_after",  # test_aio_wires.py::test_a_server_that_hung_up_is_noticed_before_the_block
     "check_timeout",  # test_aio_wires.py::test_a_server_that_does_not_answer_a_keepalive_is_given_up_by_its_limit
     "keepalive",  # test_aio_wires.py::test_keepalive_is_heard
@@ -268,6 +269,43 @@ def test_listeners_name_and_timing(server: ScriptedServer) -> None:
 
     run(main())
     assert told == [(name, "hbase") for name in names[:4]] + [("closed_connection", "hbase"), ("pool_closed", "hbase")]
+
+
+@pytest.mark.parametrize("collect_garbage", [False, True])
+def test_collect_garbage(server: ScriptedServer, clock: VirtualClock, collect_garbage: bool) -> None:
+    async def hold(pool: Any) -> None:
+        cycle: list[Any] = [pool.connection()]
+        cycle.append(cycle)
+        await cycle[0].__aenter__()
+
+    async def main() -> None:
+        async with pool_to(server, collect_garbage=collect_garbage) as pool:
+            gc.disable()
+            try:
+                await asyncio.create_task(hold(pool))
+                if collect_garbage:
+                    assert await ask(pool, timeout=0) == row(b"k")
+                else:
+                    with pytest.raises(fastpool.NoConnectionsAvailable):
+                        await ask(pool, timeout=0)
+            finally:
+                gc.enable()
+            gc.collect()
+            assert await ask(pool) == row(b"k") and pool.stats().leaks == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("reclaim", [False, True])
+def test_reclaim(server: ScriptedServer, reclaim: bool) -> None:
+    async def main() -> None:
+        async with pool_to(server, reclaim=reclaim) as pool:
+            await pool.connection().__aenter__()  # nothing refers to the lease any more
+            if reclaim:
+                assert await ask(pool) == row(b"k")
+            assert pool.stats().leased == (0 if reclaim else 1)
+
+    run(main())
 
 
 def test_by_hand(server: ScriptedServer) -> None:

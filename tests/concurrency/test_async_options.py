@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import dataclasses
+import gc
 import socket
 from collections import Counter
 from pathlib import Path
@@ -195,6 +196,31 @@ def test_it_says_who_holds_what_and_how_it_stands() -> None:
         stats = pool.stats()
         assert stats.hold.count == stats.wait.count == 2 and stats.timeouts == 1
         await pool.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("on", [False, True])
+def test_reclaim_and_collect_garbage(on: bool) -> None:
+    async def hold(pool: fastpool.AsyncPool) -> None:
+        cycle: list[Any] = [pool.connection()]
+        cycle.append(cycle)
+        await cycle[0].__aenter__()
+
+    async def main() -> None:
+        async with fastpool.AsyncPool(Told, reclaim=on, collect_garbage=on, max_size=1) as pool:
+            gc.disable()
+            try:
+                await asyncio.create_task(hold(pool))
+                if on:
+                    pool.checkin(await pool.checkout(timeout=0))
+                else:
+                    with pytest.raises(fastpool.NoConnectionsAvailable):
+                        await pool.checkout(timeout=0)
+            finally:
+                gc.enable()
+            gc.collect()
+            assert pool.stats().leased == (0 if on else 1) and pool.stats().leaks == 1
 
     asyncio.run(main())
 

@@ -34,10 +34,13 @@ DEFAULTS = {
     "open": True,
     "name": None,
     "timing": False,
+    "reclaim": True,
+    "collect_garbage": False,
 }
 
 COUNTS = ("max_size", "min_size", "max_overflow", "max_idle", "max_waiting", "max_uses", "max_connecting")
 TIMES = ("timeout", "max_lifetime", "idle_timeout", "check_timeout", "check_after", "keepalive", "leak_after")
+FLAGS = ("nested", "open", "timing", "reclaim", "collect_garbage")
 POSITIVE_TIMES = ("check_timeout", "max_lifetime", "idle_timeout", "keepalive", "leak_after")
 
 
@@ -115,9 +118,7 @@ def test_what_works_as_an_index_is_an_integer():
     assert type(config.max_size) is int
 
 
-@pytest.mark.parametrize(
-    "option", ["max_size", "min_size", "max_overflow", "max_connecting", "nested", "open", "timing"]
-)
+@pytest.mark.parametrize("option", ["max_size", "min_size", "max_overflow", "max_connecting", *FLAGS])
 def test_none_is_not_for_every_option(option):
     with pytest.raises(TypeError, match=f"^{option} must be"):
         Config.build(**{option: None})
@@ -160,7 +161,7 @@ def test_zero_is_a_time_only_where_it_means_something(option):
         assert getattr(Config.build(**{option: 0}), option) == 0.0
 
 
-@pytest.mark.parametrize("option", ["nested", "open", "timing"])
+@pytest.mark.parametrize("option", FLAGS)
 @pytest.mark.parametrize("value", [0, 1, "yes"])
 def test_a_flag_is_a_bool(option, value):
     with pytest.raises(TypeError, match=f"^{option} must be True or False, not {value!r}"):

@@ -2,9 +2,6 @@
 
 import _thread
 import asyncio
-import gc
-import logging
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,49 +11,13 @@ import fastpool
 from fastpool._core import Core, thread_is_alive
 from tests._slots import in_hand
 
+from .owners import Connection, exhausted, held_by_a_generator, in_a_thread_that_ends, people, warnings
 from .world import until
-
-WITH_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
-
-
-class Connection:
-    """Nobody but the pool refers to it."""
-
-    closes = 0
-
-    def close(self):
-        self.closes += 1
-
-
-def in_a_thread_that_ends(work):
-    """Do it there, and wait until the system, too, has seen the thread end."""
-    told = []
-    thread = threading.Thread(target=lambda: told.extend((Core._thread_uid(), work())))
-    thread.start()
-    thread.join()
-    until(lambda: not thread_is_alive(told[0]))
-    return told[1]
 
 
 @pytest.fixture
 def pool():
-    """Two connections, and what listeners were told of leaks."""
-    told = []
-    pool = fastpool.Pool(
-        Connection, max_size=2, timeout=0.02, name="people", listeners=[{"leak_suspected": told.append}]
-    )
-    pool.warm()
-    return pool, told
-
-
-def exhausted(pool):
-    with pytest.raises(fastpool.NoConnectionsAvailable) as raised:
-        pool.checkout()
-    return raised.value
-
-
-def warnings(caplog):
-    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    return people()
 
 
 def test_which_threads_are_alive():
@@ -126,16 +87,6 @@ def test_timeout_0_looks_as_well(pool):
         pool.checkin(c)
 
 
-def held_by_a_generator(pool):
-    def block():
-        with pool.connection() as c:
-            yield c
-
-    generator = block()
-    next(generator)
-    return generator
-
-
 def test_a_generator_left_open_is_reported_and_may_be_ended_by_anyone(pool, caplog):
     pool, told = pool
     left = in_a_thread_that_ends(lambda: [held_by_a_generator(pool), held_by_a_generator(pool)])
@@ -146,47 +97,6 @@ def test_a_generator_left_open_is_reported_and_may_be_ended_by_anyone(pool, capl
         pass
     assert next(left.pop(), "over") == "over"
     assert pool.stats().idle == 2 and pool.stats().connects == 2
-
-
-def test_a_generator_that_is_garbage_is_ended_by_the_collector_when_somebody_would_have_to_wait(pool):
-    pool, _ = pool
-
-    def leave():
-        for _ in range(2):
-            cycle = [held_by_a_generator(pool)]
-            cycle.append(cycle)
-
-    gc.collect()
-    gc.disable()
-    try:
-        in_a_thread_that_ends(leave)
-        assert pool.stats().leased == 2
-        with pool.connection(timeout=0), pool.connection(timeout=0):
-            pass
-    finally:
-        gc.enable()
-    assert pool.stats().leaks == 2
-
-
-@pytest.mark.skipif(not WITH_GIL, reason="a free-threaded build does not know its reference counts so well")
-def test_a_connection_that_is_garbage_is_replaced(caplog):
-    pool = fastpool.Pool(Connection, max_size=2, timeout=0.02)
-
-    def leave():
-        for _ in range(2):
-            cycle = [pool.checkout()]
-            cycle.append(cycle)
-
-    gc.collect()
-    gc.disable()
-    try:
-        in_a_thread_that_ends(leave)
-        pool.checkin(pool.checkout(timeout=0))
-    finally:
-        gc.enable()
-    assert pool.stats().closed["error"] >= 1
-    assert any("was dropped without checkin()" in said for said in warnings(caplog))
-    assert pool.stats().leaks == 2  # each once, though it was reported with its owner first
 
 
 def test_those_who_wait_look_again(pool):
@@ -259,40 +169,6 @@ def test_a_task_of_an_async_pool_that_is_done(caplog):
     asyncio.run(main())
 
 
-@pytest.mark.skipif(not WITH_GIL, reason="a free-threaded build does not know its reference counts so well")
-@pytest.mark.parametrize("world", ["a thread", "a task"])
-def test_what_nobody_can_give_back_stays_out_until_the_pool_is_exhausted(world, caplog):
-    async def open_one():
-        return Connection()
-
-    def thread():
-        pool = fastpool.Pool(Connection, max_size=2)
-        in_a_thread_that_ends(lambda: pool.checkout() and None)
-        for _ in range(5):
-            pool.checkin(pool.checkout(timeout=0))
-        assert (pool.stats().leased, pool.stats().connects) == (1, 2) and warnings(caplog) == []
-        held = [pool.checkout(timeout=0), pool.checkout(timeout=0)]
-        return pool, held
-
-    async def task():
-        pool = fastpool.AsyncPool(open_one, max_size=2)
-        await asyncio.create_task(dropped(pool))
-        for _ in range(5):
-            pool.checkin(await pool.checkout(timeout=0))
-        assert (pool.stats().leased, pool.stats().connects) == (1, 2) and warnings(caplog) == []
-        held = [await pool.checkout(timeout=5), await pool.checkout(timeout=5)]
-        return pool, held
-
-    async def dropped(pool):
-        await pool.checkout()
-
-    pool, held = thread() if world == "a thread" else asyncio.run(task())
-    assert pool.stats().closed["error"] == 1 and pool.stats().connects == 3
-    assert any("was dropped without checkin()" in said for said in warnings(caplog))
-    for c in held:
-        pool.checkin(c)
-
-
 @pytest.mark.parametrize("under_way", [False, True], ids=["at once", "under way"])
 def test_a_task_that_is_cancelled_while_a_thread_returns_its_connection_has_left_nothing_behind(under_way, caplog):
     begun, go, told = threading.Event(), threading.Event(), []
@@ -324,27 +200,6 @@ def test_a_task_that_is_cancelled_while_a_thread_returns_its_connection_has_left
     asyncio.run(main())
     until(lambda: pool.stats().idle == 1 and not in_hand(pool))
     assert told == [] and warnings(caplog) == []
-
-
-@pytest.mark.skipif(not WITH_GIL, reason="a free-threaded build does not know its reference counts so well")
-def test_tasks_in_line_look_as_well():
-    async def open_one():
-        return Connection()
-
-    async def main():
-        async with fastpool.AsyncPool(open_one, max_size=1, timeout=20) as pool:
-            await pool.checkout()  # dropped at once
-            c = await pool.checkout()
-            kept = [c]
-            waiting = asyncio.create_task(pool.checkout())
-            while not pool.stats().waiting:
-                await asyncio.sleep(0)
-            del c
-            kept.clear()  # dropped while somebody waits
-            pool.checkin(await waiting)
-            assert pool.stats().connects == 3
-
-    asyncio.run(main())
 
 
 def test_the_keeper_and_who_waits_report_a_lease_once(caplog):

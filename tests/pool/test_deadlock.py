@@ -173,8 +173,8 @@ def test_a_task_whose_loop_would_sleep_with_the_one_who_asks():
 
 
 def test_no_deadlock_while_only_garbage_holds():
-    """The collector is asked, but not for what was leased a moment ago, and not time and again."""
-    pool = Plain().pool(max_size=1)
+    """With the option the collector is called, but not for a lease of a moment ago, and not time and again."""
+    pool = Plain().pool(max_size=1, collect_garbage=True)
     collections = []
 
     def forget():
@@ -208,3 +208,23 @@ def test_no_deadlock_while_only_garbage_holds():
             gc.callbacks.remove(count)
             gc.enable()
         balanced(pool)
+
+
+def test_without_the_option_a_deadlock_is_concluded_although_only_garbage_holds():
+    pool = Plain().pool(max_size=1)
+    with VirtualClock() as clock:
+        gc.disable()
+        try:
+            lease = pool.connection()
+            lease.__enter__()
+            cycle = [lease]
+            cycle.append(cycle)
+            del cycle, lease
+            clock.advance(1)
+            with pytest.raises(PoolDeadlock):
+                pool.checkout(timeout=20)
+        finally:
+            gc.enable()
+        gc.collect()
+        with pool.connection(timeout=20):
+            pass

@@ -246,6 +246,8 @@ class Core:
         *,
         nested: bool,
         timing: bool,
+        reclaim: bool,
+        collect_garbage: bool,
         tracks_calls: bool,
         lazy_timeout: bool,
         has_check: bool,

@@ -305,8 +305,8 @@ cdef void lease_lost(Lease self) noexcept:
         return
     if slot.depth > 1:
         slot.depth -= 1
-        return
-    reclaim_end_lease_of_dead_owner(self.core, slot, self.word)
+    elif self.core.reclaim:
+        reclaim_end_lease_of_dead_owner(self.core, slot, self.word)
 
 
 cdef bint lease_try_end(Slot *slot, uint64_t lease) noexcept nogil:

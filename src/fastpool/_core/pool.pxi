@@ -19,7 +19,7 @@ cdef class Core:
     cdef int64_t by_hand             # leases that no block will end
     cdef public int own_references   # to each connection, by the pool and its driver
     cdef int64_t looked_ns           # when somebody looked for what is lost
-    cdef int64_t collected_ns        # when the collector was last asked, before a deadlock was concluded
+    cdef int64_t collected_ns        # when gc.collect() was last called, before a deadlock was concluded
     cdef public object last_sight    # what an error told of the pool a moment ago, if many wait; None
     cdef public set leaks_told       # (slot, epoch) of the leases that were reported as leaks
     cdef dict dropped                # id -> connection that close() took from whoever had checked it out by hand
@@ -37,6 +37,8 @@ cdef class Core:
     cdef public bint was_opened      # open() has been called, or the first connection opened
     cdef readonly bint nested
     cdef readonly bint timing
+    cdef bint reclaim                # end leases that nobody can end any more
+    cdef bint collect_garbage        # may call gc.collect() for a caller that finds no connection
     cdef public bint of_loops        # a connection is only for the event loop that it was opened in
     cdef bint tracks_calls           # the driver reports its calls to the entry, whose marks decide the fitness
     cdef bint lazy_timeout           # a bad timeout raises at __enter__
@@ -83,13 +85,15 @@ cdef class Core:
         if self.kept != NULL:
             Py_DECREF(<object>self.kept)
 
-    def _set_up(self, driver, str name, *, bint nested, bint timing, bint tracks_calls, bint lazy_timeout,
-                bint has_check, bint has_reset, bint has_probe, bint may_probe):
+    def _set_up(self, driver, str name, *, bint nested, bint timing, bint reclaim, bint collect_garbage,
+                bint tracks_calls, bint lazy_timeout, bint has_check, bint has_reset, bint has_probe, bint may_probe):
         """What stays as it is for the pool's life."""
         self.driver = driver
         self.name = name
         self.nested = nested
         self.timing = timing
+        self.reclaim = reclaim
+        self.collect_garbage = collect_garbage
         self.tracks_calls = tracks_calls
         self.lazy_timeout = lazy_timeout
         self.has_check = has_check

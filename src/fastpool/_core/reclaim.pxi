@@ -40,12 +40,13 @@ def end_lease(Core core, uint32_t index, uint64_t epoch):
 
 
 cdef bint reclaim_lost(Core core) except -1:
-    """Take back what was checked out by hand and is not even referred to by anyone: at once if its owner has ended,
-    else after a second, lest a pool seem larger than it is to who throws away what it checks out.
+    """Take back connections that were checked out by hand and to which nothing but the pool refers any more: at once
+    if the owner has ended, else one second after the checkout.  (Sooner, and a pool would seem larger than it is to a
+    caller that drops what it checks out.)  Each is reported, and goes tainted to the first in line, to be replaced.
 
-    Asked when somebody would have to wait.  True: there was something, and it went to the first in line, tainted, to be
-    replaced.  (An exception that strikes between `checkout()` and the assignment of its result leaves such a
-    connection.)  Free-threaded builds do not know their reference counts so well.
+    Called when a caller would have to wait.  True: at least one was taken back.  An exception that is raised between
+    `checkout()` and the assignment of its result leaves such a connection behind.  Not done with the option
+    `reclaim=False`, nor on free-threaded builds, whose reference counts are not exact.
     """
     cdef uint32_t i
     cdef uint64_t word
@@ -53,7 +54,7 @@ cdef bint reclaim_lost(Core core) except -1:
     cdef Entry entry
     cdef int64_t now
     cdef list lost
-    if FREE_THREADED or core.by_hand == 0 or core.tracks_calls:
+    if FREE_THREADED or not core.reclaim or core.by_hand == 0 or core.tracks_calls:
         return False
     now, lost = clock_ns(), []
     for i in range(u32_load(&core.pool.table.size)):

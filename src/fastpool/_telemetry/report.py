@@ -101,28 +101,30 @@ def _is_first(pool: Pool, lease: tuple[int, int]) -> bool:
 
 
 def look_for_ended_owners(pool: Pool) -> None:
-    """Report the leases whose owner has ended, and end those that nobody else can end. Asked when nothing is free.
+    """Report the leases whose owner has ended, and end those that nothing else can end. Called when none is free.
 
-    Somebody else may have what the owner left behind and give it back yet. Nobody has what is only part of garbage:
-    the collector is asked to end that. And nobody can leave a block in which a greenlet is suspended whose thread has
-    ended: that lease is ended here, and the connection replaced.
+    A connection that the owner left behind may be referred to elsewhere, and be returned yet. If all that refers to it
+    is a reference cycle, only the garbage collector can end the lease: it is run with ``collect_garbage=True``. Nothing
+    can leave a block in which a greenlet of a thread that has ended is suspended: with ``reclaim=True`` its lease is
+    ended here, and the connection replaced.
     """
-    garbage = False
+    config, reported = pool.config, False
     for row in leases_of(pool):
         info = lease_info(row, clock())
         if not info.ended:
             continue
         for_ever = row[9] and row[2] is None and suspended_for_ever(row[3] and row[3]())
+        end = for_ever and config.reclaim
         if is_news(pool, row, info):
-            garbage = True
+            reported = True
             logger.warning(
                 "pool %r: connection %d has been out for %s, and its owner has ended without giving it back: %s%s",
                 pool.name, info.slot, duration_text(info.age_s), info.owner,
-                ", suspended for ever in its block; it is replaced" if for_ever else "",
+                f", suspended for ever in its block{'; it is replaced' if end else ''}" if for_ever else "",
             )  # fmt: skip
-        if for_ever:
+        if end:
             end_lease(pool, *_key(row))
-    if garbage:
+    if reported and config.collect_garbage:
         gc.collect()
 
 

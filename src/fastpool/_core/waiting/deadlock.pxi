@@ -1,10 +1,13 @@
 # Which owners wait, and whether all leases are held by owners that wait themselves.
 
 cdef int deadlock_collect_holders(Core core) except -1:
-    """What holds may be garbage: a block's frame in the traceback of an exception that was kept in a cycle. Asked
-    before a deadlock is concluded, for leases older than a moment, and once a minute: to collect stops everybody."""
+    """With the option `collect_garbage`, run the garbage collector before a deadlock is concluded: a holder may be the
+    frame of a block in the traceback of an exception that is part of a reference cycle.  Only if a lease is older than
+    a second, and at most once a minute, because a collection stops every thread."""
     cdef int64_t now = clock_ns()
     cdef uint32_t i
+    if not core.collect_garbage:
+        return 0
     if core.collected_ns != 0 and 0 <= now - core.collected_ns < COLLECT_NS:
         return 0
     for i in range(u32_load(&core.pool.table.size)):
