@@ -65,6 +65,56 @@ with fastpool.Pool(object, close=id) as pool:
     )
 
 
+TOLD = """
+import gc, warnings
+warnings.simplefilter("always", ResourceWarning)
+warnings.showwarning = lambda message, kind, *rest: print(kind.__name__, message)
+import fastpool
+
+class Connection:
+    def close(self):
+        pass
+
+def left_open(name):
+    fastpool.Pool(Connection, name=name).warm(2)  # without a keeper, so that a fork warns of no threads
+
+def not_worth_a_word():
+    fastpool.Pool(Connection, name="unused")
+    with fastpool.Pool(Connection, name="closed") as pool, pool.connection():
+        pass
+"""
+
+
+def test_a_pool_that_is_left_open_is_told_at_the_interpreters_exit() -> None:
+    out = run(TOLD + "not_worth_a_word(); left_open('one'); left_open('two'); gc.collect(); print('well')")
+    well, told = out.splitlines()
+    assert well == "well" and told.startswith("ResourceWarning fastpool: not closed before the interpreter's exit: ")
+    assert "'one' (2 open)" in told and "'two' (2 open)" in told
+    assert "unused" not in told and "'closed'" not in told
+
+
+def test_a_pool_that_is_closed_by_an_atexit_handler_is_not_told() -> None:
+    closing = (
+        "import atexit; pool = fastpool.Pool(Connection); pool.warm(1); atexit.register(pool.close); print('well')"
+    )
+    assert run(TOLD + closing) == "well\n"
+
+
+def test_a_forked_child_does_not_tell_of_its_parents_pools() -> None:
+    fork = """
+left_open("parent's")
+import os, sys
+child = os.fork()
+if child == 0:
+    print("the child")
+    sys.exit()
+os.waitpid(child, 0)
+print("the parent")
+"""
+    child, parent, told = run(TOLD + fork).splitlines()
+    assert (child, parent) == ("the child", "the parent") and "parent's" in told
+
+
 def test_a_closed_pool_keeps_its_own_memory_and_no_connection() -> None:
     """Nothing frees the pool itself (decision 16): what it may keep is bounded, whatever was opened in it."""
     run(
