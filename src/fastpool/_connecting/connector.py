@@ -8,7 +8,7 @@ ask, the caller fails at once, with what the last one said, instead of burning i
 from __future__ import annotations
 
 from _random import Random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from .._config import Config
 from .._driver import Driver
@@ -61,7 +61,7 @@ class Connector:
         leased_by_server: Callable[[], Mapping[Any, int]],
         patient: bool = False,
     ) -> tuple[Any, Server | None]:
-        """Open a connection for ``seat`` within ``timeout`` seconds (None: no limit); return it and its server.
+        """Open a connection for ``entry`` within ``timeout`` seconds (None: no limit); return it and its server.
 
         ``patient``: a server that is left alone only because callers had too little time for it is asked all the same.
         Raises what the driver raised; with several servers AllServersUnavailable when none of them serves, its
@@ -69,16 +69,11 @@ class Connector:
         """
         trial = _Trial(self, timeout, leased_by_server, patient)
         try:
-            while True:
+            while not trial.over:
                 server, left = trial.next()
-                try:
+                with trial:
                     connection = self._driver.open_entry(entry, server, left)
-                except Exception as error:
-                    if not trial.refused(error):
-                        raise
-                else:
-                    trial.accepted()
-                    return _something(connection), server
+            return _something(connection), server
         finally:
             trial.forget()
 
@@ -89,35 +84,21 @@ class Connector:
         leased_by_server: Callable[[], Mapping[Any, int]],
         patient: bool = False,
     ) -> tuple[Any, Server | None]:
-        """The same for a driver whose ``open_entry`` may be a coroutine function.
+        """Open a connection as ``open`` does, with a driver whose ``open_entry`` may be a coroutine function.
 
-        One that takes longer than ``timeout`` is cancelled: OutOfTime.
+        A connect that takes longer than ``timeout`` is cancelled: OutOfTime.
         """
         from inspect import isawaitable
 
-        from .._core.time_limit import TimeLimit
-
         trial = _Trial(self, timeout, leased_by_server, patient)
         try:
-            while True:
+            while not trial.over:
                 server, left = trial.next()
-                try:
+                with trial:
                     connection = self._driver.open_entry(entry, server, left)
                     if isawaitable(connection):
-                        # Not wait_for, which would make a task of its own and, on 3.11, can lose what that returned.
-                        try:
-                            async with TimeLimit(left) as limit:
-                                connection = await connection
-                        except TimeoutError as error:
-                            if not limit.expired():
-                                raise
-                            raise OutOfTime("the time of the checkout was over before the connect was") from error
-                except Exception as error:
-                    if not trial.refused(error):
-                        raise
-                else:
-                    trial.accepted()
-                    return _something(connection), server
+                        connection = await _within(left, connection)
+            return _something(connection), server
         finally:
             trial.forget()
 
@@ -130,17 +111,37 @@ class Connector:
         self.health.reset_after_fork()
 
 
+async def _within(seconds: float | None, connecting: Awaitable[Any]) -> Any:
+    """What ``connecting`` gives; OutOfTime if that takes longer."""
+    from .._core.time_limit import TimeLimit
+
+    # Not wait_for, which would make a task of its own and, on 3.11, can lose what that returned.
+    try:
+        async with TimeLimit(seconds) as limit:
+            return await connecting
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise OutOfTime("the time of the checkout was over before the connect was") from error
+
+
 def _something(connection: Any) -> Any:
-    """The connection; TypeError for what a connect gives that has no ``return``."""
+    """``connection``; TypeError if it is None, as a ``connect`` without a ``return`` gives."""
     if connection is None:
         raise TypeError("connect returned None instead of a connection: is there a `return` missing?")
     return connection
 
 
 class _Trial:
-    """One attempt to open a connection: server after server, until one accepts or none is left."""
+    """Tries to open one connection: server after server, until one accepts or none is left.
 
-    __slots__ = ("_began", "_connector", "_deadline", "_error", "_leased", "_patient", "_server", "_servers", "_tried")
+    ``next()`` chooses a server; as a context manager it notes how that one answers, and is ``over`` when it has
+    accepted. A refusal after which another server is to be asked goes no further.
+    """
+
+    __slots__ = (
+        "_began", "_connector", "_deadline", "_error", "_leased", "_patient", "_server", "_servers", "_tried", "over",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -158,6 +159,7 @@ class _Trial:
         self._server: Server | None = None
         self._error: BaseException | None = None
         self._began = 0.0
+        self.over = False
 
     def next(self) -> tuple[Server | None, float | None]:
         """The server to ask now, and the seconds left; AllServersUnavailable (or the one server's own error)."""
@@ -179,8 +181,17 @@ class _Trial:
         slow = (s for s in self._servers if s not in self._tried and s in resting and resting[s].hasty)
         return tuple(s for s in able if s not in doubted) or able or tuple(slow)
 
-    def refused(self, error: Exception) -> bool:
-        """Take note; True: ask the next one, False: raise this error."""
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if error is None:
+            self._accepted()
+            self.over = True
+        return isinstance(error, Exception) and self._refused(error)
+
+    def _refused(self, error: Exception) -> bool:
+        """Note a refusal; True: ask the next server, False: raise this error."""
         connector, server = self._connector, self._server
         took = connector._clock() - self._began
         cut_off = isinstance(error, OutOfTime)
@@ -195,13 +206,13 @@ class _Trial:
         connector._tell("connect_failed", server=server, error=error, duration=took)
         return not cut_off and len(set(self._servers)) > 1
 
-    def accepted(self) -> None:
-        """The connection is open."""
+    def _accepted(self) -> None:
+        """Note that the connection is open."""
         if self._server is not None:
             self._connector.health.accepted(self._server)
 
     def forget(self) -> None:
-        """Let go of the error: it knows the frame that knows this trial."""
+        """Drop the error, whose traceback refers to the frame that refers to this trial."""
         self._error = None
 
     def _left(self) -> float | None:
