@@ -6,7 +6,6 @@ is started until the last one has ended. Nobody is served: all wait until their 
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -14,10 +13,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from .child import output_of
 from .findings import Finding, Target
 from .rivals import POOL
 from .stubs import Stub
@@ -71,20 +70,7 @@ def gather(wait: Callable[[], None], threads: int) -> None:
 
 def cost(side: str, threads: int, seconds: float = SECONDS) -> float:
     """Seconds of processor time of such a crowd, measured in a process of its own."""
-    root = str(Path(__file__).resolve().parents[3])
-    path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", __name__, side, str(threads), str(seconds)],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=_PATIENCE,
-        check=False,
-    )
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or ["nothing"]
-        raise RuntimeError(f"the process of {threads} threads ended with {done.returncode}: {said[-1]}")
-    return float(done.stdout)
+    return float(output_of(__name__, side, str(threads), str(seconds), within_s=_PATIENCE))
 
 
 def answers(effort: Effort) -> Iterator[Finding]:

@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
+from .child import output_of
 from .ratios import OWN_TIME, Cycles, interleaved
 from .rivals import CONNECTION_POOL, GEVENT_QUEUES, HAPPYBASE, POOL, STUBBED, Address, Candidate, missing_for
 
@@ -37,19 +35,8 @@ class Settings:
 
 def compare_in_a_patched_process(settings: Settings) -> dict[tuple[str, int], Any]:
     """The ratio (as a dict), or why there is none (a str), of each rival (by name) in each situation (by number)."""
-    root = str(Path(__file__).resolve().parents[3])
-    path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", __name__, json.dumps(asdict(settings))],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=_PATIENCE,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"the process that measures gevent ended with {done.returncode}: {done.stderr[-2000:]}")
-    return {(name, number): found for name, number, found in map(json.loads, done.stdout.splitlines())}
+    printed = output_of(__name__, json.dumps(asdict(settings)), within_s=_PATIENCE)
+    return {(name, number): found for name, number, found in map(json.loads, printed.splitlines())}
 
 
 def together(cycles: Any, greenlets: int, rest: bool, apart: bool) -> Cycles:

@@ -174,10 +174,7 @@ class _Parser:
         self._at = 0
 
     def either(self) -> Filter:
-        parts = [self._both()]
-        while self._keyword(b"OR"):
-            parts.append(self._both())
-        return parts[0] if len(parts) == 1 else Or(parts)
+        return self._joined(b"OR", self._both, Or)
 
     def end(self) -> None:
         self._skip_space()
@@ -185,10 +182,13 @@ class _Parser:
             self._fail("the end")
 
     def _both(self) -> Filter:
-        parts = [self._one()]
-        while self._keyword(b"AND"):
-            parts.append(self._one())
-        return parts[0] if len(parts) == 1 else And(parts)
+        return self._joined(b"AND", self._one, And)
+
+    def _joined(self, word: bytes, part: Callable[[], Filter], join: Callable[[list[Filter]], Filter]) -> Filter:
+        parts = [part()]
+        while self._keyword(word):
+            parts.append(part())
+        return parts[0] if len(parts) == 1 else join(parts)
 
     def _one(self) -> Filter:
         if self._keyword(b"SKIP"):
