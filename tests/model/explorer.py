@@ -64,7 +64,8 @@ class Swap:
 
 
 Access = Read | Write | Swap
-Thread = Callable[[], Generator[Access, Any, Any]]
+Steps = Generator[Access, Any, Any]
+Thread = Callable[[], Steps]
 
 
 @dataclass(frozen=True)

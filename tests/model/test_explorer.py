@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
-
 import pytest
 
 from tests.model.explorer import (
@@ -15,15 +12,13 @@ from tests.model.explorer import (
     RELAXED,
     RELEASE,
     SEQ_CST,
-    Access,
     Read,
+    Steps,
     Swap,
     Thread,
     Write,
     outcomes,
 )
-
-Steps = Generator[Access, Any, Any]
 
 
 def two(write: str, read: str, mine: str, yours: str) -> Thread:

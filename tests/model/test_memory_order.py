@@ -8,7 +8,7 @@ appear: so the strong ones are needed, and the explorer would have noticed. `doc
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,13 @@ from tests.model.explorer import (
     SEQ_CST,
     Access,
     Read,
+    Steps,
     Swap,
     Thread,
     Write,
     outcomes,
 )
 
-Steps = Generator[Access, Any, Any]
 Orders = dict[str, str]
 Place = Callable[[Orders], tuple[list[Thread], Callable[[Any], bool]]]
 

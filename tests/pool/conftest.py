@@ -4,9 +4,19 @@ import pytest
 
 from fastpool.testing import VirtualClock
 
+from .world import SocketPairs
+
 
 @pytest.fixture
 def clock():
     """The pools' clock, which stands until it is told."""
     with VirtualClock() as clock:
         yield clock
+
+
+@pytest.fixture
+def pairs():
+    """Socket pairs, all of which are closed in the end."""
+    pairs = SocketPairs()
+    yield pairs
+    pairs.end()

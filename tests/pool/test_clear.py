@@ -1,7 +1,7 @@
 """clear(): all connections of now are replaced, none of later."""
 
 from fastpool.testing import VirtualClock
-from tests.pool.world import Holder, Plain, Run, World, balanced, serves, until, waiting
+from tests.pool.world import Holder, Plain, Run, World, balanced, resetting, serves, until, waiting
 
 
 def test_idle_ones_are_closed_at_once():
@@ -60,14 +60,8 @@ def test_one_that_warm_is_opening_is_not_kept():
 def test_one_that_is_being_reset_is_not_kept():
     world = World()
     pool = world.pool(max_size=1)
-    world.resetting.hold()
-    holder = Holder(pool)
-    c = holder.got()
-    holder.leave.set()
-    world.resetting.held()
-    pool.clear()
-    world.resetting.go()
-    holder.run.result()
+    with resetting(world, pool) as c:
+        pool.clear()
     assert c.closes == 1
     assert serves(pool, 1) != [c]
 

@@ -16,6 +16,7 @@ from tests.pool.world import (
     World,
     balanced,
     frees_what_is_dropped,
+    resetting,
     serves,
     until,
     waiting,
@@ -106,14 +107,8 @@ def test_a_connect_that_fails_after_the_close_is_its_callers_own_error():
 def test_one_that_is_being_reset_is_not_kept():
     world = World()
     pool = world.pool()
-    world.resetting.hold()
-    holder = Holder(pool)
-    c = holder.got()
-    holder.leave.set()
-    world.resetting.held()
-    pool.close()
-    world.resetting.go()
-    holder.run.result()
+    with resetting(world, pool) as c:
+        pool.close()
     assert c.closes == 1
     assert balanced(pool).closed["closed"] == 1
 
@@ -226,15 +221,9 @@ def test_a_lease_that_is_being_given_back_is_not_dropped_as_well():
     """The slot would have two owners, and the connection would be closed twice."""
     world = World()
     pool = world.pool(max_size=1)
-    world.resetting.hold()
-    holder = Holder(pool)
-    c = holder.got()
-    holder.leave.set()
-    world.resetting.held()
-    pool.close(timeout=0)
-    assert c.closes == 0
-    world.resetting.go()
-    holder.run.result()
+    with resetting(world, pool) as c:
+        pool.close(timeout=0)
+        assert c.closes == 0
     assert c.closes == 1
     assert balanced(pool).closed["closed"] == 1
 

@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 
 import pytest
 
 from fastpool import AsyncPool, Driver, LeaseError, Pool
 from tests.pool.world import FREE_THREADED, Abort, Run, balanced, until, waiting
-
-
-class Sockets:
-    """Opens socket pairs; all are closed in the end."""
-
-    def __init__(self):
-        self.near, self.far = [], []
-
-    def connect(self):
-        near, far = socket.socketpair()
-        self.near.append(near)
-        self.far.append(far)
-        return near
-
-
-@pytest.fixture
-def sockets():
-    sockets = Sockets()
-    yield sockets
-    for one in sockets.near + sockets.far:
-        one.close()
 
 
 class Described:
@@ -139,18 +117,18 @@ OPTIONS = [
 
 @pytest.mark.parametrize("options", OPTIONS, ids=["plain", "reset", "timing", "never looks", "fileno"])
 @pytest.mark.parametrize("way", WAYS)
-def test_it_is_replaced(sockets, way, options):
-    pool = Pool(sockets.connect, max_size=1, keep_on=LookupError, nested=True, **options)
+def test_it_is_replaced(pairs, way, options):
+    pool = Pool(pairs.connect, max_size=1, keep_on=LookupError, nested=True, **options)
     way(pool, lambda: None)
     with pool.connection() as c:
-        assert c is sockets.near[1] and c.fileno() >= 0
+        assert c is pairs.near[1] and c.fileno() >= 0
     assert balanced(pool).closed["dead"] == 1
     pool.close()
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_who_stands_in_line_gets_a_new_one(sockets, way):
-    pool = Pool(sockets.connect, max_size=1, keep_on=LookupError, nested=True)
+def test_who_stands_in_line_gets_a_new_one(pairs, way):
+    pool = Pool(pairs.connect, max_size=1, keep_on=LookupError, nested=True)
     line = []
 
     def stand_in_line():
@@ -158,7 +136,7 @@ def test_who_stands_in_line_gets_a_new_one(sockets, way):
         waiting(pool, 1)
 
     way(pool, stand_in_line)
-    assert line[0].result() is sockets.near[1]
+    assert line[0].result() is pairs.near[1]
     until(lambda: pool.stats().leased == 0)
     assert balanced(pool).closed["dead"] == 1
     pool.close()
@@ -166,9 +144,9 @@ def test_who_stands_in_line_gets_a_new_one(sockets, way):
 
 @pytest.mark.parametrize("hand", [False, True])
 @pytest.mark.parametrize("reset", [False, True])
-def test_an_async_pool(sockets, hand, reset):
+def test_an_async_pool(pairs, hand, reset):
     async def connect():
-        return sockets.connect()
+        return pairs.connect()
 
     async def tidy(c):
         c.getsockname()
@@ -183,7 +161,7 @@ def test_an_async_pool(sockets, hand, reset):
                 async with pool.connection() as c:
                     c.close()
             async with pool.connection() as c:
-                assert c is sockets.near[1]
+                assert c is pairs.near[1]
             assert pool.stats().closed["dead"] == 1
 
     asyncio.run(main())

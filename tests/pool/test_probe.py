@@ -11,30 +11,6 @@ from fastpool import Pool
 from tests.pool.world import PATIENCE, Abort, Failure, World, balanced, serves
 
 
-class Pairs:
-    """Opens socket pairs; `far` is the other ends."""
-
-    def __init__(self):
-        self.near, self.far = [], []
-
-    def connect(self):
-        near, far = socket.socketpair()
-        self.near.append(near)
-        self.far.append(far)
-        return near
-
-    def end(self):
-        for one in self.near + self.far:
-            one.close()
-
-
-@pytest.fixture
-def pairs():
-    pairs = Pairs()
-    yield pairs
-    pairs.end()
-
-
 def use(pool):
     with pool.connection() as c:
         return c

@@ -4,6 +4,7 @@ whose end is awaited, and conditions that come true."""
 from __future__ import annotations
 
 import itertools
+import socket
 import sysconfig
 import threading
 import time
@@ -231,6 +232,37 @@ def holding(pool: fastpool.Pool, count: int = 1) -> Iterator[list[Holder]]:
             holder.leave.set()
         for holder in holders:
             holder.run.thread.join(PATIENCE)
+
+
+@contextmanager
+def resetting(world: World, pool: fastpool.Pool) -> Iterator[Any]:
+    """A thread's block has ended, and its connection, which is given, is being reset for the length of the body."""
+    world.resetting.hold()
+    holder = Holder(pool)
+    c = holder.got()
+    holder.leave.set()
+    world.resetting.held()
+    yield c
+    world.resetting.go()
+    holder.run.result()
+
+
+class SocketPairs:
+    """Opens socket pairs: the near end is a connection, `far` has the other ends."""
+
+    def __init__(self) -> None:
+        self.near: list[socket.socket] = []
+        self.far: list[socket.socket] = []
+
+    def connect(self) -> socket.socket:
+        near, far = socket.socketpair()
+        self.near.append(near)
+        self.far.append(far)
+        return near
+
+    def end(self) -> None:
+        for one in self.near + self.far:
+            one.close()
 
 
 def until(condition: Callable[[], Any], what: str = "it") -> Any:
