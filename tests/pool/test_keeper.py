@@ -7,12 +7,20 @@ import time
 
 import pytest
 
-from fastpool import _family
 from fastpool._keeper import keeper as _keeper
 from fastpool._keeper import upkeep as _upkeep
 from fastpool._keeper.keeper import keeper
 from fastpool.testing import VirtualClock
-from tests.pool.world import FREE_THREADED, Abort, Failure, Plain, World, frees_what_is_dropped, serves, until
+from tests.pool.world import (
+    Abort,
+    Failure,
+    Plain,
+    World,
+    forget_earlier_pools,
+    frees_what_is_dropped,
+    serves,
+    until,
+)
 
 
 def keepers():
@@ -22,10 +30,7 @@ def keepers():
 @pytest.fixture(autouse=True)
 def nobody_else():
     """Whatever other tests left behind is gone first."""
-    gc.collect()
-    if FREE_THREADED:
-        for pool in _family.everyone():
-            keeper.forget(pool)
+    forget_earlier_pools()
     until(lambda: not keepers(), "the keeper of earlier tests' pools being gone")
 
 

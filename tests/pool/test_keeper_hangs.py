@@ -2,7 +2,6 @@
 
 import asyncio
 import ctypes
-import gc
 import logging
 import threading
 import time
@@ -10,12 +9,11 @@ import time
 import pytest
 
 import fastpool
-from fastpool import _family
 from fastpool._core import threads as _threads
 from fastpool._keeper import crew as _crew
 from fastpool._keeper.keeper import keeper
 from fastpool.testing import VirtualClock
-from tests.pool.world import FREE_THREADED, PATIENCE, Failure, Plain, World, serves, until
+from tests.pool.world import PATIENCE, Failure, Plain, World, forget_earlier_pools, serves, until
 
 HANGING = 10
 IN_TIME_S = 1.0
@@ -28,10 +26,7 @@ def helpers():
 @pytest.fixture(autouse=True)
 def nobody_else():
     """Whatever other tests left behind is gone first."""
-    gc.collect()
-    if FREE_THREADED:
-        for pool in _family.everyone():
-            keeper.forget(pool)
+    forget_earlier_pools()
     until(lambda: not keeper.running and not helpers(), "the keeper of earlier tests' pools being gone")
 
 

@@ -2,7 +2,6 @@
 handler or a finalizer may do at any line."""
 
 import ctypes
-import gc
 import itertools
 import logging
 import sys
@@ -13,11 +12,10 @@ from types import SimpleNamespace
 import pytest
 
 import fastpool
-from fastpool import _family
 from fastpool._keeper import crew as _crew
 from fastpool._keeper import keeper as _keeper
 from fastpool._keeper.keeper import keeper
-from tests.pool.world import FREE_THREADED, PATIENCE, Abort, Failure, Plain, Run, serves, until
+from tests.pool.world import PATIENCE, Abort, Failure, Plain, Run, forget_earlier_pools, serves, until
 
 SOURCES = str(Path(fastpool.__file__).parent)
 
@@ -25,10 +23,7 @@ SOURCES = str(Path(fastpool.__file__).parent)
 @pytest.fixture(autouse=True)
 def nobody_else():
     """Whatever other tests left behind is gone first."""
-    gc.collect()
-    if FREE_THREADED:
-        for pool in _family.everyone():
-            keeper.forget(pool)
+    forget_earlier_pools()
     until(lambda: not keeper.running, "the keeper of earlier tests' pools being gone")
 
 

@@ -3,6 +3,7 @@ whose end is awaited, and conditions that come true."""
 
 from __future__ import annotations
 
+import gc
 import itertools
 import socket
 import sysconfig
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 
 import fastpool
+from fastpool import _family
+from fastpool._keeper.keeper import keeper
 from tests._slots import in_hand
 
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
@@ -263,6 +266,14 @@ class SocketPairs:
     def end(self) -> None:
         for one in self.near + self.far:
             one.close()
+
+
+def forget_earlier_pools() -> None:
+    """Have the keeper forget the pools that earlier tests dropped."""
+    gc.collect()
+    if FREE_THREADED:
+        for pool in _family.everyone():
+            keeper.forget(pool)
 
 
 def until(condition: Callable[[], Any], what: str = "it") -> Any:
