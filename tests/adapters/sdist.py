@@ -97,8 +97,21 @@ class Sdist:
                 ) from error
 
 
-def run_suite(folder: Path, tests: Sequence[str], environment: Mapping[str, str], within_s: float) -> Outcome:
-    """Run ``tests`` in ``folder`` by a pytest that knows nothing of this project's configuration."""
+def run_suite(
+    folder: Path,
+    files: Mapping[str, str],
+    pool_tests: Sequence[str],
+    turns: int,
+    environment: Mapping[str, str],
+    within_s: float,
+) -> Outcome:
+    """Run a suite of these ``files`` in ``folder`` by a pytest that knows nothing of this project's configuration.
+
+    ``turns`` > 0 runs only ``pool_tests``, so many times in a row; else all of test_api.py.
+    """
+    for name, text in files.items():
+        (folder / name).write_text(text, "utf-8")
+    tests = [f"test_api.py::{name}" for name in pool_tests] if turns else ["test_api.py"]
     report = folder / "report.xml"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *tests],
@@ -107,6 +120,7 @@ def run_suite(folder: Path, tests: Sequence[str], environment: Mapping[str, str]
             **os.environ,
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             "PYTEST_ADDOPTS": "",
+            "UPSTREAM_REPEAT": str(turns or 1),
             **environment,
         },
         stdout=subprocess.PIPE,

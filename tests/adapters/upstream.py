@@ -88,16 +88,12 @@ def run(
 
     ``pool_tests`` > 0 runs only the tests of the pool, so many times in a row.
     """
-    (folder / "test_api.py").write_text(repair(fetch(), pool), "utf-8")
-    (folder / "conftest.py").write_text(CONFTEST, "utf-8")
-    (folder / "pytest.ini").write_text(PYTEST_INI, "utf-8")
-    tests = [f"test_api.py::{name}" for name in POOL_TESTS] if pool_tests else ["test_api.py"]
+    files = {"test_api.py": repair(fetch(), pool), "conftest.py": CONFTEST, "pytest.ini": PYTEST_INI}
     environment = {
         "HAPPYBASE_HOST": host,
         "HAPPYBASE_PORT": str(port),
         "HAPPYBASE_COMPAT": compat,
         "HAPPYBASE_TRANSPORT": transport,
         "HAPPYBASE_PROTOCOL": protocol,
-        "UPSTREAM_REPEAT": str(pool_tests or 1),
     }
-    return run_suite(folder, tests, environment, within_s)
+    return run_suite(folder, files, POOL_TESTS, pool_tests, environment, within_s)

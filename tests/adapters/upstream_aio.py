@@ -99,17 +99,17 @@ def run(
 
     ``pool_tests`` > 0 runs only the tests of the pool, so many times in a row.
     """
-    (folder / "test_api.py").write_text(SUITE.text("tests/test_api.py"), "utf-8")
-    (folder / "theirs.py").write_text(SUITE.text("tests/conftest.py"), "utf-8")
-    (folder / "conftest.py").write_text(CONFTEST, "utf-8")
-    (folder / "pytest.ini").write_text(PYTEST_INI, "utf-8")
-    tests = [f"test_api.py::{name}" for name in POOL_TESTS] if pool_tests else ["test_api.py"]
+    files = {
+        "test_api.py": SUITE.text("tests/test_api.py"),
+        "theirs.py": SUITE.text("tests/conftest.py"),
+        "conftest.py": CONFTEST,
+        "pytest.ini": PYTEST_INI,
+    }
     environment = {
         "AIOHAPPYBASE_HOST": host,
         "AIOHAPPYBASE_PORT": str(port),
         "AIOHAPPYBASE_TRANSPORT": transport,
         "AIOHAPPYBASE_PROTOCOL": protocol,
         "UPSTREAM_POOL": pool,
-        "UPSTREAM_REPEAT": str(pool_tests or 1),
     }
-    return run_suite(folder, tests, environment, within_s)
+    return run_suite(folder, files, POOL_TESTS, pool_tests, environment, within_s)

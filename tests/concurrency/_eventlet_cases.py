@@ -6,10 +6,8 @@ cases of gevent where eventlet has the same thing: it knows no end of a hub, and
 
 from __future__ import annotations
 
-import random
 import sys
 import time
-from typing import Any
 
 import eventlet
 
@@ -74,31 +72,6 @@ def case_woken_by_a_thread() -> None:
     assert min(took) < 0.9, "it was found by the look of once a second, not woken"
     for c in taken:
         pool.checkin(c)
-
-
-def case_storm() -> None:
-    """Random kills and timeouts, greenlets and real threads."""
-    rng = random.Random(7)
-
-    def one() -> None:
-        try:
-            with eventlet.Timeout(rng.choice([None, 0.001, 0.005]), False):
-                use(1, rng.choice([0, 0, 0.0005]))
-        except fastpool.NoConnectionsAvailable:
-            pass
-
-    workers = [world.real(lambda: use(200, None)) for _ in range(2)]
-    live: list[Any] = []
-    for _ in range(1000):
-        live.append(eventlet.spawn(one))
-        if rng.random() < 0.3:
-            rng.choice(live).kill()
-        while len(live) > 10:
-            eventlet.sleep(0)
-            live = [g for g in live if not g.dead]
-    soon(lambda: all(g.dead for g in live))
-    for worker in workers:
-        worker.wait()
 
 
 if "case_" + case in globals():

@@ -6,7 +6,6 @@ eventlet has as well, and in _gevent_line.py.
 
 from __future__ import annotations
 
-import random
 import sys
 import threading as real_threading
 import time
@@ -195,31 +194,6 @@ def case_fork_in_a_greenlet() -> None:
     assert got == [held[0]]
     for c in held:
         pool.checkin(c)
-
-
-def case_storm() -> None:
-    """Random kills and timeouts, greenlets and real threads."""
-    rng = random.Random(7)
-
-    def one() -> None:
-        try:
-            with gevent.Timeout(rng.choice([None, 0.001, 0.005]), False):
-                use(1, rng.choice([0, 0, 0.0005]))
-        except fastpool.NoConnectionsAvailable:
-            pass
-
-    workers = [world.real(lambda: use(200, None)) for _ in range(2)]
-    live: list[Any] = []
-    for _ in range(3000):
-        live.append(gevent.spawn(one))
-        if rng.random() < 0.3:
-            rng.choice(live).kill(block=False)
-        if len(live) > 10:
-            gevent.wait(live, count=1)
-            live = [g for g in live if not g.dead]
-    gevent.joinall(live)
-    for worker in workers:
-        worker.get(timeout=30)
 
 
 import gevent.os  # noqa: E402

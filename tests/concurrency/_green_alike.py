@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -205,3 +206,28 @@ def case_holding_in_a_thread_that_ended(pool: Any, parts: Parts, world: Any) -> 
     assert all("greenlet" in info.owner and "a thread that has ended" in info.owner for info in pool.leases())
     with pool.connection(timeout=0), pool.connection(timeout=0):
         assert pool.stats().leaks == 2 and pool.stats().closed["error"] == 2
+
+
+def case_storm(pool: Any, parts: Parts, world: Any) -> None:
+    """Random kills and timeouts, greenlets and real threads."""
+    rng = random.Random(7)
+
+    def one() -> None:
+        try:
+            with world.Timeout(rng.choice([None, 0.001, 0.005]), False):
+                parts.use(1, rng.choice([0, 0, 0.0005]))
+        except fastpool.NoConnectionsAvailable:
+            pass
+
+    workers = [world.real(lambda: parts.use(200, None)) for _ in range(2)]
+    live: list[Any] = []
+    for _ in range(2000):
+        live.append(world.spawn(one))
+        if rng.random() < 0.3:
+            world.kill(rng.choice(live))
+        while len(live) > 10:
+            world.sleep(0)
+            live = [one for one in live if not world.dead(one)]
+    parts.soon(lambda: all(world.dead(one) for one in live))
+    for worker in workers:
+        world.wait(worker)
