@@ -10,7 +10,7 @@ import pytest
 from fastpool import AllServersUnavailable, PoolError
 from fastpool._config import Config
 from fastpool._connecting.connector import FAIR_TRIAL, Connector
-from fastpool._connecting.without_traceback import echo
+from fastpool._connecting.without_traceback import without_traceback
 from tests.pool.connecting_world import NAMES, A, B, C, Refused, World, open_
 
 
@@ -272,7 +272,7 @@ def raised(error, cause=None):
 def test_an_echo_is_equal_in_all_but_its_traceback(error):
     original = raised(error)
     original.note = "kept"
-    fresh = echo(original)
+    fresh = without_traceback(original)
     assert fresh is not original
     assert (type(fresh), str(fresh), fresh.note) == (type(original), str(original), "kept")
     assert fresh.args[:1] == original.args[:1]
@@ -288,11 +288,11 @@ def test_an_echo_has_echoes_for_causes_and_contexts():
         except OSError:
             raise Refused("could not connect")  # noqa: B904 - the implicit context is what is tested
     except Refused as error:
-        fresh = echo(error)
+        fresh = without_traceback(error)
         assert error.__context__.__traceback__ is not None
     assert (type(fresh.__context__), fresh.__context__.errno) == (ConnectionRefusedError, 111)
     assert fresh.__context__.__traceback__ is None
-    caused = echo(raised(Refused("no"), OSError(111, "x")))
+    caused = without_traceback(raised(Refused("no"), OSError(111, "x")))
     assert type(caused.__cause__) is ConnectionRefusedError
     assert caused.__suppress_context__
 
@@ -300,11 +300,11 @@ def test_an_echo_has_echoes_for_causes_and_contexts():
 def test_a_ring_of_causes_ends():
     one, two = Refused(1), Refused(2)
     one.__cause__, two.__cause__ = two, one
-    assert str(echo(one).__cause__.__cause__) == "1"
+    assert str(without_traceback(one).__cause__.__cause__) == "1"
 
 
 def test_what_cannot_be_made_again_is_named():
-    fresh = echo(raised(Stubborn("no way", key=1)))
+    fresh = without_traceback(raised(Stubborn("no way", key=1)))
     assert type(fresh) is PoolError
     assert str(fresh) == "Stubborn: no way"
 

@@ -328,13 +328,13 @@ def test_close_ends_everything_and_may_be_repeated(echo: Echo) -> None:
         assert sock.recv(1) == b""
     proxy.close()
     assert echo.ended.acquire(timeout=5)
-    with pytest.raises(RuntimeError, match="does not run: use it as a context manager"):
+    with pytest.raises(RuntimeError, match="is not running: use it as a context manager"):
         proxy.reset()
     with proxy:
         assert proxy.port == port
         with socket.create_connection((proxy.host, port), 5) as sock:
             assert ask(sock) == REPLY
-        with pytest.raises(RuntimeError, match="runs already"):
+        with pytest.raises(RuntimeError, match="is running already"):
             proxy.start()
 
 

@@ -255,11 +255,11 @@ def test_what_needs_the_server_in_this_process_says_so() -> None:
     for act in (server.hold, lambda: server.misbehave("close"), lambda: server.open_scanners):
         with pytest.raises(RuntimeError, match="leave out process=True"):
             act()
-    with pytest.raises(RuntimeError, match="does not run: start it"):
+    with pytest.raises(RuntimeError, match=r"is not running: call start\(\)"):
         server.connections_open
     with pytest.raises(RuntimeError, match="was not started yet"):
         HBaseServer().drop_connections()
-    with HBaseServer() as running, pytest.raises(RuntimeError, match="runs already"):
+    with HBaseServer() as running, pytest.raises(RuntimeError, match="is running already"):
         running.start()
 
 

@@ -1,4 +1,4 @@
-"""Connects of a synchronous pool that go on when their callers' time is over, for those who come later.
+"""Connects of a synchronous pool that continue after their callers' deadlines, for later callers.
 
 Each keeps the permit of the caller's connect, so there are never more than ``max_connecting``.
 """
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def go_on(pool: Pool, claim: Checkout) -> None:
-    """Have the claim's connection opened: by a greenlet beside the caller's, else by a thread of the pool's own.
+    """Have the checkout's connection opened by another greenlet of this thread, or else by a thread of the pool's own.
 
-    A socket of gevent's or eventlet's can be used in the thread only in which it was made.
+    A socket of gevent's or eventlet's can be used only in the thread that made it.
     """
     if pool.closed:
         claim.drop("closed")
@@ -34,11 +34,11 @@ def go_on(pool: Pool, claim: Checkout) -> None:
     except BaseException as error:
         claim.drop("error")
         if not isinstance(error, Exception):
-            raise  # else no thread is to be had, and the caller's own error says enough
+            raise  # else no thread could be started, and the caller's own error says enough
 
 
 def _connect(claim: Checkout) -> None:
     try:
         claim.open()
     except Exception:
-        pass  # it was told and counted, and whoever waits has a deadline of his own
+        pass  # it was reported and counted, and each waiter has a deadline of its own

@@ -1,8 +1,8 @@
-"""Opening a connection: which server, what if it refuses, and when to leave it alone.
+"""Opening a connection: which server to ask, what to do if it refuses, and how long to leave it alone then.
 
 A server that refused is left alone for a while, growing with each refusal in a row, drawn at random below its limit
 ("full jitter", so that many processes do not come back in step). Meanwhile the others serve. When none is left to
-ask, the caller fails at once, with what the last one said, instead of burning its timeout.
+ask, the caller fails at once, with the last server's error, instead of burning its timeout.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .._light.hints import TYPE_CHECKING, Any
 from .._servers import Server, server_text
 from .._telemetry.stats import duration_text, error_text
 from .server_health import ServerHealth, ServerState
-from .without_traceback import echo
+from .without_traceback import without_traceback
 
 if TYPE_CHECKING:
     from .._core import Entry
@@ -28,7 +28,7 @@ FAIR_TRIAL = 1.0
 
 
 class OutOfTime(TimeoutError):
-    """A check or connect was ended by the checkout's own limit, be it early (uvloop's timers are, for the clock)."""
+    """A check or connect ran out of the checkout's time (by the timer, which may fire a little early under uvloop)."""
 
 
 class Connector:
@@ -52,7 +52,7 @@ class Connector:
         self._clock = clock
         self.health = ServerHealth(config, tell, clock, rng)
         self.last_error: BaseException | None = None
-        """What the last connect that failed said (an echo, without traceback); None if none did yet."""
+        """The error of the last connect that failed, copied without its traceback; None if none has failed."""
 
     def open(
         self,
@@ -65,7 +65,7 @@ class Connector:
 
         ``patient``: a server that is left alone only because callers had too little time for it is asked all the same.
         Raises what the driver raised; with several servers AllServersUnavailable when none of them serves, its
-        ``__cause__`` being what the last one said.
+        ``__cause__`` being the error of the last one.
         """
         trial = _Trial(self, timeout, leased_by_server, patient)
         try:
@@ -107,7 +107,7 @@ class Connector:
         return self.health.states()
 
     def reset_after_fork(self) -> None:
-        """Begin anew in the child, with numbers of its own, and not all children with the first server."""
+        """Begin anew in a forked child: with its own random numbers, and not in every child with the first server."""
         self.health.reset_after_fork()
 
 
@@ -195,7 +195,7 @@ class _Trial:
         connector, server = self._connector, self._server
         took = connector._clock() - self._began
         cut_off = isinstance(error, OutOfTime)
-        remembered = echo(error)
+        remembered = without_traceback(error)
         connector.last_error = remembered
         self._error = error
         if server is not None:
@@ -222,7 +222,7 @@ class _Trial:
         servers = tuple(dict.fromkeys(self._servers))
         if len(servers) == 1:
             remembered = resting[servers[0]].error
-            again = echo(remembered, 0)
+            again = without_traceback(remembered, 0)
             again.__cause__ = remembered
             return again
         lines = [f"none of {len(servers)} servers gave a connection"]
@@ -238,5 +238,5 @@ class _Trial:
             lines.append(f"  {server_text(server)} {what}")
         failure = AllServersUnavailable("\n".join(lines))
         last = self._connector.last_error
-        failure.__cause__ = self._error or (None if last is None else echo(last))
+        failure.__cause__ = self._error or (None if last is None else without_traceback(last))
         return failure

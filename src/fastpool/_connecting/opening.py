@@ -1,4 +1,4 @@
-"""Opening connections ahead of their use: up to a number, alone or beside others who do the same."""
+"""Opening connections ahead of their use, up to a number; several callers may do so at the same time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAP_S = 0.001  # between two looks at what others are opening
 class Opening:
     """One call of ``open()`` or ``warm()``: how many connections it wants open, and what it does next.
 
-    ``until``: when to stop at the latest; None: not before they are open. ``connects_s``: what each connect is given.
+    ``until``: when to stop at the latest; None: not before they are open. ``connects_s``: the limit of each connect.
     """
 
     __slots__ = ("_connects_s", "_first", "_patience_s", "_pool", "_seen", "_idle_rows", "_until", "_wanted", "opened")
@@ -30,7 +30,7 @@ class Opening:
         self._first = False
         self._seen = (0, 0)
         self._idle_rows = clock()
-        self.opened: list[Any] = []  # the connections of this call, as the core writes them down
+        self.opened: list[Any] = []  # the connections that this call has opened, noted by the core
 
     # ---- of open() ---------------------------------------------------------------------------------------------
 
@@ -43,15 +43,15 @@ class Opening:
             pool._tell("pool_opened")
 
     def failed(self) -> None:
-        """The pool is as it was before: what this call has opened is closed, unless somebody has taken it."""
+        """Undo this call: the connections that it has opened are closed, except those that are checked out by now."""
         if self._first:
             self._pool.was_opened = False
         self._pool._close_unused(self.opened)
 
     def succeeded(self) -> None:
-        """All are open, and are kept so; PoolClosed if the pool was closed meanwhile."""
+        """All are open, and the keeper keeps them so; PoolClosed if the pool was closed meanwhile."""
         self._refuse_closed()
-        self._pool.was_opened = True  # of several at once the first may have failed, and said that it is not
+        self._pool.was_opened = True  # of several calls at once, the first may have failed and reset this
         self._pool._keep()
 
     def _refuse_closed(self) -> None:
@@ -70,9 +70,9 @@ class Opening:
 
     @property
     def is_short(self) -> bool:
-        """Whether one more must be opened; False: with what others are opening just now there are enough.
+        """Whether one more must be opened; False: those that other callers are opening now are enough.
 
-        NoConnectionsAvailable if nothing has come of what others are opening for as long as the pool's ``timeout``.
+        NoConnectionsAvailable if no connection of those callers has come for as long as the pool's ``timeout``.
         """
         pool = self._pool
         now, seen = clock(), (len(pool), pool._counts()[2])
@@ -84,7 +84,7 @@ class Opening:
 
     @property
     def seconds_left(self) -> float | None:
-        """What the next connect is given; None: no limit."""
+        """The time limit of the next connect; None: no limit."""
         left = None if self._until is None else max(self._until - clock(), 0.0)
         return min((limit for limit in (left, self._connects_s) if limit is not None), default=None)
 

@@ -1,4 +1,4 @@
-"""What a pool knows of its servers: which refuse and for how long each is left alone, and which is to be asked next."""
+"""What a pool knows of its servers: which of them refuse, how long each is left alone, and which to ask next."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DOUBLINGS = 30
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """How a server stands: refusals in a row, seconds until it may be tried again, and what it said last."""
+    """The state of a server: refusals in a row, seconds until it may be tried again, and its last error."""
 
     refusals: int
     retry_in: float
@@ -28,7 +28,7 @@ class ServerState:
 
 @dataclass(frozen=True, slots=True)
 class _Down:
-    """A server that refused: what is remembered of it until it accepts a connection again."""
+    """A server that refused, and what is remembered of it until it accepts a connection again."""
 
     error: BaseException
     refusals: int
@@ -39,7 +39,7 @@ class _Down:
 
 @dataclass(frozen=True, slots=True)
 class _Book:
-    """What a connector knows of its servers. Never changed, only replaced, so that no lock is needed."""
+    """What a connector knows of its servers. Replaced as a whole and never modified, so that no lock is needed."""
 
     down: Mapping[Server, _Down]
     doubted: frozenset[Server]
@@ -47,7 +47,7 @@ class _Book:
 
 
 class ServerHealth:
-    """How the servers of one pool stand, and whose turn it is.
+    """The state of the servers of one pool, and whose turn it is.
 
     ``tell(name, **fields)`` passes events on; ``clock()`` gives monotonic seconds; ``rng`` draws pauses and servers.
     There is no lock: threads, signal handlers and finalizers may open connections at any moment.
@@ -77,7 +77,7 @@ class ServerHealth:
         return self._rng.random()
 
     def reset_after_fork(self) -> None:
-        """Begin anew in the child, with numbers of its own, and not all children with the first server."""
+        """Begin anew in a forked child: with its own random numbers, and not in every child with the first server."""
         self._rng = Random()
         self._book = Cell(_Book({}, frozenset(), int(self.draw() * (1 << 16))))
 
@@ -91,11 +91,11 @@ class ServerHealth:
 
     @property
     def doubted(self) -> frozenset[Server]:
-        """Those whose last connect was ended by an impatient caller."""
+        """The servers whose last connect was cut off by its caller's deadline."""
         return self._book.value.doubted
 
     def servers(self) -> tuple[Server, ...]:
-        """The servers as they are now; AllServersUnavailable if a callable gives none. What is gone is forgotten."""
+        """The servers as they are now; AllServersUnavailable if a callable gives none. Forgets those that are gone."""
         servers = self._config.servers
         if not callable(servers):
             return servers or ()
@@ -119,7 +119,7 @@ class ServerHealth:
     def choose(
         self, servers: tuple[Server, ...], able: tuple[Server, ...], leased_by_server: Callable[[], Mapping[Any, int]]
     ) -> Server:
-        """The one of ``able`` to ask, by ``balance``; ValueError if the caller's own choice is none of them."""
+        """The one of ``able`` to ask, by ``balance``; ValueError if a callable ``balance`` gives none of them."""
         balance = self._config.balance
         if callable(balance):
             chosen = normalise_server(balance(tuple(dict.fromkeys(able)), leased_by_server()))

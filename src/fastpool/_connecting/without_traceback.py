@@ -1,7 +1,7 @@
-"""An exception remembered, or raised once more, without what the original keeps alive.
+"""Exceptions that are kept, or raised once more, without what their tracebacks keep alive.
 
-An exception that was raised holds its traceback, that holds the frames of everyone it passed through, and those hold
-all their variables. So what a pool remembers of a failed connect, for longer than the call, is an echo.
+An exception that was raised refers to its traceback, that refers to the frames that it passed through, and those refer
+to all their variables. A pool keeps the error of a failed connect for longer than the call, so it keeps a copy.
 """
 
 from __future__ import annotations
@@ -18,26 +18,30 @@ _DEPTH = 5  # causes of causes: enough to explain, and an end to any cycle
 _FIELDS = ("errno", "strerror", "filename", "filename2", "winerror", "name", "path")
 
 
-def echo(error: BaseException, depth: int = _DEPTH) -> BaseException:
-    """A new exception of the same type, message and attributes, its causes echoed alike, nothing with a traceback.
+def without_traceback(error: BaseException, depth: int = _DEPTH) -> BaseException:
+    """A copy of ``error`` without a traceback: type, message and attributes, and its causes copied likewise.
 
-    Where a type does not allow that, a PoolError that names it and says the same.
+    Where a type cannot be copied, a PoolError with its name and message.
     """
     fresh = _again(error, depth)
     fresh.__dict__.update(error.__dict__)
     fresh.__suppress_context__ = error.__suppress_context__
     if depth:
         if error.__cause__ is not None:
-            fresh.__cause__ = echo(error.__cause__, depth - 1)
+            fresh.__cause__ = without_traceback(error.__cause__, depth - 1)
         if error.__context__ is not None and not error.__suppress_context__:
-            fresh.__context__ = echo(error.__context__, depth - 1)
+            fresh.__context__ = without_traceback(error.__context__, depth - 1)
     return fresh
 
 
 def _again(error: BaseException, depth: int) -> BaseException:
     ways: tuple[Callable[[Any], BaseException], ...] = (_without_init, copy.copy)
     if isinstance(error, BaseExceptionGroup):
-        ways = (lambda group: group.derive([echo(one, depth - 1) for one in group.exceptions] if depth > 0 else ()),)
+        ways = (
+            lambda group: group.derive(
+                [without_traceback(one, depth - 1) for one in group.exceptions] if depth > 0 else ()
+            ),
+        )
     for again in ways:
         try:
             fresh = again(error)

@@ -1,8 +1,7 @@
-"""The keeper's helpers: threads for what may block, as many as what hangs asks for, gone when nothing is to be done.
+"""The keeper's helpers: threads for the jobs that may block; more are started while jobs hang, idle ones end.
 
-One helper is enough while each job is short. While the first in the queue waits for longer than a moment, what the
-helpers are at hangs, and one more is started, then two, four, eight: however many pools hang, the others are late by
-less than a second.
+One helper is enough while each job is short. If the first job in the queue waits for longer than a moment, the helpers
+hang, and one more is started, then two, four, eight: however many pools hang, the others are less than a second late.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ if TYPE_CHECKING:
     from .._core import Job
     from .keeper import KeptPool
 
-LOOK = "look"  # the kind of job that finds out what is due; the core knows it, too
+LOOK = "look"  # the kind of job that finds out what is due; known to the core, too
 
 _MOMENT_S = 0.05  # a job that waits for longer than this needs another helper
 _PACE_S = 0.02  # from one doubling to the next
-_AGAIN_S = 1.0  # from a thread that could not be started to the next try
+_AGAIN_S = 1.0  # between a thread that could not be started and the next attempt
 _LONG_S = 3600.0
-_REST_S = 5.0  # a helper that nobody calls for so long ends
+_REST_S = 5.0  # a helper without work for this long ends
 
 
 class Helper:
-    """A thread that does jobs, and the bell that it sleeps on."""
+    """A thread that does jobs, and the lock that it sleeps on."""
 
     __slots__ = ("_bell", "post")
 
@@ -47,15 +46,15 @@ class Helper:
             pass  # it rings already
 
     def rest(self) -> bool:
-        """Sleep until the bell rings; False: it did not."""
+        """Sleep until `ring` is called; False: it was not."""
         rang: bool = self._bell.acquire(True, _REST_S)
         return rang
 
 
 class Crew:
-    """The queue of jobs, and those who do them.
+    """The queue of jobs, and the helpers.
 
-    There is no lock, as in the keeper: whatever is raised at whatever line costs a thread or a moment, and no job.
+    There is no lock, as in the keeper: an exception raised at any line costs a thread or a moment, and no job.
     ``do(job)`` does one, and says when to look at its entry again; it raises nothing. ``ring()`` wakes the keeper.
     """
 
@@ -64,7 +63,7 @@ class Crew:
         self._do, self._ring = do, ring
         self._helpers: dict[Post, Helper] = {}
         self._resting: dict[Post, Helper] = {}
-        self._more = 1  # so many helpers are started next
+        self._more = 1  # how many helpers are started next
         self._not_before = 0.0  # and not before this, in real seconds
         self._refused = False
 
@@ -74,20 +73,20 @@ class Crew:
             self._ring()
 
     def _call_one(self) -> bool:
-        """Wake one that rests; False: none does."""
+        """Wake a resting helper; False: there is none."""
         while True:
             try:
                 _, helper = self._resting.popitem()
             except KeyError:
                 return False
-            if helper.post.held:  # else it died in its sleep
+            if helper.post.held:  # else it ended while it rested
                 helper.ring()
                 return True
 
     # ---- the keeper's part
 
     def supervise(self) -> float:
-        """See that jobs do not wait for long; the seconds after which to look again."""
+        """Start helpers if jobs wait for long; the seconds after which to look again."""
         desk, now = self.desk, time.monotonic()
         desk.sweep(now)
         missing = desk.waiting
@@ -102,7 +101,7 @@ class Crew:
         if helpers and desk.waited(now) < _MOMENT_S:
             return _PACE_S
         self._not_before = now + _PACE_S
-        # One is for looking at pools, which takes no time.
+        # One helper looks at pools, which takes no time.
         for _ in range(min(missing, self._more, desk.blocking + 1 - len(helpers))):
             try:
                 self._start_one()
@@ -125,10 +124,10 @@ class Crew:
             try:  # here, as no other thread can be had for it
                 logger.warning("keeper: no thread could be started for what is due, tried again each second: %s", error)
             except Exception:
-                pass  # a handler that raises is nothing that the pools should suffer from
+                pass  # a log handler that raises must not harm the pools
 
     def dismiss(self) -> None:
-        """Nothing will be to do: those who rest may end."""
+        """There will be no more jobs: resting helpers may end."""
         while self._call_one():
             pass
 
@@ -151,5 +150,5 @@ class Crew:
         if self.desk.waiting or not KEEPER_POST.held:
             self._resting.pop(helper.post, None)
             return self.desk.waiting > 0
-        # Who takes it out of those that rest has a job for it.
+        # A thread that takes this helper out of the resting ones has a job for it.
         return helper.rest() or self._resting.pop(helper.post, None) is None

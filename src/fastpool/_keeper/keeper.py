@@ -1,7 +1,7 @@
-"""The keeper: one daemon thread per process that sees to it that the pools that asked for it are looked after.
+"""The keeper: one daemon thread per process, which has the maintenance of all pools done that need it.
 
-It sleeps until the earliest deadline of any pool (or until a pool calls), has what is due there done by its helpers
-(`_crew`), so that nothing that hangs is in its way, and ends when no pool needs it any more.
+It sleeps until the earliest deadline of any pool (or until a pool calls), and gives what is due to its helpers
+(`crew`), so that a job that hangs does not delay it. It ends when no pool needs it any more.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BREATH_S = 0.05  # after a round that failed, so that one that always fails doe
 
 
 def needs_keeping(config: Config) -> bool:
-    """Whether a pool has asked for something that nobody does unless a thread does it."""
+    """Whether an option of a pool needs the keeper."""
     return bool(
         config.min_size
         or config.idle_timeout is not None
@@ -72,10 +72,10 @@ class KeptPool:
 
 
 class Keeper:
-    """Deadlines of all pools in a heap, and the thread that meets them.
+    """The deadlines of all pools in a heap, and the thread that meets them.
 
     Everything here may be interrupted at every line by a signal handler or a finalizer that uses, makes or closes a
-    pool, and by an exception out of one. So there is no lock: what is shared is changed by single operations of dicts
+    pool, and by an exception raised in one. So there is no lock: shared state is changed by single operations of dicts
     and lists, or by compiled code.
     """
 
@@ -128,7 +128,7 @@ class Keeper:
         self.ring()
 
     def not_started(self, error: Exception) -> None:
-        """Say, once, that there is no thread; whoever needs it next tries again."""
+        """Log, once, that the thread could not be started; the next pool that needs it tries again."""
         if not self._refused:
             self._refused = True
             try:
@@ -136,7 +136,7 @@ class Keeper:
                     "keeper: its thread could not be started, and no pool is looked after until it can: %s", error
                 )
             except Exception:
-                pass  # a handler that raises: a checkout that has its connection must not fail for that
+                pass  # a log handler raised: a checkout that has its connection must not fail because of it
 
     def ring(self) -> None:
         """Wake the thread, to see what is due."""
@@ -158,7 +158,7 @@ class Keeper:
             return True
         if not self._asleep or self.crew.desk.busy or any(when <= clock() for when, *_ in self._heap[:1]):
             return False
-        # It slept all the while: nothing went from what it is called for to its helpers behind our back.
+        # It slept all the while, so it gave nothing to its helpers meanwhile.
         return self._asleep and self._rounds == rounds
 
     # ---- the thread
@@ -168,18 +168,18 @@ class Keeper:
             try:
                 if self._stumbled is not None:
                     self._bell.acquire(True, _BREATH_S)
-                # Nobody knows what was in hand, and which ring was heard, when the round before ended.
+                # It is unknown what was in hand, and which calls were noticed, when the round before ended.
                 self.crew.desk.called.extend(self._entries.values())
                 self.ring()
                 nap: float | None = 0.0
                 while nap is not None:
                     nap = self._round(nap)
                 return
-            except BaseException as error:  # whatever it is, and whoever raised it in this thread: the pools need it
+            except BaseException as error:  # whatever was raised in this thread, and by what: the pools need it
                 self._asleep, self._stumbled = False, error  # and nothing else here, where it would not be caught
 
     def _round(self, nap: float) -> float | None:
-        """Sleep for so long, or until called, and have done what is due. How long to sleep next; None: it ends."""
+        """Sleep for this long, or until called, and have done what is due. How long to sleep next; None: it ends."""
         self._asleep = True
         self._bell.acquire(True, nap)
         self._rounds += 1
@@ -201,7 +201,7 @@ class Keeper:
             return nap
         self._heap.clear()
         KEEPER_POST.resign()
-        if self._entries or desk.called:  # of somebody who saw the thread still there
+        if self._entries or desk.called:  # by a caller that saw the thread still running
             self._start()
         else:
             self.crew.dismiss()
@@ -215,7 +215,7 @@ class Keeper:
 
     def _look_at(self, kept: KeptPool) -> None:
         if self._entries.get(kept.number) is kept:
-            kept.again = True  # first: somebody who looks at it just now, or has, looks again
+            kept.again = True  # first, so that a helper that looks at it now, or has just looked, looks again
             self.crew.put(kept, LOOK)
 
     def _schedule(self, kept: KeptPool, due: float) -> None:
@@ -228,7 +228,7 @@ class Keeper:
     # ---- in a helper's thread
 
     def _do(self, job: Job) -> float | None:
-        """Do it, and say when to look at its pool again. Whatever is raised here is the matter of that pool alone."""
+        """Do a job, and say when to look at its pool again. An exception raised here concerns that pool alone."""
         kept, kind = job.kept, job.kind
         stumbled, self._stumbled = self._stumbled, None
         if stumbled is not None:
@@ -252,11 +252,11 @@ class Keeper:
 
 
 def _log(text: str, *args: object, error: BaseException | None = None) -> None:
-    """Log in a helper's thread, which a handler that raises must not end, whatever it raises."""
+    """Log in a helper's thread, which must not end with an exception of a log handler."""
     try:
         logger.warning(text, *args, exc_info=error)
     except BaseException:
-        pass  # there is nobody left to tell
+        pass  # there is nothing left to log to
 
 
 keeper = Keeper()

@@ -1,7 +1,7 @@
 """What the keeper does for one pool: the minimum, lifetimes, idle times, keep-alive, and reports of leaks.
 
-`tend` looks at a pool and orders what is due; what may block, because it calls the driver, listeners or log handlers,
-are the four kinds of JOBS. Each is at work once at a time for one pool, and none waits for another.
+`tend` looks at a pool and orders what is due. The four kinds of JOBS may block, because they call the driver, listeners
+or log handlers. For one pool, each kind is done by one helper at a time, and none waits for another kind.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from .._pool import Pool
     from .keeper import KeptPool
 
-_PATIENCE_NS = seconds_to_ns("timeout", 30.0)  # what a connect of the keeper's is given, whatever callers have
-_FLOOR_S = 0.1  # the shortest time from a connect that failed to the next, whatever `backoff` says
-_KINDS = 8  # failures of one pool that are told apart until it recovers; all beyond count as one
+_PATIENCE_NS = seconds_to_ns("timeout", 30.0)  # the time limit of the keeper's connects, whatever callers have
+_FLOOR_S = 0.1  # the shortest pause after a failed connect, whatever `backoff` says
+_KINDS = 8  # how many kinds of failure of one pool are counted apart until it recovers; all others count as one
 _REMINDER_S = 3600.0
-_BREATH_S = 0.001  # what could not be done just now is not tried again at once
+_BREATH_S = 0.001  # the pause before another attempt at what could not be done now
 
 
 class Failures:
-    """Connects of the keeper's that failed for one pool, since the last that did not."""
+    """The keeper's failed connects for one pool since its last success."""
 
     __slots__ = ("_count", "_seen", "until")
 
@@ -37,7 +37,7 @@ class Failures:
         self._seen: dict[tuple[type, str], tuple[int, float]] = {}  # by type and text: how often, and when logged
 
     def add(self, error: Exception, backoff: tuple[float, float]) -> int:
-        """Note one more, and for how long to leave it at that.
+        """Note one more failure, and how long to pause after it.
 
         Return how often this very failure has been seen if that is worth a line in the log (the first time, the 10th,
         the 100th …, and each hour), else 0.
@@ -46,7 +46,7 @@ class Failures:
         now = clock()
         self.until = now + max(_FLOOR_S, min(longest, first * 2.0 ** min(self._count, 30)))
         self._count += 1
-        # AllServersUnavailable also says for how many seconds each server is left alone: no two texts are the same.
+        # AllServersUnavailable also says how many seconds each server is left alone, so no two texts are equal.
         cause = error.__cause__ if isinstance(error, AllServersUnavailable) and error.__cause__ else error
         kind: tuple[type, str] = (type(cause), str(cause))
         if kind not in self._seen and len(self._seen) >= _KINDS:
@@ -97,7 +97,7 @@ def tend(pool: Pool, kept: KeptPool) -> float | None:
             kept.order(kind)
         else:
             due.append(when)
-    # Connections that are out come back some time, and others go out: then there are other deadlines.
+    # Leased connections come back, and others are leased: then the deadlines are others.
     limits = (config.idle_timeout, config.keepalive, config.max_lifetime, config.leak_after)
     due += [now + limit for limit in limits if limit is not None]
     return max(min(due), now + _BREATH_S) if due else None
@@ -110,11 +110,11 @@ def _connect(pool: Pool, kept: KeptPool) -> None:
         try:
             opened = pool._open_one(_PATIENCE_NS)
         except Exception as error:
-            if not pool.closed:  # else whoever closed it meanwhile knows why a connect fails
+            if not pool.closed:  # else the connect failed because the pool was closed meanwhile
                 _failed(pool, kept, error)
             break
         if not opened:
-            if len(pool) < config.min_size:  # as many as may connect at once do: look again
+            if len(pool) < config.min_size:  # max_connecting connects are under way: look again later
                 kept.until["connect"] = clock() + max(_FLOOR_S, config.backoff[0])
             break
         kept.failures, kept.alarm = Failures(), None
@@ -127,7 +127,7 @@ def _old(pool: Pool, now: float) -> int:
 
 
 def _failed(pool: Pool, kept: KeptPool, error: Exception) -> None:
-    """Note a connect that failed, and tell of it if it is news."""
+    """Note a connect that failed, and report it if it is news."""
     count = kept.failures.add(error, pool.config.backoff)
     kept.until["connect"] = kept.failures.until
     if not count:
@@ -149,7 +149,7 @@ def _raise_alarm(pool: Pool, kept: KeptPool) -> None:
 
 
 def _close(pool: Pool, kept: KeptPool) -> None:
-    """Close what was idle for too long, and what is too old and has its successor, or can have none."""
+    """Close connections that were idle for too long, and old ones that have a successor, or can have none."""
     closed = 0
     if pool.config.idle_timeout is not None:
         closed += pool._retire_idle("idle", pool.config.min_size)
@@ -162,7 +162,7 @@ def _close(pool: Pool, kept: KeptPool) -> None:
 
 
 def _check(pool: Pool, kept: KeptPool) -> None:
-    """Check the idle connections that nobody has used or checked for so long."""
+    """Check the idle connections that were neither used nor checked for `keepalive` seconds."""
     if pool.config.keepalive is not None:
         pool._keep_alive(seconds_to_ns("keepalive", pool.config.keepalive))
     kept.until["check"] = clock() + _BREATH_S

@@ -1,4 +1,4 @@
-"""Telling listeners what happens in a pool. A listener can be slow or wrong; it cannot harm the caller."""
+"""Telling listeners what happens in a pool. A listener may be slow, or raise; it cannot harm the caller."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EVENTS = (
 
 
 class Event:
-    """One thing that happened: what belongs to it is set, the rest is None.
+    """Something that happened in a pool. The attributes that do not apply to it are None.
 
     ``pool`` is the pool, ``name`` the event's name, ``time`` when it happened (seconds since the epoch, as
     ``time.time()``), ``server`` the address, ``connection`` the connection, ``reason`` why (as in ``Stats.closed``),
@@ -73,7 +73,7 @@ Event.__module__ = "fastpool"
 
 
 class Listeners:
-    """Who is told of which event, sorted out once so that an event nobody listens to costs one look-up.
+    """Which listener is told of which event, sorted once, so that an event without listeners costs one look-up.
 
     ``listeners`` are objects with methods named as in :data:`EVENTS`, or dicts of such names to callables. TypeError
     for an object with none of them, an unknown name in a dict, or something that cannot be called.
@@ -95,11 +95,11 @@ class Listeners:
         return f"<Listeners {', '.join(self._by_name) or 'none'}>"
 
     def hears(self, name: str) -> bool:
-        """Whether anybody wants to know of this event."""
+        """Whether any listener is told of this event."""
         return name in self._by_name
 
     def tell(self, pool: Any, name: str, **fields: Any) -> None:
-        """Tell all who listen to ``name``, in the order given; one that raises is logged and the next one told."""
+        """Tell the listeners of the event ``name``, in the order given; if one raises, that is logged."""
         calls = self._by_name.get(name)
         if calls is None:
             return
@@ -126,12 +126,12 @@ def _calls(listener: Any) -> dict[str, Callable[[Event], object]]:
         if not callable(call):
             raise TypeError(f"listeners: {name} of {listener!r} cannot be called: {call!r}")
         if is_coroutine_function(call):
-            raise TypeError(f"listeners: {name} of {listener!r} is a coroutine function, and nobody would await it")
+            raise TypeError(f"listeners: {name} of {listener!r} is a coroutine function, and would not be awaited")
     return found
 
 
 def _log_failure(call: Any, event: Event) -> None:
-    # The callable's name and not its repr: that is the user's code too, and it has just failed once.
+    # The callable's name and not its repr, which is the user's code, too, and might raise as well.
     what = getattr(call, "__qualname__", type(call).__qualname__)
     name = getattr(event.pool, "name", event.pool)
     logger.exception("listener %s of pool %r failed on %s", what, name, event.name)

@@ -1,4 +1,4 @@
-"""What a pool says of itself, put together from the core's numbers: snapshots, and the error of an exhausted pool."""
+"""Reports made from the core's numbers: snapshots, suspected leaks, and the error of an exhausted pool."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .stats import Histogram, LeaseInfo, Stats, describe_holders, duration_text,
 if TYPE_CHECKING:
     from .._pool import Pool
 
-    _Sight = tuple[float, Stats, tuple[LeaseInfo, ...], list[str]]  # when, and what was to be seen
+    _Sight = tuple[float, Stats, tuple[LeaseInfo, ...], list[str]]  # when it was taken, and what it shows
 _EDGES = tuple(histogram_edges())
 
 
@@ -48,13 +48,13 @@ def stats_of(pool: Pool) -> Stats:
 
 
 def lease_info(row: tuple[Any, ...], now: float) -> LeaseInfo:
-    """Who holds what, of one of the core's rows."""
+    """The holder that one of the core's rows describes."""
     slot, server, ident, green, task, depth, since, *_ = row
     return LeaseInfo.from_core(slot, server, ident, green, task, depth, max(now - since / 1e9, 0.0))
 
 
 def report_lost(pool: Pool, lost: list[tuple[int, int, int | None, float, Any, Any]]) -> None:
-    """Tell of connections that nobody could give back any more.
+    """Report connections that nothing could return any more.
 
     Each: slot, epoch, ident of the thread that took it (None: it has ended), age in seconds, server, connection.
     """
@@ -68,7 +68,7 @@ def report_lost(pool: Pool, lost: list[tuple[int, int, int | None, float, Any, A
 
 
 def leases_of(pool: Pool) -> list[tuple[Any, ...]]:
-    """The core's rows of what is out; what was told of leases that are over is forgotten."""
+    """The core's rows of the present leases; forgets which leases that are over were reported."""
     rows = pool._leases()
     pool.leaks_told &= {_key(row) for row in rows}
     return rows
@@ -84,7 +84,7 @@ def _key(row: tuple[Any, ...]) -> tuple[int, int]:
 
 
 def is_news(pool: Pool, row: tuple[Any, ...], info: LeaseInfo) -> bool:
-    """Count and tell a suspected leak, each lease once; whether this one was not told yet."""
+    """Count and report a suspected leak, once for each lease; False: this one was reported before."""
     if not _is_first(pool, _key(row)):
         return False
     pool._tell("leak_suspected", server=info.server, connection=row[8], duration=info.age_s)
@@ -92,7 +92,7 @@ def is_news(pool: Pool, row: tuple[Any, ...], info: LeaseInfo) -> bool:
 
 
 def _is_first(pool: Pool, lease: tuple[int, int]) -> bool:
-    """Count a leak, by slot and epoch; False: it has been."""
+    """Count a leak, by slot and epoch; False: it was counted before."""
     if lease in pool.leaks_told:
         return False
     pool.leaks_told.add(lease)
@@ -128,15 +128,15 @@ def look_for_ended_owners(pool: Pool) -> None:
         gc.collect()
 
 
-_CROWD = 16  # so many in line: their errors share what they tell of the pool, if they are raised at the same moment
+_CROWD = 16  # from this many waiters on, errors that are raised at the same moment share one snapshot
 _MOMENT = 0.01  # seconds
 
 
 def _sight(pool: Pool, phase: str, waited: float) -> _Sight:
-    """The pool as a checkout that got nothing sees it.
+    """The snapshot in the error of a checkout that got nothing.
 
     When the deadlines of thousands pass together, each would look at the whole pool, with the GIL, while all others
-    wait for it. So in a crowd, who comes within a moment is told what the one before saw: if it waited then already.
+    wait for it. So in a crowd a snapshot serves for a moment: for every caller that was waiting when it was taken.
     """
     last: _Sight | None = pool.last_sight
     now = monotonic()

@@ -1,4 +1,4 @@
-"""What a pool reports: numbers (:class:`Stats`, :class:`Histogram`) and who holds what (:class:`LeaseInfo`)."""
+"""What a pool reports: numbers (:class:`Stats`, :class:`Histogram`) and holders (:class:`LeaseInfo`)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CLOSE_REASONS = (
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Histogram:
-    """How long something took, in seconds: how often, in all, at most, and how the durations are spread.
+    """Durations in seconds: their number, sum, maximum and distribution.
 
     Durations were counted in buckets, a quarter of a power of two wide, so a percentile is right to about 10 %
     (interpolated inside its bucket, and never above ``max_s``). ``count``, ``sum_s`` and ``max_s`` are exact.
@@ -52,7 +52,7 @@ class Histogram:
         """
         if len(edges_ns) not in (len(counts), len(counts) + 1):
             raise ValueError(f"{len(counts)} counts need {len(counts)} or {len(counts) + 1} edges, not {len(edges_ns)}")
-        # Few buckets are not empty; and every error of an exhausted pool has a snapshot, thousands at the same moment.
+        # Few buckets are not empty, and thousands of errors of an exhausted pool may have a snapshot each.
         spans = tuple(
             (edges_ns[i], edges_ns[i + 1] if i + 1 < len(edges_ns) else max(max_ns, edges_ns[i]) + 1, counts[i])
             for i in compress(range(len(counts)), counts)
@@ -133,7 +133,7 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class LeaseInfo:
-    """Who holds a connection: ``slot``, ``server``, ``owner`` (in words), ``thread`` (its name), ``depth``, ``age_s``.
+    """The holder of a connection: ``slot``, ``server``, ``owner`` (in words), ``thread`` (name), ``depth``, ``age_s``.
 
     ``server`` is None in a pool without servers; ``depth`` counts nested blocks, from 1; ``age_s`` is how long it has
     been held, in seconds; ``ended`` tells that the thread, greenlet or task that took it has ended. Keeps neither the
@@ -200,7 +200,7 @@ class LeaseInfo:
     def _thread_frames(self) -> Iterator[FrameType]:
         frame = sys._current_frames().get(self._ident) if self._ident is not None else None
         while frame is not None and frame.f_code.co_filename == __file__:
-            frame = frame.f_back  # the holder is the one who asks: leave the asking out
+            frame = frame.f_back  # the holder calls stack() itself: leave that frame out
         return _outermost_first(frame)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -213,7 +213,7 @@ del _public
 
 
 def duration_text(seconds: float) -> str:
-    """A duration as people read it: ``350 ns``, ``1.25 ms``, ``12.3 s``, ``2 h 05 min``."""
+    """A duration in words: ``350 ns``, ``1.25 ms``, ``12.3 s``, ``2 h 05 min``."""
     if seconds >= 3600:
         return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02} min"
     if seconds >= 100:
@@ -279,7 +279,7 @@ def _await_chain(awaited: Any) -> tuple[list[FrameType], bool]:
                 awaited = getattr(awaited, inner, None)
                 break
         else:
-            break  # a future: nobody's frame
+            break  # a future, which has no frame
     return frames, False
 
 
@@ -316,7 +316,7 @@ def explain(
     advice: str | None = None,
     held: Iterable[str] | None = None,
 ) -> str:
-    """The message of a checkout that got nothing: what was tried, how the pool stands, who holds what, what to do.
+    """The message of a checkout that got nothing: what was tried, the sizes, the holders, and what to do.
 
     ``headline`` and ``advice`` replace the first and the last line; ``held``: what `describe_holders` said.
     """
@@ -335,9 +335,9 @@ def explain(
 
 
 def error_text(error: BaseException) -> str:
-    """An exception in one line, as the last line of its traceback has it."""
+    """An exception in one line, as at the end of its traceback."""
     try:
         text = " ".join(str(error).split())
-    except Exception:  # its __str__ is somebody else's code
+    except Exception:  # its __str__ may raise
         text = "(its message cannot be shown)"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

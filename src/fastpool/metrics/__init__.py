@@ -1,4 +1,4 @@
-"""Pools as other people's metrics: ``fastpool.metrics.prometheus`` and ``fastpool.metrics.opentelemetry``.
+"""Metrics of pools for other libraries: ``fastpool.metrics.prometheus`` and ``fastpool.metrics.opentelemetry``.
 
-Both only ever read ``pool.stats()``, when they are asked: a checkout costs nothing more for being measured.
+Both only read ``pool.stats()``, when numbers are collected: a checkout costs no more with them than without.
 """

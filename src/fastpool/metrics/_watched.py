@@ -1,4 +1,4 @@
-"""The pools that an exporter reports: told apart by name, and not kept alive by being watched."""
+"""The pools that an exporter reports, by name, held weakly."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Watched:
     def __init__(self) -> None:
         nothing: _Pools = {}
         self._pools = Cell(nothing)  # never changed, only replaced
-        self._reporter: Cell[object] = Cell(None)  # who began to report them, if anybody did
+        self._reporter: Cell[object] = Cell(None)  # set by the caller that began to report them
 
     def add(self, pool: Any) -> None:
-        """LoopTimer this pool; ValueError if another open one has its name. Again is harmless."""
+        """Watch this pool; ValueError if another open one has its name. A pool may be added more than once."""
         name, mine = pool.name, weakref.ref(pool)
 
         def with_it(pools: _Pools) -> _Pools:
@@ -44,11 +44,11 @@ class Watched:
         self._change(with_it)
 
     def discard(self, pool: Any) -> None:
-        """LoopTimer it no more."""
+        """Stop watching this pool."""
         self._leave(pool)
 
     def stats(self) -> Iterator[tuple[Any, Stats]]:
-        """Each pool that still exists, with its numbers of now."""
+        """Each pool that still exists, with its present numbers."""
         gone = False
         for ref in self._pools.value.values():
             pool = ref()
@@ -60,7 +60,7 @@ class Watched:
             self._leave(None)
 
     def report(self, begin: Callable[[], object]) -> None:
-        """Call ``begin``, which tells a library of these pools, unless that has been done or somebody else does it."""
+        """Call ``begin``, which registers these pools with a library, unless that is done or under way."""
         me = object()
         try:
             if self._reporter.replace(None, me):
@@ -70,7 +70,7 @@ class Watched:
             raise
 
     def _leave(self, leaver: Any) -> None:
-        """LoopTimer ``leaver`` no more; None: those that are gone."""
+        """Stop watching ``leaver``; None: the pools that are gone."""
         self._change(lambda pools: {name: ref for name, ref in pools.items() if ref() is not leaver})
 
     def _change(self, change: Callable[[_Pools], _Pools]) -> None:

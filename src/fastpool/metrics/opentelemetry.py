@@ -44,7 +44,7 @@ def _timing(name: str, what: str) -> _Numbers:
     return lambda pool, stats: [(getattr(getattr(stats, name), what), {})]
 
 
-# (name, unit, what it says, the numbers); of the conventions first, fastpool's own after that
+# (name, unit, description, the numbers); those of the conventions first, then fastpool's own
 _UP_DOWN: tuple[tuple[str, str, str, _Numbers], ...] = (
     (
         "db.client.connection.count",
@@ -94,7 +94,7 @@ _watched: weakref.WeakKeyDictionary[Any, Watched] = weakref.WeakKeyDictionary()
 def instrument(*pools: Any, meter: Meter | None = None) -> None:
     """Report these pools through ``meter`` (default: the global provider's); may be called again for more pools.
 
-    Holds them weakly: one that is gone is reported no more. ValueError if two open pools have the same name.
+    Holds them weakly: one that is gone is no longer reported. ValueError if two open pools have the same name.
     """
     if meter is None:
         from opentelemetry.metrics import get_meter
@@ -110,7 +110,7 @@ _default: dict[str, Any] = {}
 
 
 def _default_meter(get_meter: Callable[..., Any]) -> Any:
-    # The global meter is a new object at each call: remembered, or each call would make all instruments again.
+    # The global meter is a new object at each call: without this, each call would make all instruments again.
     meter = _default.get("meter")
     return _default.setdefault("meter", get_meter("fastpool", __version__)) if meter is None else meter
 

@@ -47,7 +47,7 @@ _HISTOGRAMS = {
 class PoolCollector:
     """A prometheus_client collector for any number of pools, told apart by the label ``pool``.
 
-    Holds its pools weakly: one that is gone is reported no more.
+    Holds its pools weakly: one that is gone is no longer reported.
     """
 
     def __init__(self, *pools: Any) -> None:
@@ -56,15 +56,15 @@ class PoolCollector:
             self.add(pool)
 
     def add(self, pool: Any) -> None:
-        """Report this pool, too; ValueError if another open one has its name."""
+        """Report this pool as well; ValueError if another open one has its name."""
         self._watched.add(pool)
 
     def discard(self, pool: Any) -> None:
-        """Report this pool no more."""
+        """Stop reporting this pool."""
         self._watched.discard(pool)
 
     def collect(self) -> Iterator[Metric]:
-        """What the registry asks for at each scrape."""
+        """The metrics of all pools; called by the registry at each scrape."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         stats = [one for _, one in self._watched.stats()]
@@ -112,7 +112,7 @@ def register(*pools: Any, registry: CollectorRegistry | None = None) -> PoolColl
 
 
 def cumulative(histogram: Histogram) -> list[tuple[str, float]]:
-    """A pool's histogram as Prometheus wants it: ``(le, how many up to there)``, ending with ``+Inf``."""
+    """A pool's histogram in Prometheus' form: ``(le, cumulative count)``, ending with ``+Inf``."""
     buckets = list(histogram.buckets)
     total = sum(n for _, n in buckets)
     counts = [(str(bound), float(sum(n for edge, n in buckets if edge <= bound))) for bound in BOUNDS_S]

@@ -1,7 +1,7 @@
-"""For tests, ours and yours: an HBase in memory behind a real Thrift socket, a TCP proxy that makes trouble, and a
-clock that is told the time.
+"""Test doubles for this project's tests and yours: an HBase in memory behind a real Thrift socket, a TCP proxy that
+makes trouble, and a clock that is set by the test.
 
-Nothing is imported before it is touched; :class:`HBaseServer` needs thriftpy2 and happybase's ``Hbase.thrift``.
+Each is imported when it is first used; :class:`HBaseServer` needs thriftpy2 and happybase's ``Hbase.thrift``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checking what the user of a test double gives it."""
+"""Checks of the arguments of test doubles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 def seconds(name: str, value: float) -> float:
-    """Give ``value`` back if it is a finite number of seconds, 0 or more. TypeError or ValueError if not."""
+    """Return ``value`` if it is a finite number of seconds, 0 or more. TypeError or ValueError if not."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"'{name}' must be a number of seconds, not {value!r}")
     if not value >= 0 or math.isinf(value):
@@ -15,7 +15,7 @@ def seconds(name: str, value: float) -> float:
 
 
 def whole(name: str, value: int, least: int, most: float = math.inf) -> int:
-    """Give ``value`` back if it is an integer between ``least`` and ``most``. TypeError or ValueError if not."""
+    """Return ``value`` if it is an integer between ``least`` and ``most``. TypeError or ValueError if not."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"'{name}' must be an integer, not {value!r}")
     if not least <= value <= most:

@@ -1,4 +1,4 @@
-"""Methods that come one after the other."""
+"""Methods of which one runs at a time."""
 
 from __future__ import annotations
 

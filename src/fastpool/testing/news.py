@@ -1,7 +1,7 @@
 """Waiting for something to change, without a lock.
 
 A signal handler that raises can leave the lock of a `threading.Condition` or `threading.Event` taken (3.14), and then
-whoever has news hangs. Here each that waits has a lock of his own, on which he sleeps.
+every later notification hangs. Here each waiter sleeps on a lock of its own.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Any
 
 
 class News:
-    """Whoever waits looks again whenever somebody calls :meth:`tell`."""
+    """Waiters look again whenever :meth:`tell` is called."""
 
     def __init__(self) -> None:
         self._bells: dict[object, Any] = {}
 
     def tell(self) -> None:
-        """Something has changed."""
+        """Wake all waiters: something has changed."""
         for bell in self._bells.copy().values():
-            with contextlib.suppress(RuntimeError):  # it rings already
+            with contextlib.suppress(RuntimeError):  # it has been released already
                 bell.release()
 
     def wait_for(self, true: Callable[[], object], timeout: float | None = None) -> bool:
-        """Wait until ``true()``, for up to ``timeout`` seconds; say whether it is."""
+        """Wait until ``true()``, for up to ``timeout`` seconds; return whether it is."""
         end = None if timeout is None else time.monotonic() + timeout
         me, bell = object(), threading.Lock()
         try:
@@ -42,7 +42,7 @@ class News:
 
 
 class Flag:
-    """As `threading.Event`."""
+    """A `threading.Event` without a lock."""
 
     def __init__(self) -> None:
         self._up = False
@@ -53,7 +53,7 @@ class Flag:
         return self._up
 
     def set(self) -> None:
-        """Set it, and wake all who wait."""
+        """Set it, and wake all waiters."""
         self._up = True
         self._news.tell()
 

@@ -1,4 +1,4 @@
-"""A clock that stands still until it is told: lifetimes, back-off and keep-alive, tested in no time.
+"""A clock that is moved by the test: lifetimes, back-off and keep-alive, tested in no time.
 
 ::
 
@@ -25,11 +25,11 @@ _in_use: Cell[VirtualClock | None] = Cell(None)
 
 
 class VirtualClock:
-    """While its block lasts, the clock of all pools in this process stands still, and moves when told.
+    """Inside its block, the clock of all pools in this process stands still, and is moved by :meth:`advance`.
 
-    Make the pools inside the block: the clock begins where the real one is and never goes back, but after the block it
-    is the real one again, and what happened at a time that had been advanced to lies in the future then.
-    Whoever waits for a connection notices an advanced clock within a few real milliseconds.
+    Make the pools inside the block: the clock begins at the real time and never goes back, but after the block it is
+    the real one again, for which the times that were advanced to are in the future. Callers that wait for a connection
+    notice an advanced clock within a few real milliseconds.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,9 @@ class VirtualClock:
 
     def __enter__(self) -> Self:
         if not _in_use.replace(None, self):
-            raise RuntimeError("the clock is stopped already: there is one for all pools of a process")
+            raise RuntimeError(
+                "the clock is stopped already: there is one VirtualClock at a time for all pools of a process"
+            )
         self._now = float(math.ceil(clock()))
         clock_stop(self._now)
         return self
@@ -70,7 +72,7 @@ class VirtualClock:
     def settle(self, patience: float = 10.0) -> None:
         """Wait until the keeper has done what is due now; as in :meth:`advance`."""
         deadline = time.monotonic() + patience
-        keeper.ring()  # it may have lain down while the clock still ran
+        keeper.ring()  # it may have begun to sleep while the clock still ran
         while not keeper.settled:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the keeper has not done what is due within {patience} s: does a driver hang?")

@@ -1,4 +1,4 @@
-"""What passes between a test's thread and the fault proxy's."""
+"""What a test's thread hands to the fault proxy's thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..news import Flag
 
 
 class Order:
-    """Something that another thread wants done in the proxy's."""
+    """A call that another thread wants made in the proxy's thread."""
 
     def __init__(self, what: Callable[[], object]) -> None:
         self.done = Flag()
@@ -19,7 +19,7 @@ class Order:
         self._what = what
 
     def carry_out(self) -> None:
-        """Do it; remember what it raised."""
+        """Make the call; keep what it raised."""
         try:
             self._what()
         except BaseException as error:
@@ -27,7 +27,7 @@ class Order:
 
 
 class HeldReplies:
-    """Replies that the proxy keeps to itself; made by ``FaultProxy.hold_replies``."""
+    """Replies that the proxy holds back; made by ``FaultProxy.hold_replies``."""
 
     def __init__(self, release: Callable[[], None]) -> None:
         self.entered = Flag()
@@ -35,7 +35,7 @@ class HeldReplies:
         self._release = release
 
     def release(self) -> None:
-        """Let the replies go; they are on their way when this returns."""
+        """Pass the held replies on; they are on their way when this returns."""
         self._release()
 
     def __enter__(self) -> Self:

@@ -36,8 +36,8 @@ class FaultProxy:
             pool = ConnectionPool(1, host=proxy.host, port=proxy.port)
             proxy.reset()        # … and every connection is gone, until proxy.heal()
 
-    Whatever is asked for has happened when the method returns, and lasts until :meth:`heal` unless it says otherwise.
-    Several may hold at the same time. All ends with the ``with`` block, or with :meth:`close`.
+    A fault is in effect when its method returns, and lasts until :meth:`heal` unless the method says otherwise. Several
+    faults may be in effect at once. All end with the ``with`` block, or with :meth:`close`.
 
     :param server: anything with ``host`` and ``port`` (looked at for every new connection), or a ``(host, port)``.
     :raises TypeError: for anything else.
@@ -66,9 +66,9 @@ class FaultProxy:
     # Life
 
     def start(self) -> Self:
-        """Listen and pass on; RuntimeError if it runs already, OSError if the address cannot be had."""
+        """Listen and pass on; RuntimeError if it is running already, OSError if the address cannot be had."""
         if self._thread is not None:
-            raise RuntimeError(f"{self!r} runs already")
+            raise RuntimeError(f"{self!r} is running already")
         self._listener: socket.socket = listen(self.host, self.port, backlog=1024)
         self._listening = True
         self.host, self.port = self._listener.getsockname()[:2]
@@ -86,7 +86,7 @@ class FaultProxy:
     def close(self) -> None:
         """End all connections and the proxy; bounded, and may be repeated. ``start()`` takes the same port again.
 
-        In a forked child, which a ``with`` block may be left in, it is the parent's and runs on.
+        In a forked child, where a ``with`` block may be left, the proxy belongs to the parent and runs on.
         """
         thread = self._thread
         if thread is None:
@@ -121,7 +121,7 @@ class FaultProxy:
         self._do(self._unlisten)
 
     def hang(self) -> None:
-        """Accept connections and say nothing; on present ones, too, nothing moves. What piles up moves on heal()."""
+        """Accept connections and pass nothing on, also on present ones. heal() passes on what has piled up."""
         self._set(hang=True)
 
     def reset(self) -> None:
@@ -135,7 +135,7 @@ class FaultProxy:
         return ended[0]
 
     def half_close(self) -> None:
-        """Tell the clients of the present connections that no more will be said, and keep listening to them; once."""
+        """Shut down the sending side towards the present clients, and keep reading from them; once."""
         self._do(self._half_close_all)
 
     def dribble(self, interval: float = 0.0005) -> None:
@@ -143,15 +143,15 @@ class FaultProxy:
         self._set(dribble=seconds("interval", interval))
 
     def delay(self, delay: float) -> None:
-        """Pass replies on so many seconds later."""
+        """Pass replies on ``delay`` seconds late."""
         self._set(delay=seconds("delay", delay))
 
     def cut_after(self, count: int) -> None:
-        """End each connection once so many more bytes of reply have passed on it."""
+        """End each connection once ``count`` more bytes of reply have passed on it."""
         self._set(cut_after=whole("count", count, 0))
 
     def hold_replies(self) -> HeldReplies:
-        """Keep replies back until ``release()`` (here or of what this gives): they come late, after all of the wait."""
+        """Hold replies back until ``release()``, of the proxy or of the object returned."""
         held = HeldReplies(self.release)
         self._held = held
         self._set(hold=True)
@@ -160,20 +160,20 @@ class FaultProxy:
     late_reply = hold_replies
 
     def release(self) -> None:
-        """Let held replies go; they are on their way when this returns."""
+        """Pass held replies on; they are on their way when this returns."""
         self._held = None
         self._set(hold=False)
 
     def server_gone(self) -> None:
-        """Do as if the server had died: the present connections end, and new ones are refused."""
+        """Behave as if the server had died: the present connections end, and new ones are refused."""
         self._do(self._go)
 
     def server_back(self) -> None:
-        """End :meth:`server_gone`: the same as :meth:`heal`."""
+        """End :meth:`server_gone`; an alias of :meth:`heal`."""
         self.heal()
 
     def heal(self) -> None:
-        """End all faults: listen on the same port, pass on everything, also what piled up."""
+        """End all faults: listen on the same port, and pass on everything, including what has piled up."""
         self._held = None
         self._do(self._heal)
 
@@ -193,7 +193,7 @@ class FaultProxy:
         """Wait up to ``timeout`` seconds until exactly ``count`` connections are open; say whether they are."""
         return self._changed.wait_for(lambda: len(self._relays) == count, timeout)
 
-    # Orders from other threads, carried out in the proxy's own
+    # Calls from other threads, made in the proxy's own
 
     def _set(self, then: Callable[[], object] = lambda: None, **faults: Any) -> None:
         def change() -> None:
@@ -215,7 +215,7 @@ class FaultProxy:
 
     def _give(self, given: Order) -> None:
         if not self._taking_orders:
-            raise RuntimeError(f"{self!r} does not run: use it as a context manager, or start() it first")
+            raise RuntimeError(f"{self!r} is not running: use it as a context manager, or call start() first")
         self._orders.append(given)
         self._wake_writer.send(b"x")
 
@@ -226,7 +226,7 @@ class FaultProxy:
             self._orders.popleft().done.set()
 
     def _end_all(self, reset: bool) -> int:
-        self._accept()  # those that wait in the listener's queue are present, too
+        self._accept()  # connections in the listener's queue are present ones, too
         present = list(self._relays)
         for relay in present:
             relay.end(reset)
@@ -246,7 +246,7 @@ class FaultProxy:
             self._accept()
             self._selector.unregister(self._listener)
             self._listener.close()
-            # Bound and not listening: connections are refused, and nobody else is given the port.
+            # Bound and not listening: connections are refused, and the port stays ours.
             self._listener = listen(self.host, self.port, backlog=None)
             self._listening = False
 

@@ -45,11 +45,11 @@ class Flow:
         self.ended = False
         """The source said that it has no more to say."""
         self.closed = False
-        """The target was told so, and gets no more."""
+        """The sending side towards the target has been shut down."""
         self.blocked = False
 
     def read(self, now: float, delay: float, dribble: float | None) -> int:
-        """Take what the source has; give the number of bytes. OSError if it was reset."""
+        """Read what the source has; the number of bytes. OSError if it was reset."""
         taken = 0
         while not self.ended and self.size < _LIMIT:
             try:
@@ -71,7 +71,7 @@ class Flow:
         return taken
 
     def write(self, now: float, at_most: int | None) -> int:
-        """Send what is due, up to so many bytes; give the number sent. OSError if the target is gone."""
+        """Send what is due, up to ``at_most`` bytes; the number sent. OSError if the target is gone."""
         sent = 0
         self.blocked = False
         while self.waiting and self.waiting[0][0] <= now and (at_most is None or sent < at_most):
@@ -91,24 +91,24 @@ class Flow:
         return sent
 
     def hurry(self) -> None:
-        """Let what waits for its time be due."""
+        """Make everything due now."""
         self.waiting = deque((0.0, data) for _, data in self.waiting)
         self.last_due = 0.0
 
     def finish(self) -> None:
-        """Pass the end on, once everything before it was."""
+        """Pass the end of the stream on, after everything before it."""
         if self.ended and not self.waiting and not self.closed:
             self.close()
 
     def close(self) -> None:
-        """Tell the target that nothing more comes."""
+        """Shut down the sending side towards the target."""
         self.closed = True
         with contextlib.suppress(OSError):
             self.target.shutdown(socket.SHUT_WR)
 
 
 class Relay:
-    """One client's connection and the one to the server that was made for it."""
+    """A client's connection, and the connection to the server that belongs to it."""
 
     def __init__(
         self, client: socket.socket, selector: selectors.BaseSelector, on_end: Callable[[Relay], None]
@@ -136,11 +136,11 @@ class Relay:
 
     @property
     def wants_server(self) -> bool:
-        """Whether nobody has connected it to the server yet, because the proxy hangs."""
+        """Whether it is not connected to the server yet, because the proxy hangs."""
         return not self._asked
 
     def move(self, faults: Faults, now: float) -> int:
-        """Move what can be moved; give how many bytes of reply were read. The relay may be over afterwards."""
+        """Move what can be moved; the number of bytes of reply read. The relay may be over afterwards."""
         if faults.hang or not self._asked:
             self._watch({})
             return 0
@@ -165,17 +165,17 @@ class Relay:
         return taken
 
     def due(self, faults: Faults) -> float | None:
-        """When the next bytes that wait for their time are due."""
+        """When the next delayed bytes are due."""
         flows = (self.requests,) if faults.hold else (self.requests, self.replies)
         return min((flow.waiting[0][0] for flow in flows if flow.waiting and not flow.blocked), default=None)
 
     def heal(self) -> None:
-        """Forget what faults left behind."""
+        """Undo what faults left behind."""
         self.cut_left = None
         self.replies.hurry()
 
     def half_close(self) -> None:
-        """Tell the client that no more replies come, and go on taking its requests."""
+        """Shut down the sending side towards the client, and go on reading its requests."""
         self.replies.close()
 
     def end(self, reset: bool) -> None:

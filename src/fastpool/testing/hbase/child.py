@@ -1,4 +1,4 @@
-"""The child's end of a server that runs in a process of its own."""
+"""The program of the child, for a server that runs in a process of its own."""
 
 from __future__ import annotations
 

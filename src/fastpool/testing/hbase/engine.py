@@ -1,7 +1,7 @@
 """The sockets and threads of an HBase Thrift server: accept, one thread per connection, call, reply.
 
-Only the thread that serves a connection closes its descriptor (others shut it down), so that a number that the
-system hands out again is never read from by a thread that meant the old connection.
+Only the thread that serves a connection closes its descriptor (others shut it down), so that no thread ever reads from
+a descriptor whose number the system has given to another connection.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Connection:
         self._sending.run(self.sock.sendall, data)
 
     def drain(self) -> None:
-        """Read, and say nothing, until the client ends the connection or it is dropped."""
+        """Read, and answer nothing, until the client ends the connection or it is dropped."""
         while self.sock.recv(65536):
             pass
 
@@ -57,14 +57,14 @@ class Connection:
             self.sock.shutdown(socket.SHUT_RDWR)
 
     def cut(self) -> None:
-        """Have the client get a reset instead of an end: sent when the connection's thread closes it."""
+        """Send the client a reset instead of an end, when the connection's thread closes it."""
         self._reset = self.dropped = True
         with contextlib.suppress(OSError):
             reset_on_close(self.sock)
             self.sock.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
         self.dropped = True
         with contextlib.suppress(OSError):
             if not self._reset:
@@ -88,7 +88,7 @@ class Method:
         self._illegal = idl.IllegalArgument if name in _CATCHES_ILLEGAL else None
 
     def call(self, arguments: Any) -> tuple[int, Any]:
-        """Call the handler; give the kind of the reply and what it holds."""
+        """Call the handler; the kind of the reply and its content."""
         result = self.result()
         values = arguments.__dict__
         try:
@@ -131,7 +131,7 @@ class Engine:
         names = idl.Hbase.thrift_services
         self.methods = {name: Method(idl, name, getattr(self._service, name)) for name in names}
         self._changed = News()
-        self._staff = Section()  # who serves which connection
+        self._staff = Section()  # guards which thread serves which connection
         self._connections: set[Connection] = set()
         self._pending: deque[Connection] = deque()
         self._workers: set[threading.Thread] = set()
@@ -160,13 +160,13 @@ class Engine:
         self._acceptor.start()
 
     def stop(self) -> None:
-        """End everything, within a few seconds at most."""
+        """End all connections and threads, within a few seconds at most."""
         deadline = time.monotonic() + _STOP_WITHIN
         self._stopping = True
         self._wake_writer.send(b"x")
         self._acceptor.join(_STOP_WITHIN)
         for connection in list(self._connections):
-            connection.hang_up()  # before what holds calls back lets go of them: a server that ends answers nobody
+            connection.hang_up()  # before held calls are released: a server that ends answers none of them
         self.script.stop()
         self.drop()
         for worker in list(self._workers):
@@ -185,10 +185,10 @@ class Engine:
                     while not self._stopping:
                         self._admit(listener.accept()[0])
                 except BlockingIOError:
-                    pass  # nobody else is there
+                    pass  # the other end is gone
                 except OSError:
                     logger.warning("HBaseServer cannot accept a connection", exc_info=True)
-                    time.sleep(0.05)  # out of descriptors: do not spin until some come back
+                    time.sleep(0.05)  # out of descriptors: do not spin until there are some
             # As with connections, end the listening itself.
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
@@ -242,7 +242,7 @@ class Engine:
         return len(present)
 
     def _present(self) -> tuple[list[Connection], list[Connection]]:
-        """All connections, and those that nobody serves, nor will."""
+        """All connections, and those among them that no thread serves, or will serve."""
         unserved = list(self._pending)
         self._pending.clear()
         return list(self._connections), unserved

@@ -1,7 +1,7 @@
 """HBase's filter language: ``PrefixFilter('a') AND (SKIP ValueFilter(=, 'binary:x') OR PageFilter(3))``.
 
-SKIP and WHILE bind tightest, then AND, then OR. Whatever cannot be understood is a ValueError, as HBase's
-IllegalArgumentException.
+SKIP and WHILE bind tightest, then AND, then OR. Text that cannot be parsed is a ValueError, as it is an
+IllegalArgumentException in HBase.
 """
 
 from __future__ import annotations

@@ -49,14 +49,14 @@ class Comparator:
             raise ValueError("A regexstring or substring comparator can only be used with EQUAL and NOT_EQUAL")
 
     def __call__(self, data: bytes) -> bool:
-        """Say whether ``data`` compares as asked."""
+        """Whether ``data`` compares as asked."""
         if self._match is not None:
             return self._match(data) == self._wanted
         return self._compare(data[: len(self._value)] if self._prefix else data, self._value)
 
 
 class Filter:
-    """Keeps everything; what a scan asks of any filter, for each row in turn: finished, keep, drops_row, transform."""
+    """Keeps everything. A scan calls, for each row in turn: finished, keep, drops_row, transform."""
 
     reverse = False
     """Whether the scan runs backwards; set before the first row."""
@@ -66,7 +66,7 @@ class Filter:
         return False
 
     def keep(self, row: bytes, cells: Sequence[Cell]) -> list[bool]:
-        """Say for each of the row's cells whether it stays."""
+        """For each of the row's cells, whether it stays."""
         return [True] * len(cells)
 
     def drops_row(self) -> bool:
@@ -78,7 +78,7 @@ class Filter:
         return cells
 
     def start(self, reverse: bool) -> None:
-        """Learn the direction of the scan."""
+        """Note the direction of the scan."""
         self.reverse = reverse
 
 
@@ -133,7 +133,7 @@ class InclusiveStopFilter(Filter):
 
 
 class PageFilter(Filter):
-    """So many rows."""
+    """The first ``size`` rows."""
 
     def __init__(self, size: int) -> None:
         self._left = size

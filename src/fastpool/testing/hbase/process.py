@@ -1,7 +1,7 @@
-"""An HBase Thrift server in a process of its own, and what its parent talks to it with.
+"""An HBase Thrift server in a process of its own, as its parent sees it.
 
 Parent and child exchange lines of JSON over the child's stdin and stdout. The end of stdin, which comes when the
-parent dies however it dies, ends the child.
+parent dies in any way, ends the child.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Child:
         return self._process.pid
 
     def ask(self, what: str, **arguments: Any) -> dict[str, Any]:
-        """Have the child do something and give its answer; RuntimeError if it is gone or does not answer."""
+        """Send the child a request and return its answer; RuntimeError if it is gone or does not answer."""
         number = next(self._numbers)
         line = json.dumps({"do": what, "number": number, **arguments}) + "\n"
         try:
@@ -64,7 +64,7 @@ class Child:
         return self._section.run(self._answer, number, _ANSWER_WITHIN)
 
     def stop(self) -> None:
-        """End the child: kindly at first, and within a few seconds at most."""
+        """End the child, by force if it does not end by itself; within a few seconds at most."""
         assert self._process.stdin is not None and self._process.stdout is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
@@ -88,7 +88,7 @@ class Child:
         self._process.stdin.flush()
 
     def _answer(self, number: int | None, timeout: float) -> dict[str, Any]:
-        """The answer to the request with this number; those that were interrupted left theirs behind."""
+        """The answer to the request with this number; skips the answers to requests that were interrupted."""
         while number not in self._arrived:
             try:
                 line = self._answers.get(timeout=timeout)

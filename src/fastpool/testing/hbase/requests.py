@@ -1,4 +1,6 @@
-"""What HBase's client, inside the gateway, checks before it asks HBase; ValueError is its IllegalArgumentException."""
+"""The checks that HBase's client, inside the gateway, makes before it asks HBase; ValueError stands for its
+IllegalArgumentException.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ Put = tuple[bytes, bytes, bytes]
 
 
 def check_row(row: bytes) -> bytes:
-    """Give a row key back if HBase takes it, or raise ValueError."""
+    """Return a row key if HBase accepts it, or raise ValueError."""
     if not row:
         raise ValueError("Row length 0 is not allowed")
     if len(row) > 32767:
@@ -33,7 +35,7 @@ def check_write(timestamp: int) -> None:
 
 
 def split(mutations: Iterable[Any]) -> tuple[list[tuple[bytes, bytes | None, bytes]], list[Column]]:
-    """Give the puts (family, qualifier, value) and the deletes (family, qualifier) among ``mutations``."""
+    """Return the puts (family, qualifier, value) and the deletes (family, qualifier) among ``mutations``."""
     puts: list[tuple[bytes, bytes | None, bytes]] = []
     deletes: list[Column] = []
     for mutation in mutations:
@@ -46,7 +48,7 @@ def split(mutations: Iterable[Any]) -> tuple[list[tuple[bytes, bytes | None, byt
 
 
 def whole(cell: tuple[bytes, bytes | None, bytes]) -> Put:
-    """Give a cell to put back if it names its qualifier, or raise ValueError."""
+    """Return a cell to put if it names its qualifier, or raise ValueError."""
     family, qualifier, value = cell
     if qualifier is None:
         raise ValueError(f"Invalid column {family!r}: a qualifier is needed, family:qualifier")

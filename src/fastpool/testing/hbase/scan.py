@@ -24,7 +24,7 @@ class Range:
 class Scanner:
     """Gives the rows of a range as they are at the time they are fetched, each row consistent in itself.
 
-    Nothing is looked at before the first fetch: as with HBase, it is that one which fails if there is no such table.
+    The table is looked up at the first fetch: as with HBase, that fetch fails if there is no such table.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Scanner:
             row_filter.start(rows.reverse)
 
     def next(self, count: int) -> list[tuple[bytes, list[Cell]]]:
-        """Give up to ``count`` rows (pieces of rows, if a batch size was given); none at the end."""
+        """Return up to ``count`` rows (pieces of rows, if a batch size was given); none at the end."""
         return self._section.run(self._next, count)
 
     def _next(self, count: int) -> list[tuple[bytes, list[Cell]]]:
@@ -101,7 +101,7 @@ class Scanner:
         if not 0 <= place < len(keys):
             return None
         self._last = key = keys[place]
-        if rows.start and rows.start == rows.stop:  # HBase takes such a range for a get of that one row
+        if rows.start and rows.start == rows.stop:  # HBase treats such a range as a get of that one row
             return key if key == rows.start else None
         if rows.stop and (key <= rows.stop if rows.reverse else key >= rows.stop):
             return None

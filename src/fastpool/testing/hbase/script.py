@@ -1,6 +1,6 @@
-"""What a test tells the server to do with calls and replies: hold them, slow them down, misbehave.
+"""What a test asks the server to do with calls and replies: hold them, slow them down, misbehave.
 
-Waits are on conditions, never on time; a connection that is dropped wakes whatever waits on its behalf.
+Waits are on conditions, never on time; a connection that is dropped wakes the threads that wait for its calls.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ..news import Flag, News
 KINDS = ("wrong_seqid", "wrong_name", "extra_reply", "extra_reply_later", "half_reply", "late_reply", "close")
 
 
-class Line(Protocol):
-    """What this module needs of a connection."""
+class Transport(Protocol):
+    """The part of a connection that this module uses."""
 
     dropped: bool
 
@@ -30,7 +30,7 @@ class Line(Protocol):
 
 
 class _Held:
-    """Something that keeps calls waiting until it is released."""
+    """Keeps calls waiting until it is released."""
 
     def __init__(self, forget: Callable[[_Held], None]) -> None:
         self.released = False
@@ -44,8 +44,8 @@ class _Held:
         self._unanswered.add(threading.get_ident())
         self._changed.tell()
 
-    def _sleep(self, line: Line) -> None:
-        self._changed.wait_for(lambda: self.released or line.dropped)
+    def _sleep(self, transport: Transport) -> None:
+        self._changed.wait_for(lambda: self.released or transport.dropped)
         self._waiting.discard(threading.get_ident())
         self._changed.tell()
 
@@ -55,18 +55,18 @@ class _Held:
         self._changed.tell()
 
     def wake(self) -> None:
-        """Have waiting calls look again whether their connection is still there."""
+        """Have waiting calls look again whether their connection is still open."""
         self._changed.tell()
 
-    def let_go(self) -> None:
-        """Let everything go on."""
+    def unblock(self) -> None:
+        """Let the waiting calls go on."""
         self.released = True
         self._changed.tell()
 
     def release(self, wait: float = 5.0) -> bool:
-        """Let everything go on; wait up to ``wait`` seconds until all replies are sent, and say whether they are."""
+        """Let the waiting calls go on; wait up to ``wait`` seconds for their replies; return whether all are sent."""
         self._forget(self)
-        self.let_go()
+        self.unblock()
         return self._changed.wait_for(lambda: not self._unanswered, wait)
 
 
@@ -85,14 +85,14 @@ class Hold(_Held):
         return len(self._waiting)
 
     def wait(self, count: int = 1, timeout: float = 5.0) -> bool:
-        """Wait up to ``timeout`` seconds until at least ``count`` calls are waiting; say whether they are."""
+        """Wait up to ``timeout`` seconds until at least ``count`` calls are waiting; return whether they are."""
         return self._changed.wait_for(lambda: len(self._waiting) >= count, timeout)
 
-    def pass_through(self, line: Line) -> None:
-        """Keep the calling thread until the release, or until ``line`` is dropped."""
+    def pass_through(self, transport: Transport) -> None:
+        """Keep the calling thread until the release, or until ``transport`` is dropped."""
         self._enter()
         self.entered.set()
-        self._sleep(line)
+        self._sleep(transport)
 
     def __enter__(self) -> Self:
         return self
@@ -114,7 +114,7 @@ class Misbehaviour(_Held):
         """Set when the reply went wrong for the first time: late ones then are still to come."""
         self._left = Cell(times)
         self._until = until
-        self._later: list[tuple[Line, bytes]] = []
+        self._later: list[tuple[Transport, bytes]] = []
 
     def take(self) -> int:
         """Take one of its replies; how many there were."""
@@ -122,52 +122,52 @@ class Misbehaviour(_Held):
             pass
         return left
 
-    def carry_out(self, line: Line, encode: Callable[[str, int], bytes], name: str, seqid: int) -> None:
+    def carry_out(self, transport: Transport, encode: Callable[[str, int], bytes], name: str, seqid: int) -> None:
         """Answer a call in this way; ``encode`` makes the reply for a method name and a sequence id."""
         reply = encode(name, seqid)
         if self.kind == "wrong_seqid":
-            line.send(encode(name, seqid + 1 if seqid < 2**31 - 1 else 0))
+            transport.send(encode(name, seqid + 1 if seqid < 2**31 - 1 else 0))
         elif self.kind == "wrong_name":
-            line.send(encode("getTableNames" if name != "getTableNames" else "getRow", seqid))
+            transport.send(encode("getTableNames" if name != "getTableNames" else "getRow", seqid))
         elif self.kind == "extra_reply":
-            line.send(reply + reply)
+            transport.send(reply + reply)
         elif self.kind == "extra_reply_later":
-            self._later.append((line, reply))
-            line.send(reply)
+            self._later.append((transport, reply))
+            transport.send(reply)
         elif self.kind == "half_reply":
-            line.send(reply[: len(reply) // 2])
+            transport.send(reply[: len(reply) // 2])
         elif self.kind == "close":
-            line.hang_up()
+            transport.hang_up()
         self.happened.set()
         if self.kind == "half_reply":
-            line.drain()
+            transport.drain()
         elif self.kind == "late_reply":
-            self._be_late(line, reply)
+            self._be_late(transport, reply)
 
-    def _be_late(self, line: Line, reply: bytes) -> None:
+    def _be_late(self, transport: Transport, reply: bytes) -> None:
         self._enter()
         try:
             if self._until is None:
-                self._sleep(line)
+                self._sleep(transport)
             else:
-                # Somebody else's event cannot be woken when the connection is dropped or the server stops.
-                while not (self._until.wait(0.02) or self.released or line.dropped):
+                # Polled: a drop of the connection, or the server's stop, cannot end a wait for the caller's own event.
+                while not (self._until.wait(0.02) or self.released or transport.dropped):
                     pass
-            line.send(reply)
+            transport.send(reply)
         finally:
             self.answered()
 
     def release(self, wait: float = 5.0) -> bool:
-        """Send what is late or extra now; wait up to ``wait`` seconds until it is sent, and say whether it is."""
+        """Send late and extra replies now; wait up to ``wait`` seconds until they are sent; return whether they are."""
         while self._later:
             with contextlib.suppress(OSError, IndexError):  # the connection is gone, or another thread has taken it
-                line, reply = self._later.pop()
-                line.send(reply)
+                transport, reply = self._later.pop()
+                transport.send(reply)
         return super().release(wait)
 
 
 class Script:
-    """All that a test asked of one server. There is no lock: its lists change by single operations."""
+    """All requests of a test to one server. There is no lock: its lists change by single operations."""
 
     def __init__(self) -> None:
         self.delay = 0.0
@@ -179,7 +179,7 @@ class Script:
 
     @property
     def active(self) -> bool:
-        """False while it asks for nothing: the fast path."""
+        """False while nothing is asked for: the fast path."""
         return bool(self.delay or self._slow or self._holds or self._wrong)
 
     def set_delay(self, seconds: float, method: str | None = None) -> None:
@@ -205,13 +205,13 @@ class Script:
         self._wrong.append(wrong)
         return wrong
 
-    def arrived(self, line: Line, method: str) -> tuple[list[Hold], Misbehaviour | None]:
-        """Let a call that arrived wait as asked; give the holds it passed and what is to go wrong with its reply."""
+    def arrived(self, transport: Transport, method: str) -> tuple[list[Hold], Misbehaviour | None]:
+        """Have a call that arrived wait as asked; return the holds it passed and what its reply is to suffer."""
         seconds = self.delay + self._slow.get(method, 0.0)
         holds = [hold for hold in self._holds.copy() if hold.method in (None, method)]
         wrong = self._take_wrong(method)
         for hold in holds:
-            hold.pass_through(line)
+            hold.pass_through(transport)
         if seconds:
             # sleep is the more exact of the two, but a server that stops does not wait for its end.
             pause: Callable[[float], object] = time.sleep if seconds <= 0.1 else self._stopping.wait
@@ -229,18 +229,18 @@ class Script:
         return None
 
     def wake(self) -> None:
-        """Have all waiting calls look whether their connection is still there."""
+        """Have all waiting calls look whether their connection is still open."""
         for held in self._alive.copy():
             held.wake()
 
     def stop(self) -> None:
-        """Let go of everything, for good until :meth:`restart`."""
+        """Release all holds, and accept no new ones before :meth:`restart`."""
         self._stopping.set()
         for held in self._alive.copy():
-            held.let_go()
+            held.unblock()
 
     def restart(self) -> None:
-        """Forget what an earlier run was asked, except delays."""
+        """Forget the requests to an earlier run, except delays."""
         self._stopping.clear()
         self._holds.clear()
         self._wrong.clear()

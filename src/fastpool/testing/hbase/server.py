@@ -29,7 +29,7 @@ class HBaseServer:
     :param delay: seconds that each reply takes.
     :param max_workers: how many connections are served at once; more are accepted, and served when another ends
         (like ``hbase.thrift.maxWorkerThreads``). None: any number.
-    :param read_timeout: hang up on a connection that is silent for so many seconds (HBase: 60). None: never.
+    :param read_timeout: seconds of silence after which a connection is closed (HBase: 60). None: never.
     :raises TypeError, ValueError: for a bad argument.
     """
 
@@ -71,9 +71,9 @@ class HBaseServer:
     # Life
 
     def start(self) -> Self:
-        """Listen and serve; RuntimeError if it runs already, OSError if the address cannot be had."""
+        """Listen and serve; RuntimeError if it is running already, OSError if the address cannot be had."""
         if self._running:
-            raise RuntimeError(f"{self!r} runs already")
+            raise RuntimeError(f"{self!r} is running already")
         self._started_in = os.getpid()
         if self.process:
             self._child = Child(self._settings())
@@ -92,7 +92,7 @@ class HBaseServer:
     def stop(self) -> None:
         """End all connections and the server; bounded, and without effect if it does not run.
 
-        In a forked child, which a ``with`` block may be left in, it is the parent's and runs on.
+        In a forked child, where a ``with`` block may be left, the server belongs to the parent and runs on.
         """
         if not self._running:
             return
@@ -130,7 +130,7 @@ class HBaseServer:
 
     @property
     def connections_open(self) -> int:
-        """How many connections are open now (one whose client is gone: until its call, if one is held, is through)."""
+        """How many connections are open now. One whose client is gone counts until its held call, if any, is over."""
         return self._count("open")
 
     @property
@@ -180,14 +180,14 @@ class HBaseServer:
     def drop_connections(self, *, reset: bool = False) -> int:
         """End all present connections from the server's side, with a reset instead of an end if ``reset``.
 
-        They are gone when this returns. Gives their number.
+        They are gone when this returns. Returns their number.
         """
         if self.process:
             return int(self._ask("drop", reset=reset)["dropped"])
         return self._require_engine().drop(reset)
 
     def hold(self, method: str | None = None) -> Hold:
-        """Let calls of ``method`` (None: of any) arrive, and keep them unserved until ``release()`` of what this gives.
+        """Let calls of ``method`` (None: of any) arrive, and hold them until ``release()`` of the returned object.
 
         ::
 
@@ -207,7 +207,7 @@ class HBaseServer:
         ``kind`` is one of: ``wrong_seqid``, ``wrong_name`` (the reply bears another sequence id, or another method's
         name); ``extra_reply`` (the reply comes twice, in one piece), ``extra_reply_later`` (a second one comes at
         ``release()``); ``half_reply`` (half of it, then silence); ``late_reply`` (at ``release()``, or when the event
-        ``until`` is set); ``close`` (the connection ends instead). What this gives has the event ``happened``.
+        ``until`` is set); ``close`` (the connection ends instead). The returned object has the event ``happened``.
         """
         self._require_in_process("misbehave")
         if kind not in KINDS:
@@ -233,5 +233,5 @@ class HBaseServer:
 
     def _ask(self, what: str, **arguments: Any) -> dict[str, Any]:
         if self._child is None or not self._running:
-            raise RuntimeError(f"{self!r} does not run: start it before asking it")
+            raise RuntimeError(f"{self!r} is not running: call start() first")
         return self._child.ask(what, **arguments)

@@ -36,7 +36,7 @@ _TABLE_NAME = re.compile(rb"(?:[\w][\w.-]*:)?[\w][\w.-]*", re.ASCII)
 
 
 class HBaseError(Exception):
-    """What HBase would raise as an IOException; the Thrift server hands it on as ``IOError``."""
+    """Stands for an IOException of HBase; the Thrift server passes it on as ``IOError``."""
 
     def __init__(self, java_class: str, message: str) -> None:
         super().__init__(f"{java_class}: {message}")
@@ -82,7 +82,7 @@ def parse_column(column: bytes) -> Column:
 
 
 def check_name(table: bytes) -> None:
-    """Raise ValueError if no table can be called so."""
+    """Raise ValueError if this cannot be the name of a table."""
     if not _TABLE_NAME.fullmatch(table):
         raise ValueError(f"Illegal table name: {table!r}")
 
@@ -113,7 +113,7 @@ class Table:
 
     @atomic
     def drop(self) -> None:
-        """Have nobody use it any more; HBaseError if it is enabled."""
+        """Make the table unusable; HBaseError if it is enabled."""
         if self.enabled:
             raise HBaseError("org.apache.hadoop.hbase.TableNotDisabledException", _text(self.name))
         self.dropped = True
@@ -149,11 +149,11 @@ class Table:
     def get(
         self, row: bytes, columns: Sequence[Column] | None = None, before: int = LATEST, versions: int = 1
     ) -> list[Cell]:
-        """Give the newest ``versions`` of each column that are older than ``before``, in HBase's order."""
+        """Return the newest ``versions`` of each column that are older than ``before``, in HBase's order."""
         self.require_enabled()
         if columns:
             self.require_families(family for family, _ in columns)
-        if versions == 1 and before == LATEST and not self._mortal:  # nearly every read, so made quick
+        if versions == 1 and before == LATEST and not self._mortal:  # nearly every read, so it is fast
             return [Cell(family, name, *cells[0]) for family, name, cells in self._columns(row, columns)]
         found: list[Cell] = []
         for family, name, cells in self._columns(row, columns):
@@ -241,7 +241,7 @@ class Table:
 
     @atomic
     def increment(self, row: bytes, family: bytes, qualifier: bytes, amount: int) -> int:
-        """Add ``amount`` to a counter (8 bytes, big-endian, wrapping as Java's long does); give the new value."""
+        """Add ``amount`` to a counter (8 bytes, big-endian, wrapping as Java's long does); return the new value."""
         cells = self.get(row, [(family, qualifier)])
         old = cells[0].value if cells else bytes(8)
         if len(old) != 8:
@@ -256,7 +256,7 @@ class Table:
 
     @atomic
     def append(self, row: bytes, cells: Iterable[tuple[bytes, bytes, bytes]]) -> list[Cell]:
-        """Append to the newest values of (family, qualifier, suffix) columns; give the new cells, in order."""
+        """Append to the newest values of (family, qualifier, suffix) columns; return the new cells, in order."""
         fresh: list[Cell] = []
         for family, qualifier, suffix in cells:
             old = self.get(row, [(family, qualifier)])
@@ -270,7 +270,7 @@ class Table:
     def check_and_put(
         self, row: bytes, check: tuple[bytes, bytes], value: bytes | None, put: tuple[bytes, bytes, bytes]
     ) -> bool:
-        """Store ``put`` if the column ``check`` holds ``value`` (None: if it does not exist); say whether it did."""
+        """Store ``put`` if the column ``check`` holds ``value`` (None: if it does not exist); return whether it did."""
         self.require_families([put[0]])
         cells = self.get(row, [check])
         if (cells[0].value if cells else None) != value:
@@ -280,7 +280,7 @@ class Table:
 
     @atomic
     def row_at_or_before(self, row: bytes, family: bytes) -> list[Cell]:
-        """Give the cells of ``family`` in ``row``, or in the nearest row before it that has any."""
+        """Return the cells of ``family`` in ``row``, or in the nearest row before it that has any."""
         for key in reversed(self.keys[: bisect_left(self.keys, row + b"\0")]):
             cells = self.get(key, [(family, None)])
             if cells:
@@ -290,7 +290,7 @@ class Table:
 
     @atomic
     def compact(self, major: bool) -> None:
-        """Forget what outlived its family's time to live, if ``major``. HBase takes this for disabled tables, too."""
+        """Remove cells older than their family's time to live, if ``major``; as in HBase, of a disabled table, too."""
         for row in list(self.keys) if major else ():
             for family, qualifier, cells in self._columns(row, None):
                 cells[:] = list(self._visible(family, cells, LATEST))
@@ -304,15 +304,15 @@ class Store:
         self._tables: dict[bytes, Table] = {}
 
     def names(self) -> list[bytes]:
-        """Give the names of all tables, sorted."""
+        """Return the names of all tables, sorted."""
         return sorted(self._tables)
 
     def tables(self) -> list[Table]:
-        """Give all tables, sorted by name."""
+        """Return all tables, sorted by name."""
         return [table for _, table in sorted(self._tables.copy().items())]
 
     def table(self, name: bytes) -> Table:
-        """Give the table called ``name``; HBaseError if there is none, ValueError if there cannot be one."""
+        """Return the table called ``name``; HBaseError if there is none, ValueError if there cannot be one."""
         table = self._tables.get(name)
         if table is None:
             check_name(name)

@@ -1,4 +1,4 @@
-"""HBase's Thrift interface as bytes: the interface file, what a call is read with, how a reply is made.
+"""HBase's Thrift interface as bytes: the interface file, the reader of calls, the encoder of replies.
 
 Replies are made in memory and sent by the caller, so that a test can have them cut, held back, doubled or forged.
 """
@@ -37,7 +37,7 @@ def load_idl() -> ModuleType:
                     module: ModuleType = _loading.run(thriftpy2.load, path, "fastpool_testing_Hbase_thrift")
                     return module
     raise ImportError(
-        "HBaseServer needs Hbase.thrift, HBase's interface file, which happybase carries, and found no happybase: "
+        "HBaseServer needs HBase's interface file Hbase.thrift, which comes with happybase, and found no happybase: "
         "pip install 'fastpool[happybase]'"
     )
 
@@ -55,11 +55,11 @@ class Wire:
         self._framed = transport == "framed"
 
     def reader(self, sock: socket.socket) -> Any:
-        """Give a thriftpy2 protocol that reads calls from ``sock``."""
+        """Return a thriftpy2 protocol that reads calls from ``sock``."""
         return self._protocol(self._transport(_Source(sock)))
 
     def encoder(self) -> Callable[[str, int, int, Any], bytes]:
-        """Give a function (method name, message type, sequence id, struct) → the message's bytes; not thread-safe."""
+        """Return a function (method name, message type, sequence id, struct) → the message's bytes; not thread-safe."""
         memory = self._memory()
         protocol = self._protocol(memory)
         framed = self._framed
@@ -76,7 +76,7 @@ class Wire:
 
 
 class _Source:
-    """What thriftpy2's transports read from."""
+    """The object that thriftpy2's transports read from."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.read = sock.recv
