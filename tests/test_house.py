@@ -29,6 +29,7 @@ KNOWS_HBASE = FLOOR["adapters"]
 FACADE = FLOOR["__init__"]  # what `from fastpool import Pool` goes through: for those who use fastpool as anyone does
 LONGEST = {".py": 350, ".pyx": 450, ".pxi": 450, ".pxd": 250, ".h": 250}
 LONGEST_TEST = 400
+LONGEST_FUNCTION = 60
 LONGEST_TEST_PYX = 500  # the probe: one function a part that it drives, and nothing to read in a row
 CODE = {".py", ".pyx", ".pxi", ".pxd", ".h", ".sh"}
 # a letter in brackets, or this file would be the first that breaks the rules
@@ -191,6 +192,27 @@ def test_no_file_is_too_long() -> None:
         if longest is not None and (n := len(path.read_text(encoding="utf-8").splitlines())) > longest:
             faults.append(f"{path.relative_to(ROOT)}: {n} lines, {longest} at most")
     assert faults == []
+
+
+def long_functions(text: str) -> list[str]:
+    """The functions of a Python file that are too long, with the number of their lines."""
+    functions = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    lengths = [(node.name, (node.end_lineno or node.lineno) - node.lineno + 1) for node in functions]
+    return [f"{name}: {n} lines, {LONGEST_FUNCTION} at most" for name, n in lengths if n > LONGEST_FUNCTION]
+
+
+def test_no_python_function_is_too_long() -> None:
+    paths = [path for path in files() if path.suffix == ".py" and not path.is_relative_to(ROOT / "tests")]
+    assert ROOT / "bench" / "publish.py" in paths and SRC / "_config.py" in paths
+    faults = [
+        f"{path.relative_to(ROOT)}: {fault}" for path in paths for fault in long_functions(path.read_text("utf-8"))
+    ]
+    assert faults == []
+
+
+def test_a_function_that_is_too_long_is_found() -> None:
+    body = "    pass\n" * LONGEST_FUNCTION
+    assert long_functions(f"async def f():\n{body}def g():\n{body[9:]}") == ["f: 61 lines, 60 at most"]
 
 
 @pytest.mark.parametrize(
