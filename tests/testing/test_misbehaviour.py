@@ -114,6 +114,16 @@ def test_late_reply_comes_when_it_is_released(wired: tuple[HBaseServer, happybas
     assert header(connection) == ("getTableNames", 0)
 
 
+def test_a_late_reply_is_not_said_to_be_sent_as_soon_as_it_is_heard_of(server: HBaseServer, connect: Connect) -> None:
+    connection = connect(server)
+    late = server.misbehave("late_reply")
+    said: list[bool] = []
+    late.happened.set = lambda: said.append(late.release(wait=0))  # type: ignore[method-assign]
+    send(connection)
+    assert header(connection) == ("getTableNames", 0)
+    assert said == [False]
+
+
 def test_late_reply_comes_when_an_event_is_set(server: HBaseServer, connect: Connect) -> None:
     connection, event = connect(server), threading.Event()
     late = server.misbehave("late_reply", until=event)

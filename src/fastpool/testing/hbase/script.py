@@ -138,6 +138,8 @@ class Misbehaviour(_Held):
             transport.send(reply[: len(reply) // 2])
         elif self.kind == "close":
             transport.hang_up()
+        elif self.kind == "late_reply":
+            self._enter()  # before anybody hears of it: who releases it then waits until it is sent
         self.happened.set()
         if self.kind == "half_reply":
             transport.drain()
@@ -145,7 +147,6 @@ class Misbehaviour(_Held):
             self._be_late(transport, reply)
 
     def _be_late(self, transport: Transport, reply: bytes) -> None:
-        self._enter()
         try:
             if self._until is None:
                 self._sleep(transport)
