@@ -1,12 +1,13 @@
 """Listeners are told the same of threads and of tasks: every event, in the same order, with all that belongs to it."""
 
 import asyncio
+import threading
 
 import pytest
 
 import fastpool
 from fastpool._telemetry.events import EVENTS
-from tests.pool.world import Failure, Plain, World
+from tests.pool.world import PATIENCE, Failure, Plain, World
 
 A = ("a", 1)
 FIELDS = ("server", "connection", "reason", "error", "waited", "duration")
@@ -187,3 +188,30 @@ def test_the_same_is_told(way, story, options):
     expected = asyncio.run(Play(Threads, story, options).told(story))
     assert asyncio.run(Play(way, story, options).told(story)) == expected
     assert len(expected) >= 4
+
+
+def test_a_block_of_a_pool_is_over_when_its_close_has_been_told():
+    """The thread that closes may be faster than the thread that tells."""
+    telling, go = threading.Event(), threading.Event()
+
+    class Slow:
+        def closed_connection(self, event):
+            telling.set()
+            assert go.wait(PATIENCE)
+
+    async def main():
+        pool = fastpool.Pool(driver=Plain(), max_size=1, max_idle=0, listeners=[Slow()])
+
+        async def block():
+            async with pool.aconnection():
+                pass
+
+        task = asyncio.create_task(block())
+        assert await asyncio.to_thread(telling.wait, PATIENCE)
+        done, _ = await asyncio.wait([task], timeout=0.2)
+        go.set()
+        await task
+        assert not done, "over, and its close was not told yet"
+        pool.close()
+
+    asyncio.run(main())
