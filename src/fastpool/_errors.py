@@ -69,3 +69,7 @@ for _error in (
 ):
     _error.__module__ = "fastpool"
 del _error
+
+
+class OutOfTime(TimeoutError):
+    """A check or connect ran out of the checkout's time (by the timer, which may fire a little early under uvloop)."""

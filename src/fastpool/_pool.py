@@ -294,24 +294,24 @@ class Pool(Core):
             "pool %r: %s of a connection failed: %s: %s", self.name, what, type(error).__name__, error, exc_info=error
         )
 
-    def _obtain(self, claim: Checkout) -> Coroutine[Any, Any, None]:
+    def _obtain(self, checkout: Checkout) -> Coroutine[Any, Any, None]:
         """A task's checkout that cannot be had at once; connects and checks are made in threads of the pool's own."""
         from ._async.checkout import obtain
-        from ._async.in_threads import WorkerCalls
+        from ._async.worker_calls import WorkerCalls
 
         if self._lacks_keeper:
             self._go_on_keeping()
-        return obtain(self, claim, WorkerCalls(self))
+        return obtain(self, checkout, WorkerCalls(self))
 
     def _give_back(self, block: TaskBlock, error: BaseException | None) -> Coroutine[Any, Any, None]:
         """The end of a task's lease that may block."""
-        from ._async.in_threads import end_in_thread
+        from ._async.worker_calls import check_in_by_worker
 
-        return end_in_thread(self, block, error)
+        return check_in_by_worker(self, block, error)
 
-    def _go_on_connecting(self, claim: Checkout) -> None:
+    def _go_on_connecting(self, checkout: Checkout) -> None:
         """The time of the caller who connected is over: it goes on without him, for those who come later."""
-        go_on(self, claim)
+        go_on(self, checkout)
 
     def _capacity_lost(self) -> None:
         if self.keeping is not None:

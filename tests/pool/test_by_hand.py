@@ -239,8 +239,8 @@ def test_a_return_that_nobody_finishes_leaves_a_lease_that_can_be_ended():
     c = pool.checkout()
     late = Run(pool.checkout)
     waiting(pool, 1)
-    claim = pool._claim_by_hand(c)
-    del claim
+    checkin = pool._checkin_by_hand(c, False)
+    del checkin
     fresh = late.result()
     assert fresh is not c
     pool.checkin(fresh)

@@ -11,15 +11,15 @@ import contextvars
 from typing import TYPE_CHECKING, Any, Self
 
 from .._config import seconds_to_ns
-from .._connecting.connector import OutOfTime
 from .._connecting.opening import NAP_S, Opening, warming
-from .._core import Core, clock, loop_of_thread, running_task
-from .._core.time_limit import TimeLimit
+from .._core import Core, clock, running_task
 from .._driver import Driver, overrides
 from .._keeper.keeper import keeper
 from .._pool import Pool
-from .checkout import connect, obtain, tell_closed
-from .driver import Loop, LoopDriver, settled, was_cancelled
+from .checkin import check_in
+from .checkout import close_all, obtain, open_one
+from .driver import LoopDriver
+from .loop_calls import LoopCalls
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,51 +28,6 @@ if TYPE_CHECKING:
 
 CLOSES_S = 30.0  # how long close() without a timeout waits for the driver's: one that hangs holds up nobody else
 UNDOES_S = 5.0  # how long an open() that fails waits for the closes of what it had opened
-
-
-class LoopCalls:
-    """The driver's calls of one checkout, awaited in the running loop."""
-
-    __slots__ = ("_driver", "_loop", "_pool")
-
-    def __init__(self, pool: AsyncPool, loop: Loop) -> None:
-        self._pool = pool
-        self._driver: LoopDriver = pool.driver
-        self._loop = loop
-
-    async def connect(self, claim: Checkout) -> None:
-        """Open within the time that is left: a connect that takes longer is cancelled (OutOfTime)."""
-        if not self._pool.was_opened:
-            self._pool._first_use()
-        claim.drop_homeless()
-        self._driver.loops.add(self._loop)
-        began = clock()
-        c, server = await self._pool.connector.aopen(
-            claim.entry, claim.seconds_left, self._pool._leased_by_server, claim.behind
-        )
-        self._driver.homes[id(c)] = (c, self._loop)
-        claim.install(c, server, clock() - began)
-
-    async def check(self, claim: Checkout) -> bool:
-        """Ask the driver's check, within the time that it may take (else OutOfTime); raising means dead."""
-        c, left = claim.connection, claim.check_begins()
-        try:
-            async with TimeLimit(left) as limit:
-                return bool(await settled(self._driver.inner.check, c, left))
-        except (Exception, asyncio.CancelledError) as error:
-            if not isinstance(error, Exception) and was_cancelled():
-                raise
-            if limit.expired():
-                raise OutOfTime("the time for the check was over before it was") from error
-            return False
-
-    async def close(self, c: Any) -> None:
-        """Close in the connection's loop, without waiting for it."""
-        self._driver.close(c)
-
-    def close_soon(self, c: Any) -> None:
-        """The same."""
-        self._driver.close(c)
 
 
 class AsyncPool(Pool):
@@ -117,11 +72,10 @@ class AsyncPool(Pool):
 
     async def _open_one_here(self, timeout: float | None, opened: list[Any] | None = None) -> bool:
         loop = asyncio.get_running_loop()
-        claim = self._claim(timeout, loop)
-        if self.closed or not claim.take_room():
+        checkout = self._new_checkout(timeout, loop)
+        if not checkout.take_room():
             return False
-        await connect(self, claim, LoopCalls(self, loop))
-        leave(self, claim, opened)
+        await open_one(self, checkout, LoopCalls(self, loop), opened)
         return True
 
     async def close(self, timeout: float | None = None) -> None:  # type: ignore[override]
@@ -179,11 +133,11 @@ class AsyncPool(Pool):
 
     def checkin(self, c: Any, discard: bool = False) -> None:
         """Give back what :meth:`checkout` gave; never awaits, and may be called from any thread."""
-        claim = self._claim_by_hand(c)
-        if claim is not None:
-            finish(self, claim, None, discard)
+        checkin = self._checkin_by_hand(c, discard)
+        if checkin is not None:
+            check_in(self, checkin)
 
-    async def _obtain(self, claim: Checkout) -> None:
+    async def _obtain(self, checkout: Checkout) -> None:
         first = bool(not self.was_opened and self.config.min_size and not self.closed)
         if first:
             self.was_opened = True
@@ -191,48 +145,48 @@ class AsyncPool(Pool):
         elif self._lacks_keeper:
             self._go_on_keeping()
         try:
-            await obtain(self, claim, LoopCalls(self, claim.loop))
-            if first and not claim.over:
-                await self._fill_for(claim)
+            await obtain(self, checkout, LoopCalls(self, checkout.loop))
+            if first and not checkout.over:
+                await self._fill_for(checkout)
         finally:
             if first:
                 self._go_on_keeping()
 
-    async def _fill_for(self, claim: Checkout) -> None:
+    async def _fill_for(self, checkout: Checkout) -> None:
         """Open the rest of ``min_size`` in the time of the first checkout; what fails is left to the keeper."""
         try:
-            async with asyncio.timeout(claim.seconds_left):
+            async with asyncio.timeout(checkout.seconds_left):
                 while len(self) < self.config.min_size and await self._open_one_here(None):
                     pass
         except Exception:
             return
         except BaseException:
-            leave(self, claim)
+            checkout.put()
+            close_all(self, LoopCalls(self, checkout.loop), checkout.closing())
             raise
 
-    def _go_on_connecting(self, claim: Checkout) -> None:
+    def _go_on_connecting(self, checkout: Checkout) -> None:
         if self.closed:
-            claim.drop("closed")
+            checkout.dropped()
             return
-        work = self._connect_behind(claim)
+        work = self._connect_behind(checkout)
         # in an empty context: what goes on is none of the caller's request
         task = contextvars.Context().run(asyncio.get_running_loop().create_task, work)
         self.driver.behind.add(task)
         task.add_done_callback(self.driver.behind.discard)
 
-    async def _connect_behind(self, claim: Checkout) -> None:
+    async def _connect_behind(self, checkout: Checkout) -> None:
         try:
-            await connect(self, claim, LoopCalls(self, claim.loop))
+            await open_one(self, checkout, LoopCalls(self, checkout.loop))
         except Exception:
-            return  # it was told and counted, and whoever waits has a deadline of his own
-        leave(self, claim)
+            pass  # it was told and counted, and each waiter has a deadline of its own
 
     async def _give_back(self, block: TaskBlock, error: BaseException | None) -> None:
         """The end of a lease whose connection is reset; it is over when the connection is fit again."""
-        claim = self._claim_lease(block, error)
-        if claim is None:
+        checkin = self._checkin_of(block, error)
+        if checkin is None:
             return
-        task = finish(self, claim, error, block.discarded)
+        task = check_in(self, checkin)
         if task is not None and error is None:
             await asyncio.shield(task)  # a cancellation here does not stop the reset
 
@@ -246,59 +200,6 @@ class AsyncPool(Pool):
         seconds = None if timeout_ns < 0 else timeout_ns / 1e9
         filled: bool = self.driver.fill(lambda: self._open_one_here(seconds, opened))
         return filled
-
-
-def finish(pool: AsyncPool, claim: Checkout, error: BaseException | None, discard: bool) -> asyncio.Future[Any] | None:
-    """End a lease whose claim we have; the reset, if it must be awaited, goes on as a task, which is returned."""
-    driver: LoopDriver = pool.driver
-    reason = claim.judge(error, discard)
-    if reason is None and claim.resets:
-        home = driver.homes.get(id(claim.connection))
-        if home is None or home[1].is_closed():
-            reason = "discarded"
-        elif loop_of_thread() is home[1]:
-            return driver.run_here(_reset(pool, claim, error))
-        else:
-            try:
-                home[1].call_soon_threadsafe(finish, pool, claim, error, discard)
-                return None
-            except RuntimeError:
-                reason = "discarded"  # its loop was closed this very moment
-    _settle(pool, claim, reason, error)
-    return None
-
-
-def leave(pool: AsyncPool, claim: Checkout, opened: list[Any] | None = None) -> None:
-    """Leave the claim's connection to whoever wants one."""
-    c = claim.put(opened)
-    if c is not None:
-        pool.driver.close(c)
-        tell_closed(pool, claim, c)
-
-
-def _settle(pool: AsyncPool, claim: Checkout, reason: str | None, error: BaseException | None) -> None:
-    """The last step of a checkin: the connection is given, or closed for ``reason``, or because it is surplus."""
-    c = claim.give(error) if reason is None else claim.retire(reason, error)
-    if c is not None:
-        pool.driver.close(c)
-        tell_closed(pool, claim, c)
-
-
-async def _reset(pool: AsyncPool, claim: Checkout, error: BaseException | None) -> None:
-    """Reset before the connection is available again; one that cannot be reset is closed."""
-    failure: BaseException | None = None
-    clean = True
-    try:
-        await settled(pool.driver.inner.reset, claim.connection)
-    except BaseException as reason:
-        if isinstance(reason, Exception) or (isinstance(reason, asyncio.CancelledError) and not was_cancelled()):
-            pool._log_driver_error("reset", reason)
-            clean = False
-        else:
-            failure = reason
-    _settle(pool, claim, None if clean and failure is None and claim.tidied() else "error", error)
-    if failure is not None:
-        raise failure
 
 
 AsyncPool.__module__ = "fastpool"

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from .._pool import Pool
 
 
-def go_on(pool: Pool, claim: Checkout) -> None:
+def go_on(pool: Pool, checkout: Checkout) -> None:
     """Have the checkout's connection opened by another greenlet of this thread, or else by a thread of the pool's own.
 
     A socket of gevent's or eventlet's can be used only in the thread that made it.
     """
     if pool.closed:
-        claim.drop("closed")
+        checkout.dropped()
         return
-    work = functools.partial(_connect, claim)
+    work = functools.partial(_connect, pool, checkout)
     try:
         spawn = spawner_here()
         if spawn is not None:
@@ -32,13 +32,13 @@ def go_on(pool: Pool, claim: Checkout) -> None:
         else:
             staff_of(pool).behind.do(work)
     except BaseException as error:
-        claim.drop("error")
+        checkout.dropped()
         if not isinstance(error, Exception):
             raise  # else no thread could be started, and the caller's own error says enough
 
 
-def _connect(claim: Checkout) -> None:
+def _connect(pool: Pool, checkout: Checkout) -> None:
     try:
-        claim.open()
+        checkout.open_for_others()
     except Exception:
         pass  # it was reported and counted, and each waiter has a deadline of its own

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from .._config import Config
 from .._driver import Driver
-from .._errors import AllServersUnavailable
+from .._errors import AllServersUnavailable, OutOfTime
 from .._light.hints import TYPE_CHECKING, Any
 from .._servers import Server, server_text
 from .._telemetry.stats import duration_text, error_text
@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 # A connect that its caller's own deadline ended before this many seconds says little about the server: one impatient
 # caller must not turn all others away. A second one in a row does count, or a server that hangs would never be down.
 FAIR_TRIAL = 1.0
-
-
-class OutOfTime(TimeoutError):
-    """A check or connect ran out of the checkout's time (by the timer, which may fire a little early under uvloop)."""
 
 
 class Connector:

@@ -1,89 +1,40 @@
 """The compiled core, and the little Python that belongs to it. docs/core.md explains it."""
 
 from .core import (
-    EVENT_NAMES as EVENT_NAMES,
-)
-from .core import (
-    KEEPER_POST as KEEPER_POST,
-)
-from .core import (
-    REASONS as REASONS,
-)
-from .core import (
     Block as Block,
-)
-from .core import (
     Cell as Cell,
-)
-from .core import (
+    Checkin as Checkin,
     Checkout as Checkout,
-)
-from .core import (
-    Core as Core,
-)
-from .core import (
-    Desk as Desk,
-)
-from .core import (
-    Entry as Entry,
-)
-from .core import (
-    Job as Job,
-)
-from .core import (
-    Lease as Lease,
-)
-from .core import (
-    PoolInner as PoolInner,
-)
-from .core import (
-    Post as Post,
-)
-from .core import (
-    Register as Register,
-)
-from .core import (
-    Section as Section,
-)
-from .core import (
-    TaskBlock as TaskBlock,
-)
-from .core import (
-    WaiterHandle as WaiterHandle,
-)
-from .core import (
     clock as clock,
-)
-from .core import (
     clock_is_stopped as clock_is_stopped,
-)
-from .core import (
     clock_stop as clock_stop,
-)
-from .core import (
+    Core as Core,
+    Desk as Desk,
     do_without as do_without,
-)
-from .core import (
     end_lease as end_lease,
-)
-from .core import (
+    Entry as Entry,
+    EVENT_NAMES as EVENT_NAMES,
     histogram_edges as histogram_edges,
-)
-from .core import (
+    Job as Job,
+    KEEPER_POST as KEEPER_POST,
     lacks as lacks,
-)
-from .core import (
+    Lease as Lease,
     loop_of_thread as loop_of_thread,
-)
-from .core import (
+    PoolInner as PoolInner,
+    Post as Post,
     private_in_use as private_in_use,
-)
-from .core import (
+    REASONS as REASONS,
     rebind as rebind,
-)
-from .core import (
+    Register as Register,
     running_task as running_task,
-)
-from .core import (
+    Section as Section,
+    STEP_CHECK as STEP_CHECK,
+    STEP_CLOSE as STEP_CLOSE,
+    STEP_CONNECT as STEP_CONNECT,
+    STEP_READY as STEP_READY,
+    STEP_RESET as STEP_RESET,
+    STEP_WAIT as STEP_WAIT,
+    TaskBlock as TaskBlock,
     thread_is_alive as thread_is_alive,
+    WaiterHandle as WaiterHandle,
 )

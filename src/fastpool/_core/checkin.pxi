@@ -1,4 +1,267 @@
-# Checkin, the slow way: judge, reset, discard.
+# One checkin, decided in one place for threads, greenlets, native code and tasks.
+#
+# `checkin_step` calls neither reset nor close of the driver.  What it asks for is done by `checkin_run`, by calling, or
+# by fastpool._async.checkin, by awaiting.
+
+cdef enum:              # how far a checkin has come
+    JUDGE, SETTLE, OVER
+
+@cython.final
+@cython.freelist(16)
+@cython.no_gc_clear
+cdef class Checkin:
+    """A checkin under way.  Between two steps it owns the slot of the lease; if it is dropped, it gives that back."""
+    cdef Core core
+    cdef Slot *slot
+    cdef uint64_t born_in
+    cdef object error            # what the block was left by
+    cdef bint discard
+    cdef int progress
+    cdef int why                 # KEEP, or why the connection cannot be kept
+    cdef list detached           # what is to be closed: (connection, server); None: nothing
+
+    def step(self):
+        """What has to be done next: STEP_RESET, STEP_CLOSE, or STEP_READY: nothing."""
+        return checkin_step(self)
+
+    @property
+    def connection(self):
+        """The connection in hand."""
+        return (<Entry>self.slot.entry).connection
+
+    def was_reset(self, bint well):
+        """The driver's reset is over."""
+        checkin_was_reset(self, well)
+
+    def discard_unreset(self):
+        """The reset cannot be made: the connection is closed instead."""
+        self.why = WHY_DISCARDED
+
+    def closing(self):
+        """Take what is to be closed now: [(connection, server, reason)]."""
+        taken, self.detached = self.detached, None
+        return [(c, server, REASONS[self.why]) for c, server in taken or ()]
+
+    def failed(self):
+        """What was done for a step has raised: the lease is over.  Returns what is to be closed, as `closing` does."""
+        checkin_fail(self)
+        return self.closing()
+
+    def __dealloc__(self):
+        if self.core is not None and self.slot != NULL and self.born_in == generation():
+            checkout_abandon(self.core, self.slot)
+
+
+cdef Checkin checkin_new(Core core, Slot *slot, object error, bint discard):
+    """Of a lease that the caller has begun to end."""
+    cdef Checkin self = Checkin.__new__(Checkin)
+    self.core = core
+    self.slot = slot
+    self.born_in = generation()
+    self.error = error
+    self.discard = discard
+    self.progress = JUDGE
+    return self
+
+
+cdef int checkin_step(Checkin self) except -1:
+    """What has to be done next: RESET, CLOSE, or READY."""
+    if self.progress == JUDGE:
+        self.why = checkin_judge(self.core, self.slot, <Entry>self.slot.entry, self.error, self.discard)
+        self.progress = SETTLE
+        if self.why == KEEP and checkin_must_reset(self.core, self.slot):
+            return RESET
+    if self.progress == SETTLE:
+        checkin_settle(self)
+    return READY if self.detached is None else CLOSE
+
+
+cdef int checkin_was_reset(Checkin self, bint well) except -1:
+    if not well or not checkin_reset_done(self.slot):
+        self.why = WHY_ERROR
+    return 0
+
+
+cdef int checkin_settle(Checkin self) except -1:
+    """End the lease: the connection goes to the next in line, to the free ones, or is to be closed."""
+    cdef Core core = self.core
+    cdef Slot *slot = self.slot
+    cdef Thread *me = thread_self()
+    cdef int64_t now, since = i64_peek(&slot.since_ns)
+    core_tell_checked_in(core, <Entry>slot.entry, since, self.error)
+    now = clock_ns() if core.timing else clock_near_ns(me)
+    if core.timing:
+        histogram_add(&core.inner.hold, now - since)
+    if self.why == KEEP:
+        self.why = checkin_surplus(core, slot, now)
+    self.progress = OVER
+    self.slot = NULL
+    lease_close(core, slot, <Entry>slot.entry, me, hint_find(me, core.pool.id))
+    if self.why == KEEP:
+        checkin_freshen(core, slot, now)
+        return checkin_give(core, slot)
+    self.detached = []
+    return retire_vacate(core, slot, self.why, self.detached)
+
+
+cdef int checkin_fail(Checkin self) except -1:
+    """Something has raised what is no Exception: the lease is over, its connection to be closed."""
+    cdef Slot *slot = self.slot
+    if slot == NULL or self.born_in != generation():
+        return 0
+    self.slot = NULL
+    self.progress = OVER
+    self.why = WHY_ERROR
+    lease_close(self.core, slot, <Entry>slot.entry, thread_self(), hint_find(thread_self(), self.core.pool.id))
+    self.detached = []
+    return retire_vacate(self.core, slot, WHY_ERROR, self.detached)
+
+
+# ---- by calling ----------------------------------------------------------------------------------------------------
+
+cdef int checkin_lease(Core core, Slot *slot, object error, bint discard) except -1:
+    """End a lease that the caller has begun to end, in this thread or greenlet.
+
+    Raises only what is not an Exception and came from the driver or a listener, the slot free all the same.
+    """
+    return checkin_run(checkin_new(core, slot, error, discard))
+
+
+cdef int checkin_run(Checkin self) except -1:
+    cdef int step
+    try:
+        while True:
+            step = checkin_step(self)
+            if step == READY:
+                return 0
+            if step == RESET:
+                checkin_reset(self)
+            else:
+                checkin_close(self)
+    except BaseException:
+        checkin_fail(self)
+        checkin_close(self)
+        raise
+
+
+cdef int checkin_reset(Checkin self) except -1:
+    cdef bint well = True
+    try:
+        self.core.driver.reset((<Entry>self.slot.entry).connection)
+    except Exception as error:
+        self.core._log_driver_error("reset", error)
+        well = False
+    return checkin_was_reset(self, well)
+
+
+cdef int checkin_close(Checkin self) except -1:
+    taken, self.detached = self.detached, None
+    if taken is not None:
+        retire_close_all(self.core, taken, self.why)
+    return 0
+
+
+# ---- whether it is kept --------------------------------------------------------------------------------------------
+
+cdef int checkin_judge(Core core, Slot *slot, Entry entry, object exc, bint discard) except -2:
+    """Why the connection of a lease that ends cannot be kept; KEEP if nothing speaks against it."""
+    cdef uint32_t mark = u32_load(&slot.mark)
+    if discard:
+        return WHY_DISCARDED
+    if u64_load(&core.pool.gate) & CLOSED or mark & DROPPED:
+        return WHY_CLOSED
+    if mark & (BUSY | TAINTED):
+        return WHY_DESYNC if mark & DESYNC else WHY_ERROR
+    if core.tracks_calls:
+        if exc is not None and mark & NEEDS_RESET:
+            return WHY_ERROR  # tidying is I/O, and none is done in the caller's error path
+    elif exc is not None and not checkin_usable(core, entry.connection, exc):
+        return WHY_ERROR
+    if mark & STALE:
+        return WHY_CLEARED
+    return KEEP if fitness_is_open(core, entry) else WHY_DEAD  # by its holder, who closed it
+
+
+cdef bint checkin_usable(Core core, object c, object exc) except -1:
+    if not isinstance(exc, Exception):
+        return False
+    try:
+        return core.driver.usable(c, exc)
+    except Exception as error:
+        core._log_driver_error("usable", error)
+        return False
+
+
+cdef bint checkin_must_reset(Core core, Slot *slot) noexcept:
+    return core.has_reset or (core.tracks_calls and u32_load(&slot.mark) & NEEDS_RESET)
+
+
+cdef bint checkin_reset_done(Slot *slot) noexcept:
+    """The reset is over.  A driver that tracks calls may have found in it that the connection is broken."""
+    return not u32_and(&slot.mark, ~<uint32_t>NEEDS_RESET) & (BUSY | TAINTED)
+
+
+cdef int checkin_surplus(Core core, Slot *slot, int64_t now) noexcept:
+    """Why a good connection is not kept all the same; KEEP if it is."""
+    # The pool may have been closed or cleared while the driver's reset, or a listener, ran.
+    if u64_load(&core.pool.gate) & CLOSED:
+        return WHY_CLOSED
+    if u32_load(&slot.mark) & STALE:
+        return WHY_CLEARED
+    if slot.uses >= core.max_uses:
+        return WHY_MAX_USES
+    if slot.expires_ns <= now:
+        return WHY_LIFETIME
+    if u64_load(&core.pool.gate) & QUEUED_MASK and u32_load(&core.pool.active) <= u32_load(&core.pool.limit):
+        return KEEP  # somebody waits for it
+    if i64_peek(&core.pool.opened) > <int64_t>u32_load(&core.pool.max_size):
+        return WHY_RESIZED if u32_load(&core.pool.active) > u32_load(&core.pool.limit) else WHY_OVERFLOW
+    if core.max_idle >= 0 and retire_count_idle(core) >= core.max_idle:
+        return WHY_MAX_IDLE
+    return KEEP
+
+
+# ---- to the next, or to the free ones ------------------------------------------------------------------------------
+
+cdef void checkin_freshen(Core core, Slot *slot, int64_t now) noexcept:
+    """Stamp a connection that has come back in good order."""
+    cdef bint suspect = u32_and(&slot.mark, ~<uint32_t>SUSPECT) & SUSPECT != 0
+    i64_put(&slot.since_ns, now)
+    i64_put(&slot.fresh_ns, 0 if suspect else fitness_fresh_until(core, slot, now))
+
+
+cdef int checkin_give(Core core, Slot *slot) except -1:
+    """Return a slot with a good connection."""
+    pool_give(core.pool, slot)
+    return checkin_after_give(core)
+
+
+cdef int checkin_give_unused(Core core, Slot *slot) except -1:
+    """The same for one that was only looked at: it keeps its place among the idle ones, not the last returned."""
+    cdef uint64_t word = u64_load(&slot.word)
+    if (
+        not u64_load_sc(&core.pool.gate) & QUEUED_MASK
+        and word & LISTED
+        and u64_cas(&slot.word, word, word + (EPOCH + IDLE - LEASED))
+    ):
+        return checkin_after_give(core)
+    return checkin_give(core, slot)
+
+
+cdef int checkin_after_give(Core core) except -1:
+    """Look at the gate again: those who wait are served, and a pool that was closed (or made smaller) meanwhile keeps
+    nothing (no more than that) open."""
+    cdef uint64_t gate
+    pool_settle_if(core.pool)
+    gate = u64_load(&core.pool.gate)
+    if gate & CLOSED:
+        retire_idle(core, WHY_CLOSED, 0)
+    elif gate & OVER_SIZE:
+        retire_idle(core, WHY_RESIZED, u32_load(&core.pool.max_size))
+    return 0
+
+
+# ---- by hand -------------------------------------------------------------------------------------------------------
 
 cdef int checkin_by_hand(Core core, object c, bint discard) except -1:
     cdef Slot *slot = checkin_claim_by_hand(core, c)
@@ -53,151 +316,3 @@ cdef Entry checkin_out_by_hand(Core core, object c):
                 return <Entry>one
         return <Entry>known[0]
     return <Entry>known if known is not None and (<Entry>known).connection is c else None
-
-
-cdef int checkin_lease(Core core, Slot *slot, object exc, bint discard) except -1:
-    """End a lease that the caller has claimed: to the next in line, to the free ones, or closed.
-
-    Raises only what is not an Exception and came from the driver, the slot free all the same.
-    """
-    cdef Thread *me = thread_self()
-    cdef ThreadHint *hint = hint_find(me, core.pool.id)
-    cdef Entry entry = <Entry>slot.entry
-    cdef int64_t now, since = i64_peek(&slot.since_ns)
-    cdef int why
-    try:
-        why = checkin_judge(core, slot, entry, exc, discard)
-        if why == KEEP and checkin_must_reset(core, slot):
-            why = checkin_reset(core, slot, entry)
-        core_tell_checked_in(core, entry, since, exc)
-    except BaseException:
-        lease_close(core, slot, entry, me, hint)
-        retire_slot(core, slot, WHY_ERROR)
-        raise
-    now = clock_ns() if core.timing else clock_near_ns(me)
-    if core.timing:
-        histogram_add(&core.inner.hold, now - since)
-    if why == KEEP:
-        why = checkin_surplus(core, slot, now)
-    lease_close(core, slot, entry, me, hint)
-    if why != KEEP:
-        retire_slot(core, slot, why)
-        return 0
-    checkin_freshen(core, slot, now)
-    checkin_give(core, slot)
-    return 0
-
-
-cdef void checkin_freshen(Core core, Slot *slot, int64_t now) noexcept:
-    """Stamp a connection that has come back in good order."""
-    cdef bint suspect = u32_and(&slot.mark, ~<uint32_t>SUSPECT) & SUSPECT != 0
-    i64_put(&slot.since_ns, now)
-    i64_put(&slot.fresh_ns, 0 if suspect else fitness_fresh_until(core, slot, now))
-
-
-cdef int checkin_give(Core core, Slot *slot) except -1:
-    """Return a slot with a good connection."""
-    pool_give(core.pool, slot)
-    return checkin_after_give(core)
-
-
-cdef int checkin_give_unused(Core core, Slot *slot) except -1:
-    """The same for one that was only looked at: it keeps its place among the idle ones, not the last returned."""
-    cdef uint64_t word = u64_load(&slot.word)
-    if (
-        not u64_load_sc(&core.pool.gate) & QUEUED_MASK
-        and word & LISTED
-        and u64_cas(&slot.word, word, word + (EPOCH + IDLE - LEASED))
-    ):
-        return checkin_after_give(core)
-    return checkin_give(core, slot)
-
-
-cdef int checkin_after_give(Core core) except -1:
-    """Look at the gate again: those who wait are served, and a pool that was closed (or made smaller) meanwhile keeps
-    nothing (no more than that) open."""
-    cdef uint64_t gate
-    pool_settle_if(core.pool)
-    gate = u64_load(&core.pool.gate)
-    if gate & CLOSED:
-        retire_idle(core, WHY_CLOSED, 0)
-    elif gate & OVER_SIZE:
-        retire_idle(core, WHY_RESIZED, u32_load(&core.pool.max_size))
-    return 0
-
-
-cdef void lease_close(Core core, Slot *slot, Entry entry, Thread *me, ThreadHint *hint) noexcept:
-    if core.tracks_calls:
-        entry.remember(u64_peek(&slot.owner))
-    if not entry.bound:
-        core.by_hand -= 1
-    entry.green = entry.task = None
-    slot.depth = 0
-    lease_shut(slot, me, hint)
-
-
-cdef int checkin_judge(Core core, Slot *slot, Entry entry, object exc, bint discard) except -2:
-    """Why the connection of a lease that ends cannot be kept; KEEP if nothing speaks against it."""
-    cdef uint32_t mark = u32_load(&slot.mark)
-    if discard:
-        return WHY_DISCARDED
-    if u64_load(&core.pool.gate) & CLOSED or mark & DROPPED:
-        return WHY_CLOSED
-    if mark & (BUSY | TAINTED):
-        return WHY_DESYNC if mark & DESYNC else WHY_ERROR
-    if core.tracks_calls:
-        if exc is not None and mark & NEEDS_RESET:
-            return WHY_ERROR  # tidying is I/O, and none is done in the caller's error path
-    elif exc is not None and not checkin_usable(core, entry.connection, exc):
-        return WHY_ERROR
-    if mark & STALE:
-        return WHY_CLEARED
-    return KEEP if fitness_is_open(core, entry) else WHY_DEAD  # by its holder, who closed it
-
-
-cdef bint checkin_usable(Core core, object c, object exc) except -1:
-    if not isinstance(exc, Exception):
-        return False
-    try:
-        return core.driver.usable(c, exc)
-    except Exception as error:
-        core._log_driver_error("usable", error)
-        return False
-
-
-cdef bint checkin_must_reset(Core core, Slot *slot) noexcept:
-    return core.has_reset or (core.tracks_calls and u32_load(&slot.mark) & NEEDS_RESET)
-
-
-cdef bint checkin_reset_done(Slot *slot) noexcept:
-    """The reset is over.  A driver that tracks calls may have found in it that the connection is broken."""
-    return not u32_and(&slot.mark, ~<uint32_t>NEEDS_RESET) & (BUSY | TAINTED)
-
-
-cdef int checkin_reset(Core core, Slot *slot, Entry entry) except -2:
-    try:
-        core.driver.reset(entry.connection)
-    except Exception as error:
-        core._log_driver_error("reset", error)
-        return WHY_ERROR
-    return KEEP if checkin_reset_done(slot) else WHY_ERROR
-
-
-cdef int checkin_surplus(Core core, Slot *slot, int64_t now) noexcept:
-    """Why a good connection is not kept all the same; KEEP if it is."""
-    # The pool may have been closed or cleared while the driver's reset, or a listener, ran.
-    if u64_load(&core.pool.gate) & CLOSED:
-        return WHY_CLOSED
-    if u32_load(&slot.mark) & STALE:
-        return WHY_CLEARED
-    if slot.uses >= core.max_uses:
-        return WHY_MAX_USES
-    if slot.expires_ns <= now:
-        return WHY_LIFETIME
-    if u64_load(&core.pool.gate) & QUEUED_MASK and u32_load(&core.pool.active) <= u32_load(&core.pool.limit):
-        return KEEP  # somebody waits for it
-    if i64_peek(&core.pool.opened) > <int64_t>u32_load(&core.pool.max_size):
-        return WHY_RESIZED if u32_load(&core.pool.active) > u32_load(&core.pool.limit) else WHY_OVERFLOW
-    if core.max_idle >= 0 and retire_count_idle(core) >= core.max_idle:
-        return WHY_MAX_IDLE
-    return KEEP

@@ -1,54 +1,88 @@
 # Opening the connection of a slot, and where connections are found again.
 
-cdef int connect_slot(Core core, Slot *slot, int64_t began, int64_t deadline, bint for_others, bint behind) except -1:
-    """Open the connection of a CONNECTING slot: LEASED afterwards.  If it fails the slot is vacant and the next in
-    line is woken before the error goes on.  for_others: the permit stays with the caller, which gives the connection
-    away first, or the first in line would get room for another one.  behind: it goes on without its caller."""
-    cdef Entry entry
+cdef bint connect_take_room(Checkout self) except -1:
+    fork_ensure_process(self.core)
+    if u64_load(&self.core.pool.gate) & CLOSED:
+        return False
+    self.for_others = True
+    checkout_hold(self, pool_take_vacant(self.core.pool))
+    return self.slot != NULL
+
+
+cdef int connect_slot(Checkout self) except -1:
+    """Open the connection for which there is room in hand, in this thread or greenlet."""
+    cdef Core core = self.core
     cdef int64_t start = clock_ns()
-    cdef int64_t now
-    cdef bint late
     try:
         if not core.was_opened:
             core._first_use()
-        entry = entry_of_slot(core, slot)
-        # A checkout with timeout=0 takes what is free now, and room for a connection is free; it does not bound the
-        # connect, which would then be hopeless.
-        left = None if deadline == began else checkout_seconds_left(deadline)
-        c, server = core.connector.open(entry, left, core._leased_by_server, behind)
+        entry = entry_of_slot(core, self.slot)
+        c, server = core.connector.open(entry, self.seconds_left, core._leased_by_server, self.behind)
     except BaseException as error:
-        u64_add(&core.totals[CONNECT_ERRORS], 1)
-        late = isinstance(error, Exception) and deadline != INT64_MAX and deadline != began and clock_ns() >= deadline
-        if late and not for_others:
-            core._go_on_connecting(task_checkout_behind(core, slot, None))
+        connect_failed(self, error)
+    connect_done(self, c, server, clock_ns() - start)
+    return 0
+
+
+cdef int connect_failed(Checkout self, object error) except -1:
+    """No connection came: the slot is free, and the next in line is woken, before the error goes on.
+
+    If only the time was over, the connect goes on without its caller.
+    """
+    cdef bint late = isinstance(error, Exception) and (isinstance(error, OutOfTime) or (
+        self.deadline != INT64_MAX and not self.instant and clock_ns() >= self.deadline))
+    if self.slot != NULL:  # else it was lent, to a thread that goes on or has done this
+        u64_add(&self.core.totals[CONNECT_ERRORS], 1)
+        if late and (self.lent or not self.for_others):
+            self.core._go_on_connecting(connect_behind(self))
         else:
-            pool_give_vacant(core.pool, slot, True)
-            core_update_over_size(core)
-        if late and not behind:
-            raise checkout_exhausted(core, "connect", began) from error
-        raise
-    now = clock_ns()
+            connect_give_room_back(self)
+    if late and not self.behind and not self.lent:
+        raise checkout_exhausted(self.core, "connect", self.began) from error
+    raise error
+
+
+cdef Checkout connect_behind(Checkout self):
+    """A checkout that owns the room in hand, with its permit, for a connect that goes on without its caller."""
+    cdef Checkout other = checkout_new(self.core, BEHIND_NS, self.loop)
+    other.behind = other.for_others = True
+    checkout_hold(other, self.slot)
+    self.slot = NULL
+    return other
+
+
+cdef int connect_give_room_back(Checkout self) except -1:
+    cdef Slot *slot = self.slot
+    self.slot = NULL
+    pool_give_vacant(self.core.pool, slot, True)
+    core_update_over_size(self.core)
+    return 0
+
+
+cdef int connect_done(Checkout self, object c, object server, int64_t took) except -1:
+    """The connection that was opened takes its place in the slot in hand.  If it may be for others the permit stays
+    out, or the first in line would get room for another one.  PoolClosed: the pool was closed meanwhile."""
+    cdef Core core = self.core
+    cdef Entry entry = entry_of_slot(core, self.slot)
     try:
         connect_remember(core, c, entry)
     except BaseException:  # no memory
-        pool_give_vacant(core.pool, slot, True)
-        retire_close(core, c, server, WHY_ERROR)
+        connect_give_room_back(self)
+        self.detached, self.why = [(c, server)], WHY_ERROR
         raise
-    connect_install(core, slot, entry, c, server, now)
-    if not for_others:
+    connect_install(core, self.slot, entry, c, server, clock_ns())
+    entry.loop = self.loop
+    self.looked, self.answer = True, KEEP
+    if self.for_others:
+        self.permit = True
+    else:
         pool_permit_back(core.pool)
-    histogram_add(&core.inner.connect, now - start)
-    try:
-        connect_settle_in(core, slot, c)
-        core_tell_connected(core, server, c, (now - start) / 1e9)
-        core_update_over_size(core)
-        if u64_load(&core.pool.gate) & CLOSED:
-            raise PoolClosed(f"pool {core.name!r} was closed while this caller connected")
-    except BaseException as error:
-        if for_others:
-            pool_permit_back(core.pool)
-        retire_slot(core, slot, WHY_CLOSED if isinstance(error, PoolClosed) else WHY_ERROR)
-        raise
+    histogram_add(&core.inner.connect, took)
+    connect_settle_in(core, self.slot, c)
+    core_tell_connected(core, server, c, took / 1e9)
+    core_update_over_size(core)
+    if u64_load(&core.pool.gate) & CLOSED:
+        raise PoolClosed(f"pool {core.name!r} was closed while this caller connected")
     return 0
 
 
@@ -85,8 +119,67 @@ cdef int connect_settle_in(Core core, Slot *slot, object c) except -1:
     return 0
 
 
+cdef int connect_put(Checkout self, list opened) except -1:
+    """Leave the connection in hand idle, or to the first in line; write down in `opened` which it is."""
+    cdef Core core = self.core
+    cdef Slot *slot = self.slot
+    if u32_load(&slot.mark) & STALE:
+        checkout_detach(self, WHY_CLEARED)
+        checkout_return_permit(self)
+        return 0
+    if opened is not None:
+        opened.append((<Entry>slot.entry, slot.born_ns, id((<Entry>slot.entry).connection)))
+    self.asked = 0
+    self.slot = NULL
+    pool_give(core.pool, slot)
+    checkout_return_permit(self)
+    return checkin_after_give(core)
+
+
+cdef bint connect_one(Core core, int64_t limit_ns, list opened) except -1:
+    """Open one more connection, write it down in `opened` if that is given, and leave it idle; False: no room."""
+    cdef Checkout self = checkout_new(core, limit_ns, None)
+    if not connect_take_room(self):
+        return False
+    connect_for_others(self, opened)
+    return True
+
+
+cdef int connect_for_others(Checkout self, list opened) except -1:
+    """Open the connection for which there is room in hand, and leave it idle, or to the first in line."""
+    try:
+        connect_slot(self)
+        connect_put(self, opened)
+    except BaseException:
+        checkout_fail(self)
+        checkout_close(self)
+        raise
+    return checkout_close(self)
+
+
+cdef int connect_close_unused(Core core, list opened) except -1:
+    """Close those of the connections written down that nobody has taken."""
+    cdef Entry entry
+    cdef Slot *slot
+    cdef uint64_t word
+    cdef list taken = []
+    for entry, born_ns, number in opened:
+        if entry.inner is not core.inner:
+            continue  # the parent process's
+        slot = entry.slot
+        word = u64_load_sc(&slot.word)
+        if slot_state(word) != IDLE or slot.born_ns != born_ns or id(entry.connection) != number:
+            continue
+        if slot_grab(slot, word):
+            u64_put(&slot.owner, 0)
+            retire_vacate(core, slot, WHY_CLOSED, taken)
+    return retire_close_all(core, taken, WHY_CLOSED) if taken else 0
+
+
+# ---- where connections are found again -----------------------------------------------------------------------------
+
 cdef int connect_remember(Core core, object c, Entry entry) except -1:
-    """For checkin by hand.  One object may stand for several connections; then they have a list of seats."""
+    """For checkin by hand.  One object may stand for several connections; then they have a list of entries."""
     known = core.by_id.get(id(c))
     if known is None:
         core.by_id[id(c)] = entry
@@ -114,62 +207,3 @@ cdef uint32_t connect_server_key(Core core, object server) except? 0:
         core.server_count += 1
         key = core.server_keys[server] = core.server_count + 1
     return key
-
-
-cdef bint connect_one(Core core, int64_t limit_ns, list opened) except -1:
-    """Open one more connection, write it down in `opened` if that is given, and leave it idle."""
-    cdef int64_t began = clock_ns()
-    cdef Slot *slot
-    fork_ensure_process(core)
-    if u64_load(&core.pool.gate) & CLOSED:
-        return False
-    slot = pool_take_vacant(core.pool)
-    if slot == NULL:
-        return False
-    connect_idle(core, slot, began, INT64_MAX if limit_ns < 0 else began + limit_ns, False, opened)
-    return True
-
-
-cdef int connect_idle(Core core, Slot *slot, int64_t began, int64_t deadline, bint behind, list opened) except -1:
-    """Open the connection of a CONNECTING slot and leave it idle, or to the first in line."""
-    connect_slot(core, slot, began, deadline, True, behind)
-    try:
-        connect_write_down(slot, opened)
-    except BaseException:  # no memory
-        pool_permit_back(core.pool)
-        retire_slot(core, slot, WHY_ERROR)
-        raise
-    if u32_load(&slot.mark) & STALE:
-        pool_permit_back(core.pool)
-        retire_slot(core, slot, WHY_CLEARED)
-    else:
-        pool_give(core.pool, slot)
-        pool_permit_back(core.pool)
-        checkin_after_give(core)
-    return 0
-
-
-cdef int connect_write_down(Slot *slot, list opened) except -1:
-    """Which connection it is that the slot has now, without a reference to it."""
-    if opened is not None:
-        opened.append((<Entry>slot.entry, slot.born_ns, id((<Entry>slot.entry).connection)))
-    return 0
-
-
-cdef int connect_close_unused(Core core, list opened) except -1:
-    """Close those of the connections written down that nobody has taken."""
-    cdef Entry entry
-    cdef Slot *slot
-    cdef uint64_t word
-    cdef list taken = []
-    for entry, born_ns, number in opened:
-        if entry.inner is not core.inner:
-            continue  # the parent process's
-        slot = entry.slot
-        word = u64_load_sc(&slot.word)
-        if slot_state(word) != IDLE or slot.born_ns != born_ns or id(entry.connection) != number:
-            continue
-        if slot_grab(slot, word):
-            u64_put(&slot.owner, 0)
-            retire_vacate(core, slot, WHY_CLOSED, taken)
-    return retire_close_all(core, taken, WHY_CLOSED) if taken else 0

@@ -39,7 +39,8 @@ from fastpool._core.c.waitq cimport ABANDONED, CANCELLED, HANDED, LOCK_ACQUIRED,
 import sys
 from gc import collect as collect_garbage
 
-from .._errors import LeaseError, NoConnectionsAvailable, PoolClosed, PoolDeadlock, PoolError, PoolOverloaded
+from .._errors import LeaseError, NoConnectionsAvailable, OutOfTime, PoolClosed, PoolDeadlock, PoolError, \
+    PoolOverloaded
 
 cdef extern from "sole.h":
     pass
@@ -138,6 +139,16 @@ cdef enum:          # how a connection is held
 cdef enum:          # of a lease
     NEW, ENTERED, DONE
 
+cdef enum:          # what a checkout or checkin has to have done next
+    WAIT            # stand in line
+    CONNECT         # open the connection of the slot in hand
+    CHECK           # ask the driver's check about the connection in hand
+    RESET           # have the driver reset the connection in hand
+    CLOSE           # close what was detached from its slot
+    READY           # nothing: the connection is fit for use; the checkin is over
+
+STEP_WAIT, STEP_CONNECT, STEP_CHECK, STEP_RESET, STEP_CLOSE, STEP_READY = WAIT, CONNECT, CHECK, RESET, CLOSE, READY
+
 cdef enum:          # what a pool counts beside its slots
     WAITS, TIMEOUTS, REJECTED, GAVE_UP, CONNECTS, CONNECT_ERRORS, LEAKS, TOTAL_COUNT
 
@@ -168,6 +179,8 @@ include "waiting/deadlock.pxi"
 include "waiting/line.pxi"
 include "fitness.pxi"
 include "checkout.pxi"
+include "checkout_steps.pxi"
+include "checkout_run.pxi"
 include "connecting.pxi"
 include "checkin.pxi"
 include "retire.pxi"
@@ -175,8 +188,6 @@ include "reclaim.pxi"
 include "fork.pxi"
 include "tasks/timer.pxi"
 include "tasks/wakeups.pxi"
-include "tasks/checkout.pxi"
-include "tasks/begin.pxi"
 include "tasks/line.pxi"
 include "tasks/lease.pxi"
 include "enter_exit.pxi"

@@ -11,36 +11,9 @@ cdef inline int64_t fitness_fresh_until(Core core, Slot *slot, int64_t now) noex
     return until if until < slot.expires_ns else slot.expires_ns
 
 
-cdef int fitness_look(Core core, Slot *slot, int64_t deadline, bint ping, int64_t *silent) except -2:
-    """Why the connection in a slot that the caller owns cannot be handed out; KEEP if it can.
-
-    ping: call the driver's ping, however fresh the connection is, instead of its check.  silent: since when the server answers nothing, as its check shows; 0: it
-    shows no such thing.  Raises only what is not an Exception, the connection then discarded and the slot free.
-    """
-    cdef int why
-    cdef int64_t began, limit
-    silent[0] = 0
-    try:
-        why = fitness_unasked(core, slot, ping)
-        if why != ASK:
-            return why
-        began = clock_ns()
-        limit = fitness_check_limit(core, began, deadline)
-        if not fitness_is_well(core, (<Entry>slot.entry).connection, limit, ping):
-            if fitness_is_silent(core, slot.server, began, limit):
-                silent[0] = began
-            return WHY_DEAD
-    except Exception:
-        return WHY_DEAD
-    except BaseException:
-        retire_slot(core, slot, WHY_ERROR)
-        raise
-    fitness_heard_of(core, slot)
-    return WHY_CLEARED if u32_load(&slot.mark) & STALE else KEEP  # a clear() while it was checked
-
-
 cdef int fitness_unasked(Core core, Slot *slot, bint ask) except -2:
-    """The same as far as it can be told without the driver's check; ASK if that must say."""
+    """Why the connection in a slot that the caller owns cannot be handed out, as far as that can be told without the
+    driver's check; KEEP if it can, ASK if the check must say.  ask: it must, however fresh the connection is."""
     cdef int64_t now
     cdef int said
     cdef long long fd
@@ -114,19 +87,6 @@ cdef int fitness_heard_of(Core core, Slot *slot) except -1:
     if core.silent:
         core.silent.pop(slot.server, None)
     return 0
-
-
-cdef int fitness_retire(Core core, Slot *slot, int why, int64_t silent) except -1:
-    """A connection cannot be handed out: it goes.  If it is dead, its server's others are doubted; if the server has
-    been silent for as long as a check may take, those go, too: each would cost somebody the same time."""
-    cdef uint32_t server = slot.server
-    cdef list taken = []
-    if why == WHY_DEAD or why == WHY_DESYNC:
-        fitness_suspect_server(core, server, slot)
-    retire_vacate(core, slot, why, taken)
-    if silent:
-        fitness_vacate_unheard(core, server, silent, taken)
-    return retire_close_all(core, taken, why)
 
 
 cdef int fitness_vacate_unheard(Core core, uint32_t server, int64_t since, list taken) except -1:

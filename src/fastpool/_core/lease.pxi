@@ -290,6 +290,28 @@ cdef object lease_exit_slow(Lease self, object exc):
     return None
 
 
+cdef object lease_begin_checkin(Lease self, object exc):
+    """End a lease and own its slot, to finish the checkin step by step.
+
+    None: nothing is left to do (an inner block, a lease that close() dropped, a fork).
+    """
+    cdef Core core = self.core
+    if self.state != ENTERED:
+        raise LeaseError("this block has ended already: a lease is good for one block")
+    if (
+        self.born_in != generation()
+        or self.slot.depth > 1
+        or slot_lease(u64_load(&self.slot.word)) != self.word
+    ):
+        lease_exit_slow(self, exc)
+        return None
+    self.state = DONE
+    self.core = None
+    if not lease_try_end(self.slot, self.word):
+        return lease_is_over(core, self.slot, exc)  # somebody else ended it a moment ago
+    return checkin_new(core, self.slot, exc, self.discarded)
+
+
 cdef object lease_is_over(Core core, Slot *slot, object exc):
     """The block ends after its lease."""
     if u64_load(&core.pool.gate) & CLOSED:
@@ -318,6 +340,17 @@ cdef bint lease_try_end(Slot *slot, uint64_t lease) noexcept nogil:
             return False
         if u64_cas(&slot.word, seen, (seen + EPOCH) | ENDING):
             return True
+
+
+cdef void lease_close(Core core, Slot *slot, Entry entry, Thread *me, ThreadHint *hint) noexcept:
+    """The lease is no more; the slot is still the caller's."""
+    if core.tracks_calls:
+        entry.remember(u64_peek(&slot.owner))
+    if not entry.bound:
+        core.by_hand -= 1
+    entry.green = entry.task = None
+    slot.depth = 0
+    lease_shut(slot, me, hint)
 
 
 cdef Entry lease_find_shared(Core core):

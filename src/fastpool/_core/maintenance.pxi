@@ -231,11 +231,15 @@ cdef inline bint maintenance_lacks_keeper(Core core) except -1:
 
 
 cdef int64_t maintenance_keep_alive(Core core, int64_t older_than) except -1:
+    """Call the driver's `ping` on the idle connections that have not been used or checked for so long.
+
+    Returns how many could not be kept.
+    """
+    cdef Checkout look
     cdef uint32_t i
     cdef uint64_t word
+    cdef int64_t gone = 0, now, last
     cdef Slot *slot
-    cdef int64_t dead = 0, now, last, silent
-    cdef int why
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
         word = u64_load(&slot.word)
@@ -244,12 +248,34 @@ cdef int64_t maintenance_keep_alive(Core core, int64_t older_than) except -1:
         if slot_state(word) != IDLE or last + older_than > now or not slot_grab(slot, word):
             continue
         u64_put(&slot.owner, 0)
-        why = fitness_look(core, slot, INT64_MAX, True, &silent)
-        if why == KEEP:
+        look = checkout_new(core, -1, None)
+        checkout_hold(look, slot)
+        look.looked = look.ping = True
+        if maintenance_is_well(look):
             slot.checked_ns = clock_ns()
             i64_put(&slot.fresh_ns, fitness_fresh_until(core, slot, clock_ns()))
             checkin_give_unused(core, slot)
         else:
-            dead += 1
-            fitness_retire(core, slot, why, silent)
-    return dead
+            gone += 1
+    return gone
+
+
+cdef bint maintenance_is_well(Checkout look) except -1:
+    """Look over the connection in hand, however fresh it is; False: it was closed, and its slot is free."""
+    try:
+        try:
+            look.answer = fitness_unasked(look.core, look.slot, True)
+        except Exception:
+            look.answer = WHY_DEAD
+        if look.answer == ASK:
+            checkout_check(look)
+        if look.answer == KEEP:
+            look.slot = NULL
+            return True
+        checkout_reject(look)
+    except BaseException:
+        checkout_fail(look)
+        checkout_close(look)
+        raise
+    checkout_close(look)
+    return False

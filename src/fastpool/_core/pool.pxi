@@ -206,18 +206,18 @@ cdef class Core:
         block.way = WAY_IN
         return block
 
-    def _claim(self, timeout, loop):
+    def _new_checkout(self, timeout, loop):
         """Begin a checkout step by step."""
-        return task_checkout_new(self, self.timeout_ns if timeout is ... else checkout_timeout_ns(timeout), loop)
+        return checkout_new(self, self.timeout_ns if timeout is ... else checkout_timeout_ns(timeout), loop)
 
-    def _claim_lease(self, Lease lease, exc):
+    def _checkin_of(self, Lease lease, error):
         """Begin the checkin of a lease step by step; None if nothing is left to do."""
-        return task_checkout_of_lease(lease, exc)
+        return lease_begin_checkin(lease, error)
 
-    def _claim_by_hand(self, c):
-        """Begin the checkin of a connection that was checked out by hand."""
+    def _checkin_by_hand(self, c, bint discard):
+        """Begin the checkin of a connection that was checked out by hand; None if nothing is left to do."""
         cdef Slot *slot = checkin_claim_by_hand(self, c)
-        return None if slot == NULL else task_checkout_of_slot(self, slot)
+        return None if slot == NULL else checkin_new(self, slot, None, discard)
 
     # ---- what the Python half asks --------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ cdef class TaskBlock(Lease):
     cdef uint32_t way
     cdef bint by_hand           # `await pool.checkout()`: it ends with the way in
     cdef object inner
-    cdef Checkout claim
+    cdef Checkout checkout
     cdef object loop            # the running one, on the way in
     cdef object error           # what the block was left by
 
@@ -121,7 +121,7 @@ cdef int task_send(TaskBlock self, PyObject *sent, PyObject **result) except -1:
 
 cdef object task_inner_is_over(TaskBlock self):
     """The connection on the way in, unless there is more to wait for."""
-    if self.way == WAY_IN and self.inner is self.claim:
+    if self.way == WAY_IN and self.inner is self.checkout:
         return task_after_line(self)
     self.inner = None
     return task_finish_acquire(self, clock_ns()) if self.way == WAY_IN else None
@@ -130,7 +130,7 @@ cdef object task_inner_is_over(TaskBlock self):
 cdef int task_clear(TaskBlock self) except -1:
     """What was awaited has come to no good end."""
     self.way = NOTHING
-    self.inner = self.claim = self.loop = self.error = None
+    self.inner = self.checkout = self.loop = self.error = None
     return 0
 
 
@@ -165,59 +165,59 @@ cdef object task_acquire_fast(TaskBlock self):
 
 cdef object task_acquire_slow(TaskBlock self, Core core, object loop, Slot *slot):
     """The slow way in; `slot`: an idle one just taken that must be looked at first."""
-    cdef Checkout claim
+    cdef Checkout checkout
     if self.timeout is not None:
         self.timeout_ns = checkout_timeout_ns(self.timeout)
         self.timeout = None
     if core.nested and slot == NULL and not self.by_hand and lease_share(self):
         return lease_connection(self, core)
-    claim = self.claim = task_checkout_new(core, self.timeout_ns, loop if core.of_loops else None)
-    claim.running = loop
-    claim.slot = slot
-    if slot != NULL and task_checkout_foreign(claim):
-        claim.exchange()
+    checkout = self.checkout = checkout_new(core, self.timeout_ns, loop if core.of_loops else None)
+    checkout.running = loop
+    checkout_hold(checkout, slot)
+    if slot != NULL and checkout_foreign(checkout):
+        checkout_exchange(checkout)
     if (
         slot == NULL
         and core.was_opened
         and not core.hears & (EVENT_CHECKOUT_STARTED | EVENT_CHECKOUT_FAILED)
-        and not task_checkout_take_free(claim)
+        and not checkout_take(checkout)
     ):
-        claim.just_begun = True
-        self.inner = claim
+        checkout.just_begun = True
+        self.inner = checkout
     else:
-        self.inner = core._obtain(claim)
+        self.inner = core._obtain(checkout)
     return None
 
 
 cdef object task_after_line(TaskBlock self):
-    """The claim has left the line with a slot in hand.  None: there is more to wait for."""
-    cdef Checkout claim = self.claim
-    cdef Slot *slot = claim.slot
+    """The checkout has left the line.  None: there is more to wait for."""
+    cdef Checkout checkout = self.checkout
+    cdef Slot *slot = checkout.slot
     cdef int64_t now = clock_ns()
-    task_checkout_note_wait(claim, now)
     if (
-        not task_checkout_connecting(claim)
+        slot != NULL
+        and not checkout_connecting(checkout)
         and u32_load(&slot.mark) == 0
         and now < i64_peek(&slot.fresh_ns)
-        and not task_checkout_foreign(claim)
+        and not checkout_foreign(checkout)
     ):
         self.inner = None
         return task_finish_acquire(self, now)
-    self.inner = self.core._obtain(claim)
+    self.inner = self.core._obtain(checkout)
     return None
 
 
 cdef object task_finish_acquire(TaskBlock self, int64_t now):
-    """The claim has a connection that is fit for use: it becomes this lease's."""
-    cdef Checkout claim = self.claim
+    """The checkout has a connection that is fit for use: it becomes this lease's."""
+    cdef Checkout checkout = self.checkout
     cdef uint64_t word
-    cdef Slot *slot = claim.slot
-    word = checkout_make_lease(self.core, slot, thread_self(), claim.began, now, BY_HAND if self.by_hand else BY_BLOCK)
-    claim.slot = NULL
+    cdef Slot *slot = checkout.slot
+    word = checkout_make_lease(self.core, slot, thread_self(), checkout.began, now, BY_HAND if self.by_hand else BY_BLOCK)
+    checkout.slot = NULL
     lease_attach(self, slot, word)
-    self.claim = None
-    task_record_owner(<Entry>slot.entry, owner_ref(owner_task_in(self.loop)) if claim.task is None else claim.task)
-    core_tell_checked_out(self.core, <Entry>slot.entry, claim.began)
+    self.checkout = None
+    task_record_owner(<Entry>slot.entry, owner_ref(owner_task_in(self.loop)) if checkout.task is None else checkout.task)
+    core_tell_checked_out(self.core, <Entry>slot.entry, checkout.began)
     return task_connection(self, self.core)
 
 

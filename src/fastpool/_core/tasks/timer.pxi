@@ -9,7 +9,7 @@ cdef class LoopTimer
 cdef class TaskHandle(WaiterHandle):
     """The ticket of a task, and what the task waits for: to asyncio it is a future, of the kind that needs no other.
 
-    All but `rouse_task` is called in the loop's own thread.
+    All but `wake` is called in the loop's own thread.
     """
     cdef public bint _asyncio_future_blocking
     cdef object loop
@@ -20,6 +20,15 @@ cdef class TaskHandle(WaiterHandle):
     cdef object timer            # rings at the deadline, if that is near
     cdef int64_t deadline
     cdef LoopTimer loop_timer
+
+    cdef bint wake(self) except -1:
+        return timer_rouse_task(self)
+
+    cdef int forget(self) except -1:
+        timer_forget(self)
+        if self.core.queued_tasks is not None:  # the garbage collector may have cleared the pool
+            self.core.queued_tasks.discard(self.task)
+        return 0
 
     def fire(self):
         """Let the task go on; called by its loop."""

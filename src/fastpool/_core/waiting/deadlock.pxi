@@ -18,20 +18,26 @@ cdef int deadlock_collect_holders(Core core) except -1:
     return 0
 
 
-cdef tuple deadlock_note_waiting(Core core, Waiter *waiter, Thread *me, GreenletHandle handle):
+cdef tuple deadlock_note_waiting(Core core, WaiterHandle handle):
     """Remember who waits: a thread that sleeps, with all its greenlets and tasks, by its number (True); a greenlet or
-    task whose thread goes on by itself, and a main greenlet by its thread's number (False).  What to forget afterwards.
+    task whose thread goes on by itself, and a main greenlet by its thread's number (False).  A task whose loop goes on is
+    remembered by itself.  What to forget afterwards; None: that is the handle's.
     """
     cdef tuple noted
-    if waiter.lock != NULL:
-        core.queued[me.uid] = True
+    cdef uint64_t owner = handle.waiter.owner
+    if type(handle) is TaskHandle:
+        if (<TaskHandle>handle).task is not None:
+            core.queued_tasks.add((<TaskHandle>handle).task)
+        return None
+    if type(handle) is ThreadHandle:
+        core.queued[owner] = True
         return ()
-    green = owner_greenlet() if handle is None else owner_unless_main(handle.greenlet)
+    green = owner_unless_main((<GreenletHandle>handle).greenlet) if type(handle) is GreenletHandle else owner_greenlet()
     task = owner_task()
     if green is None and task is None:
-        core.queued[me.uid] = False
+        core.queued[owner] = False
         return ()
-    noted = (me.uid, green, task, <size_t>waiter)
+    noted = (owner, green, task, <size_t>handle.waiter)
     core.queued_green[deadlock_owner_key(green, task)] = noted
     return noted
 
@@ -43,13 +49,13 @@ cdef inline object deadlock_owner_key(object green, object task):
     return id(task) if green is None else (id(green), id(task))
 
 
-cdef int deadlock_forget_waiting(Core core, tuple noted, Thread *me) except -1:
-    if core.queued_green is None:
-        return 0  # the garbage collector has cleared the pool
+cdef int deadlock_forget_waiting(Core core, tuple noted, WaiterHandle handle) except -1:
+    if noted is None or core.queued_green is None:
+        return 0  # nothing was noted; or the garbage collector has cleared the pool
     if noted:
         deadlock_forget_green(core, noted)
     else:
-        core.queued.pop(me.uid, None)
+        core.queued.pop(handle.waiter.owner, None)
     return 0
 
 

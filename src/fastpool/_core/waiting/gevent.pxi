@@ -30,10 +30,10 @@ cdef object gevent_hub():
 @cython.no_gc_clear
 cdef class HubWaiters:
     """Where the greenlets of one hub wait: in the order in which they are to look again. Its thread's alone, but for
-    `called` and `bell.send`."""
+    `called` and `async_watcher.send`."""
     cdef object loop
     cdef object timer       # started while anybody is here whose time is far
-    cdef object bell        # started while anybody is asleep: other threads ring it
+    cdef object async_watcher # started while anybody is asleep: other threads ring it
     cdef list called        # GreenletHandle: those whom other threads woke
     cdef Py_ssize_t asleep  # how many, those included whose time is near
     cdef uint64_t thread
@@ -41,7 +41,7 @@ cdef class HubWaiters:
     cdef void *last
 
     def answer(self):
-        """Called by the bell."""
+        """Called by the async watcher."""
         while self.called:
             self.loop.run_callback(self.called[0])
             self.called.pop(0)
@@ -73,6 +73,16 @@ cdef class GreenletHandle(WaiterHandle):
         if self.asleep:
             self.greenlet.switch()
 
+    cdef int sleep(self, int64_t until, int64_t deadline) except -1:
+        while u64_load(&self.waiter.state) == WAITING:
+            gevent_sleep(self, until, until == deadline)
+            if u64_load(&self.waiter.state) != WAITING or clock_ns() >= until:
+                break
+        return 0
+
+    cdef bint wake(self) except -1:
+        return gevent_rouse(self)
+
 
 cdef GreenletHandle gevent_handle(object hub, Core core, Thread *me, int64_t now):
     """RuntimeError in the hub's own greenlet, which must never block."""
@@ -82,7 +92,7 @@ cdef GreenletHandle gevent_handle(object hub, Core core, Thread *me, int64_t now
         raise RuntimeError("a checkout that has to wait cannot be made in gevent's hub: spawn a greenlet for it")
     handle.hub = hub
     handle.hub_waiters = gevent_waiters_of(hub)
-    handle_give_waiter(handle, core, me, now)
+    handle_give_waiter(handle, core, False, me, now)
     return handle
 
 
@@ -93,7 +103,7 @@ cdef HubWaiters gevent_waiters_of(object hub):
         hub_waiters = HubWaiters.__new__(HubWaiters)
         hub_waiters.loop = loop
         hub_waiters.timer = loop.timer(TICK, TICK)
-        hub_waiters.bell = loop.async_()
+        hub_waiters.async_watcher = loop.async_()
         hub_waiters.called = []
         hub_waiters.thread = thread_self().uid
         hub._fastpool_perch = hub_waiters
@@ -109,7 +119,7 @@ cdef int gevent_sleep(GreenletHandle self, int64_t until, bint near) except -1:
     hub_waiters.asleep += 1
     try:
         if hub_waiters.asleep == 1:
-            hub_waiters.bell.start(hub_waiters.answer)
+            hub_waiters.async_watcher.start(hub_waiters.answer)
         if near:
             timer = hub_waiters.loop.timer(max(until - clock_ns(), 0) / 1e9)
             timer.start(self)
@@ -121,7 +131,7 @@ cdef int gevent_sleep(GreenletHandle self, int64_t until, bint near) except -1:
         self.asleep = False
         hub_waiters.asleep -= 1
         if hub_waiters.asleep == 0:
-            gevent_end_watcher(hub_waiters.bell.stop)
+            gevent_end_watcher(hub_waiters.async_watcher.stop)
         if timer is None:
             gevent_leave(hub_waiters, self)
         else:
@@ -141,7 +151,7 @@ cdef bint gevent_rouse(GreenletHandle self) except -1:
         return False  # it ended without destroying its hub: nobody runs that any more
     else:
         self.hub_waiters.called.append(self)
-        self.hub_waiters.bell.send()
+        self.hub_waiters.async_watcher.send()
     return True
 
 

@@ -1,4 +1,158 @@
-# Standing in line.
+# Standing in line: the same for threads, greenlets and tasks, but for how they sleep.
+#
+# However a wait ends, the table of docs/core.md ("The line and the hand-off") holds: a waiter that loses the swap owns
+# the slot.
+
+cdef int line_wait(Checkout self) except -1:
+    """Wait until there is a slot in hand.  Without one it has to be asked for again: after a fork, or because the giver
+    thought that this hub was gone."""
+    cdef int64_t until
+    try:
+        line_stand(self)
+        if line_begin(self):
+            return 0
+        while True:
+            until = self.deadline
+            if not self.handle.waiter.may_look or u32_load(&self.handle.waiter.lookout):
+                until = min(until, clock_ns() + LOOK_NS)
+            self.handle.sleep(until, self.deadline)
+            if line_look(self, until):
+                return 0
+    except BaseException:
+        line_give_up(self)
+        raise
+
+
+cdef object line_sleeper_here = None
+
+
+cdef int line_stand(Checkout self) except -1:
+    """What this thread or greenlet sleeps on."""
+    global line_sleeper_here
+    cdef Thread *me = thread_self()
+    cdef EventletHandle eventlet
+    owner_notice_imports()  # a greenlet that has a hub since a moment ago must not sleep as a thread
+    if not self.instant and greenlet_current is not None:
+        hub = gevent_hub()
+        if hub is not None:
+            self.handle = gevent_handle(hub, self.core, me, self.began)
+            return 0
+        if line_sleeper_here is None:
+            from ..greenlets import sleeper_here
+            line_sleeper_here = sleeper_here
+        sleeper = line_sleeper_here()
+        if sleeper is not None:
+            eventlet = EventletHandle.__new__(EventletHandle)
+            eventlet.sleeper = sleeper
+            handle_give_waiter(eventlet, self.core, False, me, self.began)
+            self.handle = eventlet
+            return 0
+    self.handle = ThreadHandle.__new__(ThreadHandle)
+    handle_give_waiter(self.handle, self.core, True, me, self.began)
+    # Not the main thread, whose signal handlers take as long as they like; it looks around for itself.
+    self.handle.waiter.may_look = not self.instant and not compat_is_main_thread()
+    return 0
+
+
+cdef bint line_begin(Checkout self) except -1:
+    """Stand in line.  True: a slot was there after all.  Raises what a checkout raises that may not wait."""
+    cdef Core core = self.core
+    cdef Waiter *waiter = self.handle.waiter
+    line_enter(core, waiter, self.instant, self.front)
+    if line_collect(self) or (reclaim_lost(core) and line_collect(self)):
+        return True
+    if self.instant:
+        reclaim_look(core)
+        if line_collect(self):
+            return True
+        if line_leave(core, waiter, TIMED_OUT):
+            raise checkout_exhausted(core, "wait", self.began)
+        if line_collect(self):
+            return True
+        raise PoolClosed(f"pool {core.name!r} is closed")
+    u64_add(&core.totals[WAITS], 1)
+    self.noted = deadlock_note_waiting(core, self.handle)
+    deadlock_look(core, waiter, self.began)
+    if core.hears & EVENT_WAIT_STARTED:
+        core_tell(core, "wait_started", {})
+    return False
+
+
+cdef bint line_look(Checkout self, int64_t until) except -1:
+    """Awake.  True: the wait is over; False: sleep on.  until: when it was to look around at the latest."""
+    cdef Core core = self.core
+    if line_collect(self):
+        return True
+    if u64_load(&self.handle.waiter.state) == REVOKED:
+        self.front = True
+        line_over(self)
+        return True
+    if clock_ns() < until:
+        return False
+    reclaim_look(core)
+    if clock_ns() >= self.deadline and line_leave(core, self.handle.waiter, TIMED_OUT):
+        raise checkout_exhausted(core, "wait", self.began)
+    return line_collect(self)
+
+
+cdef bint line_collect(Checkout self) except -1:
+    """Take what was handed over.  True: the wait is over.  PoolClosed: the line was dissolved."""
+    cdef Waiter *waiter = self.handle.waiter
+    cdef Slot *slot
+    if self.born_in != generation():
+        # What waited in the parent waits in the child as well: a new line, in a new pool.
+        line_over(self)
+        fork_ensure_process(self.core)
+        self.born_in = generation()
+        return True
+    slot = <Slot *>waiter_take(waiter)
+    if slot != NULL:
+        checkout_hold(self, slot)
+        self.rejected = False
+        line_over(self)
+        if not self.waited:
+            self.waited = True
+            if not self.core.timing:
+                histogram_add(&self.core.inner.wait, clock_ns() - self.began)
+        return True
+    # Not "no longer WAITING": a slot may have been handed over since the look before.
+    if u64_load(&waiter.state) == ABANDONED:
+        raise PoolClosed(f"pool {self.core.name!r} was closed while this caller waited for a connection")
+    return False
+
+
+cdef int line_give_up(Checkout self) except -1:
+    """Out of line, whatever has happened; what the line still gives goes to the next in it."""
+    cdef Core core = self.core
+    cdef Waiter *waiter
+    cdef Slot *slot
+    if self.handle is None:
+        return 0
+    waiter = self.handle.waiter
+    if waiter == NULL or self.born_in != generation():
+        pass  # the line, and whatever was handed over in it, is the parent's
+    elif u64_load(&waiter.state) == WAITING and line_leave(core, waiter, CANCELLED):
+        u64_add(&core.totals[GAVE_UP], 1)
+    else:
+        slot = <Slot *>waiter_take(waiter)
+        if slot != NULL:
+            # Handed over at the very moment: to the next in line first, and then on with the exception.
+            u64_add(&core.totals[GAVE_UP], 1)
+            pool_pass(core.pool, slot)
+    return line_over(self)
+
+
+cdef int line_over(Checkout self) except -1:
+    """It waits no more: nobody has to know of it."""
+    cdef WaiterHandle handle = self.handle
+    self.handle = None
+    deadlock_forget_waiting(self.core, self.noted, handle)
+    self.noted = None
+    handle.forget()
+    return 0
+
+
+# ---- the line itself -----------------------------------------------------------------------------------------------
 
 cdef int line_enter(Core core, Waiter *waiter, bint instant, bint front) except -1:
     """Stand in line and look at the free slots once more.  Raises PoolClosed or PoolOverloaded, out of line again."""
@@ -32,122 +186,6 @@ cdef bint line_leave(Core core, Waiter *waiter, uint64_t outcome) noexcept:
     return True
 
 
-cdef object sleeper_here = None
-
-
-cdef object line_find_sleeper():
-    """What this greenlet sleeps on; None where it is the thread that must sleep."""
-    global sleeper_here
-    if sleeper_here is None:
-        from .greenlets import sleeper_here as found
-        sleeper_here = found
-    return sleeper_here()
-
-
-cdef Slot *line_wait(Core core, Thread *me, int64_t began, int64_t deadline, bint instant, bint front) except NULL:
-    """Wait for a slot until the deadline: LEASED with a connection or CONNECTING, and the caller's.
-
-    However the wait ends, the table of docs/core.md ("The line and the hand-off") holds: a waiter that loses the swap
-    owns the slot.
-    """
-    cdef WaiterHandle handle = None
-    cdef Waiter *waiter
-    cdef Slot *slot
-    cdef uint64_t born_in = generation()
-    cdef int64_t until
-    cdef GreenletHandle green = None
-    cdef tuple noted = None
-    sleeper = None
-    if not instant and greenlet_current is not None:
-        hub = gevent_hub()
-        if hub is not None:
-            handle = green = gevent_handle(hub, core, me, began)
-        else:
-            sleeper = line_find_sleeper()
-            if sleeper is not None:
-                handle = handle_new(core, me, sleeper.rouse)
-    if handle is not None:
-        waiter = handle.waiter
-    else:
-        waiter = waiter_new(True, me.uid, began)
-        if waiter == NULL:
-            raise MemoryError("fastpool: no memory for a waiter")
-        # Not the main thread, whose signal handlers take as long as they like; it looks around for itself.
-        waiter.may_look = not instant and not compat_is_main_thread()
-    try:
-        line_enter(core, waiter, instant, front)
-        slot = <Slot *>waiter_take(waiter)
-        if slot == NULL and reclaim_lost(core):
-            slot = <Slot *>waiter_take(waiter)
-        if slot == NULL and instant:
-            reclaim_look(core)
-            slot = <Slot *>waiter_take(waiter)
-        if slot != NULL:
-            return slot
-        if instant:
-            if not line_leave(core, waiter, TIMED_OUT):
-                slot = <Slot *>waiter_take(waiter)
-                if slot != NULL:
-                    return slot
-                raise PoolClosed(f"pool {core.name!r} is closed")
-            raise checkout_exhausted(core, "wait", began)
-        u64_add(&core.totals[WAITS], 1)
-        noted = deadlock_note_waiting(core, waiter, me, green)
-        deadlock_look(core, waiter, began)
-        if core.hears & EVENT_WAIT_STARTED:
-            core_tell(core, "wait_started", {})
-        while True:
-            until = deadline
-            if not waiter.may_look or u32_load(&waiter.lookout):
-                until = min(deadline, clock_ns() + LOOK_NS)
-            if green is not None:
-                while u64_load(&waiter.state) == WAITING:
-                    gevent_sleep(green, until, until == deadline)
-                    if u64_load(&waiter.state) != WAITING or clock_ns() >= until:
-                        break
-            elif sleeper is not None:
-                while u64_load(&waiter.state) == WAITING and clock_ns() < until:
-                    sleeper.sleep((until - clock_ns()) / 1e9)
-            else:
-                thread_sleep(core.pool, waiter, until)
-            if generation() != born_in:
-                break
-            slot = <Slot *>waiter_take(waiter)
-            if slot != NULL:
-                return slot
-            if u64_load(&waiter.state) == REVOKED:
-                front = True  # the giver thought this hub was gone
-                break
-            # Not "no longer WAITING": a slot may have been handed over since the look before.
-            if u64_load(&waiter.state) == ABANDONED:
-                raise PoolClosed(f"pool {core.name!r} was closed while this caller waited for a connection")
-            if clock_ns() < until:
-                continue
-            reclaim_look(core)
-            if clock_ns() >= deadline and line_leave(core, waiter, TIMED_OUT):
-                raise checkout_exhausted(core, "wait", began)
-    except BaseException:
-        if generation() != born_in:
-            pass  # the line, and whatever was handed over in it, is the parent's
-        elif u64_load(&waiter.state) == WAITING and line_leave(core, waiter, CANCELLED):
-            u64_add(&core.totals[GAVE_UP], 1)
-        else:
-            slot = <Slot *>waiter_take(waiter)
-            if slot != NULL:
-                # Handed over at the very moment: to the next in line first, and then on with the exception.
-                u64_add(&core.totals[GAVE_UP], 1)
-                pool_pass(core.pool, slot)
-        raise
-    finally:
-        if noted is not None:
-            deadlock_forget_waiting(core, noted, me)
-        if handle is None:
-            waiter_drop(waiter)
-    # Forked meanwhile (a greenlet that waited in the parent waits in the child as well): a new line in a new pool.
-    fork_ensure_process(core)
-    return line_wait(core, me, began, deadline, instant, front)
-
-
 cdef int line_rouse_orphans(Pool *was) except -1:
     """In a forked child: greenlets of this thread wait here, too, in the parent's line.  They must ask again."""
     cdef uint64_t me = thread_self().uid
@@ -155,7 +193,7 @@ cdef int line_rouse_orphans(Pool *was) except -1:
     while waiter != NULL:
         if waiter.lock == NULL and waiter.owner == me and waiter_settle(waiter, ABANDONED):
             try:
-                handle_rouse(<WaiterHandle>waiter.object)
+                (<WaiterHandle>waiter.object).wake()
             except Exception:
                 pass  # its loop or hub did not survive the fork
         waiter = waiter.behind

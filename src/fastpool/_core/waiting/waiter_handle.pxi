@@ -1,62 +1,106 @@
-# What stands in line for a greenlet or task, and how it is woken.
+# What stands in line, and how it sleeps and is woken: a thread, a greenlet, or a task.
 
 @cython.no_gc_clear
 cdef class WaiterHandle:
-    """A waiter that is not a sleeping thread: a greenlet or a task.  `rouse()` is called once, by whoever decides.
-
-    rouse() returns False when the one who waits can never be woken (its loop is closed): the slot is then the
-    giver's again.
-    """
+    """A waiter.  `sleep` is called by whoever waits, `wake` once, by whoever decides, in whatever thread."""
     cdef Core core
     cdef Waiter *waiter
-    cdef object rouse
 
     @property
     def waiting(self):
         """Nothing is decided yet."""
         return u64_load(&self.waiter.state) == WAITING
 
+    cdef int sleep(self, int64_t until, int64_t deadline) except -1:
+        """Sleep until woken, or until that time, which must be exact only if it is the deadline.  What a signal handler
+        or a kill raises comes out of here."""
+        return 0
+
+    cdef bint wake(self) except -1:
+        """False, or an error: it can never be woken (its loop or hub is gone), and the slot is the giver's again."""
+        return True
+
+    cdef int forget(self) except -1:
+        """It waits no more."""
+        return 0
+
     def __dealloc__(self):
         if self.waiter != NULL:
             waiter_drop(self.waiter)
 
 
+@cython.final
+@cython.internal
+@cython.freelist(16)
+@cython.no_gc_clear
+cdef class ThreadHandle(WaiterHandle):
+    """A thread that sleeps on a lock of its own; a giver lets that go, without the GIL (waitq.pxd)."""
+
+    cdef int sleep(self, int64_t until, int64_t deadline) except -1:
+        return thread_sleep(self.core.pool, self.waiter, until)
+
+
+@cython.final
+@cython.internal
+@cython.no_gc_clear
+cdef class EventletHandle(WaiterHandle):
+    """A greenlet of eventlet's (greenlets.py)."""
+    cdef object sleeper
+
+    cdef int sleep(self, int64_t until, int64_t deadline) except -1:
+        while u64_load(&self.waiter.state) == WAITING and clock_ns() < until:
+            self.sleeper.sleep((until - clock_ns()) / 1e9)
+        return 0
+
+    cdef bint wake(self) except -1:
+        return self.sleeper.rouse() is not False
+
+
+cdef int handle_give_waiter(WaiterHandle handle, Core core, bint by_lock, Thread *me, int64_t now) except -1:
+    handle.core = core
+    handle.waiter = waiter_new(by_lock, me.uid, now)
+    if handle.waiter == NULL:
+        raise MemoryError("fastpool: no memory for a waiter")
+    if not by_lock:
+        handle.waiter.object = <void *>handle
+    return 0
+
+
 cdef bint handle_wake(Waiter *waiter) noexcept nogil:
+    """Called by a giver for a waiter without a lock."""
     with gil:
         return handle_wake_with_gil(waiter)
 
 
 cdef bint handle_wake_with_gil(Waiter *waiter) noexcept:
     cdef WaiterHandle handle = <WaiterHandle>waiter.object
-    cdef object pending = None
+    cdef object before = None
     cdef list later = None
-    cdef bint roused
+    cdef bint woken
     Py_DECREF(handle)  # the queue's reference
     if u64_load(&waiter.state) in (TIMED_OUT, CANCELLED):
         return True
-    # A signal handler may raise inside rouse(), which says nothing of the loop or hub: so it is asked again, which
-    # does no harm, and what the handler raised comes out of the giver a moment later.
+    # A signal handler may raise inside wake(), which says nothing of the loop or hub: so it is asked again, which does
+    # no harm, and what the handler raised comes out of the giver a moment later.
     while True:
         try:
-            roused = handle_rouse(handle)
+            woken = handle.wake()
             break
         except Exception as error:
-            if type(pending) is type(error):
-                roused = False  # a loop or hub that is gone; the slot goes to the next in line
+            if type(before) is type(error):
+                woken = False  # a loop or hub that is gone; the slot goes to the next in line
                 break
-            pending = error
+            before = error
             if not isinstance(error, GONE):
                 later = [*(later or ()), error]
         except BaseException as error:
             later = [*(later or ()), error]
     for error in later or ():
         handle_raise_later(error)
-    return roused
+    return woken
 
 
 cdef tuple GONE = (RuntimeError, AttributeError, ReferenceError)  # what a closed loop or a destroyed hub answers
-
-
 cdef object pending_errors = []  # what signal handlers raised where nothing may be raised
 
 
@@ -74,28 +118,3 @@ cdef int handle_raise_later(object error) except -1:
     if Py_AddPendingCall(handle_raise_pending, NULL) != 0:
         pending_errors.remove(error)  # the interpreter's list is full: others are about to be raised
     return 0
-
-
-cdef WaiterHandle handle_new(Core core, Thread *me, object rouse):
-    cdef WaiterHandle handle = WaiterHandle.__new__(WaiterHandle)
-    handle.rouse = rouse
-    handle_give_waiter(handle, core, me, clock_ns())
-    return handle
-
-
-cdef int handle_give_waiter(WaiterHandle handle, Core core, Thread *me, int64_t now) except -1:
-    handle.core = core
-    handle.waiter = waiter_new(False, me.uid, now)
-    if handle.waiter == NULL:
-        raise MemoryError("fastpool: no memory for a waiter")
-    handle.waiter.object = <void *>handle
-    return 0
-
-
-cdef bint handle_rouse(WaiterHandle handle) except -1:
-    """False, or an error: who waits can never be woken."""
-    if type(handle) is TaskHandle:
-        return timer_rouse_task(<TaskHandle>handle)
-    if type(handle) is GreenletHandle:
-        return gevent_rouse(<GreenletHandle>handle)
-    return handle.rouse() is not False

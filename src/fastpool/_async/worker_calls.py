@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from .._connecting.connector import OutOfTime
-from .._core import clock
-from .checkout import tell_closed
+from .._core import STEP_CLOSE, STEP_READY, STEP_RESET
+from .._errors import OutOfTime
+from .checkout import close_all
 from .workers import staff_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .._core import Checkout, TaskBlock
+    from .._core import Checkin, Checkout, TaskBlock
     from .._pool import Pool
     from .workers import Workers
 
@@ -50,10 +50,10 @@ class Signal:
 class Outcome:
     """What has come of a step: the slot, and what the step gave or raised."""
 
-    __slots__ = ("claim", "error", "value")
+    __slots__ = ("checkout", "error", "value")
 
-    def __init__(self, claim: Checkout) -> None:
-        self.claim = claim
+    def __init__(self, checkout: Checkout) -> None:
+        self.checkout = checkout
         self.value: Any = None
         self.error: BaseException | None = None
 
@@ -62,13 +62,13 @@ class Step:
     """A connect or check for a task. Until it begins the slot is the task's, then the worker's, at the end whose it is
     decided.
 
-    ``do(claim)`` is the step; ``keep(outcome)`` does what is to be done with its slot when its task has gone.
+    ``do(checkout)`` is the step; ``keep(outcome)`` does what is to be done with its slot when its task has gone.
     """
 
-    __slots__ = ("_answers", "_claim", "_do", "_keep", "_signal")
+    __slots__ = ("_answers", "_checkout", "_do", "_keep", "_signal")
 
-    def __init__(self, claim: Checkout, do: Callable[[Checkout], Any], keep: Callable[[Outcome], None]) -> None:
-        self._claim = claim
+    def __init__(self, checkout: Checkout, do: Callable[[Checkout], Any], keep: Callable[[Outcome], None]) -> None:
+        self._checkout = checkout
         self._do, self._keep = do, keep
         self._signal = Signal()
         self._answers: dict[int, object] = {}
@@ -77,9 +77,9 @@ class Step:
         """Done by a worker."""
         if self._answers.setdefault(_BEGUN, True) is not True:
             return  # its task has gone, with the slot
-        outcome = Outcome(self._claim.lend())
+        outcome = Outcome(self._checkout.lend())
         try:
-            outcome.value = self._do(outcome.claim)
+            outcome.value = self._do(outcome.checkout)
         except BaseException as error:
             outcome.error = error
         wanted = self._answers.setdefault(_END, outcome) is outcome
@@ -94,12 +94,12 @@ class Step:
         except BaseException as error:
             outcome = self._leave()
             if outcome is not None and not isinstance(error, GeneratorExit):
-                self._keep(outcome)  # the collector at work keeps nothing: the claim's finalizer will do
+                self._keep(outcome)  # the collector at work keeps nothing: the checkout's finalizer will do
             raise
         outcome = self._leave()
         if outcome is None:
             raise OutOfTime("the time for the driver's call was over before it was")
-        self._claim.accept(outcome.claim)
+        self._checkout.accept(outcome.checkout)
         if outcome.error is not None:
             try:
                 raise outcome.error
@@ -126,100 +126,75 @@ class WorkerCalls:
         self._pool = pool
         self._staff = staff_of(pool)
 
-    async def connect(self, claim: Checkout) -> None:
+    async def connect(self, checkout: Checkout) -> None:
         """Open within the time that is left. What takes longer goes on, and its connection is kept for the next."""
-        if not self._pool.was_opened:
-            self._pool._first_use()
-        left = claim.seconds_left
-        step = Step(claim, lambda own: _connect(self._pool, own, left), self._keep_connected)
         try:
-            await step.by(self._staff.connecting, left)
-        except BaseException:
-            if claim.slot_in_hand and claim.connecting:
-                claim.drop("error")  # not begun
+            if not self._pool.was_opened:
+                self._pool._first_use()
+            step = Step(checkout, self._open, self._keep_connected)
+            await step.by(self._staff.connecting, checkout.seconds_left)
+        except BaseException as error:
+            if checkout.slot_in_hand:
+                checkout.dropped()  # not begun: only its room is in hand
+            checkout.connect_failed(error)
             raise
 
-    async def check(self, claim: Checkout) -> bool:
-        """Ask the driver's check, within the time that it may take (else OutOfTime); raising means dead.
+    async def check(self, checkout: Checkout) -> None:
+        """Ask the driver's check, within the time that it may take; raising means dead.
 
         What takes longer goes on, and its verdict says whether the connection is kept.
         """
-        left = claim.check_begins()
-        step = Step(claim, lambda own: _check(self._pool, own, left), self._keep_checked)
+        left = checkout.check_begins()
+        step = Step(checkout, lambda own: _is_well(self._pool, own, left), self._keep_checked)
         try:
-            verdict: bool = await step.by(self._staff.connecting, left)
-        except (OutOfTime, asyncio.CancelledError):
-            if claim.slot_in_hand:
-                self._leave(claim)  # not begun: nothing is known against it
-            raise
-        return verdict
+            well: bool = await step.by(self._staff.connecting, left)
+        except (OutOfTime, asyncio.CancelledError) as error:
+            if checkout.slot_in_hand:
+                self._leave(checkout)  # not begun: nothing is known against it
+            if not isinstance(error, OutOfTime):
+                raise
+            checkout.check_cut_off()
+        else:
+            checkout.checked(well)
 
-    async def close(self, c: Any) -> None:
-        """Close in a thread, and wait only where the connection that comes next is the same object."""
-        if not self._pool.driver.tracks_calls:
-            self.close_soon(c)
-            return
-        signal = Signal()
-        close_by(self._pool, c, signal.give)
-        await signal.future
-
-    def close_soon(self, c: Any) -> None:
+    def close(self, c: Any) -> None:
         """Close in a thread."""
         close_by(self._pool, c)
 
     # ---- what is left to the worker
 
+    def _open(self, own: Checkout) -> None:
+        try:
+            own.open()
+        except BaseException:
+            close_all(self._pool, self, own.dropped())
+            raise
+
     def _keep_connected(self, outcome: Outcome) -> None:
         if outcome.error is None:
-            self._leave(outcome.claim)
+            self._leave(outcome.checkout)
 
     def _keep_checked(self, outcome: Outcome) -> None:
-        claim = outcome.claim
-        reason = "error" if outcome.error is not None else claim.checked() if outcome.value else "dead"
-        if reason is None:
-            self._leave(claim)
+        own = outcome.checkout
+        if outcome.error is not None:
+            close_all(self._pool, self, own.dropped())
             return
-        others = claim.suspect() if reason == "dead" else ()
-        close_retired(self._pool, claim, claim.retire(reason))
-        for other, server in others:
-            self.close_soon(other)
-            self._pool._tell("closed_connection", server=server, connection=other, reason="dead")
+        own.checked(outcome.value)
+        if own.step() == STEP_READY:
+            own.put()
+        close_all(self._pool, self, own.closing())
 
-    def _leave(self, claim: Checkout) -> None:
+    def _leave(self, checkout: Checkout) -> None:
         """The connection is for whoever wants one."""
-        close_retired(self._pool, claim, claim.put())
+        checkout.put()
+        close_all(self._pool, self, checkout.closing())
 
 
-def _connect(pool: Pool, claim: Checkout, seconds: float | None) -> None:
-    began = clock()
+def _is_well(pool: Pool, own: Checkout, seconds: float | None) -> bool:
     try:
-        c, server = pool.connector.open(claim.entry, seconds, pool._leased_by_server)
-    except BaseException as error:
-        if isinstance(error, Exception) and seconds is not None and claim.over:
-            pool._go_on_connecting(claim.go_on())
-        claim.connect_failed()
-        raise
-    try:
-        claim.install(c, server, clock() - began)
-    except BaseException:
-        close_retired(pool, claim, claim.drop("closed" if pool.closed else "error"))
-        raise
-
-
-def _check(pool: Pool, claim: Checkout, seconds: float | None) -> bool:
-    try:
-        return bool(pool.driver.check(claim.connection, seconds))
+        return bool(pool.driver.check(own.connection, seconds))
     except Exception:
         return False
-
-
-def close_retired(pool: Pool, claim: Checkout, c: Any, over: Callable[[], object] | None = None) -> None:
-    """Have the claim's connection closed, if there is one."""
-    if c is not None:
-        close_by(pool, c, over)
-        tell_closed(pool, claim, c)
-    elif over is not None:
-        over()
 
 
 def close_by(pool: Pool, c: Any, over: Callable[[], object] | None = None) -> None:
@@ -243,7 +218,7 @@ def close_by(pool: Pool, c: Any, over: Callable[[], object] | None = None) -> No
         over()
 
 
-async def end_in_thread(pool: Pool, block: TaskBlock, error: BaseException | None) -> None:
+async def check_in_by_worker(pool: Pool, block: TaskBlock, error: BaseException | None) -> None:
     """End a task's lease in a thread, as its reset or close may block; a cancellation here does not stop it."""
     block.returning()
     signal, raised = Signal(), list[BaseException]()
@@ -270,25 +245,42 @@ async def end_in_thread(pool: Pool, block: TaskBlock, error: BaseException | Non
 
 
 def _end(pool: Pool, block: TaskBlock, error: BaseException | None, over: Callable[[], object]) -> None:
-    claim = pool._claim_lease(block, error)
-    if claim is None:
+    checkin = pool._checkin_of(block, error)
+    if checkin is None:
         over()
         return
     try:
-        reason = claim.judge(error, block.discarded)
-        if reason is None and claim.resets and not _was_reset(pool, claim):
-            reason = "error"
+        step = checkin.step()
+        if step == STEP_RESET:
+            _reset(pool, checkin)
+            step = checkin.step()
     except BaseException:
-        close_retired(pool, claim, claim.retire("error", error))
+        _close(pool, checkin.failed(), _nothing)
         raise
-    c = claim.give(error) if reason is None else claim.retire(reason, error)
-    close_retired(pool, claim, c, over)
+    if step == STEP_CLOSE:
+        _close(pool, checkin.closing(), over)
+    else:
+        over()
 
 
-def _was_reset(pool: Pool, claim: Checkout) -> bool:
+def _reset(pool: Pool, checkin: Checkin) -> None:
+    well = True
     try:
-        pool.driver.reset(claim.connection)
+        pool.driver.reset(checkin.connection)
     except Exception as error:
         pool._log_driver_error("reset", error)
-        return False
-    return claim.tidied()
+        well = False
+    checkin.was_reset(well)
+
+
+def _close(pool: Pool, detached: list[tuple[Any, Any, str]], over: Callable[[], object]) -> None:
+    """Tell of the connections and have them closed; only then may ``over`` be called."""
+    for c, server, reason in detached:
+        try:
+            pool._tell("closed_connection", server=server, connection=c, reason=reason)
+        finally:
+            close_by(pool, c, over)
+    pool._capacity_lost()
+
+
+def _nothing() -> None: ...

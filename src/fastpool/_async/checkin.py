@@ -1,0 +1,76 @@
+"""A checkin of an AsyncPool: it never awaits, but a reset that does goes on as a task."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from .._core import STEP_CLOSE, STEP_READY, STEP_RESET, loop_of_thread
+from .driver import LoopDriver, settled, was_cancelled
+
+if TYPE_CHECKING:
+    from .._core import Checkin
+    from .pool import AsyncPool
+
+
+def check_in(pool: AsyncPool, checkin: Checkin) -> asyncio.Future[Any] | None:
+    """End a lease; the reset, if it must be awaited, goes on as a task, which is returned. From whatever thread."""
+    driver: LoopDriver = pool.driver
+    try:
+        step = checkin.step()
+        if step == STEP_RESET:
+            home = driver.homes.get(id(checkin.connection))
+            if home is not None and loop_of_thread() is home[1]:
+                return driver.run_here(_reset(pool, checkin))
+            if home is not None and _hand_over(home[1], pool, checkin):
+                return None
+            checkin.discard_unreset()
+        _finish(pool, checkin)
+    except BaseException:
+        _close(pool, checkin.failed())
+        raise
+    return None
+
+
+def _hand_over(loop: asyncio.AbstractEventLoop, pool: AsyncPool, checkin: Checkin) -> bool:
+    """Have the reset made in the connection's own loop; False: that is closed."""
+    try:
+        loop.call_soon_threadsafe(_reset_here, pool, checkin)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _reset_here(pool: AsyncPool, checkin: Checkin) -> None:
+    pool.driver.run_here(_reset(pool, checkin))
+
+
+async def _reset(pool: AsyncPool, checkin: Checkin) -> None:
+    """Reset before the connection is available again; one that cannot be reset is closed."""
+    well = True
+    try:
+        await settled(pool.driver.inner.reset, checkin.connection)
+    except BaseException as error:
+        well = False
+        if not isinstance(error, Exception) and not (isinstance(error, asyncio.CancelledError) and not was_cancelled()):
+            checkin.was_reset(False)
+            _finish(pool, checkin)
+            raise
+        pool._log_driver_error("reset", error)
+    checkin.was_reset(well)
+    _finish(pool, checkin)
+
+
+def _finish(pool: AsyncPool, checkin: Checkin) -> None:
+    """The last steps: the connection is given, or closed."""
+    while (step := checkin.step()) != STEP_READY:
+        assert step == STEP_CLOSE
+        _close(pool, checkin.closing())
+
+
+def _close(pool: AsyncPool, detached: list[tuple[Any, Any, str]]) -> None:
+    for c, server, reason in detached:
+        pool.driver.close(c)
+        pool._tell("closed_connection", server=server, connection=c, reason=reason)
+    if detached:
+        pool._capacity_lost()

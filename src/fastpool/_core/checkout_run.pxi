@@ -1,0 +1,141 @@
+# A checkout by calling, and what every checkout begins and ends with.
+
+cdef int checkout_run(Checkout self) except -1:
+    """Do what each step asks for, in this thread or greenlet, until a connection that is fit for use is in hand."""
+    cdef int step
+    try:
+        while True:
+            step = checkout_step(self)
+            if step == READY:
+                return 0
+            if step == WAIT:
+                line_wait(self)
+            elif step == CONNECT:
+                connect_slot(self)
+            elif step == CHECK:
+                checkout_check(self)
+            else:
+                checkout_close(self)
+    except BaseException:
+        checkout_fail(self)
+        checkout_close(self)
+        raise
+
+
+cdef int checkout_check(Checkout self) except -1:
+    checkout_check_begins(self)
+    checkout_checked(self, fitness_is_well(self.core, (<Entry>self.slot.entry).connection, self.limit, self.ping))
+    return 0
+
+
+cdef int checkout_close(Checkout self) except -1:
+    """Close what was detached.  The slot is free already: a close that hangs holds up this caller and nobody else."""
+    taken, self.detached = self.detached, None
+    if taken is not None:
+        retire_close_all(self.core, taken, self.why)
+    return 0
+
+
+cdef Slot *checkout_slow(Core core, int64_t limit_ns, int how, Slot *slot, uint64_t *lease) except NULL:
+    """A slot with a connection fit for use, leased to the caller.  `slot`: an idle one that it owns already, or NULL.
+
+    `lease`: the word of the lease.  Never read it from the slot later: a close(timeout) may have ended it by then.
+    """
+    cdef Checkout self = checkout_new(core, limit_ns, None)
+    checkout_hold(self, slot)
+    fork_ensure_process(core)
+    try:
+        if maintenance_lacks_keeper(core):
+            core._go_on_keeping()
+        checkout_begin(self)
+    except BaseException:
+        self.slot = NULL
+        if slot != NULL:
+            checkin_give(core, slot)
+        raise
+    try:
+        checkout_run(self)
+    except BaseException as error:
+        checkout_tell_failed(self, error)
+        raise
+    slot, self.slot = self.slot, NULL
+    lease[0] = checkout_make_lease(core, slot, thread_self(), self.began, clock_ns(), how)
+    try:
+        if how != NATIVELY and owner_may_be_green_or_task():
+            (<Entry>slot.entry).green, (<Entry>slot.entry).task = owner_ref(owner_greenlet()), owner_ref(owner_task())
+        core_tell_checked_out(core, <Entry>slot.entry, self.began)
+    except BaseException:
+        if lease_try_end(slot, lease[0]):
+            checkin_lease(core, slot, None, False)
+        raise
+    if slot_lease(u64_load(&slot.word)) != lease[0]:
+        raise PoolClosed(
+            f"pool {core.name!r} was closed, and took this connection back, while listeners were told of it")
+    return slot
+
+
+cdef int checkout_begin(Checkout self) except -1:
+    if self.core.hears & EVENT_CHECKOUT_STARTED:
+        core_tell(self.core, "checkout_started", {})
+    return 0
+
+
+cdef int checkout_tell_failed(Checkout self, object error) except -1:
+    if self.core.hears & EVENT_CHECKOUT_FAILED:
+        core_tell(self.core, "checkout_failed", {"error": error, "waited": (clock_ns() - self.began) / 1e9})
+    return 0
+
+
+cdef uint64_t checkout_make_lease(Core core, Slot *slot, Thread *me, int64_t began, int64_t now, int how) noexcept:
+    """The slot becomes a lease; a new epoch, because whoever held it before may still have its word.  The new word."""
+    cdef uint64_t lease
+    cdef Entry entry = <Entry>slot.entry
+    entry.green = entry.task = None
+    entry.bound = how != BY_HAND
+    entry.returning = False
+    if how == BY_HAND:
+        core.by_hand += 1
+    if core.tracks_calls:
+        entry.forget(me.uid)
+    lease = slot_lease(slot_move(slot, LEASED))
+    slot.uses += 1
+    if how == NATIVELY:
+        lease_lend(slot, me, hint_make(me, core.pool.id, &core.pool.table), now)
+    else:
+        lease_open(slot, me, hint_make(me, core.pool.id, &core.pool.table), now)
+    if core.timing:
+        histogram_add(&core.inner.wait, now - began)
+    return lease
+
+
+cdef object checkout_exhausted(Core core, str phase, int64_t began, kind=None):
+    """The error of a checkout that got nothing in its time, counted and explained."""
+    u64_add(&core.totals[TIMEOUTS], 1)
+    return core._exhausted(phase, (clock_ns() - began) / 1e9, kind)
+
+
+cdef int64_t checkout_timeout_ns(object timeout) except -2:
+    """A caller's timeout in ns, -1 for no limit."""
+    cdef double seconds
+    if timeout is None:
+        return -1
+    if isinstance(timeout, bool):
+        raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}")
+    if not isinstance(timeout, (int, float)):
+        try:
+            seconds = timeout.__float__()
+        except (AttributeError, TypeError):
+            raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}") from None
+    else:
+        seconds = timeout
+    if not seconds >= 0:
+        raise ValueError(f"'timeout' must be a non-negative number, not {timeout!r}")
+    return <int64_t>(seconds * 1e9) if seconds < 9e9 else -1
+
+
+cdef object checkout_seconds_left(int64_t deadline):
+    cdef int64_t left
+    if deadline == INT64_MAX:
+        return None
+    left = deadline - clock_ns()
+    return left / 1e9 if left > 0 else 0.0
