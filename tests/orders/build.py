@@ -51,8 +51,8 @@ FAULTS = [
     Fault(
         "a slot that comes with the cancellation is dropped",
         "_core/waiting/line.pxi",
-        "                pool_pass(core.pool, slot)\n        raise\n",
-        "                if not {}:\n                    pool_pass(core.pool, slot)\n        raise\n",
+        "            pool_pass(core.pool, slot)\n    return line_over(self)\n",
+        "            if not {}:\n                pool_pass(core.pool, slot)\n    return line_over(self)\n",
     ),
     Fault(
         "a lease is ended in two steps",
@@ -116,9 +116,9 @@ DICTS = [
     ("_core/retire.pxi", "                core.dropped.pop(id(c), None)\n                continue\n", 1, "dropped"),
     ("_core/connecting.pxi", "    known = core.by_id.get(id(c))\n    if known is None:\n", 1, "by_id"),
     ("_core/connecting.pxi", "    known = core.by_id.get(id(c))\n    if known is entry:\n", 1, "by_id"),
-    ("_core/waiting/deadlock.pxi", "        core.queued[me.uid] = True\n", 1, "queued"),
-    ("_core/waiting/deadlock.pxi", "        core.queued[me.uid] = False\n", 1, "queued"),
-    ("_core/waiting/deadlock.pxi", "        core.queued.pop(me.uid, None)\n", 1, "queued"),
+    ("_core/waiting/deadlock.pxi", "        core.queued[owner] = True\n", 1, "queued"),
+    ("_core/waiting/deadlock.pxi", "        core.queued[owner] = False\n", 1, "queued"),
+    ("_core/waiting/deadlock.pxi", "        core.queued.pop(handle.waiter.owner, None)\n", 1, "queued"),
     ("_core/waiting/deadlock.pxi", "    cdef object asleep = core.queued.get(owner)\n", 0, "queued"),
 ]
 

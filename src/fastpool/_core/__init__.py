@@ -1,40 +1,110 @@
 """The compiled core, and the little Python that belongs to it. docs/core.md explains it."""
 
 from .core import (
-    Block as Block,
-    Cell as Cell,
-    Checkin as Checkin,
-    Checkout as Checkout,
-    clock as clock,
-    clock_is_stopped as clock_is_stopped,
-    clock_stop as clock_stop,
-    Core as Core,
-    Desk as Desk,
-    do_without as do_without,
-    end_lease as end_lease,
-    Entry as Entry,
     EVENT_NAMES as EVENT_NAMES,
-    histogram_edges as histogram_edges,
-    Job as Job,
+)
+from .core import (
     KEEPER_POST as KEEPER_POST,
-    lacks as lacks,
-    Lease as Lease,
-    loop_of_thread as loop_of_thread,
-    PoolInner as PoolInner,
-    Post as Post,
-    private_in_use as private_in_use,
+)
+from .core import (
     REASONS as REASONS,
-    rebind as rebind,
-    Register as Register,
-    running_task as running_task,
-    Section as Section,
+)
+from .core import (
     STEP_CHECK as STEP_CHECK,
+)
+from .core import (
     STEP_CLOSE as STEP_CLOSE,
+)
+from .core import (
     STEP_CONNECT as STEP_CONNECT,
+)
+from .core import (
     STEP_READY as STEP_READY,
+)
+from .core import (
     STEP_RESET as STEP_RESET,
+)
+from .core import (
     STEP_WAIT as STEP_WAIT,
+)
+from .core import (
+    Block as Block,
+)
+from .core import (
+    Cell as Cell,
+)
+from .core import (
+    Checkin as Checkin,
+)
+from .core import (
+    Checkout as Checkout,
+)
+from .core import (
+    Core as Core,
+)
+from .core import (
+    Desk as Desk,
+)
+from .core import (
+    Entry as Entry,
+)
+from .core import (
+    Job as Job,
+)
+from .core import (
+    Lease as Lease,
+)
+from .core import (
+    PoolInner as PoolInner,
+)
+from .core import (
+    Post as Post,
+)
+from .core import (
+    Register as Register,
+)
+from .core import (
+    Section as Section,
+)
+from .core import (
     TaskBlock as TaskBlock,
-    thread_is_alive as thread_is_alive,
+)
+from .core import (
     WaiterHandle as WaiterHandle,
+)
+from .core import (
+    clock as clock,
+)
+from .core import (
+    clock_is_stopped as clock_is_stopped,
+)
+from .core import (
+    clock_stop as clock_stop,
+)
+from .core import (
+    do_without as do_without,
+)
+from .core import (
+    end_lease as end_lease,
+)
+from .core import (
+    histogram_edges as histogram_edges,
+)
+from .core import (
+    lacks as lacks,
+)
+from .core import (
+    loop_of_thread as loop_of_thread,
+)
+from .core import (
+    private_in_use as private_in_use,
+)
+from .core import (
+    rebind as rebind,
+)
+from .core import (
+    running_task as running_task,
+)
+from .core import (
+    thread_is_alive as thread_is_alive,
 )

@@ -38,7 +38,7 @@ cdef int line_stand(Checkout self) except -1:
             self.handle = gevent_handle(hub, self.core, me, self.began)
             return 0
         if line_sleeper_here is None:
-            from ..greenlets import sleeper_here
+            from .greenlets import sleeper_here
             line_sleeper_here = sleeper_here
         sleeper = line_sleeper_here()
         if sleeper is not None:
