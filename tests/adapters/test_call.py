@@ -97,8 +97,7 @@ def answered(call: Call, message: bytes, **success: object) -> None:
     reply = call.receive(name, TMessageType.REPLY, seqid)
     for field, value in success.items():
         setattr(reply, field, value)
-    call.check(reply)
-    call.end()
+    call.end(reply)
 
 
 def test_from_begin_to_end(rig: Rig) -> None:
@@ -110,7 +109,7 @@ def test_from_begin_to_end(rig: Rig) -> None:
     assert rig.entry.busy and not rig.client.in_step()
     rows = [TRowResult(row=b"k")]
     answered(call, message, success=rows)
-    assert call.result() == rows
+    assert call.value == rows
     assert rig.kept
 
 
@@ -118,10 +117,8 @@ def test_a_declared_error_is_a_reply(rig: Rig) -> None:
     call = rig.call("createTable", b"t", [])
     reply = call.receive("createTable", TMessageType.REPLY, decoded(call.begin(), Hbase.createTable_args())[2])
     reply.ia = IllegalArgument("no")
-    call.check(reply)
-    call.end()
-    with pytest.raises(declared_errors(Hbase)):
-        call.result()
+    call.end(reply)
+    assert isinstance(call.error, declared_errors(Hbase))
     assert rig.kept
 
 
@@ -156,7 +153,7 @@ def test_a_refused_call_costs_the_one_under_way_nothing(rig: Rig) -> None:
         second.begin()
     second.fail(caught.value)
     answered(first, message, success=[])
-    assert first.result() == []
+    assert first.value == []
     assert rig.kept
 
 
@@ -173,13 +170,13 @@ def header_of_a_request(call: Call, seqid: int) -> None:
 
 
 def neither_value_nor_error(call: Call, seqid: int) -> None:
-    call.check(call.receive("getRow", TMessageType.REPLY, seqid))
+    call.end(call.receive("getRow", TMessageType.REPLY, seqid))
 
 
 def refusal(call: Call, seqid: int) -> None:
     failure = call.receive("getRow", TMessageType.EXCEPTION, seqid)
     failure.type, failure.message = TApplicationException.INTERNAL_ERROR, b"\xff"
-    call.check(failure)
+    call.end(failure)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +204,7 @@ def test_more_than_the_reply_costs_the_connection_and_the_reply_counts(rig: Rig)
     rig.client.more = True
     call = rig.call("getRow", b"t", b"k", {})
     answered(call, call.begin(), success=[])
-    assert call.result() == []
+    assert call.value == []
     assert not rig.kept
 
 
@@ -229,12 +226,10 @@ def test_scanners_are_counted_until_they_are_closed(rig: Rig) -> None:
     opening = rig.call("scannerOpenWithScan", b"t", None, {})
     reply = opening.receive("scannerOpenWithScan", TMessageType.REPLY, sequence_id(opening.begin()))
     reply.success = 7
-    opening.check(reply)
-    opening.end()
+    opening.end(reply)
     assert rig.entry.needs_reset and rig.client.scanners == {7}
     closing = rig.call("scannerClose", 7)
-    closing.check(closing.receive("scannerClose", TMessageType.REPLY, sequence_id(closing.begin())))
-    closing.end()
+    closing.end(closing.receive("scannerClose", TMessageType.REPLY, sequence_id(closing.begin())))
     assert not rig.entry.needs_reset and not rig.client.scanners
 
 

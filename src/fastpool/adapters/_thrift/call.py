@@ -9,16 +9,18 @@ A client performs a :class:`Call` so, with or without ``await``::
 
     try:
         send(call.begin())
-        if call.has_reply:
+        reply = None
+        if method.has_reply:
             reply = call.receive(*read_message_begin())
             read_struct(reply)
             read_message_end()
-            call.check(reply)
-        call.end()
+        call.end(reply)
     except BaseException as error:
         call.fail(error)
         raise
-    return call.result()
+    if call.error is not None:
+        raise call.error
+    return call.value
 """
 
 # mypy: disallow-untyped-calls=False
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from .client import BaseClient
     from .service import Method
 
+_LAST_SEQUENCE_ID = 0x7FFFFFFF
+_REPLY = TMessageType.REPLY
 _DESYNC = (
     TApplicationException.BAD_SEQUENCE_ID,
     TApplicationException.WRONG_METHOD_NAME,
@@ -44,20 +48,20 @@ _DESYNC = (
 
 
 class Call:
-    """One call of ``method`` on ``client``."""
+    """One call of ``method`` on ``client``; at its end it has a value, or an error that the IDL declares."""
 
-    __slots__ = ("_client", "_error", "_header", "_method", "_request", "_sent", "_seqid", "_value", "has_reply")
+    __slots__ = ("_client", "_header", "_method", "_request", "_sent", "_seqid", "error", "value")
+
+    error: BaseException | None
+    value: Any
+    _header: tuple[Any, int, int]  # of the reply, if it is not as expected
+    _seqid: int
 
     def __init__(self, client: BaseClient, method: Method, request: Any) -> None:
         self._client = client
         self._method = method
         self._request = request
-        self._seqid = 0
-        self._sent = False  # or about to be: from here on a failure costs the connection
-        self._header: tuple[Any, int, int] | None = None
-        self._value: Any = None
-        self._error: BaseException | None = None
-        self.has_reply = not method.oneway
+        self._sent = False  # True once the message may be sent: from there on a failure costs the connection
 
     def begin(self) -> bytes:
         """Begin, and encode the message to send; LeaseError if the caller may not call now."""
@@ -65,35 +69,44 @@ class Call:
         client._connection.check_holder()
         client._entry.begin_call()
         client._call = self
-        self._seqid = client._next_sequence_id()
-        message = client._encode(self._method, self._request, self._seqid)
+        client._seqid = self._seqid = seqid = (client._seqid + 1) & _LAST_SEQUENCE_ID
+        memory, oprot = client._memory, client._oprot
+        memory.setvalue(b"")
+        oprot.write_message_begin(self._method.name, self._method.message_type, seqid)
+        oprot.write_struct(self._request)
+        oprot.write_message_end()
+        message: bytes = memory.getvalue()
         self._sent = True
         return message
 
     def receive(self, name: Any, kind: int, seqid: int) -> Any:
         """Check the header of the reply; the empty struct to read its body into."""
-        self._header = name, kind, seqid
-        if kind == TMessageType.EXCEPTION:
-            return TApplicationException()  # the body is read first: it is the cause of whatever the header says
-        self._check_header(None)
-        return self._method.result_class()
-
-    def check(self, reply: Any) -> None:
-        """Check the body of the reply, which has been read to its end."""
-        if isinstance(reply, TApplicationException):
-            self._check_header(reply)
-        client = self._client
         method = self._method
-        self._value, self._error = method.outcome(reply)
-        if method.changes_scanners:
-            self._note_scanner()
-        if client._has_leftover():
-            # The reply is good, but something follows it that belongs to no call.
-            client._break_off(desync=True)
+        if seqid != self._seqid or name != method.name or kind != _REPLY:
+            self._header = name, kind, seqid
+            if kind == TMessageType.EXCEPTION:
+                return TApplicationException()  # the body is read first: it is the cause of whatever the header says
+            self._check_header(None)  # returns if only the name differs, by being bytes
+        return method.result_class()
 
-    def end(self) -> None:
-        """End; TTransportException if the pool has taken the connection away meanwhile."""
+    def end(self, reply: Any) -> None:
+        """Check the body of the reply, which was read to its end, if there is one, and end the call.
+
+        TTransportException if the pool has taken the connection away meanwhile.
+        """
         client = self._client
+        self.value = None
+        self.error = None
+        if reply is not None:
+            if isinstance(reply, TApplicationException):
+                self._check_header(reply)
+            method = self._method
+            self.value, self.error = method.outcome(reply)
+            if method.changes_scanners:
+                self._note_scanner()
+            if client._has_leftover():
+                # The reply is good, but something follows it that belongs to no call.
+                client._break_off(desync=True)
         if client._retired:
             raise TTransportException(
                 TTransportException.NOT_OPEN,
@@ -117,24 +130,17 @@ class Call:
         if not client._retired:
             client._entry.end_call()
 
-    def result(self) -> Any:
-        """The value of the reply; raises the error in it, if it is one that the IDL declares."""
-        if self._error is not None:
-            raise self._error
-        return self._value
-
     def _note_scanner(self) -> None:
         """Keep account of the scanners that are open on the server."""
         client = self._client
-        if self._method.opens_scanner and self._value is not None:
-            client.scanners.add(self._value)
+        if self._method.opens_scanner and self.value is not None:
+            client.scanners.add(self.value)
         else:
             client.scanners.discard(getattr(self._request, "id", None))
         client._entry.needs_reset = bool(client.scanners)
 
     def _check_header(self, failure: Any) -> None:
         """Raise if the message is not the reply to this call, or if it is ``failure``, a TApplicationException."""
-        assert self._header is not None
         got_name, got_kind, got_seqid = self._header
         name = self._method.name
         if failure is not None and isinstance(failure.message, bytes):
@@ -152,7 +158,7 @@ class Call:
             ) from failure
         if failure is not None:
             raise failure
-        if got_kind != TMessageType.REPLY:
+        if got_kind != _REPLY:
             raise TApplicationException(
                 TApplicationException.INVALID_MESSAGE_TYPE,
                 f"expected a reply to {name}, got a message of type {got_kind} {where}",

@@ -14,10 +14,7 @@ if TYPE_CHECKING:
     from ..._core import Entry
     from .call import Call
     from .connection import BaseConnection
-    from .service import Method
     from .sockets import Transport
-
-_LAST_SEQUENCE_ID = 0x7FFFFFFF
 
 
 class BaseClient:
@@ -72,21 +69,6 @@ class BaseClient:
         raise NotImplementedError
 
     # For Call.
-
-    def _next_sequence_id(self) -> int:
-        """The id of the next message."""
-        self._seqid = seqid = (self._seqid + 1) & _LAST_SEQUENCE_ID
-        return seqid
-
-    def _encode(self, method: Method, request: Any, seqid: int) -> bytes:
-        """The message that calls ``method``."""
-        memory, oprot = self._memory, self._oprot
-        memory.setvalue(b"")
-        oprot.write_message_begin(method.name, method.message_type, seqid)
-        oprot.write_struct(request)
-        oprot.write_message_end()
-        message: bytes = memory.getvalue()
-        return message
 
     def _renew_output(self) -> None:
         """Make the encoder anew: a compact protocol that failed half-way remembers how deep it was."""

@@ -18,11 +18,11 @@ class Method:
         "args_class",
         "changes_scanners",
         "errors",
+        "has_reply",
         "has_success",
         "message_type",
         "must_succeed",
         "name",
-        "oneway",
         "opens_scanner",
         "positional",
         "result_class",
@@ -39,8 +39,8 @@ class Method:
         self.errors = tuple(s[1] for s in self.result_class.thrift_spec.values() if s[1] != "success")
         self.has_success = hasattr(self.result_class(), "success")
         self.must_succeed = self.has_success and len(self.result_class.thrift_spec) > 0
-        self.oneway: bool = self.result_class.oneway
-        self.message_type = TMessageType.ONEWAY if self.oneway else TMessageType.CALL
+        self.has_reply = not self.result_class.oneway
+        self.message_type = TMessageType.CALL if self.has_reply else TMessageType.ONEWAY
         self.opens_scanner = name.startswith("scannerOpen")
         self.changes_scanners = self.opens_scanner or name == "scannerClose"
 

@@ -46,7 +46,7 @@ def in_order(found: list[Any]) -> list[Any]:
     return sorted(found, key=lambda info: bool(info[0] != socket.AF_INET))
 
 
-def framed(message: bytes) -> bytes:
+def frame(message: bytes) -> bytes:
     """The frame of ``message``."""
     return FRAME_LENGTH.pack(len(message)) + message
 

@@ -57,21 +57,6 @@ class GuardedClient(BaseClient, TAsyncClient):
     async def _recv(self, _api: str) -> Any:
         raise TypeError(f"the reply to {_api} cannot be received by itself: await client.{_api}(...)")
 
-    async def _perform(self, call: Call) -> Any:
-        try:
-            await self._socket.send(call.begin())
-            if call.has_reply:
-                iprot = self._iprot
-                reply = call.receive(*await iprot.read_message_begin())
-                await iprot.read_struct(reply)
-                await iprot.read_message_end()
-                call.check(reply)
-            call.end()
-        except BaseException as error:
-            call.fail(error)
-            raise
-        return call.result()
-
     def close(self) -> None:
         """Close on behalf of the user, which costs the connection."""
         if self.is_open():
@@ -108,13 +93,28 @@ def _method(service: ModuleType, name: str) -> Callable[..., Any]:
     """Make the client's method ``name``: what thriftpy2's _req, _send and _recv do, in one guarded piece."""
     method = Method(service, name)
 
-    async def call(self: GuardedClient, *args: Any, **kwargs: Any) -> Any:
+    async def perform(self: GuardedClient, *args: Any, **kwargs: Any) -> Any:
         request = method.request(args, kwargs)
         if not self._can_call():
             return await getattr(await self._connection.reconnected_client(self), name)(*args, **kwargs)
-        return await self._perform(Call(self, method, request))
+        call = Call(self, method, request)
+        try:
+            await self._socket.send(call.begin())
+            reply = None
+            if method.has_reply:
+                iprot = self._iprot
+                reply = call.receive(*await iprot.read_message_begin())
+                await iprot.read_struct(reply)
+                await iprot.read_message_end()
+            call.end(reply)
+        except BaseException as error:
+            call.fail(error)
+            raise
+        if call.error is not None:
+            raise call.error
+        return call.value
 
-    return call
+    return perform
 
 
 @functools.cache

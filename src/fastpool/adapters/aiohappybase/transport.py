@@ -19,7 +19,7 @@ from thriftpy2.transport import TTransportException
 from ..._core import loop_of_thread
 from ..._core.time_limit import TimeLimit
 from ..._servers import server_text
-from .._thrift.sockets import FRAME_LENGTH, LARGEST_READ, SingleUseSocket, framed, in_order, prepare
+from .._thrift.sockets import FRAME_LENGTH, LARGEST_READ, SingleUseSocket, frame, in_order, prepare
 
 logger = logging.getLogger("fastpool")
 
@@ -126,7 +126,7 @@ class GuardedSocket(SingleUseSocket):
     async def send(self, message: bytes) -> None:
         """Send one message, each wait within the socket timeout."""
         if self._framed:
-            message = framed(message)
+            message = frame(message)
         if self._limit is None:
             await self._transmit(message)
         else:

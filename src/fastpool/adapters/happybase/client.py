@@ -60,21 +60,6 @@ class GuardedClient(BaseClient, TClient):
     def _recv(self, _api: str) -> Any:
         raise TypeError(f"the reply to {_api} cannot be received by itself: call client.{_api}(...)")
 
-    def _perform(self, call: Call) -> Any:
-        try:
-            self._socket.send(call.begin())
-            if call.has_reply:
-                iprot = self._iprot
-                reply = call.receive(*iprot.read_message_begin())
-                iprot.read_struct(reply)
-                iprot.read_message_end()
-                call.check(reply)
-            call.end()
-        except BaseException as error:
-            call.fail(error)
-            raise
-        return call.result()
-
     def open(self, limit: float | None = None) -> None:
         """Connect within ``limit`` seconds and the socket timeout."""
         self._socket.open(limit)
@@ -128,13 +113,28 @@ def _method(service: ModuleType, name: str) -> Callable[..., Any]:
     """Make the client's method ``name``: what thriftpy2's _req, _send and _recv do, in one guarded piece."""
     method = Method(service, name)
 
-    def call(self: GuardedClient, *args: Any, **kwargs: Any) -> Any:
+    def perform(self: GuardedClient, *args: Any, **kwargs: Any) -> Any:
         request = method.request(args, kwargs)
         if not self._can_call():
             return getattr(self._connection.reconnected_client(self), name)(*args, **kwargs)
-        return self._perform(Call(self, method, request))
+        call = Call(self, method, request)
+        try:
+            self._socket.send(call.begin())
+            reply = None
+            if method.has_reply:
+                iprot = self._iprot
+                reply = call.receive(*iprot.read_message_begin())
+                iprot.read_struct(reply)
+                iprot.read_message_end()
+            call.end(reply)
+        except BaseException as error:
+            call.fail(error)
+            raise
+        if call.error is not None:
+            raise call.error
+        return call.value
 
-    return call
+    return perform
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from thriftpy2.transport import TSocket, TTransportException
 
 from ..._servers import server_text
-from .._thrift.sockets import LARGEST_READ, SingleUseSocket, framed, in_order, prepare
+from .._thrift.sockets import LARGEST_READ, SingleUseSocket, frame, in_order, prepare
 
 
 class GuardedSocket(SingleUseSocket, TSocket):
@@ -28,6 +28,7 @@ class GuardedSocket(SingleUseSocket, TSocket):
         SingleUseSocket.__init__(self)
         self.address = server_text((host, port))
         self._framed = framed
+        self._one_byte = frame(b"\0") if framed else b"\0"
         self._on_close = on_close
         # A canned reply: while it is not None, read() serves these bytes and notes how many were asked for.
         self._canned_reply: bytes | None = None
@@ -92,7 +93,7 @@ class GuardedSocket(SingleUseSocket, TSocket):
 
     def send(self, message: bytes) -> None:
         """Send one message, each wait within the socket timeout."""
-        self.write(framed(message) if self._framed else message)
+        self._open_sock().sendall(frame(message) if self._framed else message)
 
     def write(self, buf: bytes) -> None:
         """Send all of ``buf``."""
@@ -100,8 +101,13 @@ class GuardedSocket(SingleUseSocket, TSocket):
 
     def read(self, sz: int) -> bytes:
         """Give what is there, 1 to ``sz`` bytes; TTransportException(END_OF_FILE) once the server hung up."""
-        if self._canned_reply is not None:
-            return self._read_canned_reply(sz)
+        canned = self._canned_reply
+        if canned is not None:
+            self._asked = self._asked or sz
+            self._canned_reply = canned[sz:]
+            if not canned:
+                raise TTransportException(TTransportException.END_OF_FILE, "asked for more than the canned reply")
+            return canned[:sz]
         data: bytes = self._open_sock().recv(sz if sz < LARGEST_READ else LARGEST_READ)
         if not data:
             raise TTransportException(TTransportException.END_OF_FILE, "TSocket read 0 bytes")
@@ -113,18 +119,9 @@ class GuardedSocket(SingleUseSocket, TSocket):
     def feed_canned_reply(self) -> None:
         """From now on serve a canned reply instead of what the server sends."""
         self._asked = 0
-        self._canned_reply = framed(b"\0") if self._framed else b"\0"
+        self._canned_reply = self._one_byte
 
     def end_canned_reply(self) -> int:
         """Read from the server again; how many bytes the first read asked for, 0 if none came."""
         self._canned_reply = None
         return self._asked
-
-    def _read_canned_reply(self, sz: int) -> bytes:
-        if not self._asked:
-            self._asked = sz
-        reply = self._canned_reply or b""
-        self._canned_reply = reply[sz:]
-        if not reply:
-            raise TTransportException(TTransportException.END_OF_FILE, "asked for more than the canned reply")
-        return reply[:sz]
