@@ -218,3 +218,14 @@ def test_the_first_screen_of_the_readme() -> None:
     places = [text.index(one) for one in wanted]
     assert places == sorted(places)
     assert len(blocks("README.md")[0].strip().splitlines()) == 6
+
+
+def test_the_tour_goes_where_it_says() -> None:
+    """Each stop names a file and a line of it; the line stands there once."""
+    stops = re.findall(
+        r"^\d\. (?:Back in )?`(src/[^`]+)`, `([^`]+)`", (ROOT / "docs" / "tour.md").read_text(), re.MULTILINE
+    )
+    assert len(stops) == 7
+    assert len({file for file, _ in stops}) <= 7
+    for file, line in stops:
+        assert (ROOT / file).read_text().count(line) == 1, f"{file}: {line}"

@@ -11,8 +11,8 @@ def normalise_servers(servers: Any, default_port: int | None = None) -> tuple[Se
     """Turn a list of ``"host:port"`` or ``(host, port)`` into a tuple of ``(host, port)``, in the same order.
 
     IPv6 addresses are written ``"[::1]:9090"`` or ``("::1", 9090)``. With ``default_port`` the port may be left out.
-    A server given twice gets twice the share. TypeError if it is no such list, ValueError if it is empty or an
-    address makes no sense.
+    A server given twice gets twice the share. TypeError if it is no such list, ValueError if it is empty or has an
+    invalid address.
     """
     if not isinstance(servers, (list, tuple)):
         raise TypeError(f"servers must be a list of 'host:port' or (host, port), or a callable, not {servers!r}")
@@ -22,7 +22,7 @@ def normalise_servers(servers: Any, default_port: int | None = None) -> tuple[Se
 
 
 def normalise_server(server: Any, default_port: int | None = None) -> Server:
-    """The same for one server."""
+    """Turn one ``"host:port"`` or ``(host, port)`` into ``(host, port)``."""
     if isinstance(server, str):
         host, port = _split(server, default_port)
     elif isinstance(server, (list, tuple)):
@@ -43,7 +43,7 @@ def normalise_server(server: Any, default_port: int | None = None) -> Server:
 
 
 def server_text(server: Any) -> str:
-    """A server as people write it: ``host:port``, with brackets around an IPv6 address."""
+    """A server in written form: ``host:port``, with brackets around an IPv6 address."""
     if not (isinstance(server, tuple) and len(server) == 2):
         return str(server)
     host, port = server

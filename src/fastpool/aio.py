@@ -1,4 +1,4 @@
-"""What takes the place of aiohappybase: change ``aiohappybase`` to ``fastpool.aio``, and nothing else.
+"""The replacement for aiohappybase: change ``aiohappybase`` to ``fastpool.aio``, and nothing else.
 
 The pool is ours; ``Connection``, ``Table``, ``Batch`` and the defaults are aiohappybase's own.
 """

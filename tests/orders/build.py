@@ -69,7 +69,7 @@ FAULTS = [
     ),
     Fault(
         "a larger pool does not serve who waits",
-        "_core/pool.pxi",
+        "_core/core_state.pxi",
         "        pool_shrink_vacant(pool)\n        pool_settle_if(pool)\n",
         "        pool_shrink_vacant(pool)\n        if not {}:\n            pool_settle_if(pool)\n",
     ),

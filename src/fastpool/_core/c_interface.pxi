@@ -299,6 +299,6 @@ cdef void native_abandon(Core core, Slot *slot) noexcept with gil:
     """Checked out before a fork, checked in in the child: the parent goes on using it."""
     try:
         fork_ensure_process(core)
-        retire_abandon(core, (<Entry>slot.entry).connection)
+        fork_abandon(core, (<Entry>slot.entry).connection)
     except BaseException as error:
         handle_raise_later(error)

@@ -88,7 +88,7 @@ cdef int checkin_settle(Checkin self) except -1:
     cdef Slot *slot = self.slot
     cdef Thread *me = thread_self()
     cdef int64_t now, since = i64_peek(&slot.since_ns)
-    core_tell_checked_in(core, <Entry>slot.entry, since, self.error)
+    event_checked_in(core, <Entry>slot.entry, since, self.error)
     now = clock_ns() if core.timing else clock_near_ns(me)
     if core.timing:
         histogram_add(&core.inner.hold, now - since)
@@ -282,7 +282,7 @@ cdef Slot *checkin_claim_by_hand(Core core, object c) except? NULL:
             return NULL
         for inherited in core.inherited:
             if isinstance(inherited, list) and any((<Entry>one).connection is c for one in inherited):
-                retire_abandon(core, c)
+                fork_abandon(core, c)
                 return NULL
         raise LeaseError(f"pool {core.name!r} did not give out {c!r}, or has closed it: it cannot be returned here")
     word = u64_load(&entry.slot.word)

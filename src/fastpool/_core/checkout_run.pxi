@@ -63,7 +63,7 @@ cdef Slot *checkout_slow(Core core, int64_t limit_ns, int how, Slot *slot, uint6
     try:
         if how != NATIVELY and owner_may_be_green_or_task():
             (<Entry>slot.entry).green, (<Entry>slot.entry).task = owner_ref(owner_greenlet()), owner_ref(owner_task())
-        core_tell_checked_out(core, <Entry>slot.entry, self.began)
+        event_checked_out(core, <Entry>slot.entry, self.began)
     except BaseException:
         if lease_try_end(slot, lease[0]):
             checkin_lease(core, slot, None, False)
@@ -76,13 +76,13 @@ cdef Slot *checkout_slow(Core core, int64_t limit_ns, int how, Slot *slot, uint6
 
 cdef int checkout_begin(Checkout self) except -1:
     if self.core.hears & EVENT_CHECKOUT_STARTED:
-        core_tell(self.core, "checkout_started", {})
+        event_tell(self.core, "checkout_started", {})
     return 0
 
 
 cdef int checkout_tell_failed(Checkout self, object error) except -1:
     if self.core.hears & EVENT_CHECKOUT_FAILED:
-        core_tell(self.core, "checkout_failed", {"error": error, "waited": (clock_ns() - self.began) / 1e9})
+        event_tell(self.core, "checkout_failed", {"error": error, "waited": (clock_ns() - self.began) / 1e9})
     return 0
 
 

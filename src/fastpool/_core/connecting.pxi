@@ -79,7 +79,7 @@ cdef int connect_done(Checkout self, object c, object server, int64_t took) exce
         pool_permit_back(core.pool)
     histogram_add(&core.inner.connect, took)
     connect_settle_in(core, self.slot, c)
-    core_tell_connected(core, server, c, took / 1e9)
+    event_connected(core, server, c, took / 1e9)
     core_update_over_size(core)
     if u64_load(&core.pool.gate) & CLOSED:
         raise PoolClosed(f"pool {core.name!r} was closed while this caller connected")

@@ -1,6 +1,6 @@
 # After a fork: the child begins anew, and leaves alone what the parent still uses.
 
-cdef int retire_abandon(Core core, object c) except -1:
+cdef int fork_abandon(Core core, object c) except -1:
     """A connection that belongs to the parent process: never used, shut down or destroyed here."""
     core.inherited.append(c)
     try:
@@ -40,5 +40,5 @@ cdef int fork_after(Core core) except -1:
     for entry in inherited:
         # A lease that was open in the forking thread ends in the child too, and is abandoned there.
         if entry.connection is not None and slot_state(u64_load(&entry.slot.word)) != LEASED:
-            retire_abandon(core, entry.connection)
+            fork_abandon(core, entry.connection)
     return 0

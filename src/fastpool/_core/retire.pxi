@@ -62,7 +62,7 @@ cdef int retire_close(Core core, object c, object server, int why) except -1:
     except Exception as error:
         core._log_driver_error("close", error)
     if core.hears & EVENT_CLOSED_CONNECTION:
-        core_tell(core, "closed_connection", {"server": server, "connection": c, "reason": REASONS[why]})
+        event_tell(core, "closed_connection", {"server": server, "connection": c, "reason": REASONS[why]})
     return 0
 
 

@@ -1,7 +1,7 @@
-"""The interpreter's own threads and locks, whatever gevent or eventlet has put in their place.
+"""The interpreter's own threads and locks, even where gevent or eventlet has replaced them.
 
-The keeper and its helpers are real threads with real locks also where both are patched: a checkin must never switch
-greenlets, and waking the keeper is part of some checkins.
+The keeper and its helpers are real threads with real locks even in a patched process: a checkin must never switch
+greenlets, and some checkins wake the keeper.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _original(module: str, name: str) -> Any:
     return getattr(__import__(module), name)
 
 
-# Looked up now: a call later could import, and wait.
+# Looked up now, because a later look-up could import, and wait.
 start_new_thread = _original("_thread", "start_new_thread")
 allocate_lock = _original("_thread", "allocate_lock")
 
@@ -35,8 +35,8 @@ allocate_lock = _original("_thread", "allocate_lock")
 def start(post: Post, name: str, work: Callable[[], None]) -> None:
     """Have a daemon thread run ``work`` unless the post is held; RuntimeError if none can be started.
 
-    It waits for nothing: threading's own start waits for the thread, with a lock in hand that the thread's own
-    finalizers may want.
+    It does not wait: threading's own start waits for the thread while it holds a lock that finalizers in the thread
+    may want.
     """
     if post.held:
         return
@@ -50,7 +50,7 @@ def start(post: Post, name: str, work: Callable[[], None]) -> None:
 
 
 def leave_hub() -> None:
-    """In a thread that is about to end: gevent leaves a loop behind in each in which it was used."""
+    """Destroy the hub that gevent leaves behind in a thread that used it; for threads that are about to end."""
     hub = way_to_gevents_hub()() if "gevent.hub" in sys.modules else None
     if hub is not None:
         hub.destroy(destroy_loop=True)

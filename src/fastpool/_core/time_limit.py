@@ -1,7 +1,7 @@
-"""A limit for a block of a task, as asyncio's ``timeout``, also for a task that asyncio's Python part runs.
+"""A time limit for a block of a task, like asyncio's ``timeout``, but also for tasks that asyncio's Python part runs.
 
-From CPython 3.14 on ``asyncio.timeout`` refuses to work in such a task, which is what nest_asyncio makes of every task:
-``asyncio.current_task()`` does not know of it. The core does.
+From CPython 3.14 on ``asyncio.timeout`` refuses to work in such a task, because ``asyncio.current_task()`` does not
+know it. The core does. nest_asyncio turns every task into one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from . import running_task
 
 
 class TimeLimit:
-    """``async with TimeLimit(seconds)``: TimeoutError for a block that takes longer; None: it may take for ever."""
+    """``async with TimeLimit(seconds)``: TimeoutError if the block takes longer; None: no limit."""
 
     __slots__ = ("_cancelled_before", "_expired", "_seconds", "_task", "_timer")
 
@@ -44,7 +44,7 @@ class TimeLimit:
             self._timer.cancel()
             self._timer = None
         if self._expired:
-            # Somebody else may have cancelled the task meanwhile: that goes through.
+            # The task may have been cancelled for another reason meanwhile: that passes.
             others_did = self._task.uncancel() > self._cancelled_before
             if isinstance(error, asyncio.CancelledError) and not others_did:
                 raise TimeoutError(f"it took longer than {self._seconds:g} s") from error

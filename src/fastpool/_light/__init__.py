@@ -1,1 +1,1 @@
-"""What the standard library has, too, where that costs more to import than all of fastpool."""
+"""Replacements for parts of the standard library that cost more to import than all of fastpool."""

@@ -1,4 +1,4 @@
-"""What can be known of a callable without calling it. `inspect`, which is slow to import, is asked of the rest."""
+"""Facts about a callable, read without calling it. `inspect` is slow to import, so only the rest is left to it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CO_COROUTINE = 0x80  # inspect.CO_COROUTINE
 
 
 def takes_timeout(function: Callable[..., Any]) -> bool:
-    """Has it a parameter called ``timeout`` that can be given by name? What cannot be inspected has none."""
+    """Whether it has a parameter ``timeout`` that can be given by name; False if it cannot be inspected."""
     names = _names(function, 0)
     if names is not None:
         return "timeout" in names
@@ -28,7 +28,7 @@ def takes_timeout(function: Callable[..., Any]) -> bool:
 
 
 def is_coroutine_function(function: Any) -> bool:
-    """As `inspect.iscoroutinefunction`, which is asked of what is marked as one."""
+    """Like `inspect.iscoroutinefunction`, which is called only for callables that are marked as one."""
     plain = function
     while isinstance(plain, (MethodType, partial)):
         plain = plain.__func__ if isinstance(plain, MethodType) else plain.func
@@ -43,7 +43,7 @@ def is_coroutine_function(function: Any) -> bool:
 
 
 def _names(function: Any, filled: int) -> tuple[str, ...] | None:
-    """The names by which arguments can be given, after so many positional ones; None: `inspect` must say."""
+    """The names of the arguments that can follow this many positional ones; None: `inspect` must say."""
     if type(function) is MethodType:
         return _names(function.__func__, filled + 1)
     if type(function) is partial and not function.__dict__ and not _leaves_some_out(function.args):

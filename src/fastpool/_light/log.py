@@ -10,7 +10,7 @@ _found: list[Any] = []
 
 
 class Log:
-    """Stands for ``logging.getLogger("fastpool")``, which it looks up once: that takes a lock of logging's."""
+    """Stands for ``logging.getLogger("fastpool")``, looked up once, because that takes a lock of logging's."""
 
     __slots__ = ()
 

@@ -1,7 +1,7 @@
-"""Frozen dataclasses, made without importing `dataclasses`, which with all that it needs costs as much as the rest.
+"""Frozen dataclasses, made without importing `dataclasses`, whose import costs as much as all of fastpool.
 
-`dataclasses` itself knows them: ``fields``, ``asdict``, ``replace``, ``is_dataclass`` and subclasses work as with its
-own. It is imported when it asks for the first time, and not by anything that a pool does.
+`dataclasses` itself recognises them: ``fields``, ``asdict``, ``replace``, ``is_dataclass`` and subclasses work as with
+its own. It is imported when it asks for the first time, and never by a pool.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ else:
             self.compare = compare
 
     def field(*, default=_MISSING, default_factory=_MISSING, hash=None, repr=True, compare=True):
-        """As `dataclasses.field`."""
+        """Like `dataclasses.field`."""
         return _Field(default, default_factory, hash, repr, compare)
 
     def fields(record):
-        """As `dataclasses.fields`, with ``name`` and ``default`` in each."""
+        """Like `dataclasses.fields`, with ``name`` and ``default`` in each."""
         return record._fields_here
 
     def replace(record, /, **changes):
-        """As `dataclasses.replace`."""
+        """Like `dataclasses.replace`."""
         return record.__class__(**{one.name: getattr(record, one.name) for one in record._fields_here} | changes)
 
     class _Asked:
-        """What `dataclasses` looks for in a class; made when somebody looks."""
+        """The attribute that `dataclasses` looks for in a class, made on demand."""
 
         def __init__(self, kw_only):
             self.kw_only = kw_only
@@ -71,7 +71,7 @@ else:
             return getattr(twin, self.name)
 
     def dataclass(*, frozen, slots, kw_only=False, repr=True):
-        """As `dataclasses.dataclass`, for what is frozen and has slots."""
+        """Like `dataclasses.dataclass`, for frozen classes with slots."""
         assert frozen
         assert slots
         return lambda cls: _made(cls, kw_only, repr)
@@ -106,7 +106,7 @@ else:
         return type(cls)(cls.__name__, cls.__bases__, namespace)
 
     def _init_of(cls, here, kw_only):
-        """As dataclasses does it: a function of the class's module with a parameter for each field."""
+        """As in dataclasses, a function of the class's module with a parameter for each field."""
         scope = {"put": object.__setattr__, "left_out": _MISSING}
         parameters, lines = [], []
         for number, one in enumerate(here):

@@ -217,7 +217,7 @@ cdef object task_finish_acquire(TaskBlock self, int64_t now):
     lease_attach(self, slot, word)
     self.checkout = None
     task_record_owner(<Entry>slot.entry, owner_ref(owner_task_in(self.loop)) if checkout.task is None else checkout.task)
-    core_tell_checked_out(self.core, <Entry>slot.entry, checkout.began)
+    event_checked_out(self.core, <Entry>slot.entry, checkout.began)
     return task_connection(self, self.core)
 
 

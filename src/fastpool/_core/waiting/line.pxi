@@ -74,7 +74,7 @@ cdef bint line_begin(Checkout self) except -1:
     self.noted = deadlock_note_waiting(core, self.handle)
     deadlock_look(core, waiter, self.began)
     if core.hears & EVENT_WAIT_STARTED:
-        core_tell(core, "wait_started", {})
+        event_tell(core, "wait_started", {})
     return False
 
 

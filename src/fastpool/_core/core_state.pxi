@@ -1,0 +1,141 @@
+# What a pool's compiled half is made of.
+
+cdef class Lease
+
+cdef class Core
+
+
+cdef class CoreState:
+    """What a pool is made of: slots and line, options as the core wants them, and what it remembers of callers."""
+    cdef PoolInner inner
+    cdef Pool *pool                  # in the inner; good until the last breath, whatever the collector has cleared
+    cdef uint64_t *totals            # likewise
+    cdef PyObject *kept              # the reference that keeps it so
+    cdef Lease cached_lease                 # a lease object whose block has ended
+    cdef Lease cached_task_lease            # the same of a task's block
+    cdef list entries                  # by slot index: keeps the entries alive
+    cdef dict by_id                  # id(connection) -> entry, for checkin by hand; written at connect and close
+    cdef dict queued                 # thread's number -> does all of it sleep? Of those that wait, to find deadlocks
+    cdef dict queued_green           # owner_key() -> (thread's number, greenlet, task, waiter's address), likewise
+    cdef set queued_tasks            # weak references to the tasks that wait while their loop runs on
+    cdef int64_t by_hand             # leases that no block will end
+    cdef public int own_references   # to each connection, by the pool and its driver
+    cdef int64_t looked_ns           # when somebody looked for what is lost
+    cdef int64_t collected_ns        # when gc.collect() was last called, before a deadlock was concluded
+    cdef public object last_sight    # what an error told of the pool a moment ago, if many wait; None
+    cdef public set leaks_told       # (slot, epoch) of the leases that were reported as leaks
+    cdef dict dropped                # id -> connection that close() took from whoever had checked it out by hand
+    cdef list inherited                 # what a fork left us: never to be touched, never to be destroyed
+    cdef object __weakref__
+    cdef readonly object driver
+    cdef readonly str name
+    cdef public object config        # Config
+    cdef public object connector     # opens connections: servers, back-off
+    cdef public object listeners
+    cdef uint32_t hears              # what somebody listens to: HEAR_…; asked where a slot is in hand, so no Python
+    cdef public object keeping       # the keeper's entry for this pool
+    cdef public dict staff           # threads that make calls of the driver for tasks, once there are any
+    cdef public bint needs_keeper    # its options ask for one
+    cdef public bint was_opened      # open() has been called, or the first connection opened
+    cdef readonly bint nested
+    cdef readonly bint timing
+    cdef bint reclaim                # end leases that nobody can end any more
+    cdef bint collect_garbage        # may call gc.collect() for a caller that finds no connection
+    cdef public bint of_loops        # a connection is only for the event loop that it was opened in
+    cdef bint tracks_calls           # the driver reports its calls to the entry, whose marks decide the fitness
+    cdef bint lazy_timeout           # a bad timeout raises at __enter__
+    cdef bint has_check, has_reset
+    cdef bint has_probe              # connections have a descriptor to look at
+    cdef bint may_probe              # ... not known until one has been opened
+    cdef bint own_fileno             # the driver's own fileno gives it
+    cdef bint stamps                 # a checkin must read the clock
+    cdef int64_t timeout_ns          # default; -1: no limit
+    cdef int64_t check_ns, idle_ns, life_ns     # -1: none
+    cdef int64_t check_limit_ns      # most that one check may take; -1: no limit of its own
+    cdef dict silent                 # server's key -> when an impatient caller's check of it had no answer
+    cdef uint64_t max_uses           # UINT64_MAX: no limit
+    cdef int64_t max_waiting, max_idle          # -1: no limit
+    cdef uint32_t server_count
+    cdef dict server_keys
+    cdef NativePool native           # what the C interface hands out
+    cdef uint32_t native_opens
+
+    def __cinit__(self, *args, **kwargs):
+        core_move_in(<Core>self, PoolInner())
+        self.entries = []
+        self.by_id = {}
+        self.queued = {}
+        self.queued_green = {}
+        self.queued_tasks = set()
+        self.inherited = []
+        self.leaks_told = set()
+        self.own_references = 1
+        self.dropped = {}
+        self.server_keys = {}
+        self.silent = {}
+        self.staff = {}
+        self.timeout_ns = self.check_limit_ns = self.idle_ns = self.life_ns = self.max_waiting = self.max_idle = -1
+
+    def __dealloc__(self):
+        if self.entries is not None:
+            if self.pool.generation != generation():
+                Py_INCREF(self.entries)  # the parent's connections: never to be destroyed here
+            else:
+                # Dropped without close(): the connections' own finalizers end them, now and not at some collection.
+                for entry in self.entries:
+                    (<Entry>entry).driver_data = (<Entry>entry).connection = (<Entry>entry).descriptor = None
+        if self.kept != NULL:
+            Py_DECREF(<object>self.kept)
+
+    def _set_up(self, driver, str name, *, bint nested, bint timing, bint reclaim, bint collect_garbage,
+                bint tracks_calls, bint lazy_timeout, bint has_check, bint has_reset, bint has_probe, bint may_probe):
+        """What stays as it is for the pool's life."""
+        self.driver = driver
+        self.name = name
+        self.nested = nested
+        self.timing = timing
+        self.reclaim = reclaim
+        self.collect_garbage = collect_garbage
+        self.tracks_calls = tracks_calls
+        self.lazy_timeout = lazy_timeout
+        self.has_check = has_check
+        self.has_reset = has_reset
+        self.has_probe = self.own_fileno = has_probe
+        self.may_probe = may_probe
+        if not without & NO_IMMORTALS:
+            fp_immortal(self)
+
+    def _set_sizes(self, uint32_t max_size, int64_t max_overflow, int64_t max_idle, uint32_t max_connecting):
+        """What resize may change.  A smaller pool swallows slots as they come free; a larger one serves who waits."""
+        fork_ensure_process(<Core>self)
+        cdef Pool *pool = self.pool
+        cdef int64_t limit = (1 << 20) if max_overflow < 0 else max_size + max_overflow
+        u32_store(&pool.max_size, max_size)
+        u32_store(&pool.max_connecting, max_connecting)
+        # seq_cst: new room, published before this thread looks at the gate
+        u32_swap(&pool.limit, <uint32_t>(limit if limit < (1 << 20) else (1 << 20)))
+        self.max_idle = max_idle
+        core_choose_flags(<Core>self)
+        core_update_over_size(<Core>self)
+        pool_shrink_vacant(pool)
+        pool_settle_if(pool)
+
+    def _set_times(self, int64_t timeout_ns, int64_t check_ns, int64_t idle_ns, int64_t life_ns, uint64_t max_uses,
+                   int64_t max_waiting, int64_t check_limit_ns):
+        """Limits in ns, -1 for none; max_uses 0 for none."""
+        self.timeout_ns = timeout_ns
+        self.check_ns = check_ns
+        self.idle_ns = idle_ns
+        self.life_ns = life_ns
+        self.max_uses = max_uses if max_uses else UINT64_MAX
+        self.max_waiting = max_waiting
+        self.check_limit_ns = check_limit_ns
+        core_choose_flags(<Core>self)
+
+    def _set_listeners(self, listeners):
+        self.listeners = listeners
+        self.hears = 0
+        for i, name in enumerate(EVENT_NAMES):
+            if listeners.hears(name):
+                self.hears |= 1 << i
+        core_choose_flags(<Core>self)
