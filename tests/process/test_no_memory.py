@@ -9,12 +9,21 @@ from ._scripts import run
 pytest.importorskip("_testcapi", reason="a Python without its own tests' module cannot run out of memory on purpose")
 
 # Blocks only, and none that finds the pool exhausted: CPython itself frees a generator's code once too often when there
-# is no memory for the generator, and the error of an exhausted pool is put together by some.
+# is no memory for the generator, and the error of an exhausted pool is put together by some. Without the GIL it frees
+# the items of a list once too often when there is no memory for another one (python/cpython#152125): the core makes one
+# of two connections with the same id, so there all are kept, and none has the id of one before it.
 PROGRAM = """
-import logging, _testcapi, fastpool
+import logging, sys, _testcapi, fastpool
 logging.getLogger("fastpool").addHandler(logging.NullHandler())
 
+with_gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+kept = []
+
 class Connection:
+    def __init__(self):
+        if not with_gil:
+            kept.append(self)
+
     def close(self):
         pass
 

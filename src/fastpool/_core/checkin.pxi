@@ -53,8 +53,13 @@ cdef class Checkin:
 
 
 cdef Checkin checkin_new(Core core, Slot *slot, object error, bint discard):
-    """Of a lease that the caller has begun to end."""
-    cdef Checkin self = Checkin.__new__(Checkin)
+    """Of a lease that the caller has begun to end.  MemoryError: it has ended, and its slot goes on to the next."""
+    cdef Checkin self
+    try:
+        self = Checkin.__new__(Checkin)
+    except BaseException:
+        checkout_abandon(core, slot)
+        raise
     self.core = core
     self.slot = slot
     self.born_in = generation()
@@ -94,14 +99,15 @@ cdef int checkin_settle(Checkin self) except -1:
         histogram_add(&core.inner.hold, now - since)
     if self.why == KEEP:
         self.why = checkin_surplus(core, slot, now)
+    taken = None if self.why == KEEP else []  # while the slot is in hand: there may be no memory
     self.progress = OVER
     self.slot = NULL
     lease_close(core, slot, <Entry>slot.entry, me, hint_find(me, core.pool.id))
     if self.why == KEEP:
         checkin_freshen(core, slot, now)
         return checkin_give(core, slot)
-    self.detached = []
-    return retire_vacate(core, slot, self.why, self.detached)
+    self.detached = taken
+    return retire_vacate(core, slot, self.why, taken)
 
 
 cdef int checkin_fail(Checkin self) except -1:
@@ -109,11 +115,11 @@ cdef int checkin_fail(Checkin self) except -1:
     cdef Slot *slot = self.slot
     if slot == NULL or self.born_in != generation():
         return 0
-    self.slot = NULL
     self.progress = OVER
     self.why = WHY_ERROR
-    lease_close(self.core, slot, <Entry>slot.entry, thread_self(), hint_find(thread_self(), self.core.pool.id))
     self.detached = []
+    self.slot = NULL
+    lease_close(self.core, slot, <Entry>slot.entry, thread_self(), hint_find(thread_self(), self.core.pool.id))
     return retire_vacate(self.core, slot, WHY_ERROR, self.detached)
 
 

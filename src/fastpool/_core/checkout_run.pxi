@@ -41,18 +41,18 @@ cdef Slot *checkout_slow(Core core, int64_t limit_ns, int how, Slot *slot, uint6
 
     `lease`: the word of the lease.  Never read it from the slot later: a close(timeout) may have ended it by then.
     """
-    cdef Checkout self = checkout_new(core, limit_ns, None)
-    checkout_hold(self, slot)
+    cdef Checkout self
     fork_ensure_process(core)
     try:
+        self = checkout_new(core, limit_ns, None)
         if maintenance_lacks_keeper(core):
             core._go_on_keeping()
         checkout_begin(self)
     except BaseException:
-        self.slot = NULL
         if slot != NULL:
             checkin_give(core, slot)
         raise
+    checkout_hold(self, slot)
     try:
         checkout_run(self)
     except BaseException as error:

@@ -141,8 +141,8 @@ cdef int checkout_reject(Checkout self) except -1:
 cdef int checkout_detach(Checkout self, int why) except -1:
     """Free the slot in hand; its connection is to be closed."""
     cdef Slot *slot = self.slot
+    self.detached, self.why = [], why  # while the slot is in hand: there may be no memory
     self.slot = NULL
-    self.detached, self.why = [], why
     retire_vacate(self.core, slot, why, self.detached)
     return 0
 

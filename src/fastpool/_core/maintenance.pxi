@@ -245,10 +245,12 @@ cdef int64_t maintenance_keep_alive(Core core, int64_t older_than) except -1:
         word = u64_load(&slot.word)
         now = clock_ns()
         last = slot.checked_ns if slot.checked_ns > i64_peek(&slot.since_ns) else i64_peek(&slot.since_ns)
-        if slot_state(word) != IDLE or last + older_than > now or not slot_grab(slot, word):
+        if slot_state(word) != IDLE or last + older_than > now:
+            continue
+        look = checkout_new(core, -1, None)
+        if not slot_grab(slot, word):
             continue
         u64_put(&slot.owner, 0)
-        look = checkout_new(core, -1, None)
         checkout_hold(look, slot)
         look.looked = look.ping = True
         if maintenance_is_well(look):

@@ -171,7 +171,12 @@ cdef object task_acquire_slow(TaskBlock self, Core core, object loop, Slot *slot
         self.timeout = None
     if core.nested and slot == NULL and not self.by_hand and lease_share(self):
         return lease_connection(self, core)
-    checkout = self.checkout = checkout_new(core, self.timeout_ns, loop if core.of_loops else None)
+    try:
+        checkout = self.checkout = checkout_new(core, self.timeout_ns, loop if core.of_loops else None)
+    except BaseException:  # no memory
+        if slot != NULL:
+            checkin_give(core, slot)
+        raise
     checkout.running = loop
     checkout_hold(checkout, slot)
     if slot != NULL and checkout_foreign(checkout):
