@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import weakref
 
 import pytest
 
@@ -165,3 +166,30 @@ def test_tasks_in_line_look_as_well():
             assert pool.stats().connects == 3
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("pool_first", [True, False])
+@pytest.mark.parametrize("tasks", [False, True], ids=["thread", "task"])
+def test_a_pool_and_its_leases_in_one_reference_cycle_are_collected(pool_first, tasks):
+    """The collector may destroy the pool's entries before the leases, whose finalizers look at them."""
+
+    async def entered(lease):
+        await lease.__aenter__()
+        return lease
+
+    def hold(pool):
+        lease = pool.aconnection() if tasks else pool.connection()
+        if tasks:
+            return asyncio.run(entered(lease))
+        lease.__enter__()
+        return lease
+
+    def leave():
+        pool = fastpool.Pool(Connection, max_size=2)
+        cycle = [pool, hold(pool), hold(pool)] if pool_first else [hold(pool), hold(pool), pool]
+        cycle.append(cycle)
+        return weakref.ref(pool)
+
+    left = [leave() for _ in range(20)]
+    gc.collect()
+    assert not WITH_GIL or not any(pool() for pool in left)

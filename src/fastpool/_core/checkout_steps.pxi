@@ -175,7 +175,7 @@ cdef int checkout_abandon(Core core, Slot *slot) noexcept:
     if slot_state(u64_load(&slot.word)) != CONNECTING:
         u32_or(&slot.mark, TAINTED)
         i64_put(&slot.fresh_ns, 0)
-        if u64_peek(&slot.owner) != 0:
+        if u64_peek(&slot.owner) != 0 and slot.entry != NULL:  # NULL: the pool is being collected
             lease_close(core, slot, <Entry>slot.entry, thread_self(), hint_find(thread_self(), core.pool.id))
     pool_pass(core.pool, slot)
     return 0

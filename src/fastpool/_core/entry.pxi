@@ -53,6 +53,9 @@ cdef class Entry:
         # In a child, the parent's connection: its own finalizer would say goodbye to the server in the parent's name.
         if self.born_in != generation() and self.connection is not None:
             Py_INCREF(self.connection)
+        # A collection of the pool together with a lease may destroy the entry before the lease, whose finalizer looks.
+        if self.slot != NULL and self.slot.entry == <void *>self:
+            self.slot.entry = NULL
 
     @property
     def index(self):

@@ -95,8 +95,8 @@ cdef bint reclaim_owner_ended(Slot *slot, Entry entry) except -1:
 cdef bint reclaim_end_lease_of_dead_owner(Core core, Slot *slot, uint64_t lease) noexcept:
     """End a lease that its owner cannot end; the connection goes to the first in line, or to the free ones, to be
     replaced.  No I/O and no user code: finalizers do this, too."""
-    if not lease_try_end(slot, lease):
-        return False
+    if slot.entry == NULL or not lease_try_end(slot, lease):
+        return False  # NULL: the pool is being collected, and ends with all its connections
     u32_or(&slot.mark, TAINTED)
     i64_put(&slot.fresh_ns, 0)
     lease_close(core, slot, <Entry>slot.entry, thread_self(), hint_find(thread_self(), core.pool.id))
