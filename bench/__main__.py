@@ -1,4 +1,4 @@
-"""``python -m bench``: all questions, their targets, and whether they are reached; the same as ``fastpool bench``."""
+"""``python -m bench``: all questions, their targets, and whether they are reached; an alias of ``fastpool bench``."""
 
 from fastpool._cli.commands import bench
 

@@ -1,4 +1,4 @@
-"""What all groups share: the server, the rivals, and what is noted beside each figure."""
+"""Shared by all groups: the server, the candidates, and the notes beside each figure."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from fastpool._cli.compare.candidates import CONNECTION_POOL, FLOOR, HAPPYBASE, POOL, STUBBED, Candidate
 from fastpool._cli.compare.findings import environment
 from fastpool._cli.compare.load import served
-from fastpool._cli.compare.rivals import CONNECTION_POOL, FLOOR, HAPPYBASE, POOL, STUBBED, Candidate
 
 EVERYBODY = (FLOOR, POOL, CONNECTION_POOL, HAPPYBASE, *STUBBED)
 
@@ -21,22 +21,22 @@ def server() -> Iterator[Any]:
         yield running
 
 
-@pytest.fixture(params=EVERYBODY, ids=lambda rival: rival.name)
-def rival(request: pytest.FixtureRequest) -> Candidate:
+@pytest.fixture(params=EVERYBODY, ids=lambda candidate: candidate.name)
+def candidate(request: pytest.FixtureRequest) -> Candidate:
     """Each of the pools in turn; those that are not installed are skipped."""
     return there(request.param)
 
 
-@pytest.fixture(params=(CONNECTION_POOL, HAPPYBASE), ids=lambda rival: rival.name)
-def thrift_rival(request: pytest.FixtureRequest) -> Candidate:
+@pytest.fixture(params=(CONNECTION_POOL, HAPPYBASE), ids=lambda candidate: candidate.name)
+def thrift_candidate(request: pytest.FixtureRequest) -> Candidate:
     """happybase's pool and ours."""
     return there(request.param)
 
 
-def there(rival: Candidate) -> Candidate:
-    if missing := rival.missing():
-        pytest.skip(f"{rival.name}: {missing}")
-    return rival
+def there(candidate: Candidate) -> Candidate:
+    if missing := candidate.missing():
+        pytest.skip(f"{candidate.name}: {missing}")
+    return candidate
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:

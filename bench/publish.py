@@ -1,10 +1,10 @@
-"""Write measured figures into the documents, so that nobody copies them by hand.
+"""Write measured figures into the documents, so that they are not copied by hand.
 
     fastpool demo --json demo.json; fastpool bench --json bench.json
     python bench/native/run.py --json native.json
     python -m bench.publish --demo demo.json --bench bench.json [--bench another.json] --native native.json
 
-What stands between `<!-- figures: NAME -->` and `<!-- end -->` is replaced: `demo` (three rows) and `bench` (the first
+The text between `<!-- figures: NAME -->` and `<!-- end -->` is replaced: `demo` (three rows) and `bench` (the first
 report) in README.md; `demo`, `concurrency` and `all` (every report) and `native` in docs/performance.md.
 """
 
@@ -56,7 +56,7 @@ def demo(report: dict[str, Any], rows: Sequence[str] | None = None) -> str:
 
 
 def targets(report: dict[str, Any]) -> str:
-    """What has a target, and whether it is reached."""
+    """The findings with a target, and whether it is reached."""
     rows = [("", "", "as a multiple of", "measured", "to reach")]
     for found in _about_concurrency(report, False):
         if found["target"]:
@@ -97,7 +97,7 @@ def concurrency(report: dict[str, Any]) -> str:
 
 
 def native(report: dict[str, Any]) -> str:
-    """Borrow + return without Python, and what letting the GIL go would cost."""
+    """Borrow + return without Python, and what releasing the GIL would cost."""
     what, wait = "ns per borrow + return, of all threads together", "longest wait, 64 on 8"
     rows = [(what, *(f"{n} threads" for n in report["threads"]), wait)]
     for pool in report["pools"]:

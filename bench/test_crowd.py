@@ -1,4 +1,4 @@
-"""What does a thread cost that waits? The processor time of a thousand, on a pool and on a lock."""
+"""The processor time of a thousand waiting threads, on a pool and on a lock."""
 
 from __future__ import annotations
 

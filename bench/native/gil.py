@@ -1,4 +1,4 @@
-"""What letting the GIL go around checkout and checkin would cost; run.py asks."""
+"""What it would cost to release the GIL around checkout and checkin; run by run.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from fastpool._cli.compare.ratios import WALL_TIME, Cycles, timed
-from fastpool._cli.compare.team import team
+from fastpool._cli.compare.threads import run_in_threads
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -38,14 +38,14 @@ def cycles_of(function: Callable[[], None]) -> Cycles:
 
 
 def cost(threads: int, rounds: int) -> dict[str, float]:
-    """ns of wall time per operation, the call itself taken off; all in turns, the median round."""
+    """ns of wall time per operation, without the call itself; measured in turns, the median round."""
     module = built()
     sides = {name: cycles_of(getattr(module, name)) for name in ("nothing", "kept", "released")}
     rounds_of: dict[str, list[float]] = {"kept": [], "released": []}
     for _ in range(rounds):
         took = {}
         for name, cycles in sides.items():
-            with team(cycles, threads) as together:
+            with run_in_threads(cycles, threads) as together:
                 took[name] = timed(together, CYCLES, WALL_TIME)
         for name, times in rounds_of.items():
             times.append(took[name] - took["nothing"])

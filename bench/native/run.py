@@ -5,8 +5,8 @@
 Builds everything under .cache (a C compiler and Cython; Java 17 and Maven; Rust), then measures in turns and prints one
 table: ns per operation of all 1, 2 and 8 threads on 8 connections that cost nothing, and the longest wait of 64 threads
 that hold each of 8 connections for 1 ms, as a multiple of the ideal: what each would wait if they took exact turns at
-the same throughput. A second table says what letting the GIL go around the core's two operations would cost, called
-from Python. Rivals whose tool is missing are left out, with a line saying so.
+the same throughput. A second table says what it would cost to release the GIL around the core's two operations, called
+from Python. Candidates whose tool is missing are left out, with a line that says so.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def build_fastpool() -> dict[str, Ask]:
 def build_rust() -> dict[str, Ask]:
     folder = fresh("rust")
     run(["cargo", "build", "--release", "--quiet"], folder, CARGO_TARGET_DIR=str(WORK / "rust-target"))
-    program = str(WORK / "rust-target" / "release" / "rivals")
+    program = str(WORK / "rust-target" / "release" / "candidates")
 
     def ask(pool: str) -> Ask:
         return lambda what, threads, ms: [program, pool, what, str(threads), str(ms)]
@@ -83,7 +83,7 @@ def build_hikari() -> str:
 
 
 def fresh(name: str) -> Path:
-    """A copy of the sources: the tools write beside them."""
+    """A copy of the sources, because the tools write beside them."""
     return Path(shutil.copytree(HERE / name, WORK / name, dirs_exist_ok=True))
 
 
@@ -93,7 +93,7 @@ def ns_per_operation(command: list[str]) -> float:
 
 
 def hikari_cycles(path: str, threads: int) -> dict[str, float]:
-    """JMH's own measurement of the pool and of the bag."""
+    """JMH's own measurement of the pool and of its bag."""
     table = WORK / "jmh.csv"
     how = shlex.split("-f 1 -wi 3 -w 500ms -i 5 -r 400ms -bm thrpt -tu us -rf csv")
     run(["java", "-cp", path, "org.openjdk.jmh.Main", *how, "-rff", str(table), "-t", str(threads)])
@@ -109,7 +109,7 @@ def unfairness(command: list[str]) -> float:
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """Everything, as JSON can hold it."""
+    """All figures, as JSON can hold them."""
     WORK.mkdir(parents=True, exist_ok=True)
     surroundings = environment()
     asks = build_fastpool()

@@ -9,12 +9,12 @@ import time
 import pytest
 
 import fastpool
-from fastpool._cli.compare import concurrency, crowd, floor, green_rivals, load, plot, scale, tables
+from fastpool._cli.compare import concurrency, crowd, floor, green_candidates, load, plot, scale, tables
+from fastpool._cli.compare.candidates import CONNECTION_POOL, FLOOR, HAPPYBASE, POOL, STUBBED, Candidate
 from fastpool._cli.compare.findings import Finding, Target, report
 from fastpool._cli.compare.questions import _CHEAPER, QUESTIONS, Effort
 from fastpool._cli.compare.ratios import interleaved, timed
-from fastpool._cli.compare.rivals import CONNECTION_POOL, FLOOR, HAPPYBASE, POOL, STUBBED, Candidate
-from fastpool._cli.compare.team import in_a_thread_of_its_own, team
+from fastpool._cli.compare.threads import in_a_thread_of_its_own, run_in_threads
 
 
 class Clock:
@@ -86,7 +86,7 @@ def test_the_collector_rests_while_a_side_is_timed(enabled):
 
 def test_a_team_shares_the_work():
     done = []
-    with team(done.append, 4) as together:
+    with run_in_threads(done.append, 4) as together:
         together(100)
         together(40)
     assert done == [25] * 4 + [10] * 4
@@ -94,11 +94,11 @@ def test_a_team_shares_the_work():
 
 def test_what_a_team_or_a_thread_raises_is_raised_to_who_asked():
     def fail(n):
-        raise LookupError("in the team")
+        raise LookupError("in a thread")
 
-    with pytest.raises(LookupError, match="in the team"), team(fail, 2) as together:
+    with pytest.raises(LookupError, match="in a thread"), run_in_threads(fail, 2) as together:
         together(10)
-    with pytest.raises(LookupError, match="in the team"):
+    with pytest.raises(LookupError, match="in a thread"):
         in_a_thread_of_its_own(lambda: fail(1))
     assert in_a_thread_of_its_own(threading.get_ident) != threading.get_ident()
 
@@ -179,13 +179,13 @@ def test_findings_know_whether_they_reached_their_target():
     assert (row["what"], row["base"], row["value"], row["target"], row["verdict"]) == ("w", "b", 2.0, "≥ 3", "missed")
 
 
-def test_every_rival_with_a_target_exists():
-    assert set(_CHEAPER) <= {rival.name for rival in (HAPPYBASE, *STUBBED)}
+def test_every_candidate_with_a_target_exists():
+    assert set(_CHEAPER) <= {candidate.name for candidate in (HAPPYBASE, *STUBBED)}
 
 
-def test_a_rival_that_is_not_installed_says_so():
-    rival = Candidate("a pool", "no-such-distribution", "no_such_module", lambda *_: contextlib.nullcontext())
-    assert (rival.missing(), rival.version()) == ("not installed", None)
+def test_a_candidate_that_is_not_installed_says_so():
+    candidate = Candidate("a pool", "no-such-distribution", "no_such_module", lambda *_: contextlib.nullcontext())
+    assert (candidate.missing(), candidate.version()) == ("not installed", None)
     assert POOL.missing() is None
 
 
@@ -260,20 +260,20 @@ def needed(finding):
 
 def test_what_is_handed_over_is_waited_for():
     """The situations are what they are called: counted by the pool itself."""
-    from fastpool._cli.compare import asyncio_rivals
+    from fastpool._cli.compare import asyncio_candidates
 
     seen = {}
 
     @contextlib.asynccontextmanager
     async def open_(size):
-        async with fastpool.AsyncPool(asyncio_rivals.opened, max_size=size) as pool:
-            yield asyncio_rivals.by_blocks(pool.connection)
+        async with fastpool.AsyncPool(asyncio_candidates.opened, max_size=size) as pool:
+            yield asyncio_candidates.by_blocks(pool.connection)
             seen[size] = pool.stats().waits
 
-    rival = Candidate("counted", None, "asyncio", asyncio_rivals.in_a_loop(open_))
+    candidate = Candidate("counted", None, "asyncio", asyncio_candidates.in_a_loop(open_))
     waits = {}
     for situation in concurrency.SITUATIONS:
-        with concurrency.in_tasks(situation, rival) as cycles:
+        with concurrency.in_tasks(situation, candidate) as cycles:
             cycles(80)
         waits[situation.name] = seen[situation.size]
     assert waits == {"alone": 0, "handed over": 78, "asked for again at once": 78}
@@ -294,9 +294,9 @@ def test_a_crowd_whose_process_fails_says_why():
 
 def test_a_process_that_fails_says_why():
     pytest.importorskip("gevent", reason="gevent is not installed")
-    wrong = green_rivals.Settings(2, 50, None, ((2, 4),))
+    wrong = green_candidates.Settings(2, 50, None, ((2, 4),))
     with pytest.raises(RuntimeError, match=r"the process that measures ended with 1: ValueError"):
-        green_rivals.compare_in_a_patched_process(wrong)
+        green_candidates.compare_in_a_patched_process(wrong)
 
 
 def test_a_table_of_the_concurrency_models():

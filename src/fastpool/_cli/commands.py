@@ -23,7 +23,7 @@ from .screen import LiveScreen, PlainScreen, demo_table
 _WIDE = 150
 _STDOUT = "-"
 
-# A flag that may be given a file: --json writes to stdout and everything else to stderr, --json FILE to a file.
+# A flag with an optional file: --json writes to stdout and everything else to stderr, --json FILE to the file.
 _json = click.option(
     "--json", "json_to", is_flag=False, flag_value=_STDOUT, metavar="[FILE]", help="Give the figures as JSON, too."
 )
@@ -33,7 +33,7 @@ _json = click.option(
 @click.version_option(__version__, prog_name="fastpool")
 def cli() -> None:
     """fastpool, a connection pool with a compiled core: try it, measure it."""
-    # what a terminal cannot show (a Windows pipe has no "≥") must not end a run of half a minute
+    # a character that the terminal cannot show (a Windows pipe has no "≥") must not end a run of half a minute
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -112,7 +112,7 @@ def bench(only: tuple[str, ...], quick: bool, plain: bool, plot: Path | None, ch
     "--delay", default=0.0, show_default=True, type=click.FloatRange(0), help="Seconds that each reply takes."
 )
 def serve(**settings: Any) -> None:
-    """An HBase in memory behind a real Thrift socket, until Ctrl-C. What is put into it is gone afterwards."""
+    """An HBase in memory behind a real Thrift socket, until Ctrl-C. Its tables are gone afterwards."""
     _require("happybase")
     from ..testing import HBaseServer
     from ..testing.news import Flag

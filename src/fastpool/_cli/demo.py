@@ -1,4 +1,4 @@
-"""The main job: one load through happybase's pool and through ours, and what became of an interrupted call."""
+"""The demo: one load through happybase's pool and through ours, and the outcome of an interrupted call."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any, Protocol
 
+from .compare.candidates import CONNECTION_POOL, HAPPYBASE, with_connection
 from .compare.interrupted import Outcome, can_interrupt, interrupted_call
 from .compare.load import Load, run
 from .compare.questions import opened
 from .compare.ratios import Ratio, interleaved
-from .compare.rivals import CONNECTION_POOL, HAPPYBASE, with_connection
 
 _FEW_TURNS = 5
 _MANY_TURNS = 3
@@ -20,7 +20,7 @@ _WARM = 0.2
 
 @dataclass(frozen=True)
 class Turns:
-    """What several turns of the same load showed together."""
+    """The results of several turns of one load together."""
 
     loads: tuple[Load, ...]
 
@@ -38,17 +38,17 @@ class Turns:
 
     @property
     def most_served_meanwhile(self) -> int:
-        """How many times others were served while one thread waited, at most."""
+        """The most times that others were served while one thread waited."""
         return max(load.most_served_meanwhile for load in self.loads)
 
     @property
     def fewest(self) -> int:
-        """How many operations that thread did, in that turn, which got fewest."""
+        """The operations of the thread with the fewest, in any turn."""
         return min(load.fewest for load in self.loads)
 
     @property
     def mean(self) -> float:
-        """How many operations a thread did in a turn on average."""
+        """The mean operations of a thread in a turn."""
         return fmean(load.operations / load.threads for load in self.loads)
 
     def as_json(self) -> dict[str, float]:
@@ -58,7 +58,7 @@ class Turns:
 
 @dataclass(frozen=True)
 class Side:
-    """What one pool did. ``after_interruption`` is None where calls cannot be interrupted (no POSIX timers)."""
+    """The results of one pool. ``after_interruption`` is None where calls cannot be interrupted (no POSIX timers)."""
 
     name: str
     checkout_ns: float
@@ -83,7 +83,7 @@ class Result:
 
 
 class Screen(Protocol):
-    """Where progress is shown: one step after the other, each told how many operations there were so far."""
+    """Shows progress: one step after the other, each of which is told the number of operations so far."""
 
     def step(self, what: str, seconds: float | None) -> Callable[[int], None]: ...
 
@@ -92,12 +92,12 @@ class Screen(Protocol):
 
 def demonstrate(server: Any, seconds: float, screen: Screen) -> Result:
     """Run everything against ``server`` (an HBaseServer with the load's table), in about ``seconds``."""
-    rivals = (HAPPYBASE, CONNECTION_POOL)
+    candidates = (HAPPYBASE, CONNECTION_POOL)
     slice_few = max(0.1, seconds * 0.3 / (2 * _FEW_TURNS))
     slice_many = max(0.1, seconds * 0.5 / (2 * _MANY_TURNS))
     ratio = _checkouts(server, screen)
-    few: dict[str, list[Load]] = {rival.name: [] for rival in rivals}
-    many: dict[str, list[Load]] = {rival.name: [] for rival in rivals}
+    few: dict[str, list[Load]] = {candidate.name: [] for candidate in candidates}
+    many: dict[str, list[Load]] = {candidate.name: [] for candidate in candidates}
     after: dict[str, Outcome | None] = {}
     with opened(HAPPYBASE, server, 8) as theirs, opened(CONNECTION_POOL, server, 8) as ours:
         pools = {HAPPYBASE.name: theirs, CONNECTION_POOL.name: ours}

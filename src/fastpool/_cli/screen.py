@@ -38,7 +38,7 @@ class LiveScreen:
         self._progress.stop()
 
     def step(self, what: str, seconds: float | None) -> Callable[[int], None]:
-        """Begin a step; what it gives is told how many operations there were so far."""
+        """Begin a step; the returned function is told the number of operations so far."""
         begin = perf_counter()
         task = self._task = self._progress.add_task(what, total=seconds, shown="")
 
@@ -79,7 +79,7 @@ class PlainScreen:
 
 
 def demo_table(result: Result) -> Table:
-    """What the demo found, side by side."""
+    """The results of the demo, side by side."""
     theirs, ours = result.happybase, result.fastpool
     table = Table(title="One load, two pools", title_style="bold")
     table.add_column("")

@@ -1,6 +1,6 @@
 //! r2d2 and deadpool, borrow + return of connections that cost nothing.
 //!
-//!     rivals r2d2|deadpool cycle|fair THREADS MS  ->  "operations elapsed_ns longest_wait_ns"
+//!     candidates r2d2|deadpool cycle|fair THREADS MS  ->  "operations elapsed_ns longest_wait_ns"
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU32, Ordering};

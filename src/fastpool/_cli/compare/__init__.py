@@ -1,5 +1,5 @@
-"""What `fastpool demo`, `fastpool bench` and `python -m bench` measure, and how they say it.
+"""What `fastpool demo`, `fastpool bench` and `python -m bench` measure, and how they print it.
 
-Everything is measured in pairs: both sides take turns in one run on one machine, and what counts is the ratio.
+Everything is measured in pairs: both sides take turns in one run on one machine, and only their ratio counts.
 Figures from different runs, machines or Pythons are never compared.
 """

@@ -1,7 +1,7 @@
-"""Thousands of threads that wait: what do they cost on a pool, and what on a lock?
+"""The processor time of thousands of waiting threads, on a pool and on a lock.
 
 Each crowd has a process of its own, which does nothing else; its processor time is counted from before the first thread
-is started until the last one has ended. Nobody is served: all wait until their time is over.
+is started until the last one has ended. No thread is served: all wait until their timeout.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from importlib import import_module
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from .candidates import POOL
 from .child import output_of
 from .findings import Finding, Target
-from .rivals import POOL
 from .stubs import Stub
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _PATIENCE = 300.0
 
 @contextmanager
 def on(side: str, seconds: float) -> Iterator[Callable[[], None]]:
-    """What each thread calls: it waits so long for a connection, or a lock, and gets none."""
+    """The function that each thread calls: it waits ``seconds`` for a connection, or a lock, and gets none."""
     if side == "lock":
         lock: Any = threading.Lock()
         with lock:
@@ -52,7 +52,7 @@ def on(side: str, seconds: float) -> Iterator[Callable[[], None]]:
 
 
 def gather(wait: Callable[[], None], threads: int) -> None:
-    """So many threads do it, and end."""
+    """Call ``wait`` in ``threads`` threads at the same time, until all have ended."""
     before = threading.stack_size(_STACK)
     try:
         crowd = [threading.Thread(target=wait) for _ in range(threads)]
@@ -74,7 +74,7 @@ def cost(side: str, threads: int, seconds: float = SECONDS) -> float:
 
 
 def answers(effort: Effort) -> Iterator[Finding]:
-    """The pool's crowd as a multiple of the lock's, for each size."""
+    """The pool's processor time as a multiple of the lock's, for each size."""
     for threads in SIZES:
         yield compared(threads, min(effort.turns, _MOST_TURNS))
 
@@ -90,7 +90,7 @@ def compared(threads: int, turns: int, seconds: float = SECONDS) -> Finding:
             for side in SIDES if turn % 2 else SIDES[::-1]:
                 costs[side].append(cost(side, threads, seconds))
     except (RuntimeError, subprocess.TimeoutExpired) as error:
-        missing = str(error)  # a system that lets nobody have so many threads
+        missing = str(error)  # the system does not allow so many threads
     if missing:
         return Finding(question, what, base, target=target, missing=missing)
     pool, lock = (median(costs[side]) for side in SIDES)

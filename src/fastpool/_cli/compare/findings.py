@@ -1,4 +1,4 @@
-"""What was found: one figure per finding, with the target it has to reach, if it has one."""
+"""Findings: one figure each, with the target it has to reach, if there is one."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .rivals import FLOOR, HAPPYBASE, POOL, STUBBED, version_of
+from .candidates import FLOOR, HAPPYBASE, POOL, STUBBED, version_of
 
-_OF_OTHER_MODELS = ("gevent", "aiohappybase", "asyncpg")  # what brings their rivals would import asyncio
+_OF_OTHER_MODELS = ("gevent", "aiohappybase", "asyncpg")  # what brings their candidates would import asyncio
 
 
 @dataclass(frozen=True)
 class Target:
-    """A bound; ``at_most`` or at least."""
+    """A bound: an upper one if ``at_most``, else a lower one."""
 
     bound: float
     at_most: bool = False
@@ -34,7 +34,7 @@ class Finding:
     """One row of the tables.
 
     ``value`` in ``unit`` is what the target is about: ``what`` as a multiple of ``base``, where there is a base. It is
-    None if it could not be had: ``missing`` then says why. ``figures`` has what it was made of.
+    None if it could not be measured: ``missing`` then says why. ``figures`` has the figures that it was made of.
     """
 
     question: str
@@ -68,7 +68,7 @@ class Finding:
 
 
 def environment() -> dict[str, Any]:
-    """Where the figures come from: Python, machine, how busy it is now, and the versions of all that take part."""
+    """Where the figures come from: Python, the machine and its present load, and the versions of all candidates."""
     gil = getattr(sys, "_is_gil_enabled", None)
     return {
         "python": platform.python_version(),
@@ -80,14 +80,14 @@ def environment() -> dict[str, Any]:
         "busy": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "versions": {
             package: version
-            for package in (*(rival.package for rival in (POOL, HAPPYBASE, FLOOR, *STUBBED)), *_OF_OTHER_MODELS)
+            for package in (*(candidate.package for candidate in (POOL, HAPPYBASE, FLOOR, *STUBBED)), *_OF_OTHER_MODELS)
             if package and (version := version_of(package))
         },
     }
 
 
 def report(where: Mapping[str, Any], findings: Iterable[Finding]) -> dict[str, Any]:
-    """All of it, fit for JSON; ``where`` is the environment() before anything was measured."""
+    """All findings, as JSON can hold them; ``where`` is the environment() before anything was measured."""
     return {"environment": dict(where), "findings": [finding.as_json() for finding in findings]}
 
 

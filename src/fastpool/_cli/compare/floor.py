@@ -1,6 +1,7 @@
-"""The floor: an empty context manager compiled by Cython, what `with` costs any class that does nothing special.
+"""The floor: an empty context manager compiled by Cython, which is what `with` costs any class.
 
-It is compiled when first needed, with the Cython and the compiler at hand, and kept in the user's cache folder.
+It is compiled when first needed, with the Cython and the compiler that are installed, and kept in the user's cache
+folder.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def _built() -> Path:
             if done.returncode:
                 last = (done.stderr.strip() or "no message").splitlines()[-1]
                 raise FloorUnavailable(f"the empty context manager could not be compiled: {last}")
-            # whole or not at all, should two runs build it at the same time
+            # replaced as a whole, in case two runs build it at the same time
             part = home / f"{name}.{os.getpid()}"
             part.write_bytes(Path(folder, name).read_bytes())
             part.replace(home / name)

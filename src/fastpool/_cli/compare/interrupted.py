@@ -1,6 +1,6 @@
-"""What the next caller reads after somebody's call was interrupted while its reply was on the way.
+"""What the next caller reads after a call was interrupted while its reply was on the way.
 
-A timer signal raises in the middle of the call, as a web server's or a task queue's time limit does; the caller
+A timer signal raises in the middle of the call, as the time limit of a web server or a task queue does; the caller
 swallows it. The reply arrives late, on a connection that is back in the pool, or is not.
 """
 
@@ -26,7 +26,7 @@ class TimeIsUp(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """``asked`` for one row, ``got`` what came: the name of the row that the reply was for, or the error."""
+    """``asked``: the row asked for; ``got``: the row that the reply was for, or the error."""
 
     asked: str
     got: str
@@ -37,12 +37,12 @@ class Outcome:
 
 
 def can_interrupt() -> bool:
-    """Can this be tried here? It takes POSIX timers and the main thread."""
+    """Whether this can be tried here, which takes POSIX timers and the main thread."""
     return hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
 
 
 def interrupted_call(pool: Pool, server: Any) -> Outcome:
-    """Interrupt a ``row(b"first")`` on a connection of ``pool``, then ask for ``row(b"other")`` and say what came.
+    """Interrupt a ``row(b"first")`` on a connection of ``pool``, then ask for ``row(b"other")``; the outcome.
 
     ``server`` is an HBaseServer with the load's table. RuntimeError if the call ended before it could be interrupted.
     """

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from .ratios import Cycles
-from .team import team
+from .threads import run_in_threads
 
 TABLE = "bench"
 FAMILY = "cf"
@@ -24,14 +24,14 @@ Tick = Callable[[int], None]
 
 
 class Pool(Protocol):
-    """What happybase's pool and ours have in common."""
+    """The interface that happybase's pool and ours share."""
 
     def connection(self, timeout: float | None = None) -> AbstractContextManager[Any]: ...
 
 
 @dataclass(frozen=True)
 class Load:
-    """What one run showed; a wait that had not ended when the run did counts as long as the run saw it."""
+    """The result of one run. A wait that had not ended when the run did counts with its length until then."""
 
     threads: int
     connections: int
@@ -52,17 +52,17 @@ class Load:
 
     @property
     def fewest(self) -> int:
-        """How many operations the thread that got fewest did."""
+        """The number of operations of the thread with the fewest."""
         return min(self.per_thread)
 
     @property
     def fewest_of_mean(self) -> float:
-        """The same as a share of what a thread did on average."""
+        """``fewest`` as a share of the mean operations of a thread."""
         return self.fewest * self.threads / max(1, self.operations)
 
     @property
     def ideal_wait_s(self) -> float:
-        """How long everyone would wait if all took turns: one hold for each caller ahead, shared by the connections."""
+        """How long each would wait if all took turns: one hold for each caller ahead, shared by the connections."""
         return self.threads / self.connections * self.mean_hold_s
 
     @property
@@ -92,7 +92,7 @@ def run(
 ) -> Load:
     """Let ``threads`` threads use ``pool`` for ``seconds``, each for one ``row()`` at a time.
 
-    What a thread raised is raised here. ``tick`` is called from this thread every ``every`` seconds.
+    An exception of a thread is raised here. ``tick`` is called from this thread every ``every`` seconds.
     """
     workers = [_Worker() for _ in range(threads)]
     shared = _Shared(pool, threading.Barrier(threads + 1))
@@ -135,19 +135,19 @@ def run(
 
 @contextmanager
 def callers(pool: Pool, threads: int) -> Iterator[Cycles]:
-    """Give a function that does so many operations in all, shared by ``threads`` threads."""
+    """Give a function of ``n`` that does ``n`` operations in all, shared by ``threads`` threads."""
 
     def operations(n: int) -> None:
         for _ in repeat(None, n):
             with pool.connection() as connection:
                 connection.table(TABLE).row(ROWS[0])
 
-    with team(operations, threads) as together:
+    with run_in_threads(operations, threads) as together:
         yield together
 
 
 class _Worker:
-    """One thread's own notes: written by it alone, so nothing is counted twice or waited for."""
+    """The counters of one thread, written by that thread alone, so without a lock."""
 
     __slots__ = ("done", "held", "served_meanwhile", "waits")
 
@@ -163,7 +163,7 @@ class _Worker:
 
 
 class _Shared:
-    """What the threads of one run share."""
+    """The state that the threads of one run share."""
 
     def __init__(self, pool: Pool, barrier: threading.Barrier) -> None:
         self.pool = pool
@@ -178,7 +178,7 @@ class _Shared:
         try:
             self.barrier.wait(_STOP_WITHIN)
             self._loop(worker)
-        except BaseException as error:  # whatever it is, it belongs to who asked for the run
+        except BaseException as error:  # raised again where the run was asked for
             self.error = error
             self.stop = True
             self.failed.set()

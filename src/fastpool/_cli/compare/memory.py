@@ -11,7 +11,7 @@ _SLOTS = 40_000
 
 
 def bytes_per_slot(connect: Callable[[], Any]) -> float | None:
-    """Bytes of memory per idle slot of a large fastpool.Pool, beyond its connection; None where nobody can say."""
+    """Bytes of memory per idle slot of a large fastpool.Pool, beyond its connection; None where that is unknown."""
     if resident() is None:
         return None
     from fastpool import Pool

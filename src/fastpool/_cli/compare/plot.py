@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from .candidates import CONNECTION_POOL, FLOOR, POOL
 from .findings import Finding
-from .rivals import CONNECTION_POOL, FLOOR, POOL
 
 _OURS, _OTHERS = "#1b7f5c", "#8a8f98"
 

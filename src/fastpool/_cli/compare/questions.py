@@ -1,4 +1,4 @@
-"""The questions, and how each is answered. Each gives its findings one by one, as they come in."""
+"""The questions, and how each is answered. Each gives its findings one by one, when they are measured."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from statistics import median
 from typing import Any
 
 from . import concurrency, crowd, load, memory, scale
+from .candidates import CONNECTION_POOL, FLOOR, HAPPYBASE, POOL, STUBBED, Address, Candidate, fastpool_pool
 from .findings import Finding, Target
 from .floor import FloorUnavailable
 from .ratios import CYCLES, OWN_TIME, ROUNDS, WALL_TIME, Clock, Cycles, Ratio, interleaved
-from .rivals import CONNECTION_POOL, FLOOR, HAPPYBASE, POOL, STUBBED, Address, Candidate, fastpool_pool
 from .stubs import Stub
-from .team import in_a_thread_of_its_own, team
+from .threads import in_a_thread_of_its_own, run_in_threads
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ def ask(question: str, effort: Effort) -> Iterator[Finding]:
 
 
 def cycle(server: Server, effort: Effort) -> Iterator[Finding]:
-    """One checkout and checkin, nobody else about."""
+    """One checkout and checkin, with no other caller."""
 
-    def build(rival: Candidate) -> AbstractContextManager[Cycles]:
-        return rival.build(_SIZE, _address(server))
+    def build(candidate: Candidate) -> AbstractContextManager[Cycles]:
+        return candidate.build(_SIZE, _address(server))
 
     question = "checkout + checkin"
     most = Target(1.3, at_most=True)
@@ -68,31 +68,31 @@ def cycle(server: Server, effort: Effort) -> Iterator[Finding]:
         yield _compare(effort, question, FLOOR, pool, build, target=most)
         what = f"{pool.name} beside asyncio and context variables"
         yield _compare(effort, question, FLOOR, pool, build, what=what, prepare=_use_asyncio)
-    for rival in (HAPPYBASE, *STUBBED):
-        yield _compare(effort, question, _ours(rival), rival, build, target=_CHEAPER.get(rival.name))
+    for candidate in (HAPPYBASE, *STUBBED):
+        yield _compare(effort, question, _ours(candidate), candidate, build, target=_CHEAPER.get(candidate.name))
 
 
 def nested(server: Server, effort: Effort) -> Iterator[Finding]:
     """A second checkout inside the block, which gets the same connection."""
 
     @contextmanager
-    def build(rival: Candidate) -> Iterator[Cycles]:
-        with opened(rival, server, _SIZE) as pool:
+    def build(candidate: Candidate) -> Iterator[Cycles]:
+        with opened(candidate, server, _SIZE) as pool:
             yield nested_cycles(pool)
 
     yield _compare(effort, "nested checkout", CONNECTION_POOL, HAPPYBASE, build)
 
 
 def contended(server: Server, effort: Effort) -> Iterator[Finding]:
-    """Four threads on two connections that cost nothing: all that is seen is the line."""
+    """Four threads on two connections that cost nothing, so that only the line is measured."""
 
     @contextmanager
-    def build(rival: Candidate) -> Iterator[Cycles]:
-        with rival.build(2, _address(server)) as cycles, team(cycles, 4) as together:
+    def build(candidate: Candidate) -> Iterator[Cycles]:
+        with candidate.build(2, _address(server)) as cycles, run_in_threads(cycles, 4) as together:
             yield together
 
-    for rival in (HAPPYBASE, *(rival for rival in STUBBED if rival.blocks)):
-        yield _compare(effort, "4 threads on 2 connections", _ours(rival), rival, build, clock=WALL_TIME)
+    for candidate in (HAPPYBASE, *(candidate for candidate in STUBBED if candidate.blocks)):
+        yield _compare(effort, "4 threads on 2 connections", _ours(candidate), candidate, build, clock=WALL_TIME)
 
 
 def options(server: Server, effort: Effort) -> Iterator[Finding]:
@@ -113,7 +113,7 @@ def options(server: Server, effort: Effort) -> Iterator[Finding]:
 
 
 def size(server: Server, effort: Effort) -> Iterator[Finding]:
-    """Does a big pool cost more, in time or in memory?"""
+    """What a big pool costs more, in time and in memory."""
     question = "large pools"
     large, most = partial(_pool, 4096, {}), Target(1.2, at_most=True)
     what, base = "checkout + checkin with 4096 slots", "the same with 8"
@@ -131,7 +131,7 @@ def size(server: Server, effort: Effort) -> Iterator[Finding]:
 
 
 def line(server: Server, effort: Effort) -> Iterator[Finding]:
-    """Does a waiter cost more where many wait?"""
+    """What a waiter costs more where many wait."""
     question, what, base = "a long line", "each of 10,000 tasks that wait and are cancelled", "each of 1,000"
     if missing := POOL.missing():
         yield Finding(question, what, base, missing=missing)
@@ -143,7 +143,7 @@ def line(server: Server, effort: Effort) -> Iterator[Finding]:
 
 
 def parallel(server: Server, effort: Effort) -> Iterator[Finding]:
-    """Without the GIL: what do two threads do together that share one pool?"""
+    """Without the GIL: the operations of two threads that share one pool, beside those of one."""
     question, what, base = "two threads in parallel, without the GIL", "operations/s on one fastpool.Pool", "one thread"
     target = Target(1.8)
     if missing := scale.no_free_threads():
@@ -180,20 +180,20 @@ def loopback(server: Server, effort: Effort) -> Iterator[Finding]:
 
 
 def fairness(server: Server, effort: Effort) -> Iterator[Finding]:
-    """64 threads on 8 connections with replies that take 4 ms: does everyone get a turn?"""
+    """64 threads on 8 connections with replies that take 4 ms, and how evenly they are served."""
     question = "64 threads on 8, replies that take 4 ms"
-    for rival in (CONNECTION_POOL, HAPPYBASE):
-        if missing := rival.missing():
-            yield Finding(question, rival.name, missing=missing)
+    for candidate in (CONNECTION_POOL, HAPPYBASE):
+        if missing := candidate.missing():
+            yield Finding(question, candidate.name, missing=missing)
             continue
-        with opened(rival, server, 8) as pool:
+        with opened(candidate, server, 8) as pool:
             load.run(pool, threads=64, connections=8, seconds=effort.seconds / 4)
             server.delay = 0.004
             try:
                 seen = load.run(pool, threads=64, connections=8, seconds=effort.seconds * effort.turns)
             finally:
                 server.delay = 0.0
-        held = rival is CONNECTION_POOL
+        held = candidate is CONNECTION_POOL
         figures = {
             "longest_wait_s": seen.longest_wait_s,
             "ideal_wait_s": seen.ideal_wait_s,
@@ -201,7 +201,7 @@ def fairness(server: Server, effort: Effort) -> Iterator[Finding]:
         }
         yield Finding(
             question,
-            f"longest wait with {rival.name}",
+            f"longest wait with {candidate.name}",
             "the ideal",
             seen.waits_of_ideal,
             target=Target(3, at_most=True) if held else None,
@@ -209,14 +209,14 @@ def fairness(server: Server, effort: Effort) -> Iterator[Finding]:
         )
         yield Finding(
             question,
-            f"others served while one waited, at most, with {rival.name}",
+            f"others served while one waited, at most, with {candidate.name}",
             "all others",
             seen.most_served_meanwhile / (seen.threads - 1),
             figures={"served_meanwhile": seen.most_served_meanwhile, "others": seen.threads - 1},
         )
         yield Finding(
             question,
-            f"operations of the thread that got fewest with {rival.name}",
+            f"operations of the thread that got fewest with {candidate.name}",
             "the mean",
             seen.fewest_of_mean,
             target=Target(0.5) if held else None,
@@ -260,8 +260,8 @@ def _compare(
 ) -> Finding:
     """Time two sides in turns: theirs, called ``what``, as a multiple of ours, called ``base``.
 
-    ``build_theirs`` is ``build_ours`` if it is not given, and the names are the rivals'. ``prepare`` is called first,
-    in the thread that is used for this comparison only.
+    ``build_theirs`` is ``build_ours`` if it is not given, and the names are the candidates'. ``prepare`` is called
+    first, in the thread that is used for this comparison only.
     """
     finding = partial(Finding, question, what or theirs.name, base or ours.name, target=target)
 
@@ -273,8 +273,8 @@ def _compare(
     missing = ours.missing() or theirs.missing()
     if missing is None:
         try:
-            for rival in (ours, theirs):
-                import_module(rival.module)
+            for candidate in (ours, theirs):
+                import_module(candidate.module)
             ratio = in_a_thread_of_its_own(compare)
         except (FloorUnavailable, ImportError) as error:
             missing = str(error)
@@ -284,17 +284,17 @@ def _compare(
 
 
 def _use_asyncio() -> None:
-    """Have asyncio imported, and a context in this thread: what any web framework does."""
+    """Import asyncio and set a context variable in this thread, as any web framework does."""
     import_module("asyncio")
     _IN_USE.set(True)
 
 
-def _ours(rival: Candidate) -> Candidate:
-    """Which of ours a rival is compared with."""
-    return CONNECTION_POOL if rival is HAPPYBASE else POOL
+def _ours(candidate: Candidate) -> Candidate:
+    """Our pool with which a candidate is compared."""
+    return CONNECTION_POOL if candidate is HAPPYBASE else POOL
 
 
-def _pool(size: int, options: dict[str, Any], rival: Candidate) -> AbstractContextManager[Cycles]:
+def _pool(size: int, options: dict[str, Any], candidate: Candidate) -> AbstractContextManager[Cycles]:
     return fastpool_pool(size, None, **options)
 
 
@@ -314,9 +314,9 @@ def nested_cycles(pool: Any) -> Cycles:
 
 
 @contextmanager
-def opened(rival: Candidate, server: Server, connections: int) -> Iterator[Any]:
-    """A pool of connections to ``server``, of happybase's make or ours; closed at the end if it can be."""
-    module, _, name = rival.name.partition(".")
+def opened(candidate: Candidate, server: Server, connections: int) -> Iterator[Any]:
+    """A pool of connections to ``server``, happybase's or ours; closed at the end if it has a close()."""
+    module, _, name = candidate.name.partition(".")
     pool = getattr(import_module(module), name)(connections, host=server.host, port=server.port)
     try:
         yield pool

@@ -1,4 +1,4 @@
-"""How many times the time of the one is the time of the other: both sides take turns, and the median counts."""
+"""Ratios of two times: both sides take turns, and the median counts."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from statistics import median, quantiles
 from time import get_clock_info, perf_counter_ns, thread_time_ns
 
 Cycles = Callable[[int], None]
-"""Does something so many times."""
+"""Does something this many times."""
 
 Clock = Callable[[], int]
 """Gives nanoseconds."""
 
-# What one thread does alone is timed in its own processor time: what other processes take meanwhile is not its cost.
+# What one thread does alone is timed in its own processor time: the time of other processes is not its cost.
 OWN_TIME: Clock = thread_time_ns if get_clock_info("thread_time").resolution <= 1e-6 else perf_counter_ns
 WALL_TIME: Clock = perf_counter_ns
 
@@ -41,7 +41,7 @@ def interleaved(
 ) -> Ratio:
     """Time both alternately and compare within each round, so that a machine that slows down slows down both.
 
-    :param rounds: how many; who begins changes from round to round.
+    :param rounds: how many; the side that begins changes from round to round.
     :param cycles: of our side per round; the other side gets about as much time, and at least 50 cycles.
     :param clock: ``WALL_TIME`` for sides that work or wait in other threads.
     """
@@ -66,7 +66,7 @@ def interleaved(
 
 
 def timed(side: Cycles, cycles: int, clock: Clock) -> float:
-    """How many ns one of so many cycles took; the garbage collector does not run meanwhile."""
+    """ns of one of ``n`` cycles; the garbage collector does not run meanwhile."""
     with no_collector():
         begin = clock()
         side(cycles)
@@ -75,7 +75,7 @@ def timed(side: Cycles, cycles: int, clock: Clock) -> float:
 
 @contextmanager
 def no_collector() -> Iterator[None]:
-    """The garbage collector rests: what it costs depends on what else lives in the process."""
+    """Turn the garbage collector off, whose cost depends on the other objects of the process."""
     enabled = gc.isenabled()
     gc.disable()
     try:

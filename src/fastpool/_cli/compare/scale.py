@@ -12,14 +12,14 @@ from importlib import import_module
 from itertools import repeat
 from typing import Any
 
+from .candidates import Candidate, with_connection
 from .ratios import Cycles, no_collector
-from .rivals import Candidate, with_connection
 from .stubs import Stub
-from .team import team
+from .threads import run_in_threads
 
 
 @contextmanager
-def last_free(size: int, rival: Candidate) -> Iterator[Cycles]:
+def last_free(size: int, candidate: Candidate) -> Iterator[Cycles]:
     """Cycles of a pool of ``size`` connections of which all but one are out."""
     with import_module("fastpool").Pool(Stub, max_size=size) as pool:
         held = [pool.checkout() for _ in range(size - 1)]
@@ -54,7 +54,7 @@ async def _leave_the_line(waiters: int) -> float:
 
 
 def each_in_line(waiters: int) -> float:
-    """Seconds of processor time that each of so many tasks costs that stand in line and are cancelled there."""
+    """Seconds of processor time for each of many tasks that stand in line and are cancelled there."""
     with no_collector():
         return asyncio.run(_leave_the_line(waiters))
 
@@ -69,15 +69,15 @@ def no_free_threads() -> str | None:
 
 
 @contextmanager
-def shared_by(threads: int, rival: Candidate) -> Iterator[Cycles]:
-    """Cycles of one pool, shared by so many threads."""
+def shared_by(threads: int, candidate: Candidate) -> Iterator[Cycles]:
+    """Cycles of one pool, shared by ``threads`` threads."""
     with import_module("fastpool").Pool(Stub, max_size=8) as pool:
 
         def cycles(n: int) -> None:
-            own: Any = pool  # threads would take turns at a variable of the enclosing function
+            own: Any = pool  # a variable of the enclosing function would be shared by the threads
             for _ in repeat(None, n):
                 with own.connection():
                     pass
 
-        with team(cycles, threads) as together:
+        with run_in_threads(cycles, threads) as together:
             yield together

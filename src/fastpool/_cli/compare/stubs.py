@@ -1,4 +1,4 @@
-"""Connections that cost nothing, each with as much of its kind's face as its pool looks at."""
+"""Connections that cost nothing, each with the part of its kind's interface that its pool uses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Stub:
 
 
 class PgStatus:
-    """psycopg's low-level connection, as far as psycopg_pool looks at it: idle."""
+    """psycopg's low-level connection, as far as psycopg_pool uses it: idle."""
 
     transaction_status = 0
 
@@ -91,14 +91,14 @@ class DbApi:
 
 
 class AsyncStub(Stub):
-    """A connection that does nothing, for pools that await its end."""
+    """A connection that does nothing, for pools that await its close."""
 
     async def close(self) -> None:  # type: ignore[override]
         pass
 
 
 class AsyncRedisStub(RedisStub):
-    """A redis-py connection as redis.asyncio's pool looks at it."""
+    """A redis-py connection, as far as redis.asyncio's pool uses it."""
 
     async def connect(self) -> None:  # type: ignore[override]
         pass
@@ -114,7 +114,7 @@ class AsyncRedisStub(RedisStub):
 
 
 class AsyncPgProtocol:
-    """asyncpg's protocol, as far as its pool looks at it: nothing was sent, nothing is being cancelled."""
+    """asyncpg's protocol, as far as its pool uses it: nothing was sent, nothing is being cancelled."""
 
     queries_count = 0
     server_version = "16.0"

@@ -36,7 +36,7 @@ def show(console: Console, findings: Iterable[Finding]) -> None:
 
 
 def environment_line(environment: Mapping[str, object]) -> str:
-    """One line that says where the figures come from."""
+    """One line about the origin of the figures."""
     gil = "" if environment["gil"] else " without the GIL"
     busy = "" if environment["busy"] is None else f"; {environment['busy']} processes were busy before it began"
     return (
@@ -46,12 +46,12 @@ def environment_line(environment: Mapping[str, object]) -> str:
 
 
 def amount(value: float, unit: str) -> str:
-    """A figure as people read it."""
+    """A figure in words."""
     return f"{value:.2f} {unit}" if value < 10 else f"{value:,.1f} {unit}" if value < 100 else f"{value:,.0f} {unit}"
 
 
 def duration(seconds: float) -> str:
-    """A time as people read it."""
+    """A time in words."""
     for factor, unit in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
         if seconds * factor >= 1:
             return f"{seconds * factor:.3g} {unit}" if seconds * factor < 100 else f"{seconds * factor:,.0f} {unit}"
@@ -59,7 +59,7 @@ def duration(seconds: float) -> str:
 
 
 def made_of(figures: Mapping[str, float]) -> str:
-    """What a finding's value was made of; in brackets the quartiles over the rounds."""
+    """The figures behind a finding's value; in brackets the quartiles over the rounds."""
     parts = []
     if "times" in figures:
         times = f"{duration(figures['theirs_ns'] / 1e9)} / {duration(figures['ours_ns'] / 1e9)}"

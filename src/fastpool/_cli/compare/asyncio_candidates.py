@@ -1,4 +1,4 @@
-"""What tasks would share connections with: the pools of asyncio, each in its shortest way, and asyncio's own queue.
+"""Pools for asyncio's tasks, each used in its shortest way, and asyncio's own queue.
 
 Connections are stubs, so what is seen is the pool; asyncpg's pool, which gives each connection a `reset` when it comes
 back, has one that sends nothing.
@@ -14,19 +14,19 @@ from itertools import repeat
 from types import SimpleNamespace
 from typing import Any
 
+from .candidates import Address, Candidate
 from .ratios import Cycles
-from .rivals import Address, Candidate
 from .stubs import AsyncPgProtocol, AsyncRedisStub, AsyncStub, Stub
 
 Use = Callable[[int, bool, bool], Coroutine[Any, Any, None]]
-"""Awaits so many cycles; does the task let others run while it holds, and does it so once more afterwards?"""
+"""Awaits this many cycles; whether the task lets others run while it holds, and whether once more afterwards."""
 
 Open = Callable[[int], Any]
-"""An async context manager that gives a Use, with so many connections."""
+"""An async context manager that gives a Use, for a pool of this many connections."""
 
 
 def in_a_loop(open_: Open) -> Any:
-    """The builder of a rival whose cycles are done by so many ``tasks`` of a loop that runs meanwhile."""
+    """The builder of a candidate whose cycles are done by ``tasks`` tasks of one loop, which runs meanwhile."""
 
     @contextmanager
     def build(size: int, address: Address | None) -> Iterator[Any]:
@@ -98,7 +98,7 @@ async def aiohappybase_pool(size: int) -> AsyncIterator[Use]:
             pool._queue.get_nowait()
         for _ in range(size):
             c = aiohappybase.Connection()
-            c.client = Stub()  # open, as far as the pool looks
+            c.client = Stub()  # open, as far as the pool checks
             pool._queue.put_nowait(c)
         yield by_blocks(pool.connection)
 
@@ -126,7 +126,7 @@ async def asyncpg_pool(size: int) -> AsyncIterator[Use]:
     asyncpg = import_module("asyncpg")
 
     class Connection(asyncpg.Connection):  # type: ignore[misc, name-defined]
-        """As much of a connection as the pool looks at; its `reset` sends nothing."""
+        """The part of a connection that the pool uses; its `reset` sends nothing."""
 
         def is_closed(self) -> bool:
             return False
@@ -156,7 +156,7 @@ async def asyncpg_pool(size: int) -> AsyncIterator[Use]:
 
 
 ASYNC_POOL = Candidate("fastpool.AsyncPool", "fastpool", "fastpool._core", in_a_loop(fastpool_async_pool))
-ASYNC_RIVALS = (
+ASYNC_CANDIDATES = (
     Candidate("asyncio.LifoQueue", None, "asyncio", in_a_loop(asyncio_lifo_queue)),
     Candidate("aiohappybase.ConnectionPool", "aiohappybase", "aiohappybase", in_a_loop(aiohappybase_pool)),
     Candidate("redis.asyncio BlockingConnectionPool", "redis", "redis.asyncio", in_a_loop(redis_blocking_pool)),
@@ -165,5 +165,5 @@ ASYNC_RIVALS = (
 
 
 def together(cycles: Any, tasks: int, rest: bool, apart: bool) -> Cycles:
-    """The cycles of so many tasks."""
+    """The cycles of several tasks together."""
     return lambda n: cycles(n, tasks, rest, apart)

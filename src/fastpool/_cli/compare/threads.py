@@ -1,4 +1,4 @@
-"""Threads for comparisons: one of its own for each, or several that begin together."""
+"""Threads for comparisons: a new one for each, or several that begin together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def in_a_thread_of_its_own(do: Callable[[], T]) -> T:
-    """Give what ``do()`` gives, run in a new thread: what earlier comparisons left behind in theirs is not there."""
+    """Return what ``do()`` returns, called in a new thread, without the thread-local state of earlier comparisons."""
     results: list[T] = []
     errors: list[BaseException] = []
 
@@ -34,8 +34,8 @@ def in_a_thread_of_its_own(do: Callable[[], T]) -> T:
 
 
 @contextmanager
-def team(cycles: Cycles, threads: int) -> Iterator[Cycles]:
-    """Give a function that does as many ``cycles`` in all, shared by ``threads`` threads that exist already."""
+def run_in_threads(cycles: Cycles, threads: int) -> Iterator[Cycles]:
+    """Give a function of ``n`` that does ``n`` cycles in all, shared by ``threads`` running threads."""
     begin, end = threading.Barrier(threads + 1), threading.Barrier(threads + 1)
     share = 0
     errors: list[BaseException] = []
@@ -59,7 +59,7 @@ def team(cycles: Cycles, threads: int) -> Iterator[Cycles]:
         if errors:
             raise errors[0]
 
-    running = [threading.Thread(target=work, name=f"team-{number}", daemon=True) for number in range(threads)]
+    running = [threading.Thread(target=work, name=f"comparison-{number}", daemon=True) for number in range(threads)]
     for thread in running:
         thread.start()
     try:

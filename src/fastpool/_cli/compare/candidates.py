@@ -1,8 +1,8 @@
 """The pools that are compared, each with its own shortest way to check a connection out and in again.
 
-A rival is built by a context manager that gives a function doing so many cycles, which any number of threads may call.
-It may be told how to ``rest``: then whoever has a connection lets others run, and, with ``apart``, once more after it
-was returned, so that others are served before he asks again.
+A candidate is built by a context manager that gives a function of ``n``, which does ``n`` cycles; any number of threads
+may call it. With ``rest``, the holder of a connection calls that to let others run, and, with ``apart``, calls it once
+more after the return, so that others are served before it asks again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Rest = Callable[[float], object]
 
 @dataclass(frozen=True)
 class Candidate:
-    """``package`` is the distribution to install, ``module`` what has to be there for it to run."""
+    """``package`` is the distribution to install, ``module`` the module that it needs."""
 
     name: str
     package: str | None
@@ -195,7 +195,7 @@ def _get_and_release(pool: Any) -> Iterator[Cycles]:
 
 @contextmanager
 def _queue(make: Callable[[], Any], size: int) -> Iterator[Any]:
-    """A plain queue of stubs, which knows nothing of what it holds."""
+    """A plain queue of stubs, without any care for its content."""
     queue = make()
     for _ in range(size):
         queue.put(Stub())
@@ -253,7 +253,7 @@ STUBBED = (
     Candidate("redis-py BlockingConnectionPool", "redis", "redis", redis_blocking_connection_pool),
     Candidate("queue.LifoQueue", None, "queue", _queue_of("queue", "LifoQueue")),
 )
-"""Pools whose connections are stubs here; fastpool.Pool is what they are compared with."""
+"""Pools whose connections are stubs here; they are compared with fastpool.Pool."""
 
 SIMPLE_QUEUE = Candidate("queue.SimpleQueue", None, "queue", _queue_of("queue", "SimpleQueue"))
 GEVENT_QUEUES = (

@@ -1,6 +1,6 @@
-"""The pools as gevent's greenlets meet them: in a process of its own that is monkey-patched, as their users have it.
+"""The pools used by gevent's greenlets, in a process of its own that is monkey-patched, as its users' processes are.
 
-``python -m fastpool._cli.compare.green_rivals SETTINGS`` compares them there and writes a line of JSON for each.
+``python -m fastpool._cli.compare.green_candidates SETTINGS`` compares them there and writes a line of JSON for each.
 """
 
 from __future__ import annotations
@@ -11,21 +11,25 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from .candidates import CONNECTION_POOL, GEVENT_QUEUES, HAPPYBASE, POOL, STUBBED, Address, Candidate, missing_for
 from .child import output_of
 from .ratios import OWN_TIME, Cycles, interleaved
-from .rivals import CONNECTION_POOL, GEVENT_QUEUES, HAPPYBASE, POOL, STUBBED, Address, Candidate, missing_for
 
 _PATIENCE = 600.0
-GREEN_RIVALS = (
+GREEN_CANDIDATES = (
     *GEVENT_QUEUES,
     HAPPYBASE,
-    *(rival for rival in STUBBED if rival.package in ("SQLAlchemy", "psycopg_pool", "redis") and rival.blocks),
+    *(
+        candidate
+        for candidate in STUBBED
+        if candidate.package in ("SQLAlchemy", "psycopg_pool", "redis") and candidate.blocks
+    ),
 )
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is asked of the process; a situation is its number of connections and greenlets, rest and apart."""
+    """What the process has to measure. A situation: its connections, its greenlets, ``rest`` and ``apart``."""
 
     rounds: int
     cycles: int
@@ -34,13 +38,13 @@ class Settings:
 
 
 def compare_in_a_patched_process(settings: Settings) -> dict[tuple[str, int], Any]:
-    """The ratio (as a dict), or why there is none (a str), of each rival (by name) in each situation (by number)."""
+    """The ratio (as a dict), or why there is none (a str), of each candidate (by name) and situation (by number)."""
     printed = output_of(__name__, json.dumps(asdict(settings)), within_s=_PATIENCE)
     return {(name, number): found for name, number, found in map(json.loads, printed.splitlines())}
 
 
 def together(cycles: Any, greenlets: int, rest: bool, apart: bool) -> Cycles:
-    """The cycles of so many greenlets, spawned for them."""
+    """The cycles of several greenlets, spawned for them."""
     import gevent
 
     def run(n: int) -> None:
@@ -51,16 +55,16 @@ def together(cycles: Any, greenlets: int, rest: bool, apart: bool) -> Cycles:
 
 
 def _compare_here(settings: Settings) -> Iterator[tuple[str, int, Any]]:
-    for rival in GREEN_RIVALS:
+    for candidate in GREEN_CANDIDATES:
         for number, (size, greenlets, rest, apart) in enumerate(settings.situations):
-            yield rival.name, number, _compare_one(settings, rival, size, greenlets, rest, apart)
+            yield candidate.name, number, _compare_one(settings, candidate, size, greenlets, rest, apart)
 
 
-def _compare_one(settings: Settings, rival: Candidate, size: int, greenlets: int, rest: bool, apart: bool) -> Any:
-    ours = CONNECTION_POOL if rival is HAPPYBASE else POOL
-    if missing := missing_for(ours, rival, settings.address):
+def _compare_one(settings: Settings, candidate: Candidate, size: int, greenlets: int, rest: bool, apart: bool) -> Any:
+    ours = CONNECTION_POOL if candidate is HAPPYBASE else POOL
+    if missing := missing_for(ours, candidate, settings.address):
         return missing
-    with ours.build(size, settings.address) as mine, rival.build(size, settings.address) as theirs:
+    with ours.build(size, settings.address) as mine, candidate.build(size, settings.address) as theirs:
         sides = [together(side, greenlets, rest, apart) for side in (mine, theirs)]
         return asdict(interleaved(*sides, rounds=settings.rounds, cycles=settings.cycles, clock=OWN_TIME))
 
