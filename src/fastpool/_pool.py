@@ -20,7 +20,7 @@ from ._keeper.keeper import keeper, needs_keeping
 from ._light.hints import TYPE_CHECKING, Any, Self
 from ._light.log import logger
 from ._telemetry.events import Listeners
-from ._telemetry.report import exhausted, lease_info, look_for_ended_owners, report_lost, stats_of
+from ._telemetry.report import exhausted, lease_info, look_for_ended_owners, report_dropped, report_lost, stats_of
 from ._telemetry.stats import LeaseInfo, Stats
 
 if TYPE_CHECKING:
@@ -279,6 +279,9 @@ class Pool(Core):
     def _report_lost(self, lost: list[Any]) -> None:
         report_lost(self, lost)
 
+    def _report_dropped(self) -> None:
+        report_dropped(self)
+
     def _look_for_ended_owners(self) -> None:
         look_for_ended_owners(self)
 
@@ -316,6 +319,7 @@ class Pool(Core):
     def _capacity_lost(self) -> None:
         if self.keeping is not None:
             self.keeping.soon()
+        self._report_dropped()
 
     def _first_use(self) -> None:
         """The first connection is about to be opened, and nobody has called ``open()``."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import weakref
 
 import pytest
@@ -105,12 +106,42 @@ def test_a_connection_that_was_dropped_is_taken_back_and_told_unless_that_is_tur
 
 
 @pytest.mark.parametrize("reclaim", [True, False])
-def test_a_lease_that_was_dropped_in_its_block_ends_unless_that_is_turned_off(reclaim):
-    pool, _ = people(reclaim=reclaim)
+def test_a_lease_that_was_dropped_in_its_block_ends_and_is_told_unless_that_is_turned_off(reclaim, caplog):
+    pool, told = people(reclaim=reclaim)
     c = pool.connection().__enter__()  # nothing refers to the lease any more
     assert pool.stats().leased == (0 if reclaim else 1)
-    with pool.connection() as other:
-        assert other is not c
+    assert told == warnings(caplog) == [], "a finalizer runs no user code"
+    held = [pool.checkout(timeout=0) for _ in range(2 if reclaim else 1)]
+    assert c not in held
+    for one in held:
+        pool.checkin(one)
+    assert [event.connection for event in told] == ([c] if reclaim else [])
+    assert len(warnings(caplog)) == pool.stats().leaks == c.closes == len(told)
+
+
+def test_a_lease_that_a_task_dropped_is_told(caplog):
+    async def main():
+        async with fastpool.AsyncPool(Connection, max_size=1, name="tasks") as pool:
+            await pool.connection().__aenter__()
+            async with pool.connection():
+                assert pool.stats().leaks == 1
+
+    asyncio.run(main())
+    (said,) = warnings(caplog)
+    assert "'tasks'" in said and "lost its lease, which was dropped inside its block: it is replaced" in said
+
+
+def test_a_log_handler_that_raises_costs_no_slot_when_a_dropped_lease_is_told(monkeypatch):
+    class Broken(logging.Filter):
+        def filter(self, record):
+            raise RuntimeError("the disk is full")
+
+    pool, told = people()
+    pool.connection().__enter__()
+    monkeypatch.setattr(logging.getLogger("fastpool"), "filters", [Broken()])
+    with pool.connection(timeout=0), pool.connection(timeout=0):
+        assert len(told) == 1
+    assert pool.stats().idle == 2
 
 
 @COUNTED

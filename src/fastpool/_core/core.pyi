@@ -218,6 +218,7 @@ class Core:
     needs_keeper: bool
     own_references: int
     last_sight: Any
+    lost: list[tuple[int, int, int | None, float, Any, Any]]
     leaks_told: set[tuple[int, int]]
     was_opened: bool
     of_loops: bool

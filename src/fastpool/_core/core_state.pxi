@@ -20,6 +20,7 @@ cdef class CoreState:
     cdef set queued_tasks            # weak references to the tasks that wait while their loop runs on
     cdef int64_t by_hand             # leases that no block will end
     cdef public int own_references   # to each connection, by the pool and its driver
+    cdef readonly list lost          # leases that were dropped in their blocks and are not reported yet
     cdef int64_t looked_ns           # when somebody looked for what is lost
     cdef int64_t collected_ns        # when gc.collect() was last called, before a deadlock was concluded
     cdef public object last_sight    # what an error told of the pool a moment ago, if many wait; None
@@ -68,6 +69,7 @@ cdef class CoreState:
         self.queued_green = {}
         self.queued_tasks = set()
         self.inherited = []
+        self.lost = []
         self.leaks_told = set()
         self.own_references = 1
         self.dropped = {}

@@ -33,7 +33,7 @@ cdef int fork_after(Core core) except -1:
     Py_INCREF(inherited)
     core_move_in(core, fresh)
     core.entries, core.by_id, core.queued, core.queued_green = [], {}, {}, {}
-    core.queued_tasks = set()
+    core.queued_tasks, core.lost = set(), []
     core.inherited.append(inherited)
     line_rouse_orphans(was)
     core._forked()

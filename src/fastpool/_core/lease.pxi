@@ -29,8 +29,8 @@ cdef class Lease:
         return f"<fastpool.Lease {state}{'' if self.core is None else ' of ' + repr(self.core.name)}>"
 
     def __dealloc__(self):
-        # A block that nobody will ever end.  A finalizer may run anywhere, so no I/O and no user code: the next
-        # one who takes the slot finds the mark and replaces the connection.
+        # The end of this block will never come.  A finalizer may run anywhere, so no I/O and no user code: the next
+        # checkout of the slot finds the mark, replaces the connection and reports it.
         if self.state == ENTERED and self.core is not None and self.born_in == generation():
             lease_lost(self)
 
@@ -315,7 +315,7 @@ cdef void lease_lost(Lease self) noexcept:
     if slot.depth > 1:
         slot.depth -= 1
     elif self.core.reclaim:
-        reclaim_end_lease_of_dead_owner(self.core, slot, self.word)
+        reclaim_end_dropped_lease(self.core, slot, self.word)
 
 
 cdef bint lease_try_end(Slot *slot, uint64_t lease) noexcept nogil:

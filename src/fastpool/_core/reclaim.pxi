@@ -67,13 +67,33 @@ cdef bint reclaim_lost(Core core) except -1:
             continue
         if now - i64_peek(&slot.since_ns) < LOOK_NS and not reclaim_owner_ended(slot, entry):
             continue
-        age = (now - i64_peek(&slot.since_ns)) / 1e9
-        one = (i, entry.epoch, reclaim_thread_of(slot), age, entry.server, entry.connection)
+        one = reclaim_lost_row(slot, now)
         if reclaim_end_lease_of_dead_owner(core, slot, slot_lease(word)):
             lost.append(one)
     if lost:
         core._report_lost(lost)
     return len(lost) != 0
+
+
+cdef tuple reclaim_lost_row(Slot *slot, int64_t now):
+    """What `_report_lost` is told of a lease: slot, epoch, thread's ident, age in seconds, server, connection."""
+    cdef Entry entry = <Entry>slot.entry
+    age = (now - i64_peek(&slot.since_ns)) / 1e9
+    return slot.index, entry.epoch, reclaim_thread_of(slot), age, entry.server, entry.connection
+
+
+cdef void reclaim_end_dropped_lease(Core core, Slot *slot, uint64_t lease) noexcept:
+    """In a finalizer: end a lease that was dropped inside its block.  `_capacity_lost` reports it, when the connection is
+    replaced: no user code may run here."""
+    cdef list lost = core.lost
+    row = None
+    if slot.entry != NULL:
+        try:
+            row = reclaim_lost_row(slot, clock_ns())
+        except BaseException:
+            pass  # no memory: it is ended all the same
+    if reclaim_end_lease_of_dead_owner(core, slot, lease) and row is not None and lost is not None:
+        lost.append(row)
 
 
 cdef bint reclaim_refers(Entry entry) except -1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from contextlib import suppress
 from time import monotonic
 
 from .._core import REASONS, clock, clock_is_stopped, end_lease, histogram_edges
@@ -58,13 +59,28 @@ def report_lost(pool: Pool, lost: list[tuple[int, int, int | None, float, Any, A
 
     Each: slot, epoch, ident of the thread that took it (None: it has ended), age in seconds, server, connection.
     """
-    for slot, epoch, ident, age, server, connection in lost:
-        if _is_first(pool, (slot, epoch)):
-            pool._tell("leak_suspected", server=server, connection=connection, duration=age)
-        logger.warning(
-            "pool %r: connection %d, checked out %s ago by thread %r, was dropped without checkin(): it is replaced",
-            pool.name, slot, duration_text(age), thread_name(ident),
-        )  # fmt: skip
+    for row in lost:
+        _report_drop(pool, row, "was dropped without checkin()")
+
+
+def report_dropped(pool: Pool) -> None:
+    """Report the leases that their finalizers have ended since the last report.
+
+    Called while a slot is being freed, so an exception of a log handler goes no further.
+    """
+    while pool.lost:
+        with suppress(Exception):  # IndexError: another thread has taken the last one
+            _report_drop(pool, pool.lost.pop(), "lost its lease, which was dropped inside its block")
+
+
+def _report_drop(pool: Pool, row: tuple[int, int, int | None, float, Any, Any], what: str) -> None:
+    slot, epoch, ident, age, server, connection = row
+    if _is_first(pool, (slot, epoch)):
+        pool._tell("leak_suspected", server=server, connection=connection, duration=age)
+    logger.warning(
+        "pool %r: connection %d, checked out %s ago by thread %r, %s: it is replaced",
+        pool.name, slot, duration_text(age), thread_name(ident), what,
+    )  # fmt: skip
 
 
 def leases_of(pool: Pool) -> list[tuple[Any, ...]]:
