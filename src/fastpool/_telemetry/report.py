@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from contextlib import suppress
 from time import monotonic
 
 from .._core import REASONS, clock, clock_is_stopped, end_lease, histogram_edges
@@ -69,8 +68,10 @@ def report_dropped(pool: Pool) -> None:
     Called while a slot is being freed, so an exception of a log handler goes no further.
     """
     while pool.lost:
-        with suppress(Exception):  # IndexError: another thread has taken the last one
+        try:
             _report_drop(pool, pool.lost.pop(), "lost its lease, which was dropped inside its block")
+        except Exception:
+            pass  # an IndexError: another thread has taken the last one
 
 
 def _report_drop(pool: Pool, row: tuple[int, int, int | None, float, Any, Any], what: str) -> None:
