@@ -1,5 +1,6 @@
 """People test their own code with a pool whose methods are replaced: on an instance, and gone without a trace after."""
 
+import sys
 from unittest import mock
 
 import pytest
@@ -113,5 +114,6 @@ def test_a_pool_without_a_patch_is_called_by_the_interpreters_fast_way(kind):
     In a process of its own: on 3.14 a name that was once set on one instance is looked for in all of the class.
     """
     names = run(NO_PATCH, kind).split()
-    assert [name for name in names if "METHOD_WITH_VALUES" in name or "METHOD_LAZY_DICT" in name], names
+    if sys.version_info[:2] != (3, 12):  # it remembers where it found a name only for what object.__new__ has made
+        assert [name for name in names if "METHOD_WITH_VALUES" in name or "METHOD_LAZY_DICT" in name], names
     assert [name for name in names if "METHOD_DESCRIPTOR_FAST" in name], names

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pool.world import FREE_THREADED
+
 from ._alarm_storm import CALLS
 from ._scripts import run_case
 
@@ -18,6 +20,8 @@ pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no int
 
 @pytest.mark.parametrize("call", CALLS)
 def test_after_a_storm_of_raising_alarms_everybody_is_served(call: str) -> None:
+    if call == "by hand" and FREE_THREADED:
+        pytest.skip("without the GIL it is not known that nobody refers to a connection: what was lost is not replaced")
     if call == "scrape":
         pytest.importorskip("prometheus_client")
     run_case(Path(__file__).with_name("_alarm_storm.py"), call)
