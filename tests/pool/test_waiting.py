@@ -211,11 +211,14 @@ def test_the_error_while_connecting():
 
         def slow():
             clock.advance(3)
+            world.connecting.hold()  # the next one, which is made without the caller
             raise Failure("too slow")
 
         world.connecting.mode = slow
         with pytest.raises(NoConnectionsAvailable) as caught:
             pool.checkout()
+        world.connecting.held()
+        world.connecting.go()
         assert (caught.value.phase, caught.value.waited) == ("connect", pytest.approx(3))
         assert isinstance(caught.value.__cause__, Failure)
         assert "within 3 s (connecting)" in str(caught.value)
