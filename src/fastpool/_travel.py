@@ -83,7 +83,12 @@ def _keep(pool: Any) -> None:
 
 def _equal(kind: Any, driver: Driver, config: Config) -> Any:
     key = _key(kind, driver, config)
-    for pool in _made.named(config.name or ""):
+    name = config.name or ""
+    made = _made.named(name)
+    closed = [pool for pool in made if pool.closed]
+    if closed:
+        _made.drop(name, closed)  # or each arrival would look through all that there ever were
+    for pool in made:
         if type(pool) is kind and not pool.closed:
             try:
                 if _key(kind, pool.driver, pool.config) == key:

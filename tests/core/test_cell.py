@@ -108,6 +108,17 @@ def test_who_ends_leaves_the_register_and_the_last_takes_the_name_along():
     assert len(register) == 0
 
 
+def test_who_is_dropped_leaves_the_register_before_it_ends():
+    register, ones = Register(), [Named() for _ in range(4)]
+    for one in ones:
+        register.add("a", one)
+    register.drop("a", ones[1:3])
+    assert register.named("a") == [ones[0], ones[3]]
+    register.drop("a", ones)
+    register.drop("nobody", ones)
+    assert register.everyone() == [] and len(register) == 0
+
+
 def test_equality_and_hash_of_what_is_registered_do_not_matter():
     class Odd:
         __hash__ = None

@@ -22,6 +22,7 @@ import psutil
 import pytest
 
 import fastpool
+from fastpool import _travel
 from tests.pool.world import frees_what_is_dropped, until
 
 from . import _travellers as way
@@ -60,6 +61,18 @@ def test_of_two_equal_ones_each_is_its_own_original() -> None:
     assert (sent(one), sent(two)) == (one, two)
     two.close()
     assert sent(two) is one
+
+
+def test_who_arrives_does_not_look_through_all_that_were_closed_before() -> None:
+    """Without the GIL a closed pool stays for ever; here it does because somebody has it."""
+    kept = []
+    for _ in range(20):
+        pool = way.make(name="again and again")
+        kept.append(pool)
+        pool.close()
+        kept.append(sent(pool))
+        kept[-1].close()
+    assert len(_travel._made.named("again and again")) <= 2
 
 
 def test_a_copy_is_the_original() -> None:
@@ -130,7 +143,7 @@ def test_who_unpickle_one_at_once_get_one(monkeypatch: pytest.MonkeyPatch) -> No
 
 @frees_what_is_dropped
 def test_nothing_is_remembered_of_pools_that_are_gone() -> None:
-    from fastpool import _family, _travel
+    from fastpool import _family
 
     gc.collect()
     before = len(_travel._made), len(_travel._packed), len(_family._all)

@@ -73,6 +73,17 @@ cdef class Register:
                 self.rows[name] = row = fresh
             row[place] = reference
 
+    def drop(self, str name not None, list ones not None):
+        """Have them leave now; where nothing ends (without the GIL, a pool) they would stay for ever."""
+        cdef set numbers = {id(one) for one in ones}
+        cdef Place place
+        with cython.critical_section(self):
+            row = self.rows.get(name)
+            entries = [] if row is None else list((<dict>row).items())
+        for place, reference in entries:
+            if id(reference()) in numbers:
+                place(reference)
+
     def named(self, str name not None):
         """Those with this name that still exist."""
         with cython.critical_section(self):
