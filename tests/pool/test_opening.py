@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from fastpool import NoConnectionsAvailable, PoolClosed
+from fastpool._connecting.opening import Opening
 from fastpool.testing import VirtualClock
 from tests.pool.opening_world import Loop, in_loop, soon, unopened
 from tests.pool.world import PATIENCE, Failure, Plain, Run, until
@@ -93,6 +94,50 @@ def test_when_all_fail_each_says_why_its_own_did():
     pool.open()
     assert len(pool) == 2
     pool.close()
+
+
+def test_who_had_begun_when_the_first_failed_and_fails_too_does_not_leave_it_open(monkeypatch):
+    world = Plain()
+    pool = unopened(world, min_size=1)
+    begun, over = threading.Event(), threading.Event()
+    world.connecting.hold()
+    first = Run(pool.open)
+    world.connecting.held()
+    begin = Opening.begin
+
+    def begin_and_wait(opening):
+        begin(opening)
+        begun.set()
+        assert over.wait(PATIENCE)
+
+    monkeypatch.setattr(Opening, "begin", begin_and_wait)
+    second = Run(pool.open)
+    assert begun.wait(PATIENCE)
+    world.refusing.add(None)
+    world.connecting.go()
+    assert first.error() is not None and not pool.was_opened
+    over.set()
+    assert second.error() is not None and not pool.was_opened
+    pool.close()
+
+
+def test_of_tasks_that_had_begun_when_the_first_failed_none_leaves_it_open():
+    async def fail():
+        raise Failure("not today")
+
+    async def main():
+        world = Loop()
+        pool = world.pool(min_size=1, max_connecting=1)
+        world.go.clear()
+        tasks = [asyncio.create_task(pool.open()) for _ in range(3)]
+        await soon(lambda: world.began == 1)
+        world.failures = dict.fromkeys(range(1, 9), fail)
+        world.go.set()
+        assert [type(error) for error in await asyncio.gather(*tasks, return_exceptions=True)] == [Failure] * 3
+        assert not pool.was_opened
+        await pool.close()
+
+    in_loop(main)
 
 
 def test_closed_while_it_waits_for_what_another_opens():

@@ -28,7 +28,7 @@ class LoopCalls:
         """Open within the time that is left: a connect that takes longer is cancelled."""
         pool = self._pool
         try:
-            if not pool.was_opened:
+            if not checkout.for_others and not pool.was_opened:
                 pool._first_use()
             checkout.drop_homeless()
             self._driver.loops.add(self._loop)

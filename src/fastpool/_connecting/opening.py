@@ -99,4 +99,7 @@ def warming(pool: Pool, n: int | None, timeout: float | None) -> Opening:
     if pool.closed:
         raise PoolClosed(f"pool {pool.name!r} is closed")
     limit = seconds_to_ns("timeout", timeout)
-    return Opening(pool, most if n is None else n, None if timeout is None else clock() + limit / 1e9, None)
+    opening = Opening(pool, most if n is None else n, None if timeout is None else clock() + limit / 1e9, None)
+    if opening.goes_on and not pool.was_opened:
+        pool._first_use()
+    return opening

@@ -14,7 +14,7 @@ cdef int connect_slot(Checkout self) except -1:
     cdef Core core = self.core
     cdef int64_t start = clock_ns()
     try:
-        if not core.was_opened:
+        if not self.for_others and not core.was_opened:  # else whoever opens ahead of use says whether that opens it
             core._first_use()
         entry = entry_of_slot(core, self.slot)
         c, server = core.connector.open(entry, self.seconds_left, core._leased_by_server, self.behind)
