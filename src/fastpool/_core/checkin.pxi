@@ -6,6 +6,7 @@
 cdef enum:              # how far a checkin has come
     JUDGE, SETTLE, OVER
 
+
 @cython.final
 @cython.freelist(16)
 @cython.no_gc_clear

@@ -5,6 +5,7 @@ cdef class Lease
 cdef class Core
 
 
+@cython.internal
 cdef class CoreState:
     """What a pool is made of: slots and line, options as the core wants them, and what it remembers of callers."""
     cdef PoolInner inner

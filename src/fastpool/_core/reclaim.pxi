@@ -83,7 +83,7 @@ cdef tuple reclaim_lost_row(Slot *slot, int64_t now):
 
 
 cdef void reclaim_end_dropped_lease(Core core, Slot *slot, uint64_t lease) noexcept:
-    """In a finalizer: end a lease that was dropped inside its block.  `_capacity_lost` reports it, when the connection is
+    """In a finalizer: end a lease that was dropped in its block.  `_capacity_lost` reports it when the connection is
     replaced: no user code may run here."""
     cdef list lost = core.lost
     row = None

@@ -217,11 +217,13 @@ cdef object task_finish_acquire(TaskBlock self, int64_t now):
     cdef Checkout checkout = self.checkout
     cdef uint64_t word
     cdef Slot *slot = checkout.slot
-    word = checkout_make_lease(self.core, slot, thread_self(), checkout.began, now, BY_HAND if self.by_hand else BY_BLOCK)
+    cdef int how = BY_HAND if self.by_hand else BY_BLOCK
+    word = checkout_make_lease(self.core, slot, thread_self(), checkout.began, now, how)
     checkout.slot = NULL
     lease_attach(self, slot, word)
     self.checkout = None
-    task_record_owner(<Entry>slot.entry, owner_ref(owner_task_in(self.loop)) if checkout.task is None else checkout.task)
+    task = owner_ref(owner_task_in(self.loop)) if checkout.task is None else checkout.task
+    task_record_owner(<Entry>slot.entry, task)
     event_checked_out(self.core, <Entry>slot.entry, checkout.began)
     return task_connection(self, self.core)
 

@@ -20,8 +20,8 @@ cdef int deadlock_collect_holders(Core core) except -1:
 
 cdef tuple deadlock_note_waiting(Core core, WaiterHandle handle):
     """Remember who waits: a thread that sleeps, with all its greenlets and tasks, by its number (True); a greenlet or
-    task whose thread goes on by itself, and a main greenlet by its thread's number (False).  A task whose loop goes on is
-    remembered by itself.  What to forget afterwards; None: that is the handle's.
+    task whose thread goes on by itself, and a main greenlet by its thread's number (False).  A task whose loop runs
+    on is remembered by itself.  What to forget afterwards; None: that is the handle's.
     """
     cdef tuple noted
     cdef uint64_t owner = handle.waiter.owner

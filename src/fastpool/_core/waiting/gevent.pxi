@@ -33,7 +33,7 @@ cdef class HubWaiters:
     `called` and `async_watcher.send`."""
     cdef object loop
     cdef object timer       # started while anybody is here whose time is far
-    cdef object async_watcher # started while anybody is asleep: other threads ring it
+    cdef object async_watcher  # started while anybody is asleep: other threads send to it
     cdef list called        # GreenletHandle: those whom other threads woke
     cdef Py_ssize_t asleep  # how many, those included whose time is near
     cdef uint64_t thread
