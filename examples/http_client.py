@@ -3,8 +3,9 @@
 python examples/http_client.py /index.html 127.0.0.1:8000 127.0.0.1:8001
 """
 
-import http.client
 import sys
+from http.client import HTTPConnection
+from typing import Any
 
 import fastpool
 
@@ -13,22 +14,22 @@ class NotFound(Exception):
     """The server has no such page. The answer was read whole, so the connection is as good as before."""
 
 
-def connect(server, timeout=None):
+def connect(server: tuple[str, int], timeout: float | None = None) -> HTTPConnection:
     # `timeout` is what this checkout has left: a server that hangs costs nobody more than that
     host, port = server
-    connection = http.client.HTTPConnection(host, port, timeout=timeout)
+    connection = HTTPConnection(host, port, timeout=timeout)
     connection.connect()
     connection.sock.settimeout(10)  # from here on the requests' own
     return connection
 
 
-def descriptor(connection):
+def descriptor(connection: HTTPConnection) -> int:
     # http.client closes its socket by itself after an answer that said "Connection: close"; there is then no
     # descriptor to give, and a connection for which this raises is replaced
     return connection.sock.fileno()
 
 
-def open_pool(servers, **options):
+def open_pool(servers: list[str], **options: Any) -> fastpool.Pool[HTTPConnection]:
     return fastpool.Pool(
         connect,
         fileno=descriptor,
@@ -40,7 +41,7 @@ def open_pool(servers, **options):
     )
 
 
-def get(pool, path):
+def get(pool: fastpool.Pool[HTTPConnection], path: str) -> str:
     """The page's text; NotFound, or whatever http.client raises, and then the connection is not used again."""
     with pool.connection(timeout=5) as connection:
         connection.request("GET", path)
@@ -51,7 +52,7 @@ def get(pool, path):
         return body.decode()
 
 
-def main(path, *servers):
+def main(path: str, *servers: str) -> None:
     with open_pool(list(servers)) as pool:
         for _ in range(4):
             print(get(pool, path).strip())

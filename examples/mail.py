@@ -5,19 +5,30 @@ python examples/mail.py 127.0.0.1:8025 127.0.0.1:8143 user secret
 
 import imaplib
 import smtplib
+import socket
 import sys
 from email.message import EmailMessage
+from typing import Any
 
 import fastpool
 
+Address = tuple[str, int]
 
-def open_smtp(server):
+
+def socket_of(connection: smtplib.SMTP) -> socket.socket:
+    """The socket; an error for a connection that has been closed, which tells the pool so."""
+    if connection.sock is None:
+        raise smtplib.SMTPServerDisconnected("closed")
+    return connection.sock
+
+
+def open_smtp(server: str) -> fastpool.Pool[smtplib.SMTP]:
     """A pool for sending. A mail server hangs up on who is silent for some minutes: `check` finds out before you do."""
 
-    def connect(server, timeout=None):
+    def connect(server: Address, timeout: float | None = None) -> smtplib.SMTP:
         host, port = server
         connection = smtplib.SMTP(host, port, timeout=timeout or 30)
-        connection.sock.settimeout(30)
+        socket_of(connection).settimeout(30)
         return connection
 
     return fastpool.Pool(
@@ -25,7 +36,7 @@ def open_smtp(server):
         close=smtplib.SMTP.quit,
         check=lambda connection: connection.noop()[0] == 250,
         reset=lambda connection: connection.rset(),  # whatever the last user left half said
-        fileno=lambda connection: connection.sock.fileno(),
+        fileno=lambda connection: socket_of(connection).fileno(),
         keep_on=(smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.SMTPDataError),
         servers=[server],
         max_size=2,
@@ -34,7 +45,7 @@ def open_smtp(server):
     )
 
 
-def send(pool, to, subject, text):
+def send(pool: fastpool.Pool[smtplib.SMTP], to: str, subject: str, text: str) -> None:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "fastpool@example.org", to, subject
     message.set_content(text)
@@ -42,10 +53,10 @@ def send(pool, to, subject, text):
         connection.send_message(message)
 
 
-def open_imap(server, user, password, **options):
+def open_imap(server: str, user: str, password: str, **options: Any) -> fastpool.Pool[imaplib.IMAP4]:
     """A pool for reading. Logging in is slow, so it is done once per connection."""
 
-    def connect(server, timeout=None):
+    def connect(server: Address, timeout: float | None = None) -> imaplib.IMAP4:
         host, port = server
         connection = imaplib.IMAP4(host, port, timeout=timeout)
         try:
@@ -56,11 +67,11 @@ def open_imap(server, user, password, **options):
             raise
         return connection
 
-    def reset(connection):
+    def reset(connection: imaplib.IMAP4) -> None:
         if connection.state == "SELECTED":
             connection.close()  # the next user begins without a mailbox, as after the login
 
-    def close(connection):
+    def close(connection: imaplib.IMAP4) -> None:
         try:
             connection.logout()
         except (imaplib.IMAP4.error, OSError):
@@ -79,15 +90,15 @@ def open_imap(server, user, password, **options):
     )
 
 
-def count_messages(pool, mailbox="INBOX"):
+def count_messages(pool: fastpool.Pool[imaplib.IMAP4], mailbox: str = "INBOX") -> int:
     with pool.connection() as connection:
         status, found = connection.select(mailbox, readonly=True)
         if status != "OK":
             raise LookupError(f"no mailbox {mailbox!r}")
-        return int(found[0])
+        return int(found[0] or 0)
 
 
-def main(smtp, imap, user, password):
+def main(smtp: str, imap: str, user: str, password: str) -> None:
     with open_smtp(smtp) as sending, open_imap(imap, user, password) as reading:
         for number in range(3):
             send(sending, f"{user}@example.org", f"Number {number}", "Sent through a pool.")

@@ -5,36 +5,39 @@ python examples/postgres.py postgres 127.0.0.1:5432 127.0.0.1:5433
 
 import math
 import sys
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.pq import TransactionStatus
 
 import fastpool
 
+Connection = psycopg.Connection[tuple[Any, ...]]
 
-class Postgres(fastpool.Driver):
+
+class Postgres(fastpool.Driver[Connection]):
     """What a pool must know of a psycopg connection."""
 
-    def __init__(self, **conninfo):
+    def __init__(self, **conninfo: Any) -> None:
         self.conninfo = conninfo
 
-    def connect(self, server, timeout):
+    def connect(self, server: tuple[str, int], timeout: float | None) -> Connection:
         host, port = server
         # libpq counts whole seconds, and takes less than 2 as 2
-        limit = {} if timeout is None else {"connect_timeout": max(math.ceil(timeout), 2)}
+        limit: dict[str, Any] = {} if timeout is None else {"connect_timeout": max(math.ceil(timeout), 2)}
         return psycopg.connect(host=host, port=port, **limit, **self.conninfo)
 
-    def check(self, c, timeout):
+    def check(self, c: Connection, timeout: float | None) -> bool:
         c.execute("SELECT 1")
         c.rollback()
         return True
 
-    def reset(self, c):
+    def reset(self, c: Connection) -> None:
         # An open transaction would keep its locks and its snapshot; one that failed refuses everything.
         if c.info.transaction_status != TransactionStatus.IDLE:
             c.rollback()
 
-    def usable(self, c, exc):
+    def usable(self, c: Connection, exc: BaseException) -> bool:
         # What the server said no to (a duplicate key, a typing error) leaves the connection as good as it was. An
         # interrupted query does not: its rows may still be on their way.
         return (
@@ -44,25 +47,25 @@ class Postgres(fastpool.Driver):
             in (TransactionStatus.IDLE, TransactionStatus.INTRANS, TransactionStatus.INERROR)
         )
 
-    def close(self, c):
+    def close(self, c: Connection) -> None:
         c.close()
 
 
-def open_pool(servers, user, **options):
+def open_pool(servers: list[str], user: str, **options: Any) -> fastpool.Pool[Connection]:
     driver = Postgres(user=user, dbname="postgres", application_name="fastpool")
     return fastpool.Pool(
         driver=driver, servers=servers, balance="least_leased", max_size=4, max_lifetime=3600, **options
     )
 
 
-def ask(pool, query, *values):
+def ask(pool: fastpool.Pool[Connection], query: LiteralString, *values: object) -> list[tuple[Any, ...]]:
     """The rows of a query, in a transaction of its own."""
     with pool.connection() as connection, connection.transaction():
         cursor = connection.execute(query, values)
         return cursor.fetchall() if cursor.description else []
 
 
-def main(user, *servers):
+def main(user: str, *servers: str) -> None:
     with open_pool(list(servers), user) as pool:
         [[version]] = ask(pool, "SHOW server_version")
         print(f"PostgreSQL {version}")

@@ -4,6 +4,7 @@ python examples/redis_py.py 127.0.0.1:6379
 """
 
 import sys
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -11,8 +12,10 @@ from redis.retry import Retry
 
 import fastpool
 
+Address = tuple[str, int]
 
-def connect(server, timeout=None):
+
+def connect(server: Address, timeout: float | None = None) -> redis.Redis:
     host, port = server
     client = redis.Redis(
         host,
@@ -27,12 +30,12 @@ def connect(server, timeout=None):
     return client
 
 
-def reset(client):
+def reset(client: redis.Redis) -> None:
     # A user who left a WATCH behind would make the next one's transaction fail.
-    client.execute_command("UNWATCH")
+    client.execute_command("UNWATCH")  # type: ignore[no-untyped-call]  # redis-py says nothing of it
 
 
-def open_pool(servers, **options):
+def open_pool(servers: list[str], **options: Any) -> fastpool.Pool[redis.Redis]:
     return fastpool.Pool(
         connect,
         reset=reset,
@@ -44,12 +47,12 @@ def open_pool(servers, **options):
     )
 
 
-def count_visit(pool, page):
+def count_visit(pool: fastpool.Pool[redis.Redis], page: str) -> int:
     with pool.connection() as client:
         return client.incr(f"visits:{page}")
 
 
-def main(*servers):
+def main(*servers: str) -> None:
     with open_pool(list(servers)) as pool:
         for _ in range(3):
             print(f"visit {count_visit(pool, 'home')} of the home page")

@@ -9,9 +9,11 @@ import threading
 
 import fastpool
 
+People = fastpool.Pool[sqlite3.Connection]
 
-def open_pool(path):
-    def connect():
+
+def open_pool(path: str) -> People:
+    def connect() -> sqlite3.Connection:
         # A connection goes from thread to thread, one at a time: that is what the pool sees to.
         connection = sqlite3.connect(path, check_same_thread=False, timeout=10)
         connection.execute("PRAGMA journal_mode=WAL")
@@ -27,18 +29,18 @@ def open_pool(path):
     )
 
 
-def add(pool, name):
+def add(pool: People, name: str) -> None:
     with pool.connection() as connection:
         connection.execute("INSERT INTO people (name) VALUES (?)", (name,))
         connection.commit()
 
 
-def names(pool):
+def names(pool: People) -> list[str]:
     with pool.connection() as connection:
         return [name for (name,) in connection.execute("SELECT name FROM people ORDER BY name")]
 
 
-def main(path):
+def main(path: str) -> None:
     with open_pool(path) as pool:
         with pool.connection() as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS people (name TEXT PRIMARY KEY)")

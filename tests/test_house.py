@@ -7,19 +7,22 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from inspect import isfunction
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src" / "fastpool"
+CORE = SRC / "_core" / "core.pyi"  # the compiled module
+PYX_IMPORT = re.compile(r"^ *(from \.+[\w.]* import (?:.*\\\n)*.*\n)", re.MULTILINE)
 pytestmark = pytest.mark.skipif(not SRC.is_dir(), reason="the tests run without the checkout around them")
 
 # The floors of CONTRIBUTING.md, by the beginning of a module's name: a module imports from its own floor or from below.
 FLOORS: list[set[str]] = [
     {"_light", "_version"},
-    {"_config", "_core", "_driver", "_errors", "_servers", "_telemetry"},
-    {"_async", "_connecting", "_family", "_keeper", "_pool", "_telemetry.report", "_travel"},
+    {"_config", "_core", "_driver", "_errors", "_options", "_servers", "_telemetry"},
+    {"_async", "_base", "_connecting", "_keeper", "_pool", "_registry", "_telemetry.report"},
     {"adapters", "aio", "metrics", "testing"},
     {"__init__"},
     {"__main__", "_cli"},
@@ -39,10 +42,12 @@ FOLDERS = r"/roo[t]/|/wor[k]/|/home/\w|bash_job[s]|\.pyenv/versions/\d"
 ELSEWHERE = re.compile(f"{HOSTS}|{FOLDERS}")
 PUBLIC = {
     "AllServersUnavailable",
+    "AsyncLease",
     "AsyncPool",
     "ConnectionPool",
     "Driver",
     "Histogram",
+    "Lease",
     "LeaseError",
     "LeaseInfo",
     "NoConnectionsAvailable",
@@ -50,6 +55,7 @@ PUBLIC = {
     "PoolClosed",
     "PoolDeadlock",
     "PoolError",
+    "PoolOptions",
     "PoolOverloaded",
     "Stats",
     "__version__",
@@ -82,25 +88,19 @@ def floor(name: str) -> int:
     return FLOOR.get(name, FACADE)
 
 
-def type_checking_only(tree: ast.Module) -> set[ast.AST]:
-    """The nodes under `if TYPE_CHECKING:`, which are never run."""
-    return {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
-        for child in node.body
-        for inner in ast.walk(child)
-    }
-
-
 def imports(path: Path) -> Iterator[str]:
-    """The dotted names that a Python file imports when it runs, wherever in it; relative ones made absolute."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    never_run = type_checking_only(tree)
+    """The dotted names that a file imports, wherever in it; relative ones made absolute.
+
+    What only a type checker imports counts, too: whoever reads a module has to read what its types are. Of the compiled
+    module both are counted, its stub's imports and those of the parts that it includes.
+    """
     package = ["fastpool", *path.relative_to(SRC).parts[:-1]]
-    for node in ast.walk(tree):
-        if node in never_run:
-            continue
+    if path == CORE:
+        parts = [path.with_suffix(".pyx"), *path.parent.rglob("*.pxi")]
+        text = path.read_text(encoding="utf-8") + "".join(PYX_IMPORT.findall("".join(map(Path.read_text, parts))))
+    else:
+        text = path.read_text(encoding="utf-8")
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -110,22 +110,25 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def modules_imported(path: Path) -> set[str]:
-    """The modules of fastpool that a file imports from, other than itself and the packages that it is in."""
-    known = {module(other) for other in SRC.rglob("*.py")}
+    """The modules of fastpool that a file imports, and the packages that these are in, other than its own."""
+    known = {module(other) for other in python_files()}
     found = set()
     for name in imports(path):
         first, _, rest = name.partition(".")
-        while first == "fastpool" and rest:
-            if rest in known:
-                found.add(rest)
-                break
+        while first == "fastpool" and rest and rest not in known:
             rest = rest.rpartition(".")[0]
-    own = module(path)
-    return {name for name in found if own != name and not own.startswith(f"{name}.")}
+        if first == "fastpool" and rest:
+            found.add(rest)
+            found |= {rest[:end] for end, letter in enumerate(rest) if letter == "." and not inside(path, rest[:end])}
+    return found - {module(path)}
+
+
+def inside(path: Path, package: str) -> bool:
+    return f"{module(path)}.".startswith(f"{package}.")
 
 
 def python_files() -> list[Path]:
-    return [path for path in sorted(SRC.rglob("*.py")) if path != SRC / "__init__.py"]
+    return [*(path for path in sorted(SRC.rglob("*.py")) if path != SRC / "__init__.py"), CORE]
 
 
 def test_every_module_has_a_floor() -> None:
@@ -144,17 +147,30 @@ def test_modules_import_downwards_only() -> None:
 
 def test_no_modules_import_each_other() -> None:
     graph = {module(path): modules_imported(path) for path in python_files()}
+    assert len(graph) > 100 and "_errors" in graph["_core.core"] and "_core.core" in graph["_core"], "it sees them"
+    assert circle_in(graph) == []
 
-    def reaches(start: str, goal: str) -> bool:
-        seen: set[str] = set()
-        todo = [start]
-        while todo:
-            for other in graph.get(todo.pop(), set()) - seen:
-                seen.add(other)
-                todo.append(other)
-        return goal in seen
 
-    assert [name for name in graph if reaches(name, name)] == []
+def test_a_circle_is_found() -> None:
+    assert circle_in({"a": {"b"}, "b": {"c", "d"}, "c": set(), "d": {"b"}}) == ["b", "d", "b"]
+    assert circle_in({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def circle_in(graph: dict[str, set[str]]) -> list[str]:
+    """A way that comes back to where it began; [] if there is none."""
+    over: set[str] = set()
+
+    def walk(name: str, way: list[str]) -> list[str]:
+        if name in way:
+            return [*way[way.index(name) :], name]
+        if name not in over:
+            for other in sorted(graph.get(name, ())):
+                if found := walk(other, [*way, name]):
+                    return found
+            over.add(name)
+        return []
+
+    return next((found for name in sorted(graph) if (found := walk(name, []))), [])
 
 
 def test_nothing_below_the_adapters_knows_what_hbase_is() -> None:
@@ -243,6 +259,17 @@ def test_the_public_names_are_these() -> None:
         assert hasattr(fastpool, name), f"fastpool.__all__ has {name}, fastpool does not"
 
 
+def test_the_two_pools_are_siblings() -> None:
+    import fastpool
+
+    pool, async_pool = (
+        [n for n, v in vars(kind).items() if isfunction(v)] for kind in (fastpool.Pool, fastpool.AsyncPool)
+    )
+    assert fastpool.Pool.__bases__[0] is fastpool.AsyncPool.__bases__[0]
+    assert [name for name in pool if name in async_pool] == [name for name in async_pool if name in pool], "the order"
+    assert not hasattr(fastpool.AsyncPool, "__enter__") and not hasattr(fastpool.Pool, "__aenter__")
+
+
 def test_every_public_name_is_documented() -> None:
     import fastpool
 
@@ -253,8 +280,8 @@ def test_every_public_name_is_documented() -> None:
     for name in public:
         thing = getattr(fastpool, name)
         if isinstance(thing, type):
-            members = {k: v for k, v in vars(thing).items() if not k.startswith("_") and callable(v)}
-            faults += [f"{name}.{k}" for k, v in members.items() if not v.__doc__]
+            members = {k: getattr(thing, k) for k in dir(thing) if not k.startswith("_")}
+            faults += [f"{name}.{k}" for k, v in members.items() if callable(v) and not v.__doc__]
     assert faults == [], "public, but without a docstring"
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from ._core import AsyncLease, Lease
 from ._driver import Driver
 from ._errors import (
     AllServersUnavailable,
@@ -25,14 +26,17 @@ if TYPE_CHECKING:
     from . import aio as aio
     from . import testing as testing
     from ._async.pool import AsyncPool
+    from ._options import PoolOptions
     from .adapters.happybase.pool import ConnectionPool, install, uninstall
 
 __all__ = [
     "AllServersUnavailable",
+    "AsyncLease",
     "AsyncPool",
     "ConnectionPool",
     "Driver",
     "Histogram",
+    "Lease",
     "LeaseError",
     "LeaseInfo",
     "NoConnectionsAvailable",
@@ -40,6 +44,7 @@ __all__ = [
     "PoolClosed",
     "PoolDeadlock",
     "PoolError",
+    "PoolOptions",
     "PoolOverloaded",
     "Stats",
     "__version__",
@@ -49,6 +54,7 @@ __all__ = [
 
 _LAZY = {
     "AsyncPool": "._async.pool",
+    "PoolOptions": "._options",
     "ConnectionPool": ".adapters.happybase.pool",
     "install": ".adapters.happybase.pool",
     "uninstall": ".adapters.happybase.pool",

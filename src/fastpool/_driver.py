@@ -5,18 +5,22 @@ No lock is held, and no slot is in two hands, while any of these methods runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from ._errors import NoConnectionsAvailable, PoolDeadlock
 from ._light.calls import takes_timeout
-from ._light.hints import TYPE_CHECKING, Any
+from ._light.hints import TYPE_CHECKING, Any, C, Generic
 
 if TYPE_CHECKING:
     from ._core import Entry
 
 
-class Driver:
+class Driver(Generic[C]):
     """How one kind of connection is opened, checked, reset and closed; override what differs.
+
+    ``class MyDriver(fastpool.Driver[MyConnection])`` tells a type checker what a pool of it gives; without the
+    parameter that is Any. A :class:`fastpool.AsyncPool` awaits what ``connect``, ``check``, ``reset`` and ``close``
+    return.
 
     Only :meth:`connect` has no default. ``server`` is what ``servers`` gave, or None without servers;
     ``timeout`` the seconds that this checkout has left, None meaning no limit.
@@ -29,27 +33,27 @@ class Driver:
     deadlock_error: type[PoolDeadlock] = PoolDeadlock
     exhausted_message: str | None = None  # how the error of an exhausted pool begins; None: with the pool's name
 
-    def connect(self, server: Any, timeout: float | None) -> Any:
+    def connect(self, server: Any, timeout: float | None) -> C | Awaitable[C]:
         """Open a connection and return it; whatever this raises is what the caller of the checkout sees."""
         raise TypeError(f"{type(self).__name__} does not say how to connect: override connect(server, timeout)")
 
-    def close(self, c: Any) -> Any:
+    def close(self, c: C) -> Any:
         """End ``c``. What this raises is logged and no one else's business."""
         close = getattr(c, "close", None)
         return None if close is None else close()
 
-    def check(self, c: Any, timeout: float | None) -> bool:
+    def check(self, c: C, timeout: float | None) -> bool | Awaitable[bool]:
         """Say whether ``c`` still works; may do I/O, for ``timeout`` seconds at most. Raising means: dead."""
         return True
 
-    def ping(self, c: Any, timeout: float | None) -> Any:
+    def ping(self, c: C, timeout: float | None) -> bool | Awaitable[bool]:
         """Like :meth:`check`, for ``keepalive``: override this if ``check`` sends nothing that the server counts."""
         return self.check(c, timeout)
 
-    def reset(self, c: Any) -> Any:
+    def reset(self, c: C) -> Any:
         """Make ``c`` fit for the next caller; if this raises, the connection is discarded."""
 
-    def fileno(self, c: Any) -> int:
+    def fileno(self, c: C) -> int:
         """Give the descriptor for the probe that reads nothing, -1 for none; raising means: dead."""
         fileno = getattr(c, "fileno", None)
         if fileno is None:
@@ -61,11 +65,11 @@ class Driver:
             raise ValueError(f"{c!r} has been closed: its descriptor is {fd}")
         return fd
 
-    def usable(self, c: Any, exc: BaseException) -> bool:
+    def usable(self, c: C, exc: BaseException) -> bool:
         """Say whether ``c`` may be used again after its block ended with ``exc``."""
         return False
 
-    def abandon(self, c: Any) -> None:
+    def abandon(self, c: C) -> None:
         """Forget ``c`` in a forked child, without a word on the wire: the parent goes on using it."""
 
     # What the pool calls; a driver that works with the slot's seat (the guarded happybase connection) overrides these.
@@ -75,7 +79,7 @@ class Driver:
         return self.connect(server, timeout)
 
 
-class CallableDriver(Driver):
+class CallableDriver(Driver[Any]):
     """A driver made of the callables that ``Pool(connect, close=…, check=…)`` was given."""
 
     def __init__(

@@ -175,6 +175,11 @@ def test_close_needs_no_await_and_no_loop(plain_server: ScriptedServer, caplog: 
                     await c.tables()
 
         runner.run(main())
+        runner.run(pool_to(plain_server).close())  # what it returns is a coroutine
+        with pytest.raises(RuntimeError, match="already"):
+            closing = pool_to(plain_server).close()
+            runner.run(closing)
+            runner.run(closing)
     assert "was not closed" not in caplog.text
 
 

@@ -199,7 +199,7 @@ def in_hub(library: Any) -> None:
     served_in_line(pool, [spawn, thread, spawn], library.sleep)
     interrupted(blocks)
     made: list[Any] = []
-    thread(lambda: made.append(sleeper_here()))()
+    thread(lambda: made.append(sleeper_here(_core.Core._thread_uid(), _core.thread_is_alive)))()
     assert (made != [None]) is (isinstance(library, Eventlet) and _core.lacks("eventlet's hub")), made
     if isinstance(library, Eventlet):
         suspended_for_ever(spawn, library.sleep)

@@ -304,8 +304,9 @@ def test_a_lease_is_good_for_one_block() -> None:
         with pytest.raises(fastpool.LeaseError):
             async with lease:
                 raise AssertionError
-        with pytest.raises(TypeError):
-            pool.__enter__()
+        with pytest.raises(TypeError, match="context manager"):
+            with pool:
+                raise AssertionError
         await pool.close()
 
     asyncio.run(main())

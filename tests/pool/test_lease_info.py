@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fastpool._telemetry.stats import LeaseInfo, thread_name
+from fastpool._telemetry.holder import lease_info, thread_name
 
 FACTS = {"slot": 3, "server": ("a", 1), "depth": 1, "age_s": 0.5}
 
 
 def here(**fields):
-    return LeaseInfo.from_core(**(FACTS | {"ident": threading.get_ident()} | fields))
+    return lease_info(**(FACTS | {"ident": threading.get_ident()} | fields))
 
 
 def functions(info):
@@ -45,7 +45,7 @@ def parked_thread():
 
 
 def test_a_thread_in_words_and_its_stack(parked_thread):
-    info = LeaseInfo.from_core(**FACTS, ident=parked_thread.ident)
+    info = lease_info(**FACTS, ident=parked_thread.ident)
     assert (info.slot, info.server, info.depth, info.age_s) == (3, ("a", 1), 1, 0.5)
     assert (info.thread, info.owner) == ("worker-1", "thread 'worker-1'")
     names = functions(info)
@@ -68,7 +68,7 @@ def test_the_asking_itself_is_left_out_of_ones_own_stack():
 
 
 def test_a_thread_that_has_ended():
-    info = LeaseInfo.from_core(**FACTS, ident=None)
+    info = lease_info(**FACTS, ident=None)
     assert info.thread == "a thread that has ended"
     assert info.stack() == []
 
@@ -156,7 +156,7 @@ def test_a_task_is_not_kept_alive():
         gc.collect()
         assert ref() is None
         assert info.stack() == []
-        assert LeaseInfo.from_core(**FACTS, ident=1, task=ref).owner == "task that is gone in thread 'thread 1'"
+        assert lease_info(**FACTS, ident=1, task=ref).owner == "task that is gone in thread 'thread 1'"
 
     asyncio.run(main())
 
@@ -215,7 +215,7 @@ def test_gevents_own_names_are_used():
 
 
 def test_it_travels_without_its_holder(parked_thread):
-    info = LeaseInfo.from_core(**FACTS, ident=parked_thread.ident)
+    info = lease_info(**FACTS, ident=parked_thread.ident)
     there = copy.deepcopy(info)
     assert there == info
     assert there.stack() == []

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastpool import NoConnectionsAvailable
+from fastpool import LeaseInfo, NoConnectionsAvailable
+from fastpool._telemetry.holder import lease_info
 from fastpool._telemetry.stats import (
     CLOSE_REASONS,
     Histogram,
-    LeaseInfo,
     Stats,
     describe_holders,
     duration_text,
@@ -144,7 +144,7 @@ def test_stats_have_the_fields_that_are_promised_and_are_frozen():
 def test_what_an_error_says_of_the_pool_travels_with_it():
     error = NoConnectionsAvailable("none")
     error.stats, error.waited, error.phase = some_stats(wait=histogram_of([5, 7])), 0.5, "wait"
-    error.holders = (LeaseInfo.from_core(0, None, threading.get_ident()),)
+    error.holders = (lease_info(0, None, threading.get_ident()),)
     there = pickle.loads(pickle.dumps(error))
     assert (type(there), str(there), there.phase, there.waited) == (NoConnectionsAvailable, "none", "wait", 0.5)
     assert (there.stats, there.holders) == (error.stats, error.holders)

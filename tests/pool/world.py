@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import fastpool
-from fastpool import _family
+from fastpool import _registry
 from fastpool._keeper.keeper import keeper
 from tests._slots import in_hand
 
@@ -272,7 +272,7 @@ def forget_earlier_pools() -> None:
     """Have the keeper forget the pools that earlier tests dropped."""
     gc.collect()
     if FREE_THREADED:
-        for pool in _family.everyone():
+        for pool in _registry.everyone():
             keeper.forget(pool)
 
 

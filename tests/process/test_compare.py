@@ -12,8 +12,8 @@ import fastpool
 from fastpool._cli.compare import concurrency, crowd, floor, green_candidates, load, plot, scale, tables
 from fastpool._cli.compare.candidates import CONNECTION_POOL, FLOOR, HAPPYBASE, POOL, STUBBED, Candidate
 from fastpool._cli.compare.findings import Finding, Target, report
-from fastpool._cli.compare.questions import _CHEAPER, QUESTIONS, Effort
-from fastpool._cli.compare.ratios import interleaved, timed
+from fastpool._cli.compare.questions import _CHEAPER, QUESTIONS
+from fastpool._cli.compare.ratios import Effort, interleaved, timed
 from fastpool._cli.compare.threads import in_a_thread_of_its_own, run_in_threads
 
 

@@ -9,11 +9,11 @@ from .._core import STEP_CLOSE, STEP_READY, STEP_RESET, loop_of_thread
 from .driver import LoopDriver, settled, was_cancelled
 
 if TYPE_CHECKING:
+    from .._base import BasePool
     from .._core import Checkin
-    from .pool import AsyncPool
 
 
-def check_in(pool: AsyncPool, checkin: Checkin) -> asyncio.Future[Any] | None:
+def check_in(pool: BasePool, checkin: Checkin) -> asyncio.Future[Any] | None:
     """End a lease; the reset, if it must be awaited, goes on as a task, which is returned. From whatever thread."""
     driver: LoopDriver = pool.driver
     try:
@@ -32,7 +32,7 @@ def check_in(pool: AsyncPool, checkin: Checkin) -> asyncio.Future[Any] | None:
     return None
 
 
-def _hand_over(loop: asyncio.AbstractEventLoop, pool: AsyncPool, checkin: Checkin) -> bool:
+def _hand_over(loop: asyncio.AbstractEventLoop, pool: BasePool, checkin: Checkin) -> bool:
     """Have the reset made in the connection's own loop; False: that is closed."""
     try:
         loop.call_soon_threadsafe(_reset_here, pool, checkin)
@@ -41,11 +41,11 @@ def _hand_over(loop: asyncio.AbstractEventLoop, pool: AsyncPool, checkin: Checki
     return True
 
 
-def _reset_here(pool: AsyncPool, checkin: Checkin) -> None:
+def _reset_here(pool: BasePool, checkin: Checkin) -> None:
     pool.driver.run_here(_reset(pool, checkin))
 
 
-async def _reset(pool: AsyncPool, checkin: Checkin) -> None:
+async def _reset(pool: BasePool, checkin: Checkin) -> None:
     """Reset before the connection is available again; one that cannot be reset is closed."""
     well = True
     try:
@@ -61,14 +61,14 @@ async def _reset(pool: AsyncPool, checkin: Checkin) -> None:
     _finish(pool, checkin)
 
 
-def _finish(pool: AsyncPool, checkin: Checkin) -> None:
+def _finish(pool: BasePool, checkin: Checkin) -> None:
     """The last steps: the connection is given, or closed."""
     while (step := checkin.step()) != STEP_READY:
         assert step == STEP_CLOSE
         _close(pool, checkin.closing())
 
 
-def _close(pool: AsyncPool, detached: list[tuple[Any, Any, str]]) -> None:
+def _close(pool: BasePool, detached: list[tuple[Any, Any, str]]) -> None:
     for c, server, reason in detached:
         pool.driver.close(c)
         pool._tell("closed_connection", server=server, connection=c, reason=reason)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .._core import STEP_CHECK, STEP_CONNECT, STEP_READY, STEP_WAIT
 
 if TYPE_CHECKING:
+    from .._base import BasePool
     from .._core import Checkout
-    from .._pool import Pool
 
 
 class DriverCalls(Protocol):
@@ -23,7 +23,7 @@ class DriverCalls(Protocol):
     def close(self, c: Any) -> None: ...
 
 
-async def obtain(pool: Pool, checkout: Checkout, calls: DriverCalls) -> None:
+async def obtain(pool: BasePool, checkout: Checkout, calls: DriverCalls) -> None:
     """See that a connection that is fit for use is in hand. Raises as ``Pool.connection`` does."""
     try:
         checkout.begin()
@@ -41,7 +41,7 @@ async def obtain(pool: Pool, checkout: Checkout, calls: DriverCalls) -> None:
         raise
 
 
-async def open_one(pool: Pool, checkout: Checkout, calls: DriverCalls, opened: list[Any] | None = None) -> None:
+async def open_one(pool: BasePool, checkout: Checkout, calls: DriverCalls, opened: list[Any] | None = None) -> None:
     """Open the connection for which there is room in hand, and leave it to whoever wants one."""
     try:
         await calls.connect(checkout)
@@ -52,7 +52,7 @@ async def open_one(pool: Pool, checkout: Checkout, calls: DriverCalls, opened: l
     close_all(pool, calls, checkout.closing())
 
 
-def close_all(pool: Pool, calls: DriverCalls, detached: list[tuple[Any, Any, str]]) -> None:
+def close_all(pool: BasePool, calls: DriverCalls, detached: list[tuple[Any, Any, str]]) -> None:
     """Close connections that have no slot any more, and tell of it: (connection, server, reason) of each."""
     for c, server, reason in detached:
         calls.close(c)

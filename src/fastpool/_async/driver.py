@@ -20,7 +20,7 @@ Loop = asyncio.AbstractEventLoop
 _GLANCE_S = 0.5  # how often who waits for a loop looks whether it still runs
 
 
-class LoopDriver(Driver):
+class LoopDriver(Driver[Any]):
     """Wraps a driver whose methods may be coroutine functions: each call is made in the connection's own loop."""
 
     def __init__(self, inner: Driver) -> None:

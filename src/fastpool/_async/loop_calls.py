@@ -10,8 +10,8 @@ from .._core.time_limit import TimeLimit
 from .driver import Loop, LoopDriver, settled, was_cancelled
 
 if TYPE_CHECKING:
+    from .._base import BasePool
     from .._core import Checkout
-    from .pool import AsyncPool
 
 
 class LoopCalls:
@@ -19,7 +19,7 @@ class LoopCalls:
 
     __slots__ = ("_driver", "_loop", "_pool")
 
-    def __init__(self, pool: AsyncPool, loop: Loop) -> None:
+    def __init__(self, pool: BasePool, loop: Loop) -> None:
         self._pool = pool
         self._driver: LoopDriver = pool.driver
         self._loop = loop

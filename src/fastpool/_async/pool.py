@@ -8,52 +8,73 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from typing import TYPE_CHECKING, Any, Self
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
+from .._base import BasePool
 from .._config import seconds_to_ns
 from .._connecting.opening import NAP_S, Opening, warming
-from .._core import Core, clock, running_task
+from .._core import AwaitingCore, clock, running_task
 from .._driver import Driver, overrides
 from .._keeper.keeper import keeper
-from .._pool import Pool
+from .._light.hints import C
 from .checkin import check_in
 from .checkout import close_all, obtain, open_one
 from .driver import LoopDriver
 from .loop_calls import LoopCalls
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
-    from .._core import Checkout, TaskBlock
+    from .._core import AsyncLease, Checkout
+    from .._options import KeepOn, PoolOptions
 
 CLOSES_S = 30.0  # how long close() without a timeout waits for the driver's: one that hangs holds up nobody else
 UNDOES_S = 5.0  # how long an open() that fails waits for the closes of what it had opened
 
 
-class AsyncPool(Pool):
+class AsyncPool(BasePool[C], AwaitingCore[C]):
     """A pool whose connections are opened, checked, reset and closed with ``await``.
 
     Arguments as for :class:`fastpool.Pool`; ``connect``, ``close``, ``check`` and ``reset`` may be coroutine functions
     or plain ones. ``checkin`` never awaits.
     """
 
-    def _start(self, driver: Driver, config: Any) -> None:
-        super()._start(driver if isinstance(driver, LoopDriver) else LoopDriver(driver), config)
-        self.own_references = 2  # LoopDriver.homes has one
-        self.of_loops = True
+    if TYPE_CHECKING:
 
-    @staticmethod
-    def _overrides(driver: Driver) -> tuple[bool, bool, bool]:
-        return overrides(driver.inner if isinstance(driver, LoopDriver) else driver)
+        @overload
+        def __init__(
+            self,
+            connect: Callable[..., Awaitable[C]],
+            *,
+            close: Callable[[C], object] | None = None,
+            check: Callable[..., bool | Awaitable[bool]] | None = None,
+            reset: Callable[[C], object] | None = None,
+            fileno: Callable[[C], int] | None = None,
+            keep_on: KeepOn = (),
+            **options: Unpack[PoolOptions],
+        ) -> None: ...
+        @overload
+        def __init__(
+            self,
+            connect: Callable[..., C],
+            *,
+            close: Callable[[C], object] | None = None,
+            check: Callable[..., bool | Awaitable[bool]] | None = None,
+            reset: Callable[[C], object] | None = None,
+            fileno: Callable[[C], int] | None = None,
+            keep_on: KeepOn = (),
+            **options: Unpack[PoolOptions],
+        ) -> None: ...
+        @overload
+        def __init__(self, *, driver: Driver[C], **options: Unpack[PoolOptions]) -> None: ...
+        def __init__(self, *args: Any, **options: Any) -> None: ...
 
-    def _open_now(self) -> None:
-        """Not in the constructor: there may be no loop yet. The first checkout does it, or open()."""
+    # ---- life ---------------------------------------------------------------------------------------------------
 
-    async def open(self) -> None:  # type: ignore[override]
+    async def open(self) -> None:
         """Open ``min_size`` connections in this loop, and keep them so. Again is harmless."""
-        await self._open()
-
-    async def _open(self) -> None:
         opening = Opening(self, self._least(), None, self.config.timeout)
         try:
             opening.begin()
@@ -65,20 +86,7 @@ class AsyncPool(Pool):
             await self._wait_for_closes(self.driver.closing - before, UNDOES_S)
             raise
 
-    async def _open_up_to_here(self, opening: Opening) -> None:
-        while opening.goes_on:
-            if not (opening.is_short and await self._open_one_here(opening.seconds_left, opening.opened)):
-                await asyncio.sleep(NAP_S)
-
-    async def _open_one_here(self, timeout: float | None, opened: list[Any] | None = None) -> bool:
-        loop = asyncio.get_running_loop()
-        checkout = self._new_checkout(timeout, loop)
-        if not checkout.take_room():
-            return False
-        await open_one(self, checkout, LoopCalls(self, loop), opened)
-        return True
-
-    async def close(self, timeout: float | None = None) -> None:  # type: ignore[override]
+    async def close(self, timeout: float | None = None) -> None:
         """As :meth:`fastpool.Pool.close`; waits until the connections of this loop are closed, at most half a minute.
 
         A driver's close that takes longer, or than ``timeout``, goes on alone.
@@ -99,6 +107,57 @@ class AsyncPool(Pool):
             if first:
                 self._tell("pool_closed")
 
+    async def warm(self, n: int | None = None, timeout: float | None = None) -> int:
+        """As :meth:`fastpool.Pool.warm`."""
+        await self._open_up_to_here(warming(self, n, timeout))
+        return len(self)
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # ---- checkout and checkin ----------------------------------------------------------------------------------------
+
+    async def checkout(self, timeout: float | EllipsisType | None = ...) -> C:
+        """Take a connection by hand; give it back with :meth:`checkin`, exactly once."""
+        c: C = await self._acheckout(timeout)
+        return c
+
+    def checkin(self, c: C, discard: bool = False) -> None:
+        """Give back what :meth:`checkout` gave; never awaits, and may be called from any thread."""
+        checkin = self._checkin_by_hand(c, discard)
+        if checkin is not None:
+            check_in(self, checkin)
+
+    # ---- its parts ---------------------------------------------------------------------------------------------------
+
+    def _start(self, driver: Driver, config: Any) -> None:
+        super()._start(driver if isinstance(driver, LoopDriver) else LoopDriver(driver), config)
+        self.own_references = 2  # LoopDriver.homes has one
+        self.of_loops = True
+
+    @staticmethod
+    def _overrides(driver: Driver) -> tuple[bool, bool, bool]:
+        return overrides(driver.inner if isinstance(driver, LoopDriver) else driver)
+
+    async def _open_up_to_here(self, opening: Opening) -> None:
+        while opening.goes_on:
+            if not (opening.is_short and await self._open_one_here(opening.seconds_left, opening.opened)):
+                await asyncio.sleep(NAP_S)
+
+    async def _open_one_here(self, timeout: float | None, opened: list[Any] | None = None) -> bool:
+        loop = asyncio.get_running_loop()
+        checkout = self._new_checkout(timeout, loop)
+        if not checkout.take_room():
+            return False
+        await open_one(self, checkout, LoopCalls(self, loop), opened)
+        return True
+
     async def _wait_for_closes(self, closes: set[asyncio.Future[Any]], seconds: float) -> None:
         here = asyncio.get_running_loop()
         if here in list(self.driver.handed.values()):
@@ -108,34 +167,7 @@ class AsyncPool(Pool):
         if mine and running_task() not in mine:
             await asyncio.wait(mine, timeout=seconds)
 
-    async def warm(self, n: int | None = None, timeout: float | None = None) -> int:  # type: ignore[override]
-        """As :meth:`fastpool.Pool.warm`."""
-        await self._open_up_to_here(warming(self, n, timeout))
-        return len(self)
-
-    async def __aenter__(self) -> Self:
-        await self._open()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    def __enter__(self) -> Any:
-        raise TypeError("an AsyncPool is used with `async with`")
-
-    connection = Core.aconnection  # type: ignore[assignment]
-
-    async def checkout(self, timeout: Any = ...) -> Any:
-        """Take a connection by hand; give it back with :meth:`checkin`, exactly once."""
-        return await self._acheckout(timeout)
-
-    def checkin(self, c: Any, discard: bool = False) -> None:
-        """Give back what :meth:`checkout` gave; never awaits, and may be called from any thread."""
-        checkin = self._checkin_by_hand(c, discard)
-        if checkin is not None:
-            check_in(self, checkin)
+    # ---- what the core asks for ------------------------------------------------------------------------------------
 
     async def _obtain(self, checkout: Checkout) -> None:
         first = bool(not self.was_opened and self.config.min_size and not self.closed)
@@ -165,6 +197,15 @@ class AsyncPool(Pool):
             close_all(self, LoopCalls(self, checkout.loop), checkout.closing())
             raise
 
+    async def _give_back(self, block: AsyncLease, error: BaseException | None) -> None:
+        """The end of a lease whose connection is reset; it is over when the connection is fit again."""
+        checkin = self._checkin_of(block, error)
+        if checkin is None:
+            return
+        task = check_in(self, checkin)
+        if task is not None and error is None:
+            await asyncio.shield(task)  # a cancellation here does not stop the reset
+
     def _go_on_connecting(self, checkout: Checkout) -> None:
         if self.closed:
             checkout.dropped()
@@ -181,25 +222,16 @@ class AsyncPool(Pool):
         except Exception:
             pass  # it was told and counted, and each waiter has a deadline of its own
 
-    async def _give_back(self, block: TaskBlock, error: BaseException | None) -> None:
-        """The end of a lease whose connection is reset; it is over when the connection is fit again."""
-        checkin = self._checkin_of(block, error)
-        if checkin is None:
-            return
-        task = check_in(self, checkin)
-        if task is not None and error is None:
-            await asyncio.shield(task)  # a cancellation here does not stop the reset
-
-    def _forked(self) -> None:
-        self.driver.behind.clear()
-        self.driver.loops.clear()  # the parent's: they only look as if they ran
-        super()._forked()
-
     def _open_one(self, timeout_ns: int, opened: list[Any] | None = None) -> bool:
         """The keeper's way: in the loop of some connection that is open, or was, if one runs."""
         seconds = None if timeout_ns < 0 else timeout_ns / 1e9
         filled: bool = self.driver.fill(lambda: self._open_one_here(seconds, opened))
         return filled
+
+    def _forked(self) -> None:
+        self.driver.behind.clear()
+        self.driver.loops.clear()  # the parent's: they only look as if they ran
+        super()._forked()
 
 
 AsyncPool.__module__ = "fastpool"

@@ -17,8 +17,8 @@ from .workers import staff_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .._core import Checkin, Checkout, TaskBlock
-    from .._pool import Pool
+    from .._base import BasePool
+    from .._core import AsyncLease, Checkin, Checkout
     from .workers import Workers
 
 _BEGUN, _END = 1, 2  # the questions that are decided by who answers first
@@ -122,7 +122,7 @@ class WorkerCalls:
 
     __slots__ = ("_pool", "_staff")
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: BasePool) -> None:
         self._pool = pool
         self._staff = staff_of(pool)
 
@@ -190,14 +190,14 @@ class WorkerCalls:
         close_all(self._pool, self, checkout.closing())
 
 
-def _is_well(pool: Pool, own: Checkout, seconds: float | None) -> bool:
+def _is_well(pool: BasePool, own: Checkout, seconds: float | None) -> bool:
     try:
         return bool(pool.driver.check(own.connection, seconds))
     except Exception:
         return False
 
 
-def close_by(pool: Pool, c: Any, over: Callable[[], object] | None = None) -> None:
+def close_by(pool: BasePool, c: Any, over: Callable[[], object] | None = None) -> None:
     """Have a worker close ``c``, and call ``over`` then; at once if all are busy, for a close may hang."""
 
     def close() -> None:
@@ -218,7 +218,7 @@ def close_by(pool: Pool, c: Any, over: Callable[[], object] | None = None) -> No
         over()
 
 
-async def check_in_by_worker(pool: Pool, block: TaskBlock, error: BaseException | None) -> None:
+async def check_in_by_worker(pool: BasePool, block: AsyncLease, error: BaseException | None) -> None:
     """End a task's lease in a thread, as its reset or close may block; a cancellation here does not stop it."""
     block.returning()
     signal, raised = Signal(), list[BaseException]()
@@ -244,7 +244,7 @@ async def check_in_by_worker(pool: Pool, block: TaskBlock, error: BaseException 
         raise raised.pop()
 
 
-def _end(pool: Pool, block: TaskBlock, error: BaseException | None, over: Callable[[], object]) -> None:
+def _end(pool: BasePool, block: AsyncLease, error: BaseException | None, over: Callable[[], object]) -> None:
     checkin = pool._checkin_of(block, error)
     if checkin is None:
         over()
@@ -263,7 +263,7 @@ def _end(pool: Pool, block: TaskBlock, error: BaseException | None, over: Callab
         over()
 
 
-def _reset(pool: Pool, checkin: Checkin) -> None:
+def _reset(pool: BasePool, checkin: Checkin) -> None:
     well = True
     try:
         pool.driver.reset(checkin.connection)
@@ -273,7 +273,7 @@ def _reset(pool: Pool, checkin: Checkin) -> None:
     checkin.was_reset(well)
 
 
-def _close(pool: Pool, detached: list[tuple[Any, Any, str]], over: Callable[[], object]) -> None:
+def _close(pool: BasePool, detached: list[tuple[Any, Any, str]], over: Callable[[], object]) -> None:
     """Tell of the connections and have them closed; only then may ``over`` be called."""
     for c, server, reason in detached:
         try:

@@ -17,8 +17,8 @@ from .._light.log import logger
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .._base import BasePool
     from .._light.hints import Any
-    from .._pool import Pool
 
 CLOSING = 4
 ENDING = 32  # ends of leases whose reset may block; each has a slot of its own, so there is no fear of many that hang
@@ -130,7 +130,7 @@ class Staff:
         self.ending = Workers(ENDING)
 
 
-def staff_of(pool: Pool) -> Staff:
+def staff_of(pool: BasePool) -> Staff:
     """The threads of a pool's own."""
     staff: Staff = pool.staff.get(1) or pool.staff.setdefault(1, Staff(pool.config.max_connecting))
     return staff

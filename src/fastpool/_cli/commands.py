@@ -16,7 +16,8 @@ from rich.console import Console
 
 from .._version import __version__
 from .compare.findings import Finding, environment, report
-from .compare.questions import QUESTIONS, Effort, ask
+from .compare.questions import QUESTIONS, ask
+from .compare.ratios import Effort
 from .compare.tables import environment_line, show
 from .screen import LiveScreen, PlainScreen, demo_table
 

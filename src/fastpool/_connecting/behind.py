@@ -12,11 +12,11 @@ from .._core.greenlets import spawner_here
 from .._light.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .._base import BasePool
     from .._core import Checkout
-    from .._pool import Pool
 
 
-def go_on(pool: Pool, checkout: Checkout) -> None:
+def go_on(pool: BasePool, checkout: Checkout) -> None:
     """Have the checkout's connection opened by another greenlet of this thread, or else by a thread of the pool's own.
 
     A socket of gevent's or eventlet's can be used only in the thread that made it.
@@ -37,7 +37,7 @@ def go_on(pool: Pool, checkout: Checkout) -> None:
             raise  # else no thread could be started, and the caller's own error says enough
 
 
-def _connect(pool: Pool, checkout: Checkout) -> None:
+def _connect(pool: BasePool, checkout: Checkout) -> None:
     try:
         checkout.open_for_others()
     except Exception:

@@ -8,7 +8,7 @@ from .._errors import PoolClosed
 from .._light.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .._pool import Pool
+    from .._base import BasePool
 
 NAP_S = 0.001  # between two looks at what others are opening
 
@@ -21,7 +21,7 @@ class Opening:
 
     __slots__ = ("_connects_s", "_first", "_patience_s", "_pool", "_seen", "_idle_rows", "_until", "_wanted", "opened")
 
-    def __init__(self, pool: Pool, wanted: int, until: float | None, connects_s: float | None) -> None:
+    def __init__(self, pool: BasePool, wanted: int, until: float | None, connects_s: float | None) -> None:
         self._pool = pool
         self._wanted = wanted
         self._until = until
@@ -89,7 +89,7 @@ class Opening:
         return min((limit for limit in (left, self._connects_s) if limit is not None), default=None)
 
 
-def warming(pool: Pool, n: int | None, timeout: float | None) -> Opening:
+def warming(pool: BasePool, n: int | None, timeout: float | None) -> Opening:
     """A call of ``warm(n, timeout)``; TypeError, ValueError or PoolClosed if it is refused."""
     most = pool.config.max_size
     if n is not None and (isinstance(n, bool) or not isinstance(n, int)):

@@ -1,5 +1,8 @@
 """The compiled core, and the little Python that belongs to it. docs/core.md explains it."""
 
+from .compat import (
+    lacks as lacks,
+)
 from .core import (
     EVENT_NAMES as EVENT_NAMES,
 )
@@ -28,7 +31,16 @@ from .core import (
     STEP_WAIT as STEP_WAIT,
 )
 from .core import (
-    Block as Block,
+    AnyLease as AnyLease,
+)
+from .core import (
+    AsyncLease as AsyncLease,
+)
+from .core import (
+    AwaitingCore as AwaitingCore,
+)
+from .core import (
+    BlockingCore as BlockingCore,
 )
 from .core import (
     Cell as Cell,
@@ -67,9 +79,6 @@ from .core import (
     Section as Section,
 )
 from .core import (
-    TaskBlock as TaskBlock,
-)
-from .core import (
     WaiterHandle as WaiterHandle,
 )
 from .core import (
@@ -89,9 +98,6 @@ from .core import (
 )
 from .core import (
     histogram_edges as histogram_edges,
-)
-from .core import (
-    lacks as lacks,
 )
 from .core import (
     loop_of_thread as loop_of_thread,

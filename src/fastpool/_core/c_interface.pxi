@@ -11,8 +11,7 @@
 cdef NativePool *native_open(object pool) except NULL:
     """What the other functions want of a Pool (or ConnectionPool), which lives at least until `native_close`."""
     cdef Core core
-    asynchronous = sys.modules.get("fastpool._async.pool")
-    if not isinstance(pool, Core) or (asynchronous is not None and isinstance(pool, asynchronous.AsyncPool)):
+    if not isinstance(pool, BlockingCore):
         raise TypeError(f"native code can use a fastpool.Pool or ConnectionPool, not {type(pool).__name__!r}")
     core = pool
     core.native.core = <void *>core

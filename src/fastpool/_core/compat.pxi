@@ -40,16 +40,13 @@ cdef int without = 0
 def do_without(*names):
     """Go on as if these were missing, from now on: for tests, which say so before they use anything else."""
     global without, modules_seen, greenlet_current, greenlet_now, running_loop, hub_if_any
+    from .compat import without as missing
     for name in names:
         without |= PRIVATE[name]
+        missing.add(name)
     hide(without & NO_STACK_CHUNK, without & NO_CONTEXT)
     modules_seen, greenlet_current, greenlet_now, running_loop, hub_if_any = -1, None, NULL, None, None
     owner_notice_imports()
-
-
-def lacks(name):
-    """Must this process do without that one?"""
-    return without & PRIVATE[name] != 0
 
 
 def private_in_use():

@@ -8,10 +8,16 @@ from __future__ import annotations
 import sys
 
 from .._light.hints import TYPE_CHECKING, Any
-from . import lacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+without: set[str] = set()  # what this process must do without: the core's do_without() fills it
+
+
+def lacks(name: str) -> bool:
+    """Whether this process must do without that one."""
+    return name in without
 
 
 def way_to_gevents_hub() -> Callable[[], Any]:

@@ -38,6 +38,7 @@ from fastpool._core.c.waitq cimport ABANDONED, CANCELLED, HANDED, LOCK_ACQUIRED,
 
 import sys
 from gc import collect as collect_garbage
+from types import GenericAlias
 
 from .._errors import LeaseError, NoConnectionsAvailable, OutOfTime, PoolClosed, PoolDeadlock, PoolError, \
     PoolOverloaded

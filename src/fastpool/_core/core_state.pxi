@@ -1,6 +1,6 @@
 # What a pool's compiled half is made of.
 
-cdef class Lease
+cdef class AnyLease
 
 cdef class Core
 
@@ -12,8 +12,8 @@ cdef class CoreState:
     cdef Pool *pool                  # in the inner; good until the last breath, whatever the collector has cleared
     cdef uint64_t *totals            # likewise
     cdef PyObject *kept              # the reference that keeps it so
-    cdef Lease cached_lease                 # a lease object whose block has ended
-    cdef Lease cached_task_lease            # the same of a task's block
+    cdef AnyLease cached_lease                 # a lease object whose block has ended
+    cdef AnyLease cached_task_lease            # the same of a task's block
     cdef list entries                  # by slot index: keeps the entries alive
     cdef dict by_id                  # id(connection) -> entry, for checkin by hand; written at connect and close
     cdef dict queued                 # thread's number -> does all of it sleep? Of those that wait, to find deadlocks

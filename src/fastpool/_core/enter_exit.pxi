@@ -13,14 +13,14 @@ cdef class Door:
     cdef bint enters
 
     def __get__(self, lease, owner):
-        if type(lease) is not Block and type(lease) is not TaskBlock:
+        if type(lease) is not Lease and type(lease) is not AsyncLease:
             return self.function
         if self.enters:
-            (<Lease>lease).asked = True
+            (<AnyLease>lease).asked = True
         return lease
 
 
-cdef object enter_exit_block(Block self, PyObject **args, size_t given, PyObject *names):
+cdef object enter_exit_block(Lease self, PyObject **args, size_t given, PyObject *names):
     cdef Py_ssize_t count = PyVectorcall_NARGS(given)
     if names == NULL:
         if count == 0 and self.asked:
@@ -32,7 +32,7 @@ cdef object enter_exit_block(Block self, PyObject **args, size_t given, PyObject
     raise TypeError("a lease is a context manager, and as a decorator is called with one function")
 
 
-cdef object enter_exit_task_block(TaskBlock self, PyObject **args, size_t given, PyObject *names):
+cdef object enter_exit_task_block(AsyncLease self, PyObject **args, size_t given, PyObject *names):
     cdef Py_ssize_t count = PyVectorcall_NARGS(given)
     if names == NULL:
         if count == 0 and self.asked:
@@ -56,10 +56,10 @@ cdef int enter_exit_hang(cls, str way_in, str way_out, Py_ssize_t called) except
 
 
 cdef int enter_exit_hang_all() except -1:
-    cdef Block one = Block.__new__(Block)
+    cdef Lease one = Lease.__new__(Lease)
     cdef Py_ssize_t called = <char *>&one.called - <char *><PyObject *>one
-    enter_exit_hang(Block, "__enter__", "__exit__", called)
-    return enter_exit_hang(TaskBlock, "__aenter__", "__aexit__", called)
+    enter_exit_hang(Lease, "__enter__", "__exit__", called)
+    return enter_exit_hang(AsyncLease, "__aenter__", "__aexit__", called)
 
 
 enter_exit_hang_all()

@@ -9,20 +9,21 @@ from __future__ import annotations
 import sys
 
 from .._light.hints import TYPE_CHECKING, Any
-from . import Core, thread_is_alive
 from .compat import eventlets_end, eventlets_hub, way_to_gevents_hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def sleeper_here() -> Any:
+def sleeper_here(thread: int, is_alive: Callable[[int], bool]) -> EventletSleeper | None:
     """Give what the current greenlet sleeps on, None where it is the thread itself that must sleep.
+
+    ``thread`` is the number of the current thread, and ``is_alive(number)`` says whether a thread has not ended.
 
     RuntimeError in the hub's own greenlet: it must never block.
     """
     hub = eventlets_hub()
-    return None if hub is None else EventletSleeper(hub)
+    return None if hub is None else EventletSleeper(hub, thread, is_alive)
 
 
 def pause(seconds: float) -> None:
@@ -86,13 +87,13 @@ class EventletSleeper:
     Nothing else that eventlet has wakes a hub from another thread.
     """
 
-    __slots__ = ("_near", "_thread", "_woken")
+    __slots__ = ("_is_alive", "_near", "_thread", "_woken")
 
-    def __init__(self, hub: Any) -> None:
+    def __init__(self, hub: Any, thread: int, is_alive: Callable[[int], bool]) -> None:
         import greenlet
 
         self._woken = False
-        self._thread = Core._thread_uid()
+        self._thread, self._is_alive = thread, is_alive
         self._near: Any = None
         if greenlet.getcurrent() is hub.greenlet:
             raise RuntimeError("a checkout that has to wait cannot be made in eventlet's hub: spawn a greenlet for it")
@@ -122,7 +123,7 @@ class EventletSleeper:
 
     def rouse(self) -> bool:
         """Wake the greenlet, from whatever thread; False when its thread, and so its hub, is gone."""
-        if not thread_is_alive(self._thread):
+        if not self._is_alive(self._thread):
             return False
         self._woken = True
         near = self._near

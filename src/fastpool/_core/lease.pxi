@@ -2,7 +2,7 @@
 
 @cython.freelist(64)
 @cython.no_gc_clear
-cdef class Lease:
+cdef class AnyLease:
     """One checkout; good for one block.  What a thread's block and a task's have in common."""
     cdef vectorcallfunc called  # see Door
     cdef Core core
@@ -14,6 +14,8 @@ cdef class Lease:
     cdef uint32_t state
     cdef readonly bint discarded
     cdef bint asked             # somebody looked up __enter__ or __aenter__
+
+    __class_getitem__ = classmethod(GenericAlias)
 
     @property
     def connection(self):
@@ -37,7 +39,7 @@ cdef class Lease:
 
 @cython.final
 @cython.no_gc_clear
-cdef class Block(Lease):
+cdef class Lease(AnyLease):
     """One checkout, as a context manager; made by ``pool.connection()`` and good for one block."""
 
     def __cinit__(self):
@@ -54,7 +56,7 @@ cdef class Block(Lease):
         return lease_decorate(self, function)
 
 
-cdef inline int lease_init(Lease self, Core core, object timeout) except -1:
+cdef inline int lease_init(AnyLease self, Core core, object timeout) except -1:
     """A lease that is new, or used again, is made for a checkout."""
     self.state = NEW
     self.discarded = False
@@ -69,7 +71,7 @@ cdef inline int lease_init(Lease self, Core core, object timeout) except -1:
     return 0
 
 
-cdef object lease_enter(Lease self):
+cdef object lease_enter(AnyLease self):
     """The way in."""
     cdef Core core = self.core
     cdef Slot *slot
@@ -104,7 +106,7 @@ cdef object lease_enter(Lease self):
     return lease_enter_slow(self, NULL)
 
 
-cdef inline bint lease_can_enter_fast(Lease self, Core core, ThreadHint *hint, bint shares) noexcept:
+cdef inline bint lease_can_enter_fast(AnyLease self, Core core, ThreadHint *hint, bint shares) noexcept:
     """Is nothing to be asked before an idle slot is taken?  shares: the connection that its owner holds already."""
     return (
         hint != NULL
@@ -120,7 +122,7 @@ cdef inline bint lease_is_fresh(Slot *slot, int64_t now) noexcept nogil:
     return now + COARSE_NS < i64_peek(&slot.fresh_ns) and u32_peek(&slot.mark) == 0
 
 
-cdef inline void lease_bind(Lease self, Core core, Slot *slot) noexcept:
+cdef inline void lease_bind(AnyLease self, Core core, Slot *slot) noexcept:
     """This lease begins on a slot just taken; before lease_open, from which on another thread's close(timeout) may
     end it."""
     self.word = slot_lease(u64_peek(&slot.word))
@@ -130,7 +132,7 @@ cdef inline void lease_bind(Lease self, Core core, Slot *slot) noexcept:
     self.state = ENTERED
 
 
-cdef object lease_exit(Lease self, object exc, bint looked):
+cdef object lease_exit(AnyLease self, object exc, bint looked):
     """The way out of a block that `exc` left, None if nothing did.  looked: the connection is known to be open."""
     cdef Core core = self.core
     cdef Slot *slot = self.slot
@@ -166,7 +168,7 @@ cdef object lease_exit(Lease self, object exc, bint looked):
     return lease_exit_slow(self, exc)
 
 
-cdef bint lease_left_open(Lease self, Core core, Slot *slot) except -1:
+cdef bint lease_left_open(AnyLease self, Core core, Slot *slot) except -1:
     """Is the connection open, and does its lease end as plainly as before it was asked?"""
     try:
         return fitness_is_open(core, <Entry>slot.entry) and lease_can_exit_fast(self, core, slot)
@@ -175,16 +177,16 @@ cdef bint lease_left_open(Lease self, Core core, Slot *slot) except -1:
         raise
 
 
-cdef inline void lease_cache(Core core, Lease lease) noexcept:
+cdef inline void lease_cache(Core core, AnyLease lease) noexcept:
     if FREE_THREADED:
         return
-    if type(lease) is Block:
+    if type(lease) is Lease:
         core.cached_lease = lease
     else:
         core.cached_task_lease = lease
 
 
-cdef inline bint lease_can_exit_fast(Lease self, Core core, Slot *slot) noexcept:
+cdef inline bint lease_can_exit_fast(AnyLease self, Core core, Slot *slot) noexcept:
     """Is nothing to be done at the end of this lease but to free its slot?"""
     return (
         u64_peek(&core.pool.gate) == 0
@@ -197,16 +199,16 @@ cdef inline bint lease_can_exit_fast(Lease self, Core core, Slot *slot) noexcept
     )
 
 
-cdef object lease_decorate(Lease self, object function):
+cdef object lease_decorate(AnyLease self, object function):
     cdef Core core = self.core
     if core is None:
         raise LeaseError("a lease is good for one block: call pool.connection() for each")
     limit = self.timeout if self.timeout is not None else (None if self.timeout_ns < 0 else self.timeout_ns / 1e9)
     from .decorate import leased, leased_task
-    return (leased if type(self) is Block else leased_task)(core, limit, function)
+    return (leased if type(self) is Lease else leased_task)(core, limit, function)
 
 
-cdef object lease_enter_slow(Lease self, Slot *slot):
+cdef object lease_enter_slow(AnyLease self, Slot *slot):
     """The slow way in; `slot`: an idle one just taken that must be looked at first."""
     cdef Core core = self.core
     cdef uint64_t word
@@ -220,7 +222,7 @@ cdef object lease_enter_slow(Lease self, Slot *slot):
     return lease_connection(self, core)
 
 
-cdef object lease_connection(Lease self, Core core):
+cdef object lease_connection(AnyLease self, Core core):
     """What the block is given.  PoolClosed: another thread's close(timeout) took it at this very moment."""
     c = (<Entry>self.slot.entry).connection
     if c is None:
@@ -234,14 +236,14 @@ cdef object lease_taken_back(Core core):
     return PoolClosed(f"pool {core.name!r} was closed, and took this connection back as it was handed out")
 
 
-cdef void lease_attach(Lease self, Slot *slot, uint64_t word) noexcept:
+cdef void lease_attach(AnyLease self, Slot *slot, uint64_t word) noexcept:
     self.slot = slot
     self.word = word
     self.born_in = generation()
     self.state = ENTERED
 
 
-cdef object lease_exit_slow(Lease self, object exc):
+cdef object lease_exit_slow(AnyLease self, object exc):
     """The slow way out."""
     cdef Core core = self.core
     cdef Slot *slot = self.slot
@@ -277,7 +279,7 @@ cdef object lease_exit_slow(Lease self, object exc):
     return None
 
 
-cdef object lease_begin_checkin(Lease self, object exc):
+cdef object lease_begin_checkin(AnyLease self, object exc):
     """End a lease and own its slot, to finish the checkin step by step.
 
     None: nothing is left to do (an inner block, a lease that close() dropped, a fork).
@@ -308,7 +310,7 @@ cdef object lease_is_over(Core core, Slot *slot, object exc):
     raise LeaseError(f"connection {slot.index} was given back before its block ended")
 
 
-cdef void lease_lost(Lease self) noexcept:
+cdef void lease_lost(AnyLease self) noexcept:
     cdef Slot *slot = self.slot
     if slot_lease(u64_load(&slot.word)) != self.word:
         return

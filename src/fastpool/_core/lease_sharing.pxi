@@ -1,6 +1,6 @@
 # Nested blocks of one owner share a connection.
 
-cdef bint lease_share(Lease self) except -1:
+cdef bint lease_share(AnyLease self) except -1:
     """Nested: enter on the connection that this very owner holds already; False: it holds none."""
     cdef Core core = self.core
     cdef Entry entry = lease_find_shared(core)

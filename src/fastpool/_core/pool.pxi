@@ -1,50 +1,9 @@
-# The pool's compiled half.  BasePool is a Python subclass of it.
+# The pool's compiled half.  BasePool is a Python subclass of it, and Pool and AsyncPool are subclasses of that.
 
 cdef class Core(CoreState):
-    """What all pools share: the hot methods, and what their Python half asks."""
+    """What all pools share: a task's checkout, and what their Python half asks."""
 
-    # ---- the hot methods ------------------------------------------------------------------------------------
-
-    @cython.binding(False)
-    def connection(self, timeout=...):
-        """Return a lease, to be used as ``with pool.connection() as c:`` (also as a decorator).
-
-        timeout: seconds this checkout may take, all told; None for no limit, 0 for only what is free now; left out,
-        the pool's own.  The block may raise NoConnectionsAvailable, PoolOverloaded, PoolClosed, or whatever the
-        driver's connect raises.
-        """
-        cdef Lease lease = self.cached_lease
-        if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
-            lease = Block.__new__(Block)
-        else:
-            self.cached_lease = None
-        lease_init(lease, self, timeout)
-        return lease
-
-    @cython.binding(False)
-    def checkout(self, timeout=...):
-        """Take a connection by hand; give it back with `checkin`, exactly once.  Raises as `connection` does."""
-        cdef int64_t limit = self.timeout_ns if timeout is ... else checkout_timeout_ns(timeout)
-        cdef uint64_t word
-        cdef Slot *slot = checkout_slow(self, limit, BY_HAND, NULL, &word)
-        c = (<Entry>slot.entry).connection
-        if c is None:
-            raise lease_taken_back(self)  # by another thread's close(timeout)
-        try:
-            # A signal that came meanwhile strikes here, and not between this return and the caller's assignment.
-            PyErr_CheckSignals()
-        except BaseException:
-            if lease_try_end(slot, word):
-                checkin_lease(self, slot, None, False)
-            raise
-        return c
-
-    def checkin(self, c, bint discard=False):
-        """Give back a connection that `checkout` gave; from any thread.
-
-        discard: close it instead of keeping it.  LeaseError: it is not out, or not this pool's.
-        """
-        checkin_by_hand(self, c, discard)
+    __class_getitem__ = classmethod(GenericAlias)
 
     # ---- for code that awaits -------------------------------------------------------------------------------
 
@@ -55,17 +14,11 @@ cdef class Core(CoreState):
         A task waits in the same line as threads and greenlets, its loop running on.  ``timeout`` and what may be
         raised: as for ``connection``.
         """
-        cdef Lease lease = self.cached_task_lease
-        if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
-            lease = TaskBlock.__new__(TaskBlock)
-        else:
-            self.cached_task_lease = None
-        lease_init(lease, self, timeout)
-        return lease
+        return core_task_lease(self, timeout)
 
     def _acheckout(self, timeout):
         """What ``await`` gets a connection from that will be given back by hand."""
-        cdef TaskBlock block = TaskBlock.__new__(TaskBlock)
+        cdef AsyncLease block = AsyncLease.__new__(AsyncLease)
         lease_init(block, self, timeout)
         block.by_hand = True
         block.way = WAY_IN
@@ -75,7 +28,7 @@ cdef class Core(CoreState):
         """Begin a checkout step by step."""
         return checkout_new(self, self.timeout_ns if timeout is ... else checkout_timeout_ns(timeout), loop)
 
-    def _checkin_of(self, Lease lease, error):
+    def _checkin_of(self, AnyLease lease, error):
         """Begin the checkin of a lease step by step; None if nothing is left to do."""
         return lease_begin_checkin(lease, error)
 
@@ -208,6 +161,11 @@ cdef class Core(CoreState):
     def _lacks_keeper(self):
         return maintenance_lacks_keeper(self)
 
+    def _tell(self, str name, **fields):
+        """Tell the listeners of an event."""
+        if self.listeners:
+            self.listeners.tell(self, name, **fields)
+
     def _count_leak(self):
         u64_add(&self.totals[LEAKS], 1)
 
@@ -220,6 +178,75 @@ cdef class Core(CoreState):
     def _thread_uid():
         """The calling thread's number, never reused."""
         return thread_self().uid
+
+
+cdef class BlockingCore(Core):
+    """The hot methods of a pool whose checkouts block. Native code can use such a pool."""
+
+    @cython.binding(False)
+    def connection(self, timeout=...):
+        """Return a lease, to be used as ``with pool.connection() as c:`` (also as a decorator).
+
+        timeout: seconds this checkout may take, all told; None for no limit, 0 for only what is free now; left out,
+        the pool's own.  The block may raise NoConnectionsAvailable, PoolOverloaded, PoolClosed, or whatever the
+        driver's connect raises.
+        """
+        cdef AnyLease lease = self.cached_lease
+        if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
+            lease = Lease.__new__(Lease)
+        else:
+            self.cached_lease = None
+        lease_init(lease, self, timeout)
+        return lease
+
+    @cython.binding(False)
+    def checkout(self, timeout=...):
+        """Take a connection by hand; give it back with `checkin`, exactly once.  Raises as `connection` does."""
+        cdef int64_t limit = self.timeout_ns if timeout is ... else checkout_timeout_ns(timeout)
+        cdef uint64_t word
+        cdef Slot *slot = checkout_slow(self, limit, BY_HAND, NULL, &word)
+        c = (<Entry>slot.entry).connection
+        if c is None:
+            raise lease_taken_back(self)  # by another thread's close(timeout)
+        try:
+            # A signal that came meanwhile strikes here, and not between this return and the caller's assignment.
+            PyErr_CheckSignals()
+        except BaseException:
+            if lease_try_end(slot, word):
+                checkin_lease(self, slot, None, False)
+            raise
+        return c
+
+    def checkin(self, c, bint discard=False):
+        """Give back a connection that `checkout` gave; from any thread.
+
+        discard: close it instead of keeping it.  LeaseError: it is not out, or not this pool's.
+        """
+        checkin_by_hand(self, c, discard)
+
+
+cdef class AwaitingCore(Core):
+    """The hot method of a pool whose checkouts are awaited."""
+
+    @cython.binding(False)
+    def connection(self, timeout=...):
+        """Return a lease, to be used as ``async with pool.connection() as c:`` (also as a decorator).
+
+        timeout: seconds this checkout may take, all told; None for no limit, 0 for only what is free now; left out,
+        the pool's own.  The block may raise NoConnectionsAvailable, PoolOverloaded, PoolClosed, or whatever the
+        driver's connect raises.
+        """
+        return core_task_lease(self, timeout)
+
+
+cdef inline AnyLease core_task_lease(Core core, object timeout):
+    cdef AnyLease lease = core.cached_task_lease
+    if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
+        lease = AsyncLease.__new__(AsyncLease)
+    else:
+        core.cached_task_lease = None
+    lease_init(lease, core, timeout)
+    return lease
 
 
 def rebind(cls, *names):

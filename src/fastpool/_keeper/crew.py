@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .._core import Job
-    from .keeper import KeptPool
+    from .kept_pool import KeptPool
 
 LOOK = "look"  # the kind of job that finds out what is due; known to the core, too
 
@@ -58,8 +58,8 @@ class Crew:
     ``do(job)`` does one, and says when to look at its entry again; it raises nothing. ``ring()`` wakes the keeper.
     """
 
-    def __init__(self, do: Callable[[Job], float | None], ring: Callable[[], None]) -> None:
-        self.desk = Desk()
+    def __init__(self, do: Callable[[Job[KeptPool]], float | None], ring: Callable[[], None]) -> None:
+        self.desk: Desk[KeptPool] = Desk()
         self._do, self._ring = do, ring
         self._helpers: dict[Post, Helper] = {}
         self._resting: dict[Post, Helper] = {}

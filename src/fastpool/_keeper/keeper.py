@@ -6,12 +6,10 @@ It sleeps until the earliest deadline of any pool (or until a pool calls), and g
 
 from __future__ import annotations
 
-import functools
 import heapq
 import itertools
 import os
 import sys
-import weakref
 
 from .._core import KEEPER_POST, clock, clock_is_stopped
 from .._core.threads import allocate_lock, start
@@ -19,11 +17,11 @@ from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
 from . import upkeep as _upkeep
 from .crew import LOOK, Crew
+from .kept_pool import KeptPool
 
 if TYPE_CHECKING:
     from .._config import Config
-    from .._core import Job
-    from .._pool import Pool
+    from .._core import Core, Job
 
 _STOPPED_CLOCK_NAP_S = 0.005  # while a test holds the clock: how soon a moved clock is noticed
 _LONGEST_NAP_S = 3600.0
@@ -40,35 +38,6 @@ def needs_keeping(config: Config) -> bool:
         or config.keepalive is not None
         or config.leak_after is not None
     )
-
-
-class KeptPool:
-    """One pool in the keeper's book."""
-
-    __slots__ = (
-        "_keeper", "again", "alarm", "failures", "name", "number", "old_may_go", "pool", "rounds", "succeeded", "until",
-    )  # fmt: skip
-
-    def __init__(self, keeper: Keeper, pool: Pool) -> None:
-        self._keeper = keeper
-        self.number = pool._id
-        self.name = pool.name
-        self.pool = weakref.ref(pool, functools.partial(keeper.drop, self.number))
-        self.rounds = 0  # counts what is due for it, so that an older heap kept is known to be stale
-        self.again = False  # it was called while it may have been looked at already
-        self.until: dict[str, float] = {}  # by kind of work: not before this time
-        self.failures = _upkeep.Failures()
-        self.alarm: str | None = None  # a failure that is to be told of if it brings the pool below its minimum
-        self.succeeded = 0.0  # connections that were too old by then have a successor, or could have none
-        self.old_may_go = True
-
-    def soon(self) -> None:
-        """Look after the pool now; never blocks, never switches and never fails."""
-        self._keeper.call(self)
-
-    def order(self, kind: str) -> None:
-        """Have a kind of work done, unless it is being done."""
-        self._keeper.crew.put(self, kind)
 
 
 class Keeper:
@@ -95,9 +64,11 @@ class Keeper:
         self._stumbled: BaseException | None = None
         self.crew = Crew(self._do, self.ring)
 
-    def look_after(self, pool: Pool) -> KeptPool:
+    def look_after(self, pool: Core) -> KeptPool:
         """Begin (or go on) to look after ``pool``. RuntimeError if a thread is needed and none can be started."""
-        kept = self._entries.get(pool._id) or self._entries.setdefault(pool._id, KeptPool(self, pool))
+        kept = self._entries.get(pool._id)
+        if kept is None:
+            kept = self._entries.setdefault(pool._id, KeptPool(pool, self.call, self._put, self.drop))
         self.crew.desk.called.append(kept)
         self._start()
         self.ring()
@@ -109,7 +80,7 @@ class Keeper:
             start(KEEPER_POST, "fastpool-keeper", self._run)
             self._refused = False
 
-    def forget(self, pool: Pool) -> None:
+    def forget(self, pool: Core) -> None:
         """Stop looking after ``pool``."""
         self.drop(pool._id)
 
@@ -216,7 +187,10 @@ class Keeper:
     def _look_at(self, kept: KeptPool) -> None:
         if self._entries.get(kept.number) is kept:
             kept.again = True  # first, so that a helper that looks at it now, or has just looked, looks again
-            self.crew.put(kept, LOOK)
+            self._put(kept, LOOK)
+
+    def _put(self, kept: KeptPool, kind: str) -> None:
+        self.crew.put(kept, kind)
 
     def _schedule(self, kept: KeptPool, due: float) -> None:
         kept.rounds += 1
@@ -227,7 +201,7 @@ class Keeper:
 
     # ---- in a helper's thread
 
-    def _do(self, job: Job) -> float | None:
+    def _do(self, job: Job[KeptPool]) -> float | None:
         """Do a job, and say when to look at its pool again. An exception raised here concerns that pool alone."""
         kept, kind = job.kept, job.kind
         stumbled, self._stumbled = self._stumbled, None

@@ -8,59 +8,25 @@ from __future__ import annotations
 
 from .._config import seconds_to_ns
 from .._core import clock
-from .._errors import AllServersUnavailable
 from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
-from .._telemetry.report import is_news, is_told, lease_info, leases_of
+from .._telemetry.report import info_of, is_news, is_told, leases_of
+from .kept_pool import FLOOR_S, Failures, KeptPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .._pool import Pool
-    from .keeper import KeptPool
+    from .._config import Config
+    from .._core import Core
 
 _PATIENCE_NS = seconds_to_ns("timeout", 30.0)  # the time limit of the keeper's connects, whatever callers have
-_FLOOR_S = 0.1  # the shortest pause after a failed connect, whatever `backoff` says
-_KINDS = 8  # how many kinds of failure of one pool are counted apart until it recovers; all others count as one
-_REMINDER_S = 3600.0
 _BREATH_S = 0.001  # the pause before another attempt at what could not be done now
 
 
-class Failures:
-    """The keeper's failed connects for one pool since its last success."""
-
-    __slots__ = ("_count", "_seen", "until")
-
-    def __init__(self) -> None:
-        self.until = 0.0  # no connect before, on the pool's clock
-        self._count = 0
-        self._seen: dict[tuple[type, str], tuple[int, float]] = {}  # by type and text: how often, and when logged
-
-    def add(self, error: Exception, backoff: tuple[float, float]) -> int:
-        """Note one more failure, and how long to pause after it.
-
-        Return how often this very failure has been seen if that is worth a line in the log (the first time, the 10th,
-        the 100th …, and each hour), else 0.
-        """
-        first, longest = backoff
-        now = clock()
-        self.until = now + max(_FLOOR_S, min(longest, first * 2.0 ** min(self._count, 30)))
-        self._count += 1
-        # AllServersUnavailable also says how many seconds each server is left alone, so no two texts are equal.
-        cause = error.__cause__ if isinstance(error, AllServersUnavailable) and error.__cause__ else error
-        kind: tuple[type, str] = (type(cause), str(cause))
-        if kind not in self._seen and len(self._seen) >= _KINDS:
-            kind = (Exception, "all the others")
-        count, logged = self._seen.get(kind, (0, now))
-        count += 1
-        news = str(count).rstrip("0") == "1" or now - logged >= _REMINDER_S
-        self._seen[kind] = (count, now if news else logged)
-        return count if news else 0
-
-
-def tend(pool: Pool, kept: KeptPool) -> float | None:
+def tend(pool: Core, kept: KeptPool) -> float | None:
     """Order what is due, which never blocks, and say when to look again, on the pool's clock; None: when called."""
-    config, now = pool.config, clock()
+    config: Config = pool.config
+    now = clock()
     size, old, old_may_wait = len(pool), 0, False
     due: list[float] = []
     wanted: dict[str, float] = {}
@@ -103,9 +69,10 @@ def tend(pool: Pool, kept: KeptPool) -> float | None:
     return max(min(due), now + _BREATH_S) if due else None
 
 
-def _connect(pool: Pool, kept: KeptPool) -> None:
+def _connect(pool: Core, kept: KeptPool) -> None:
     """Open what is missing from ``min_size``, and the successors of connections that are too old, one by one."""
-    now, config = clock(), pool.config
+    config: Config = pool.config
+    now = clock()
     while not pool.closed and config.min_size > len(pool) - _old(pool, now):
         try:
             opened = pool._open_one(_PATIENCE_NS)
@@ -115,18 +82,18 @@ def _connect(pool: Pool, kept: KeptPool) -> None:
             break
         if not opened:
             if len(pool) < config.min_size:  # max_connecting connects are under way: look again later
-                kept.until["connect"] = clock() + max(_FLOOR_S, config.backoff[0])
+                kept.until["connect"] = clock() + max(FLOOR_S, config.backoff[0])
             break
         kept.failures, kept.alarm = Failures(), None
     kept.succeeded = now
 
 
-def _old(pool: Pool, now: float) -> int:
+def _old(pool: Core, now: float) -> int:
     """How many idle connections are too old."""
     return sum(expires_ns / 1e9 <= now for _, _, expires_ns, _ in pool._idle_rows())
 
 
-def _failed(pool: Pool, kept: KeptPool, error: Exception) -> None:
+def _failed(pool: Core, kept: KeptPool, error: Exception) -> None:
     """Note a connect that failed, and report it if it is news."""
     count = kept.failures.add(error, pool.config.backoff)
     kept.until["connect"] = kept.failures.until
@@ -139,7 +106,7 @@ def _failed(pool: Pool, kept: KeptPool, error: Exception) -> None:
         logger.warning("pool %r: no successor for an old connection: %s", pool.name, error)
 
 
-def _raise_alarm(pool: Pool, kept: KeptPool) -> None:
+def _raise_alarm(pool: Core, kept: KeptPool) -> None:
     alarm, kept.alarm = kept.alarm, None
     if alarm is not None:
         logger.warning(
@@ -148,7 +115,7 @@ def _raise_alarm(pool: Pool, kept: KeptPool) -> None:
         )  # fmt: skip
 
 
-def _close(pool: Pool, kept: KeptPool) -> None:
+def _close(pool: Core, kept: KeptPool) -> None:
     """Close connections that were idle for too long, and old ones that have a successor, or can have none."""
     closed = 0
     if pool.config.idle_timeout is not None:
@@ -161,19 +128,19 @@ def _close(pool: Pool, kept: KeptPool) -> None:
         kept.until["close"] = clock() + _BREATH_S
 
 
-def _check(pool: Pool, kept: KeptPool) -> None:
+def _check(pool: Core, kept: KeptPool) -> None:
     """Check the idle connections that were neither used nor checked for `keepalive` seconds."""
     if pool.config.keepalive is not None:
         pool._keep_alive(seconds_to_ns("keepalive", pool.config.keepalive))
     kept.until["check"] = clock() + _BREATH_S
 
 
-def _report(pool: Pool, kept: KeptPool) -> None:
+def _report(pool: Core, kept: KeptPool) -> None:
     """Report each lease that is held too long, once, with its holder's stack as it is now."""
-    leak_after = pool.config.leak_after
+    leak_after: float | None = pool.config.leak_after
     now = clock()
     for row in leases_of(pool):
-        info = lease_info(row, now)
+        info = info_of(row, now)
         if leak_after is None or info.age_s < leak_after or not is_news(pool, row, info):
             continue
         stack = info.stack()
@@ -184,7 +151,7 @@ def _report(pool: Pool, kept: KeptPool) -> None:
     kept.until["report"] = now + _BREATH_S
 
 
-JOBS: dict[str, Callable[[Pool, KeptPool], None]] = {
+JOBS: dict[str, Callable[[Core, KeptPool], None]] = {
     "connect": _connect,
     "close": _close,
     "check": _check,

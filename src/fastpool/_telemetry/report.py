@@ -10,16 +10,17 @@ from .._core.greenlets import suspended_for_ever
 from .._errors import NoConnectionsAvailable
 from .._light.hints import TYPE_CHECKING, Any
 from .._light.log import logger
-from .stats import Histogram, LeaseInfo, Stats, describe_holders, duration_text, explain, thread_name
+from .holder import lease_info, thread_name
+from .stats import Histogram, LeaseInfo, Stats, describe_holders, duration_text, explain
 
 if TYPE_CHECKING:
-    from .._pool import Pool
+    from .._core import Core
 
     _Sight = tuple[float, Stats, tuple[LeaseInfo, ...], list[str]]  # when it was taken, and what it shows
 _EDGES = tuple(histogram_edges())
 
 
-def stats_of(pool: Pool) -> Stats:
+def stats_of(pool: Core) -> Stats:
     """A snapshot, taken without a lock."""
     idle, leased, connecting, waiting, checkouts, checkins, totals, closed = pool._counts()
     waits, timeouts, rejected, cancelled, connects, connect_errors, leaks = totals
@@ -47,13 +48,19 @@ def stats_of(pool: Pool) -> Stats:
     )
 
 
-def lease_info(row: tuple[Any, ...], now: float) -> LeaseInfo:
+def info_of(row: tuple[Any, ...], now: float) -> LeaseInfo:
     """The holder that one of the core's rows describes."""
     slot, server, ident, green, task, depth, since, *_ = row
-    return LeaseInfo.from_core(slot, server, ident, green, task, depth, max(now - since / 1e9, 0.0))
+    return lease_info(slot, server, ident, green, task, depth, max(now - since / 1e9, 0.0))
 
 
-def report_lost(pool: Pool, lost: list[tuple[int, int, int | None, float, Any, Any]]) -> None:
+def holders_of(pool: Core) -> list[LeaseInfo]:
+    """The holders of the present leases."""
+    now = clock()
+    return [info_of(row, now) for row in pool._leases()]
+
+
+def report_lost(pool: Core, lost: list[tuple[int, int, int | None, float, Any, Any]]) -> None:
     """Report connections that nothing could return any more.
 
     Each: slot, epoch, ident of the thread that took it (None: it has ended), age in seconds, server, connection.
@@ -62,7 +69,7 @@ def report_lost(pool: Pool, lost: list[tuple[int, int, int | None, float, Any, A
         _report_drop(pool, row, "was dropped without checkin()")
 
 
-def report_dropped(pool: Pool) -> None:
+def report_dropped(pool: Core) -> None:
     """Report the leases that their finalizers have ended since the last report.
 
     Called while a slot is being freed, so an exception of a log handler goes no further.
@@ -74,7 +81,7 @@ def report_dropped(pool: Pool) -> None:
             pass  # an IndexError: another thread has taken the last one
 
 
-def _report_drop(pool: Pool, row: tuple[int, int, int | None, float, Any, Any], what: str) -> None:
+def _report_drop(pool: Core, row: tuple[int, int, int | None, float, Any, Any], what: str) -> None:
     slot, epoch, ident, age, server, connection = row
     if _is_first(pool, (slot, epoch)):
         pool._tell("leak_suspected", server=server, connection=connection, duration=age)
@@ -84,14 +91,14 @@ def _report_drop(pool: Pool, row: tuple[int, int, int | None, float, Any, Any], 
     )  # fmt: skip
 
 
-def leases_of(pool: Pool) -> list[tuple[Any, ...]]:
+def leases_of(pool: Core) -> list[tuple[Any, ...]]:
     """The core's rows of the present leases; forgets which leases that are over were reported."""
     rows = pool._leases()
     pool.leaks_told &= {_key(row) for row in rows}
     return rows
 
 
-def is_told(pool: Pool, row: tuple[Any, ...]) -> bool:
+def is_told(pool: Core, row: tuple[Any, ...]) -> bool:
     """Whether this lease was reported as a suspected leak."""
     return _key(row) in pool.leaks_told
 
@@ -100,7 +107,7 @@ def _key(row: tuple[Any, ...]) -> tuple[int, int]:
     return row[0], row[7]  # by slot and epoch: a later lease is another one
 
 
-def is_news(pool: Pool, row: tuple[Any, ...], info: LeaseInfo) -> bool:
+def is_news(pool: Core, row: tuple[Any, ...], info: LeaseInfo) -> bool:
     """Count and report a suspected leak, once for each lease; False: this one was reported before."""
     if not _is_first(pool, _key(row)):
         return False
@@ -108,7 +115,7 @@ def is_news(pool: Pool, row: tuple[Any, ...], info: LeaseInfo) -> bool:
     return True
 
 
-def _is_first(pool: Pool, lease: tuple[int, int]) -> bool:
+def _is_first(pool: Core, lease: tuple[int, int]) -> bool:
     """Count a leak, by slot and epoch; False: it was counted before."""
     if lease in pool.leaks_told:
         return False
@@ -117,7 +124,7 @@ def _is_first(pool: Pool, lease: tuple[int, int]) -> bool:
     return True
 
 
-def look_for_ended_owners(pool: Pool) -> None:
+def look_for_ended_owners(pool: Core) -> None:
     """Report the leases whose owner has ended, and end those that nothing else can end. Called when none is free.
 
     A connection that the owner left behind may be referred to elsewhere, and be returned yet. If all that refers to it
@@ -127,7 +134,7 @@ def look_for_ended_owners(pool: Pool) -> None:
     """
     config, reported = pool.config, False
     for row in leases_of(pool):
-        info = lease_info(row, clock())
+        info = info_of(row, clock())
         if not info.ended:
             continue
         for_ever = row[9] and row[2] is None and suspended_for_ever(row[3] and row[3]())
@@ -149,7 +156,7 @@ _CROWD = 16  # from this many waiters on, errors that are raised at the same mom
 _MOMENT = 0.01  # seconds
 
 
-def _sight(pool: Pool, phase: str, waited: float) -> _Sight:
+def _sight(pool: Core, phase: str, waited: float) -> _Sight:
     """The snapshot in the error of a checkout that got nothing.
 
     When the deadlines of thousands pass together, each would look at the whole pool, with the GIL, while all others
@@ -159,13 +166,13 @@ def _sight(pool: Pool, phase: str, waited: float) -> _Sight:
     now = monotonic()
     if last is not None and phase == "wait" and 0 <= now - last[0] < min(_MOMENT, waited) and not clock_is_stopped():
         return last
-    stats, holders = pool.stats(), tuple(pool.leases())
+    stats, holders = stats_of(pool), tuple(holders_of(pool))
     sight = now, stats, holders, describe_holders(holders)
     pool.last_sight = sight if stats.waiting >= _CROWD else None
     return sight
 
 
-def exhausted(pool: Pool, phase: str, waited: float, kind: type | None) -> NoConnectionsAvailable:
+def exhausted(pool: Core, phase: str, waited: float, kind: type | None) -> NoConnectionsAvailable:
     """The error of a checkout that got nothing in its time; ``kind``: PoolDeadlock, None for the ordinary one."""
     _, stats, holders, held = _sight(pool, phase, waited if kind is None else 0.0)
     driver = pool.driver

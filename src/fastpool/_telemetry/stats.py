@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from types import FrameType
 
-from .._core.compat import listed_thread_of
 from .._light.hints import Any
 from .._light.record import dataclass, field
 
@@ -151,27 +150,6 @@ class LeaseInfo:
     _greenlet: weakref.ref[Any] | None = field(default=None, repr=False, compare=False)
     _task: weakref.ref[Any] | None = field(default=None, repr=False, compare=False)
 
-    @classmethod
-    def from_core(
-        cls,
-        slot: int,
-        server: Any,
-        ident: int | None,
-        greenlet: Any = None,
-        task: Any = None,
-        depth: int = 1,
-        age_s: float = 0.0,
-    ) -> LeaseInfo:
-        """Make one of what the core knows of the holder.
-
-        ``ident`` is its thread's, None if that has ended; ``greenlet`` and ``task`` are the objects or weak
-        references to them, None for neither.
-        """
-        greenlet, task = _weak(greenlet), _weak(task)
-        owner, thread = _owner(ident, greenlet, task), thread_name(ident)
-        ended = ident is None or _is_over(greenlet, "dead") or _is_over(task, "done")
-        return cls(slot, server, owner, thread, depth, age_s, ended, ident, greenlet, task)
-
     def stack(self) -> list[str]:
         """Where the holder is now, outermost call first, as ``traceback.format_stack`` gives it; [] if it is gone.
 
@@ -222,39 +200,6 @@ def duration_text(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds * 1e9:.0f} ns"
-
-
-def thread_name(ident: int | None) -> str:
-    """The name of the thread with this ident, as far as ``threading`` knows it."""
-    if ident is None:
-        return "a thread that has ended"
-    thread = listed_thread_of(ident)
-    return f"thread {ident}" if thread is None else str(thread.name)
-
-
-def _weak(thing: Any) -> weakref.ref[Any] | None:
-    return thing if thing is None or isinstance(thing, weakref.ref) else weakref.ref(thing)
-
-
-def _is_over(reference: weakref.ref[Any] | None, asked: str) -> bool:
-    """Whether a greenlet is ``dead``, a task ``done()``, or either of them gone."""
-    if reference is None:
-        return False
-    said = getattr(reference(), asked, True)
-    return bool(said() if callable(said) else said)
-
-
-def _owner(ident: int | None, greenlet: weakref.ref[Any] | None, task: weakref.ref[Any] | None) -> str:
-    parts = [thread_name(ident) if ident is None else f"thread {thread_name(ident)!r}"]
-    if greenlet is not None:
-        one = greenlet()
-        # gevent numbers and names its greenlets; a bare one has an address at best
-        name = getattr(one, "name", None) or (f"at {id(one):#x}" if one is not None else "that is gone")
-        parts.insert(0, f"greenlet {name}")
-    if task is not None:
-        one = task()
-        parts.insert(0, f"task {one.get_name()!r}" if one is not None else "task that is gone")
-    return " in ".join(parts)
 
 
 def _outermost_first(frame: FrameType | None) -> Iterator[FrameType]:

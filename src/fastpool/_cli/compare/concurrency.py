@@ -13,16 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, astuple, dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .candidates import CONNECTION_POOL, HAPPYBASE, POOL, SIMPLE_QUEUE, STUBBED, Address, Candidate, missing_for
 from .findings import Finding, Target
 from .green_candidates import GREEN_CANDIDATES, Settings, compare_in_a_patched_process
-from .ratios import OWN_TIME, WALL_TIME, Clock, Cycles, interleaved
+from .ratios import OWN_TIME, WALL_TIME, Clock, Cycles, Effort, interleaved
 from .threads import in_a_thread_of_its_own, run_in_threads
-
-if TYPE_CHECKING:
-    from .questions import Effort
 
 _FEWER_CYCLES = 10  # for these take microseconds
 

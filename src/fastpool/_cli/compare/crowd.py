@@ -14,15 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .candidates import POOL
 from .child import output_of
 from .findings import Finding, Target
+from .ratios import Effort
 from .stubs import Stub
-
-if TYPE_CHECKING:
-    from .questions import Effort
 
 SIDES = ("pool", "lock")
 SIZES = (4_000, 10_000)

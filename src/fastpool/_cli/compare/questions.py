@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from importlib import import_module
 from itertools import repeat
@@ -16,20 +16,9 @@ from . import concurrency, crowd, load, memory, scale
 from .candidates import CONNECTION_POOL, FLOOR, HAPPYBASE, POOL, STUBBED, Address, Candidate, fastpool_pool
 from .findings import Finding, Target
 from .floor import FloorUnavailable
-from .ratios import CYCLES, OWN_TIME, ROUNDS, WALL_TIME, Clock, Cycles, Ratio, interleaved
+from .ratios import OWN_TIME, WALL_TIME, Clock, Cycles, Effort, Ratio, interleaved
 from .stubs import Stub
 from .threads import in_a_thread_of_its_own, run_in_threads
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How long to look: ``rounds`` of ``cycles`` for what is timed alone, ``turns`` of ``seconds`` over loopback."""
-
-    rounds: int = ROUNDS
-    cycles: int = CYCLES
-    turns: int = 5
-    seconds: float = 1.0
-
 
 Server = Any
 """A running HBaseServer that holds the load's table; None if happybase is not installed."""

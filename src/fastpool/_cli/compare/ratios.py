@@ -21,6 +21,18 @@ WALL_TIME: Clock = perf_counter_ns
 
 ROUNDS = 40
 CYCLES = 10_000
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to look: ``rounds`` of ``cycles`` for what is timed alone, ``turns`` of ``seconds`` over loopback."""
+
+    rounds: int = ROUNDS
+    cycles: int = CYCLES
+    turns: int = 5
+    seconds: float = 1.0
+
+
 _LEAST_CYCLES = 50
 
 

@@ -6,7 +6,7 @@ cdef enum:              # what is awaited of a task's lease
 
 @cython.final
 @cython.no_gc_clear
-cdef class TaskBlock(Lease):
+cdef class AsyncLease(AnyLease):
     """One checkout of a task, as an asynchronous context manager; made by ``pool.aconnection()``, good for one block.
 
     ``await`` gets the lease itself from ``__aenter__`` and ``__aexit__``. What has to wait goes on in `inner`: the
@@ -74,7 +74,7 @@ cdef class TaskBlock(Lease):
             inner.close()
 
 
-cdef object task_aenter(TaskBlock self):
+cdef object task_aenter(AsyncLease self):
     self.asked = False
     if self.core is None or self.state != NEW or self.inner is not None:
         raise LeaseError("a lease is good for one block: call pool.connection() for each")
@@ -82,7 +82,7 @@ cdef object task_aenter(TaskBlock self):
     return self
 
 
-cdef object task_aexit(TaskBlock self, object error):
+cdef object task_aexit(AsyncLease self, object error):
     if self.state == NEW:
         raise LeaseError("this block has not begun")
     self.way = WAY_OUT
@@ -90,7 +90,7 @@ cdef object task_aexit(TaskBlock self, object error):
     return self
 
 
-cdef int task_send(TaskBlock self, PyObject *sent, PyObject **result) except -1:
+cdef int task_send(AsyncLease self, PyObject *sent, PyObject **result) except -1:
     """One step of what is awaited."""
     cdef PyObject *value = NULL
     cdef int said
@@ -119,7 +119,7 @@ cdef int task_send(TaskBlock self, PyObject *sent, PyObject **result) except -1:
     return task_yield(c, result, PYGEN_RETURN)
 
 
-cdef object task_inner_is_over(TaskBlock self):
+cdef object task_inner_is_over(AsyncLease self):
     """The connection on the way in, unless there is more to wait for."""
     if self.way == WAY_IN and self.inner is self.checkout:
         return task_after_line(self)
@@ -127,7 +127,7 @@ cdef object task_inner_is_over(TaskBlock self):
     return task_finish_acquire(self, clock_ns()) if self.way == WAY_IN else None
 
 
-cdef int task_clear(TaskBlock self) except -1:
+cdef int task_clear(AsyncLease self) except -1:
     """What was awaited has come to no good end."""
     self.way = NOTHING
     self.inner = self.checkout = self.loop = self.error = None
@@ -136,7 +136,7 @@ cdef int task_clear(TaskBlock self) except -1:
 
 # ---- the way in -------------------------------------------------------------------------------------------------
 
-cdef object task_acquire_fast(TaskBlock self):
+cdef object task_acquire_fast(AsyncLease self):
     """The connection, if it can be had at once; None: `inner` is what to wait for."""
     cdef Core core = self.core
     cdef Thread *me = thread_self()
@@ -163,7 +163,7 @@ cdef object task_acquire_fast(TaskBlock self):
     return task_acquire_slow(self, core, loop, slot)
 
 
-cdef object task_acquire_slow(TaskBlock self, Core core, object loop, Slot *slot):
+cdef object task_acquire_slow(AsyncLease self, Core core, object loop, Slot *slot):
     """The slow way in; `slot`: an idle one just taken that must be looked at first."""
     cdef Checkout checkout
     if self.timeout is not None:
@@ -194,7 +194,7 @@ cdef object task_acquire_slow(TaskBlock self, Core core, object loop, Slot *slot
     return None
 
 
-cdef object task_after_line(TaskBlock self):
+cdef object task_after_line(AsyncLease self):
     """The checkout has left the line.  None: there is more to wait for."""
     cdef Checkout checkout = self.checkout
     cdef Slot *slot = checkout.slot
@@ -212,7 +212,7 @@ cdef object task_after_line(TaskBlock self):
     return None
 
 
-cdef object task_finish_acquire(TaskBlock self, int64_t now):
+cdef object task_finish_acquire(AsyncLease self, int64_t now):
     """The checkout has a connection that is fit for use: it becomes this lease's."""
     cdef Checkout checkout = self.checkout
     cdef uint64_t word
@@ -228,7 +228,7 @@ cdef object task_finish_acquire(TaskBlock self, int64_t now):
     return task_connection(self, self.core)
 
 
-cdef object task_connection(TaskBlock self, Core core):
+cdef object task_connection(AsyncLease self, Core core):
     """The connection; whoever checks out by hand has it from now on, and this lease no part in it."""
     c = lease_connection(self, core)
     if self.by_hand:
@@ -245,7 +245,7 @@ cdef inline int task_record_owner(Entry entry, object task) except -1:
 
 # ---- the way out ------------------------------------------------------------------------------------------------
 
-cdef int task_release(TaskBlock self) except -1:
+cdef int task_release(AsyncLease self) except -1:
     """End the lease, unless that takes time: then `inner` is what to wait for."""
     cdef Core core = self.core
     cdef bint at_once = self.state != ENTERED
@@ -266,7 +266,7 @@ cdef int task_release(TaskBlock self) except -1:
     return 0
 
 
-cdef bint task_left_open(TaskBlock self, Core core) except -1:
+cdef bint task_left_open(AsyncLease self, Core core) except -1:
     """Is the connection open, or the lease one whose end does not matter to it?"""
     if self.slot.depth > 1 or slot_lease(u64_load(&self.slot.word)) != self.word:
         return True
@@ -277,7 +277,7 @@ cdef bint task_left_open(TaskBlock self, Core core) except -1:
         raise
 
 
-cdef bint task_can_end_quietly(Core core, Lease lease) noexcept:
+cdef bint task_can_end_quietly(Core core, AnyLease lease) noexcept:
     """Will a good end of this lease call nothing of the driver's?  No reset, and nothing to close."""
     cdef Slot *slot = lease.slot
     if lease.state != ENTERED or slot_lease(u64_load(&slot.word)) != lease.word or slot.depth > 1:
@@ -292,4 +292,4 @@ cdef bint task_can_end_quietly(Core core, Lease lease) noexcept:
     )
 
 
-fp_await_through(TaskBlock, <sendfunc><void *>task_send)
+fp_await_through(AsyncLease, <sendfunc><void *>task_send)

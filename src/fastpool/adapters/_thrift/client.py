@@ -12,7 +12,6 @@ from thriftpy2.transport import TMemoryBuffer
 
 if TYPE_CHECKING:
     from ..._core import Entry
-    from .call import Call
     from .connection import BaseConnection
     from .sockets import Transport
 
@@ -30,7 +29,7 @@ class BaseClient:
     ) -> None:
         self._connection = connection
         self._entry = entry
-        self._call: Call | None = None  # the call under way
+        self._call: object | None = None  # the Call under way
         self._retired = False  # out of the pool: the slot may belong to another lease, so its entry stays untouched
         self.broken = False
         self.closed_by_user = False

@@ -23,7 +23,6 @@ from .transport import ExternalTransport, GuardedSocket
 
 if TYPE_CHECKING:
     from ..._core import Entry
-    from .connection import GuardedConnection
 
 
 class GuardedClient(BaseClient, TAsyncClient):
@@ -33,13 +32,13 @@ class GuardedClient(BaseClient, TAsyncClient):
     TApplicationException (BAD_SEQUENCE_ID, WRONG_METHOD_NAME, INVALID_MESSAGE_TYPE) for a reply out of step.
     """
 
-    _connection: GuardedConnection
+    _connection: Any  # the guarded connection that calls through this client
     _socket: GuardedSocket | ExternalTransport
 
     def __init__(
         self,
         service: ModuleType,
-        connection: GuardedConnection,
+        connection: Any,
         entry: Entry,
         sock: GuardedSocket | ExternalTransport,
         iprot: Any,

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Coroutine, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -30,7 +30,7 @@ from .connection import GuardedConnection
 from .table import Table
 
 if TYPE_CHECKING:
-    from ..._core import Entry, TaskBlock
+    from ..._core import AsyncLease, Entry
 
 __all__ = ["AiohappybaseDriver", "ConnectionPool", "NoConnectionsAvailable", "PoolDeadlock"]
 
@@ -73,7 +73,7 @@ class AiohappybaseDriver(ThriftDriver):
         await c.client.close_scanners(PATIENCE_S)
 
 
-class ConnectionPool(AsyncPool):
+class ConnectionPool(AsyncPool[aiohappybase.Connection]):
     """aiohappybase.ConnectionPool, replaced.
 
     ``size`` is the most connections open at once. Options of :class:`fastpool.AsyncPool` except ``max_size`` are taken
@@ -94,7 +94,7 @@ class ConnectionPool(AsyncPool):
         logger.debug(f"Initializing connection pool with {size} connections")
         super().__init__(driver=driver, max_size=size, timeout=checkout_timeout, nested=nested, **options)
 
-    def close(self, timeout: float | None = None) -> Closing:  # type: ignore[override]
+    def close(self, timeout: float | None = None) -> Closing:
         """Close the pool now, as aiohappybase does: idle connections at once, leased ones when their blocks end.
 
         The result may be awaited: with a ``timeout`` that waits so many seconds at most for leased connections to be
@@ -131,17 +131,36 @@ class ConnectionPool(AsyncPool):
             logger.warning(f"{self} was not closed!")
 
 
-class Closing:
-    """The rest of a close(), which may be awaited."""
+class Closing(Coroutine[Any, Any, None]):
+    """The rest of a close(): a coroutine that may be left alone, too."""
 
-    __slots__ = ("_pool", "_timeout")
+    __slots__ = ("_pool", "_rest", "_timeout")
 
     def __init__(self, pool: ConnectionPool, timeout: float | None) -> None:
         self._pool = pool
         self._timeout = timeout
+        self._rest: Coroutine[Any, Any, None] | None = None  # made when it is awaited: else Python warns of it
+
+    def _begun(self) -> Coroutine[Any, Any, None]:
+        if self._rest is None:
+            self._rest = AsyncPool.close(self._pool, self._timeout)
+        return self._rest
 
     def __await__(self) -> Generator[Any, None, None]:
-        return AsyncPool.close(self._pool, self._timeout).__await__()
+        return self._begun().__await__()
+
+    def send(self, value: Any) -> Any:
+        """Go on to the next thing that is waited for."""
+        return self._begun().send(value)
+
+    def throw(self, kind: Any, value: Any = None, trace: Any = None) -> Any:
+        """Go on with an exception."""
+        return self._begun().throw(kind if value is None else value)
+
+    def close(self) -> None:
+        """Stop where it waits; before it has begun there is nothing to stop."""
+        if self._rest is not None:
+            self._rest.close()
 
 
 class TableBlock:
@@ -149,7 +168,7 @@ class TableBlock:
 
     __slots__ = ("_lease", "_name")
 
-    def __init__(self, lease: TaskBlock, name: str | bytes) -> None:
+    def __init__(self, lease: AsyncLease, name: str | bytes) -> None:
         self._lease = lease
         self._name = name
 

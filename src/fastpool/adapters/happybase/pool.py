@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import happybase
 import happybase.pool
@@ -27,6 +27,7 @@ from .table import Table
 
 if TYPE_CHECKING:
     from ..._core import Entry
+    from .options import ConnectionPoolOptions
 
 __all__ = ["ConnectionPool", "HappybaseDriver", "NoConnectionsAvailable", "PoolDeadlock", "install", "uninstall"]
 
@@ -67,7 +68,7 @@ class HappybaseDriver(ThriftDriver):
         c.client.close_scanners(PATIENCE_S)
 
 
-class ConnectionPool(Pool):
+class ConnectionPool(Pool[happybase.Connection]):
     """happybase.ConnectionPool, replaced.
 
     ``size`` is the most connections open at once. Options of :class:`fastpool.Pool` except ``max_size`` are taken by
@@ -78,10 +79,18 @@ class ConnectionPool(Pool):
     TTransportException if the server cannot be reached.
     """
 
-    def __init__(self, size: int, *, checkout_timeout: float | None = None, nested: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        size: int,
+        *,
+        checkout_timeout: float | None = None,
+        nested: bool = True,
+        **kwargs: Unpack[ConnectionPoolOptions],
+    ) -> None:
         size = checked_size(size)
-        options = options_among(kwargs, size)
-        driver = HappybaseDriver(**kwargs)
+        connection_kwargs: dict[str, Any] = {**kwargs}
+        options = options_among(connection_kwargs, size)
+        driver = HappybaseDriver(**connection_kwargs)
         logger.debug("Initializing connection pool with %d connections", size)
         super().__init__(driver=driver, max_size=size, timeout=checkout_timeout, nested=nested, **options)
 

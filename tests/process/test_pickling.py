@@ -22,7 +22,7 @@ import psutil
 import pytest
 
 import fastpool
-from fastpool import _travel
+from fastpool import _registry
 from tests.pool.world import frees_what_is_dropped, until
 
 from . import _travellers as way
@@ -72,7 +72,7 @@ def test_who_arrives_does_not_look_through_all_that_were_closed_before() -> None
         pool.close()
         kept.append(sent(pool))
         kept[-1].close()
-    assert len(_travel._made.named("again and again")) <= 2
+    assert len(_registry._pools.named("again and again")) <= 2
 
 
 def test_a_copy_is_the_original() -> None:
@@ -99,7 +99,7 @@ def test_a_pickle_outlives_its_pool() -> None:
 @frees_what_is_dropped
 def test_those_that_arrived_last_stay_although_nobody_holds_them() -> None:
     """A task brings its pool along, and lets go of it at its end; the next task is to find it with its connections."""
-    from fastpool._travel import _MOST_ARRIVED
+    from fastpool._registry import _MOST_ARRIVED
 
     data = []
     for n in range(_MOST_ARRIVED + 3):
@@ -143,17 +143,15 @@ def test_who_unpickle_one_at_once_get_one(monkeypatch: pytest.MonkeyPatch) -> No
 
 @frees_what_is_dropped
 def test_nothing_is_remembered_of_pools_that_are_gone() -> None:
-    from fastpool import _family
-
     gc.collect()
-    before = len(_travel._made), len(_travel._packed), len(_family._all)
+    before = len(_registry._pools), len(_registry._pickled)
     pools = [way.make() for _ in range(50)]
     for pool in pools:
         pickle.dumps(pool)
-    assert len(_travel._packed) == before[1] + 50
+    assert len(_registry._pickled) == before[1] + 50
     del pools, pool
     gc.collect()
-    assert (len(_travel._made), len(_travel._packed), len(_family._all)) == before
+    assert (len(_registry._pools), len(_registry._pickled)) == before
 
 
 def test_making_a_pool_costs_the_same_however_many_there_are() -> None:

@@ -1,0 +1,59 @@
+"""The options of a pool as types, so that an editor knows them; docs/options.md says what each means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, TypedDict
+
+Address: TypeAlias = str | tuple[str, int]
+KeepOn: TypeAlias = type[BaseException] | Iterable[type[BaseException]]
+Balance: TypeAlias = (
+    Literal["round_robin", "random", "least_leased"]
+    | Callable[[tuple[tuple[str, int], ...], Mapping[Any, int]], Address]
+)
+
+
+class PoolSizes(TypedDict, total=False):
+    """What ``resize`` may change."""
+
+    min_size: int
+    max_size: int
+    max_overflow: int
+    max_idle: int | None
+
+
+class CommonOptions(TypedDict, total=False):
+    """The options that mean the same in every pool, the drop-ins included."""
+
+    min_size: int
+    max_overflow: int
+    max_idle: int | None
+    max_waiting: int | None
+    max_lifetime: float | None
+    idle_timeout: float | None
+    max_uses: int | None
+    check_timeout: float | None
+    check_after: float | None
+    keepalive: float | None
+    max_connecting: int
+    servers: Sequence[Address] | Callable[[], Iterable[Address]] | None
+    balance: Balance
+    backoff: tuple[float, float]
+    leak_after: float | None
+    listeners: Iterable[object]
+    open: bool
+    name: str | None
+    timing: bool
+    reclaim: bool
+    collect_garbage: bool
+
+
+class PoolOptions(CommonOptions, total=False):
+    """The options of :class:`fastpool.Pool` and :class:`fastpool.AsyncPool`, to be given by name."""
+
+    max_size: int
+    timeout: float | None
+    nested: bool
+
+
+PoolOptions.__module__ = "fastpool"
