@@ -5,7 +5,6 @@ cdef class AnyLease
 cdef class Core
 
 
-@cython.internal
 cdef class CoreState:
     """What a pool is made of: slots and line, options as the core wants them, and what it remembers of callers."""
     cdef PoolInner inner
