@@ -50,7 +50,9 @@ def by_mypy(files: list[Path]) -> Found:
 def by_pyright(files: list[Path], folder: Path) -> Found:
     if find_spec("pyright") is None:
         pytest.skip("pyright is not installed (extra: lint)")
-    if subprocess.run([sys.executable, "-m", "pyright", "--version"], capture_output=True, check=False).returncode:
+    try:
+        subprocess.run([sys.executable, "-m", "pyright", "--version"], capture_output=True, check=True, timeout=90)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
         pytest.skip("pyright is not to be had: at its first run it fetches its JavaScript by npm")
     settings = {
         "include": [os.path.relpath(file, folder) for file in files],
