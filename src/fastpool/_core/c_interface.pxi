@@ -97,9 +97,7 @@ cdef int native_take(Core core, double timeout, NativeLease *lease, char *why, s
         return native_take_slowly(core, limit, NULL, lease, why, room)
     hint = hint_make(me, pool.id, &pool.table)
     if not gate & QUEUED_MASK:
-        slot = <Slot *>hint.slot
-        if not lease_retake(hint):
-            slot = idle_take(&pool.idle, &pool.table)
+        slot = lease_take_idle(core, hint)
         if slot != NULL:
             now = clock_near_ns(me)
             if lease_is_fresh(slot, now):
@@ -240,7 +238,6 @@ cdef int native_give(Core core, NativeLease *lease, bint discard) noexcept nogil
     cdef Thread *me
     cdef uint64_t word = lease.word
     cdef uint64_t gate
-    cdef int64_t now
     if lease.generation != generation():
         lease.word = 0
         native_abandon(core, slot)
@@ -259,10 +256,7 @@ cdef int native_give(Core core, NativeLease *lease, bint discard) noexcept nogil
         native_give_slowly(core, slot, discard)
         return NATIVE_OK
     me = thread_self()
-    if core.stamps:
-        now = clock_near_ns(me)
-        i64_put(&slot.since_ns, now)
-        i64_put(&slot.fresh_ns, fitness_fresh_until(core, slot, now))
+    lease_stamp(core, slot, me)
     lease_shut(slot, me, hint_find(me, pool.id))
     if gate & QUEUED_MASK:
         pool_give(pool, slot)

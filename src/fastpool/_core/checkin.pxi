@@ -70,6 +70,28 @@ cdef Checkin checkin_new(Core core, Slot *slot, object error, bint discard):
     return self
 
 
+cdef object checkin_of_lease(AnyLease lease, object exc):
+    """End a lease and own its slot, to finish the checkin step by step.
+
+    None: nothing is left to do (an inner block, a lease that close() dropped, a fork).
+    """
+    cdef Core core = lease.core
+    if lease.state != ENTERED:
+        raise LeaseError("this block has ended already: a lease is good for one block")
+    if (
+        lease.born_in != generation()
+        or lease.slot.depth > 1
+        or slot_lease(u64_load(&lease.slot.word)) != lease.word
+    ):
+        lease_exit_slow(lease, exc)
+        return None
+    lease.state = DONE
+    lease.core = None
+    if not lease_try_end(lease.slot, lease.word):
+        return lease_is_over(core, lease.slot, exc)  # somebody else ended it a moment ago
+    return checkin_new(core, lease.slot, exc, lease.discarded)
+
+
 cdef int checkin_step(Checkin self) except -1:
     """What has to be done next: RESET, CLOSE, or READY."""
     if self.progress == JUDGE:

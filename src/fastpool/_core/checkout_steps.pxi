@@ -37,7 +37,7 @@ cdef bint checkout_take(Checkout self) except -1:
             return True
     me = thread_self()
     hint = hint_make(me, core.pool.id, &core.pool.table)
-    checkout_hold(self, <Slot *>hint.slot if lease_retake(hint) else idle_take(&core.pool.idle, &core.pool.table))
+    checkout_hold(self, lease_take_idle(core, hint))
     if self.slot == NULL:
         self.slot = pool_take_vacant(core.pool)
     elif checkout_foreign(self):

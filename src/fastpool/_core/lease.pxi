@@ -88,14 +88,11 @@ cdef object lease_enter(AnyLease self):
         if owner_may_be_green_or_task():
             green = owner_ref(owner_greenlet())
             task = owner_ref(owner_task())
-        slot = <Slot *>hint.slot
-        if not lease_retake(hint):
-            slot = idle_take(&core.pool.idle, &core.pool.table)
+        slot = lease_take_idle(core, hint)
         if slot != NULL:
             now = clock_near_ns(me)
             if lease_is_fresh(slot, now):
-                lease_bind(self, core, slot)
-                lease_open(slot, me, hint, now)
+                lease_bind(self, core, slot, me, hint, now)
                 if (<Entry>slot.entry).green is not green or (<Entry>slot.entry).task is not task:
                     (<Entry>slot.entry).green, (<Entry>slot.entry).task = green, task
                     (<Entry>slot.entry).returning = False
@@ -117,19 +114,29 @@ cdef inline bint lease_can_enter_fast(AnyLease self, Core core, ThreadHint *hint
     )
 
 
+cdef inline Slot *lease_take_idle(Core core, ThreadHint *hint) noexcept nogil:
+    """Take this thread's last slot if it is idle, else the one returned last; NULL: no slot is idle."""
+    if lease_retake(hint):
+        return <Slot *>hint.slot
+    return idle_take(&core.pool.idle, &core.pool.table)
+
+
 cdef inline bint lease_is_fresh(Slot *slot, int64_t now) noexcept nogil:
     """May this connection be handed out without a look?"""
     return now + COARSE_NS < i64_peek(&slot.fresh_ns) and u32_peek(&slot.mark) == 0
 
 
-cdef inline void lease_bind(AnyLease self, Core core, Slot *slot) noexcept:
-    """This lease begins on a slot just taken; before lease_open, from which on another thread's close(timeout) may
-    end it."""
+cdef inline void lease_bind(
+    AnyLease self, Core core, Slot *slot, Thread *me, ThreadHint *hint, int64_t now
+) noexcept:
+    """This lease begins on a fresh slot just taken.  From lease_open on another thread's close(timeout) may end it, so
+    that comes last."""
     self.word = slot_lease(u64_peek(&slot.word))
     slot.uses += 1
     self.slot = slot
     self.born_in = core.pool.generation
     self.state = ENTERED
+    lease_open(slot, me, hint, now)
 
 
 cdef object lease_exit(AnyLease self, object exc, bint looked):
@@ -138,7 +145,6 @@ cdef object lease_exit(AnyLease self, object exc, bint looked):
     cdef Slot *slot = self.slot
     cdef ThreadHint *hint
     cdef Thread *me
-    cdef int64_t now
     if self.state != ENTERED:
         raise LeaseError("this block has ended already: a lease is good for one block")
     if exc is None and lease_can_exit_fast(self, core, slot) and (
@@ -149,10 +155,7 @@ cdef object lease_exit(AnyLease self, object exc, bint looked):
         self.state = DONE
         me = thread_self()
         hint = hint_find(me, core.pool.id)
-        if core.stamps:
-            now = clock_near_ns(me)
-            i64_put(&slot.since_ns, now)
-            i64_put(&slot.fresh_ns, fitness_fresh_until(core, slot, now))
+        lease_stamp(core, slot, me)
         if core.tracks_calls:
             (<Entry>slot.entry).remember(u64_peek(&slot.owner))
         lease_shut(slot, me, hint)
@@ -175,6 +178,15 @@ cdef bint lease_left_open(AnyLease self, Core core, Slot *slot) except -1:
     except BaseException as error:  # a signal handler's: the lease ends all the same
         lease_exit_slow(self, error)
         raise
+
+
+cdef inline void lease_stamp(Core core, Slot *slot, Thread *me) noexcept nogil:
+    """Note when a good connection came back, if anything depends on that."""
+    cdef int64_t now
+    if core.stamps:
+        now = clock_near_ns(me)
+        i64_put(&slot.since_ns, now)
+        i64_put(&slot.fresh_ns, fitness_fresh_until(core, slot, now))
 
 
 cdef inline void lease_cache(Core core, AnyLease lease) noexcept:
@@ -277,28 +289,6 @@ cdef object lease_exit_slow(AnyLease self, object exc):
     checkin_lease(core, slot, exc, self.discarded)
     lease_cache(core, self)
     return None
-
-
-cdef object lease_begin_checkin(AnyLease self, object exc):
-    """End a lease and own its slot, to finish the checkin step by step.
-
-    None: nothing is left to do (an inner block, a lease that close() dropped, a fork).
-    """
-    cdef Core core = self.core
-    if self.state != ENTERED:
-        raise LeaseError("this block has ended already: a lease is good for one block")
-    if (
-        self.born_in != generation()
-        or self.slot.depth > 1
-        or slot_lease(u64_load(&self.slot.word)) != self.word
-    ):
-        lease_exit_slow(self, exc)
-        return None
-    self.state = DONE
-    self.core = None
-    if not lease_try_end(self.slot, self.word):
-        return lease_is_over(core, self.slot, exc)  # somebody else ended it a moment ago
-    return checkin_new(core, self.slot, exc, self.discarded)
 
 
 cdef object lease_is_over(Core core, Slot *slot, object exc):

@@ -30,7 +30,7 @@ cdef class Core(CoreState):
 
     def _checkin_of(self, AnyLease lease, error):
         """Begin the checkin of a lease step by step; None if nothing is left to do."""
-        return lease_begin_checkin(lease, error)
+        return checkin_of_lease(lease, error)
 
     def _checkin_by_hand(self, c, bint discard):
         """Begin the checkin of a connection that was checked out by hand; None if nothing is left to do."""

@@ -146,15 +146,12 @@ cdef object task_acquire_fast(AsyncLease self):
     cdef int64_t now
     loop = self.loop = timer_loop_here()
     if lease_can_enter_fast(self, core, hint, core.nested and not self.by_hand):
-        slot = <Slot *>hint.slot
-        if not lease_retake(hint):
-            slot = idle_take(&core.pool.idle, &core.pool.table)
+        slot = lease_take_idle(core, hint)
         if slot != NULL:
             entry = <Entry>slot.entry
             now = clock_near_ns(me)
             if lease_is_fresh(slot, now) and (entry.loop is loop or not core.of_loops):
-                lease_bind(self, core, slot)
-                lease_open(slot, me, hint, now)
+                lease_bind(self, core, slot, me, hint, now)
                 entry.bound = not self.by_hand
                 entry.returning = False
                 core.by_hand += self.by_hand

@@ -31,7 +31,6 @@ cdef class WaiterHandle:
 
 @cython.final
 @cython.internal
-@cython.freelist(16)
 @cython.no_gc_clear
 cdef class ThreadHandle(WaiterHandle):
     """A thread that sleeps on a lock of its own; a giver lets that go, without the GIL (waitq.pxd)."""
