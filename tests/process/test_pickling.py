@@ -75,6 +75,14 @@ def test_who_arrives_does_not_look_through_all_that_were_closed_before() -> None
     assert len(_registry._pools.named("again and again")) <= 2
 
 
+def test_a_closed_pool_with_a_lease_is_still_told_of_a_fork() -> None:
+    pool = way.make(name="closed, and in use")
+    with pool.connection():
+        pool.close()
+        sent(pool).close()
+        assert pool in _registry.everyone()
+
+
 def test_a_copy_is_the_original() -> None:
     pool = way.make()
     assert copy.copy(pool) is pool
@@ -99,10 +107,8 @@ def test_a_pickle_outlives_its_pool() -> None:
 @frees_what_is_dropped
 def test_those_that_arrived_last_stay_although_nobody_holds_them() -> None:
     """A task brings its pool along, and lets go of it at its end; the next task is to find it with its connections."""
-    from fastpool._registry import _MOST_ARRIVED
-
     data = []
-    for n in range(_MOST_ARRIVED + 3):
+    for n in range(_registry._MOST_ARRIVED + 3):
         pool = way.make(name=f"stays-{n}")
         data.append(pickle.dumps(pool))
         pool.close()

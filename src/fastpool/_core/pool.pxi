@@ -14,7 +14,13 @@ cdef class Core(CoreState):
         A task waits in the same line as threads and greenlets, its loop running on.  ``timeout`` and what may be
         raised: as for ``connection``.
         """
-        return core_task_lease(self, timeout)
+        cdef AnyLease lease = self.cached_task_lease
+        if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
+            lease = AsyncLease.__new__(AsyncLease)
+        else:
+            self.cached_task_lease = None
+        lease_init(lease, self, timeout)
+        return lease
 
     def _acheckout(self, timeout):
         """What ``await`` gets a connection from that will be given back by hand."""
@@ -226,27 +232,10 @@ cdef class BlockingCore(Core):
 
 
 cdef class AwaitingCore(Core):
-    """The hot method of a pool whose checkouts are awaited."""
-
-    @cython.binding(False)
-    def connection(self, timeout=...):
-        """Return a lease, to be used as ``async with pool.connection() as c:`` (also as a decorator).
-
-        timeout: seconds this checkout may take, all told; None for no limit, 0 for only what is free now; left out,
-        the pool's own.  The block may raise NoConnectionsAvailable, PoolOverloaded, PoolClosed, or whatever the
-        driver's connect raises.
-        """
-        return core_task_lease(self, timeout)
+    """A pool whose checkouts are awaited: its `connection` is `aconnection`, the same method by another name."""
 
 
-cdef inline AnyLease core_task_lease(Core core, object timeout):
-    cdef AnyLease lease = core.cached_task_lease
-    if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
-        lease = AsyncLease.__new__(AsyncLease)
-    else:
-        core.cached_task_lease = None
-    lease_init(lease, core, timeout)
-    return lease
+fp_name_in_class(AwaitingCore, "connection", Core.__dict__["aconnection"])
 
 
 def rebind(cls, *names):
