@@ -45,13 +45,14 @@ def test_errors_of_a_crowd_share_what_they_tell(monkeypatch: Any) -> None:
     with holding(pool, 2) as holders:
         errors = errors_of(pool, CROWD)
         names = {holder.run.thread.name for holder in holders}
-    assert len({id(error.stats) for error in errors}) == 1
-    assert len({id(error.holders) for error in errors}) == 1
+    if WITH_GIL:  # without it they look at the same time
+        assert len({id(error.stats) for error in errors}) == 1
+        assert len({id(error.holders) for error in errors}) == 1
     assert len({error.waited for error in errors}) > 1, "how long it waited is each one's own"
     for error in errors:
         assert {info.thread for info in error.holders} == names
         assert (error.stats.leased, error.stats.size, error.stats.max_size) == (2, 2, 2)
-        assert 16 <= error.stats.waiting <= CROWD
+        assert (16 if WITH_GIL else 0) <= error.stats.waiting <= CROWD
         assert error.waited >= 0.5
         assert str(error).startswith("pool 'p' had no connection to give within ")
         assert all(f"by thread {name!r}" in str(error) for name in names)

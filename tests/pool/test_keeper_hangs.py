@@ -136,17 +136,19 @@ def test_when_all_begin_to_hang_at_once_the_others_are_late_by_less_than_a_secon
     healthy, others = Plain(), [World() for _ in range(HANGING)]
     with VirtualClock() as clock:
         good = pools(healthy, min_size=1, idle_timeout=1000)
-        made = [pools(w, max_size=3, idle_timeout=1000, keepalive=200, check_after=None) for w in others]
+        made = [pools(w, max_size=3, idle_timeout=1000, keepalive=300, check_after=None) for w in others]
         for pool in made:
             pool.warm(3)
-        clock.advance(900)
+        clock.advance(600)
+        clock.advance(100)
         for pool in made:
             serves(pool, 2)  # two will be checked; the third will be closed
+        clock.advance(200)  # the third has been checked: no check will have it when it is to be closed
         for world in others:
             world.checking.hold()
             world.closing.hold()
         with pytest.raises(TimeoutError):
-            clock.advance(200, patience=0)
+            clock.advance(100, patience=0)
         assert restored(good) < IN_TIME_S
         for world in others:
             world.checking.held()
