@@ -6,7 +6,6 @@ Quiet means: everybody has done what he does, or is held in a call of the driver
 from __future__ import annotations
 
 import asyncio
-import functools
 import re
 import threading
 import time
@@ -300,7 +299,11 @@ class Play:
             self.actors += late
             for actor in late:
                 actor.begin("asks", {"timeout": 5})
-                self._until(functools.partial(self._has, actor), f"{actor.name} having a connection of {self.pool}")
+                self._quiet()
+                while self.director.held:  # a connect for nobody, which began as everything was healed
+                    self._heal()
+                    self._quiet()
+                assert self._state(actor).startswith("has "), f"{actor.name} is {self._state(actor)}: {self.pool}"
             self._until(self._send_home, "everybody being out")
         stats = self.pool.stats()
         assert stats.checkouts == stats.checkins + stats.leased, stats
@@ -308,11 +311,6 @@ class Play:
         assert stats.size == stats.idle == len(self.director.made) - sum(c.closes for c in self.director.made), stats
         assert (stats.connecting, stats.waiting, stats.leased) == (0, 0, 0), stats
         assert all(c.closes <= 1 for c in self.director.made), [c for c in self.director.made if c.closes > 1]
-
-    def _has(self, actor: Actor) -> bool:
-        """Whether it holds a connection; a connect for nobody may have been held since everything was healed."""
-        self._heal()
-        return self._state(actor).startswith("has ")
 
     def _heal(self) -> None:
         self.director.cues = dict.fromkeys(self.director.cues, "works")
