@@ -75,7 +75,7 @@ class Opening:
         NoConnectionsAvailable if no connection of those callers has come for as long as the pool's ``timeout``.
         """
         pool = self._pool
-        now, seen = clock(), (len(pool), pool._counts()[2])
+        now, seen = clock(), (len(pool), pool._connecting)
         if seen != self._seen:
             self._seen, self._idle_rows = seen, now
         elif self._patience_s and now - self._idle_rows > self._patience_s:

@@ -51,6 +51,11 @@ cdef class Core(CoreState):
         return n if n > 0 else 0
 
     @property
+    def _connecting(self):
+        """How many connects are under way; `_counts` looks at every slot for the rest."""
+        return u32_load(&self.pool.connecting)
+
+    @property
     def closed(self):
         """Has close() been called?"""
         return (u64_load(&self.pool.gate) & CLOSED) != 0
