@@ -31,7 +31,7 @@ class StruckLoop(asyncio.SelectorEventLoop):
 
     def call_soon(self, callback: Any, *args: Any, **kwargs: Any) -> Any:
         strike = None
-        if "lets go on" in repr(callback):
+        if "<resumes: " in repr(callback):
             strike, self.strike = self.strike, None
         if strike == "before":
             raise Struck

@@ -47,7 +47,7 @@ def test_once_is_enough(kind):
     c = pool.checkout()
     pool.checkin(c)
     for _ in range(2):
-        with pytest.raises(LeaseError, match="connection 0 of pool 'p' was given back already"):
+        with pytest.raises(LeaseError, match="connection 0 of pool 'p' was already returned"):
             pool.checkin(c)
     assert balanced(pool).checkins == 1
     serves(pool, 3)
@@ -61,7 +61,7 @@ def test_twice_at_once():
     world.resetting.hold()
     first = Run(pool.checkin, c)
     world.resetting.held()
-    with pytest.raises(LeaseError, match="given back already"):
+    with pytest.raises(LeaseError, match="is already being returned"):
         pool.checkin(c)
     world.resetting.go()
     first.result()

@@ -317,7 +317,7 @@ def test_misuse_is_answered() -> None:
     assert native.checkout(held)[0] == "ok"
     assert native.checkout(held)[0] == "misuse"  # holds one
     assert foreign.checkin(held) == "misuse"  # another pool's
-    with pytest.raises(fastpool.LeaseError, match="not one of pool"):
+    with pytest.raises(fastpool.LeaseError, match="does not belong to pool"):
         foreign.connection(held)
     copy = held.copy()
     assert native.checkin(held) == "ok" and native.checkin(held) == "misuse"

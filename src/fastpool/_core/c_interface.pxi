@@ -1,15 +1,15 @@
 # The C interface: checkout and checkin for code that has no GIL, and may run in threads that Python knows nothing of.
 #
-# Without the GIL goes what is plain: an idle connection that is fresh, the wait in line, and a connection that comes
-# back in good order. All else (connecting, checking, a closed or forked pool, limits, listeners) is done by the same
-# code as for everybody, with the GIL, which these functions take for themselves.
+# The simple cases run without the GIL: taking a fresh idle connection, the wait in line, and returning a connection in
+# good order.  All else (connecting, checking, a closed or forked pool, limits, listeners) is done by the code that all
+# callers use, with the GIL, which these functions acquire themselves.
 #
-# A native lease is no thread's: its owner is marked NATIVE, so no block of that thread shares it, no deadlock is
-# concluded from it, and whichever thread likes may give it back. It counts as bound: nobody but its holder, or a
-# close(timeout), ends it.
+# A native lease belongs to no thread: its owner is marked NATIVE, so no block of that thread shares it, no deadlock is
+# concluded while it is out, and any thread may return it.  It counts as bound: only its holder, or a close(timeout),
+# ends it.
 
 cdef NativePool *native_open(object pool) except NULL:
-    """What the other functions want of a Pool (or ConnectionPool), which lives at least until `native_close`."""
+    """The handle of a Pool (or ConnectionPool) for the other functions; keeps the pool alive until `native_close`."""
     cdef Core core
     if not isinstance(pool, BlockingCore):
         raise TypeError(f"native code can use a fastpool.Pool or ConnectionPool, not {type(pool).__name__!r}")
@@ -21,11 +21,11 @@ cdef NativePool *native_open(object pool) except NULL:
 
 
 cdef int native_close(NativePool *native) except -1:
-    """Done with it: once for each native_open.  LeaseError: leases are out, or it was closed as often as opened."""
+    """Call once for each native_open.  LeaseError: leases are out, or it was already closed as often as opened."""
     cdef Core core
     cdef uint32_t i, out = 0
     if native == NULL or native.core == NULL:
-        raise LeaseError("this native pool is not open: native_close belongs to a native_open, once")
+        raise LeaseError("this native pool is not open: call native_close once for each native_open")
     core = <Core>native.core
     if core.native_opens == 1:
         for i in range(u32_load(&core.pool.table.size)):
@@ -44,29 +44,29 @@ cdef bint native_is_slot(Slot *slot) noexcept nogil:
 
 
 cdef object native_connection(NativePool *native, const NativeLease *lease):
-    """The connection that is held.  PoolClosed: close(timeout) took it.  LeaseError: none is."""
+    """The connection of a lease.  PoolClosed: close(timeout) took it.  LeaseError: the lease holds none."""
     cdef Core core
     if native == NULL or native.core == NULL or lease == NULL or lease.word == 0:
         raise LeaseError("this native lease holds no connection")
     core = <Core>native.core
     if lease.generation != generation():
         raise LeaseError(
-            f"pool {core.name!r}: this connection was checked out before a fork; it is the parent process's")
+            f"pool {core.name!r}: this connection was checked out before a fork and belongs to the parent")
     if lease.pool != core.pool.id:
-        raise LeaseError(f"this native lease is not one of pool {core.name!r}")
+        raise LeaseError(f"this native lease does not belong to pool {core.name!r}")
     c = (<Entry>(<Slot *>lease.slot).entry).connection
     if slot_lease(u64_load(&(<Slot *>lease.slot).word)) != lease.word:
         if u64_load(&core.pool.gate) & CLOSED:
             raise PoolClosed(f"pool {core.name!r} was closed, and took this connection back")
-        raise LeaseError(f"this native lease of pool {core.name!r} was given back already")
+        raise LeaseError(f"this native lease of pool {core.name!r} was already returned")
     return c
 
 
 # ---- checkout ------------------------------------------------------------------------------------------------------
 
 cdef int native_checkout(NativePool *native, double timeout, NativeLease *lease, char *why, size_t room) noexcept nogil:
-    """Fill `lease`.  timeout: seconds, 0 for only what is free now, negative for no limit.  `why` (or NULL) has `room`
-    bytes, for a sentence on what went wrong (none: the empty one)."""
+    """Fill `lease`.  timeout: in seconds; 0: only what is free now; negative: no limit.  `why` (or NULL): a buffer of
+    `room` bytes for the error message, empty on success."""
     if why != NULL and room:
         why[0] = 0
     if native == NULL or native.core == NULL:
@@ -117,14 +117,14 @@ cdef int native_take(Core core, double timeout, NativeLease *lease, char *why, s
             return native_empty(core, said, now - began, why, room)
         histogram_add(&core.inner.wait, now - began)
         if slot_state(u64_load(&slot.word)) == LEASED and lease_is_fresh(slot, now):
-            slot_move(slot, LEASED)  # a new epoch, because whoever held it before may still have its word
+            slot_move(slot, LEASED)  # a new epoch, for the previous holder may still have the old word
             native_begin(core, slot, me, hint, now, lease)
             return NATIVE_OK
         if limit > 0:
             left = deadline - now
             limit = left if left > 0 else 1
     if core.hears and slot_state(u64_load(&slot.word)) == CONNECTING:
-        pool_pass(pool, slot)  # a listener may raise before it is looked at
+        pool_pass(pool, slot)  # a listener that raises in checkout_slow would lose it
         slot = NULL
     return native_take_slowly(core, limit, slot, lease, why, room)
 
@@ -145,7 +145,7 @@ cdef inline void native_note(Core core, Slot *slot, uint64_t word, NativeLease *
 
 
 cdef Slot *native_wait(Core core, Thread *me, int64_t deadline, int *said) noexcept nogil:
-    """Stand in line with everybody else.  Who came with the GIL lets it go meanwhile: others need it to come back."""
+    """Wait in the pool's line.  If the caller has the GIL, it is released meanwhile: holders need it to return."""
     cdef PyThreadState *held = NULL
     cdef Slot *slot
     cdef thread_lock turnstile
@@ -161,9 +161,9 @@ cdef Slot *native_wait(Core core, Thread *me, int64_t deadline, int *said) noexc
 
 
 cdef void native_look(void *core) noexcept nogil:
-    """What keeps this thread waiting may be lost: connections and places in line whose owner has ended."""
+    """Look for leases and places in line whose owner has ended: this thread may be waiting for them."""
     cdef int64_t ago = clock_ns() - i64_peek(&(<Core>core).looked_ns)
-    if not 0 <= ago < APART_NS:  # otherwise somebody has just looked, and thousands may ask at the same moment
+    if not 0 <= ago < APART_NS:  # else another thread has just looked; thousands may get here at the same moment
         native_look_now(core)
 
 
@@ -175,7 +175,7 @@ cdef void native_look_now(void *core) noexcept with gil:
 
 
 cdef int native_empty(Core core, int said, int64_t waited, char *why, size_t room) noexcept nogil:
-    """What to answer to one whose wait gave nothing."""
+    """The outcome of a wait that gave no slot."""
     if said == POOL_CLOSED:
         return native_say(NATIVE_CLOSED, "the pool is closed", why, room)
     if said == OUT_OF_MEMORY:
@@ -189,7 +189,7 @@ cdef int native_empty(Core core, int said, int64_t waited, char *why, size_t roo
 
 cdef int native_take_slowly(Core core, int64_t limit, Slot *slot, NativeLease *lease, char *why,
                             size_t room) noexcept with gil:
-    """As everybody checks out; `slot`: one that is in hand already, and must be connected or looked at first."""
+    """Check out by the common path; `slot`: one in hand already, whose connection must be opened or checked first."""
     cdef uint64_t word
     try:
         slot = checkout_slow(core, limit, NATIVELY, slot, &word)
@@ -219,14 +219,14 @@ cdef int native_refused(object error, char *why, size_t room) noexcept:
         told = text.encode("utf-8", "replace")[:room - 1].decode("utf-8", "ignore").encode()
         snprintf(why, room, "%s", <const char *>told)
     if not isinstance(error, Exception):
-        handle_raise_later(error)  # a KeyboardInterrupt is the main thread's, not this caller's
+        handle_raise_later(error)  # a KeyboardInterrupt belongs to the main thread, not to this caller
     return outcome
 
 
 # ---- checkin -------------------------------------------------------------------------------------------------------
 
 cdef int native_checkin(NativePool *native, NativeLease *lease, bint discard) noexcept nogil:
-    """Give back what `lease` holds, from whichever thread; it is zeroed.  discard: close the connection."""
+    """Return the connection of `lease`, in any thread; the lease is zeroed.  discard: close the connection."""
     if native == NULL or native.core == NULL or lease == NULL or lease.word == 0:
         return NATIVE_MISUSE
     return native_give(<Core>native.core, lease, discard)
@@ -246,7 +246,7 @@ cdef int native_give(Core core, NativeLease *lease, bint discard) noexcept nogil
         return NATIVE_MISUSE
     lease.word = 0
     if not lease_try_end(slot, word):
-        # close(timeout) may have taken it; otherwise it was given back through a copy of the lease
+        # close(timeout) may have taken it; otherwise it was returned through a copy of the lease
         return NATIVE_OK if u64_load(&pool.gate) & CLOSED else NATIVE_MISUSE
     gate = u64_load(&pool.gate)
     if (
@@ -263,8 +263,8 @@ cdef int native_give(Core core, NativeLease *lease, bint discard) noexcept nogil
     else:
         idle_put(&pool.idle, &pool.table, slot)
     if u32_load(&slot.mark) & STALE:
-        i64_put(&slot.fresh_ns, 0)  # a clear() came between: the next taker looks
-    # The slot is free now; whoever began to wait, or closed or shrank the pool, meanwhile is served from here.
+        i64_put(&slot.fresh_ns, 0)  # a clear() came in between: the next checkout must look
+    # The slot is free now: look at the gate again, for a caller that has begun to wait, or closed or shrunk the pool.
     gate = u64_load_sc(&pool.gate)
     if gate & QUEUED_MASK:
         pool_settle(pool)
@@ -274,11 +274,11 @@ cdef int native_give(Core core, NativeLease *lease, bint discard) noexcept nogil
 
 
 cdef void native_give_slowly(Core core, Slot *slot, bint discard) noexcept with gil:
-    """As everybody checks in."""
+    """Check in by the common path."""
     try:
         checkin_lease(core, slot, None, discard)
     except BaseException as error:
-        handle_raise_later(error)  # the driver's, and no Exception; the slot is free all the same
+        handle_raise_later(error)  # raised by the driver, and not an Exception; the slot is free all the same
 
 
 cdef void native_look_again(Core core) noexcept with gil:
@@ -289,7 +289,7 @@ cdef void native_look_again(Core core) noexcept with gil:
 
 
 cdef void native_abandon(Core core, Slot *slot) noexcept with gil:
-    """Checked out before a fork, checked in in the child: the parent goes on using it."""
+    """Check in, in the child, a connection checked out before the fork: the parent still uses it."""
     try:
         fork_ensure_process(core)
         fork_abandon(core, (<Entry>slot.entry).connection)

@@ -1,14 +1,14 @@
-# What many threads change, and signal handlers and finalizers as well, without a lock.
+# State that threads, signal handlers and finalizers change without a lock.
 #
-# A lock held by Python code is wanted again by a signal handler or a finalizer that strikes inside of it, and since
-# CPython 3.14 a handler that raises can strike between the lock's `__enter__` and the block: it then stays taken.  So
-# the bookkeeping in Python is made of immutable values, each replaced as a whole by whoever saw the current one.  No
-# handler runs within compiled code that calls no Python, and nothing is freed before the new value is in its place.
+# A signal handler or finalizer that runs while Python code holds a lock may need the same lock; and since CPython 3.14
+# a handler that raises can run between the lock's `__enter__` and the block, which leaves the lock taken.  So the
+# bookkeeping in Python consists of immutable values, each replaced as a whole by compare-and-swap.  No handler runs
+# within compiled code that calls no Python, and nothing is freed before the new value is in place.
 
 
 @cython.final
 cdef class Cell:
-    """A place for one immutable value, which is replaced as a whole.
+    """Holds one immutable value, which is replaced as a whole.
 
     ``while not cell.replace(old := cell.value, changed(old)): pass``
     """
@@ -19,15 +19,15 @@ cdef class Cell:
 
     @property
     def value(self):
-        """The value of now."""
+        """The current value."""
         with cython.critical_section(self):
             return self.held
 
     def replace(self, expected, value):
-        """Put ``value`` in the place of ``expected``, if that very object is still there; say whether it was."""
+        """Replace ``expected`` by ``value`` if that very object is still the current one; whether it was."""
         cdef object before
         with cython.critical_section(self):
-            before = self.held  # lives until this returns: its finalizers find the new value
+            before = self.held  # lives until this returns, so its finalizers see the new value
             if before is not expected:
                 return False
             self.held = value
@@ -37,7 +37,7 @@ cdef class Cell:
 @cython.final
 @cython.internal
 cdef class Place:
-    """Of one object in a register. The callback of its weak reference; called, it leaves the register."""
+    """The place of one object in a register, and the callback of its weak reference: a call removes it."""
     cdef Register register
     cdef object name
 
@@ -53,20 +53,20 @@ cdef class Place:
 
 @cython.final
 cdef class Register:
-    """Objects by name, held weakly, in the order in which they came. What it costs does not depend on how many."""
+    """Weak references to objects by name, in order of arrival.  A change costs the same for any number."""
     cdef dict rows      # name -> {Place: weak reference}
 
     def __cinit__(self):
         self.rows = {}
 
     def add(self, str name not None, one):
-        """Enter ``one``; it leaves by itself when it ends."""
+        """Add ``one``, which is removed when it is destroyed."""
         cdef Place place = Place.__new__(Place)
         cdef dict row, fresh = {}
         place.register = self
         place.name = name
         reference = PyWeakref_NewRef(one, place)
-        # From here on nothing is made that could start the garbage collector, and with it somebody's finalizer.
+        # From here on no object is made that could start the garbage collector, and with it a finalizer.
         with cython.critical_section(self):
             row = self.rows.get(name)
             if row is None:
@@ -74,7 +74,7 @@ cdef class Register:
             row[place] = reference
 
     def drop(self, str name not None, list ones not None):
-        """Have them leave now; where nothing ends (without the GIL, a pool) they would stay for ever."""
+        """Remove objects now: those that are never destroyed (pools on free-threaded builds) would stay for ever."""
         cdef set numbers = {id(one) for one in ones}
         cdef Place place
         with cython.critical_section(self):
@@ -85,20 +85,20 @@ cdef class Register:
                 place(reference)
 
     def named(self, str name not None):
-        """Those with this name that still exist."""
+        """The objects of this name that still exist."""
         with cython.critical_section(self):
             row = self.rows.get(name)
             references = [] if row is None else list((<dict>row).values())
         return register_alive(references)
 
     def everyone(self):
-        """All that still exist."""
+        """All objects that still exist."""
         with cython.critical_section(self):
             references = [reference for row in list(self.rows.values()) for reference in list((<dict>row).values())]
         return register_alive(references)
 
     def __len__(self):
-        """How many names are in use."""
+        """The number of names in use."""
         return len(self.rows)
 
 
@@ -113,10 +113,10 @@ cdef list register_alive(list references):
 
 @cython.final
 cdef class Section:
-    """Runs functions one at a time, in whatever thread; one that runs may run another.
+    """Runs functions one at a time across all threads; a running function may run another.
 
-    The lock is taken and given back in compiled code. So a signal handler that raises ends the function, and leaves
-    the lock free: with ``with lock:`` it can strike before the block has begun, and the lock stays taken (3.14).
+    The lock is acquired and released in compiled code, so a signal handler that raises ends the function and leaves
+    the lock free.  With ``with lock:`` it can raise before the block has begun, and the lock stays taken (3.14).
     """
     cdef object acquire, release
 
@@ -128,7 +128,7 @@ cdef class Section:
         self.release = lock.release
 
     def run(self, function, *arguments):
-        """Give what ``function`` gives."""
+        """Call ``function`` and return its result."""
         self.acquire()
         try:
             return function(*arguments)

@@ -1,7 +1,7 @@
 # One checkin, decided in one place for threads, greenlets, native code and tasks.
 #
-# `checkin_step` calls neither reset nor close of the driver.  What it asks for is done by `checkin_run`, by calling, or
-# by fastpool._async.checkin, by awaiting.
+# `checkin_step` calls neither the driver's reset nor its close.  The steps are performed by `checkin_run`, by calling,
+# or by fastpool._async.checkin, by awaiting.
 
 cdef enum:              # how far a checkin has come
     JUDGE, SETTLE, OVER
@@ -11,18 +11,18 @@ cdef enum:              # how far a checkin has come
 @cython.freelist(16)
 @cython.no_gc_clear
 cdef class Checkin:
-    """A checkin under way.  Between two steps it owns the slot of the lease; if it is dropped, it gives that back."""
+    """A checkin under way.  Between two steps it owns the lease's slot; a checkin that is dropped gives it back."""
     cdef Core core
     cdef Slot *slot
     cdef uint64_t born_in
-    cdef object error            # what the block was left by
+    cdef object error            # the exception that left the block
     cdef bint discard
     cdef int progress
     cdef int why                 # KEEP, or why the connection cannot be kept
-    cdef list detached           # what is to be closed: (connection, server); None: nothing
+    cdef list detached           # connections to close: (connection, server); None: none
 
     def step(self):
-        """What has to be done next: STEP_RESET, STEP_CLOSE, or STEP_READY: nothing."""
+        """The next step: STEP_RESET, STEP_CLOSE, or STEP_READY (the checkin is over)."""
         return checkin_step(self)
 
     @property
@@ -31,20 +31,20 @@ cdef class Checkin:
         return (<Entry>self.slot.entry).connection
 
     def was_reset(self, bint well):
-        """The driver's reset is over."""
+        """Record whether the driver's reset succeeded."""
         checkin_was_reset(self, well)
 
     def discard_unreset(self):
-        """The reset cannot be made: the connection is closed instead."""
+        """Have the connection closed, because its reset cannot be made."""
         self.why = WHY_DISCARDED
 
     def closing(self):
-        """Take what is to be closed now: [(connection, server, reason)]."""
+        """Take the connections to close now: [(connection, server, reason)]."""
         taken, self.detached = self.detached, None
         return [(c, server, REASONS[self.why]) for c, server in taken or ()]
 
     def failed(self):
-        """What was done for a step has raised: the lease is over.  Returns what is to be closed, as `closing` does."""
+        """End the lease after a step has raised.  Returns the connections to close, as `closing` does."""
         checkin_fail(self)
         return self.closing()
 
@@ -54,7 +54,7 @@ cdef class Checkin:
 
 
 cdef Checkin checkin_new(Core core, Slot *slot, object error, bint discard):
-    """Of a lease that the caller has begun to end.  MemoryError: it has ended, and its slot goes on to the next."""
+    """The checkin of a lease that the caller has begun to end.  MemoryError: it has ended, its slot was passed on."""
     cdef Checkin self
     try:
         self = Checkin.__new__(Checkin)
@@ -93,7 +93,7 @@ cdef object checkin_of_lease(AnyLease lease, object exc):
 
 
 cdef int checkin_step(Checkin self) except -1:
-    """What has to be done next: RESET, CLOSE, or READY."""
+    """The next step: RESET, CLOSE, or READY."""
     if self.progress == JUDGE:
         self.why = checkin_judge(self.core, self.slot, <Entry>self.slot.entry, self.error, self.discard)
         self.progress = SETTLE
@@ -111,7 +111,7 @@ cdef int checkin_was_reset(Checkin self, bint well) except -1:
 
 
 cdef int checkin_settle(Checkin self) except -1:
-    """End the lease: the connection goes to the next in line, to the free ones, or is to be closed."""
+    """End the lease: the connection goes to the first in line or to the idle ones, or is to be closed."""
     cdef Core core = self.core
     cdef Slot *slot = self.slot
     cdef Thread *me = thread_self()
@@ -122,7 +122,7 @@ cdef int checkin_settle(Checkin self) except -1:
         histogram_add(&core.inner.hold, now - since)
     if self.why == KEEP:
         self.why = checkin_surplus(core, slot, now)
-    taken = None if self.why == KEEP else []  # while the slot is in hand: there may be no memory
+    taken = None if self.why == KEEP else []  # made while the slot is in hand, for it may raise MemoryError
     self.progress = OVER
     self.slot = NULL
     lease_close(core, slot, <Entry>slot.entry, me, hint_find(me, core.pool.id))
@@ -134,7 +134,7 @@ cdef int checkin_settle(Checkin self) except -1:
 
 
 cdef int checkin_fail(Checkin self) except -1:
-    """Something has raised what is no Exception: the lease is over, its connection to be closed."""
+    """End the lease after something that is not an Exception was raised; its connection is to be closed."""
     cdef Slot *slot = self.slot
     if slot == NULL or self.born_in != generation():
         return 0
@@ -151,7 +151,7 @@ cdef int checkin_fail(Checkin self) except -1:
 cdef int checkin_lease(Core core, Slot *slot, object error, bint discard) except -1:
     """End a lease that the caller has begun to end, in this thread or greenlet.
 
-    Raises only what is not an Exception and came from the driver or a listener, the slot free all the same.
+    Raises only what the driver or a listener raised and is not an Exception; the slot is free all the same.
     """
     return checkin_run(checkin_new(core, slot, error, discard))
 
@@ -193,7 +193,7 @@ cdef int checkin_close(Checkin self) except -1:
 # ---- whether it is kept --------------------------------------------------------------------------------------------
 
 cdef int checkin_judge(Core core, Slot *slot, Entry entry, object exc, bint discard) except -2:
-    """Why the connection of a lease that ends cannot be kept; KEEP if nothing speaks against it."""
+    """KEEP, or why the connection of a lease that ends cannot be kept."""
     cdef uint32_t mark = u32_load(&slot.mark)
     if discard:
         return WHY_DISCARDED
@@ -203,12 +203,12 @@ cdef int checkin_judge(Core core, Slot *slot, Entry entry, object exc, bint disc
         return WHY_DESYNC if mark & DESYNC else WHY_ERROR
     if core.tracks_calls:
         if exc is not None and mark & NEEDS_RESET:
-            return WHY_ERROR  # tidying is I/O, and none is done in the caller's error path
+            return WHY_ERROR  # a reset is I/O, and none is done in the caller's error path
     elif exc is not None and not checkin_usable(core, entry.connection, exc):
         return WHY_ERROR
     if mark & STALE:
         return WHY_CLEARED
-    return KEEP if fitness_is_open(core, entry) else WHY_DEAD  # by its holder, who closed it
+    return KEEP if fitness_is_open(core, entry) else WHY_DEAD  # its holder has closed it
 
 
 cdef bint checkin_usable(Core core, object c, object exc) except -1:
@@ -226,12 +226,12 @@ cdef bint checkin_must_reset(Core core, Slot *slot) noexcept:
 
 
 cdef bint checkin_reset_done(Slot *slot) noexcept:
-    """The reset is over.  A driver that tracks calls may have found in it that the connection is broken."""
+    """Clear the mark after a reset.  False: a driver that tracks calls found in it that the connection is broken."""
     return not u32_and(&slot.mark, ~<uint32_t>NEEDS_RESET) & (BUSY | TAINTED)
 
 
 cdef int checkin_surplus(Core core, Slot *slot, int64_t now) noexcept:
-    """Why a good connection is not kept all the same; KEEP if it is."""
+    """KEEP, or why a good connection is not kept."""
     # The pool may have been closed or cleared while the driver's reset, or a listener, ran.
     if u64_load(&core.pool.gate) & CLOSED:
         return WHY_CLOSED
@@ -242,7 +242,7 @@ cdef int checkin_surplus(Core core, Slot *slot, int64_t now) noexcept:
     if slot.expires_ns <= now:
         return WHY_LIFETIME
     if u64_load(&core.pool.gate) & QUEUED_MASK and u32_load(&core.pool.active) <= u32_load(&core.pool.limit):
-        return KEEP  # somebody waits for it
+        return KEEP  # a caller waits for it
     if i64_peek(&core.pool.opened) > <int64_t>u32_load(&core.pool.max_size):
         return WHY_RESIZED if u32_load(&core.pool.active) > u32_load(&core.pool.limit) else WHY_OVERFLOW
     if core.max_idle >= 0 and retire_count_idle(core) >= core.max_idle:
@@ -250,10 +250,10 @@ cdef int checkin_surplus(Core core, Slot *slot, int64_t now) noexcept:
     return KEEP
 
 
-# ---- to the next, or to the free ones ------------------------------------------------------------------------------
+# ---- to the first in line, or to the idle ones ---------------------------------------------------------------------
 
 cdef void checkin_freshen(Core core, Slot *slot, int64_t now) noexcept:
-    """Stamp a connection that has come back in good order."""
+    """Stamp a connection that was returned in good order."""
     cdef bint suspect = u32_and(&slot.mark, ~<uint32_t>SUSPECT) & SUSPECT != 0
     i64_put(&slot.since_ns, now)
     i64_put(&slot.fresh_ns, 0 if suspect else fitness_fresh_until(core, slot, now))
@@ -266,7 +266,7 @@ cdef int checkin_give(Core core, Slot *slot) except -1:
 
 
 cdef int checkin_give_unused(Core core, Slot *slot) except -1:
-    """The same for one that was only looked at: it keeps its place among the idle ones, not the last returned."""
+    """Return a slot whose connection was only looked at: it keeps its place among the idle ones if it can."""
     cdef uint64_t word = u64_load(&slot.word)
     if (
         not u64_load_sc(&core.pool.gate) & QUEUED_MASK
@@ -278,8 +278,8 @@ cdef int checkin_give_unused(Core core, Slot *slot) except -1:
 
 
 cdef int checkin_after_give(Core core) except -1:
-    """Look at the gate again: those who wait are served, and a pool that was closed (or made smaller) meanwhile keeps
-    nothing (no more than that) open."""
+    """Look at the gate again: serve waiters; if the pool was closed or made smaller meanwhile, close its idle
+    connections, all or the surplus ones."""
     cdef uint64_t gate
     pool_settle_if(core.pool)
     gate = u64_load(&core.pool.gate)
@@ -300,8 +300,8 @@ cdef int checkin_by_hand(Core core, object c, bint discard) except -1:
 
 
 cdef Slot *checkin_claim_by_hand(Core core, object c) except? NULL:
-    """The slot of a connection that comes back, the caller's from now on; NULL: it was the parent process's, or close()
-    took it."""
+    """The slot of a returned connection, owned by the caller from now on; NULL: the connection belongs to the parent
+    process, or close() took it."""
     cdef Entry entry
     cdef uint64_t word
     fork_ensure_process(core)
@@ -318,7 +318,7 @@ cdef Slot *checkin_claim_by_hand(Core core, object c) except? NULL:
     if slot_state(word) != LEASED or u64_peek(&entry.slot.owner) == 0:
         if checkin_was_dropped(core, c):
             return NULL
-        raise LeaseError(f"connection {entry.slot.index} of pool {core.name!r} was given back already: once is enough")
+        raise LeaseError(f"connection {entry.slot.index} of pool {core.name!r} was already returned")
     if entry.bound:
         raise LeaseError(
             f"connection {entry.slot.index} of pool {core.name!r} is held by "
@@ -327,17 +327,17 @@ cdef Slot *checkin_claim_by_hand(Core core, object c) except? NULL:
         if checkin_was_dropped(core, c):
             return NULL
         raise LeaseError(
-            f"connection {entry.slot.index} of pool {core.name!r} is being given back already: once is enough")
+            f"connection {entry.slot.index} of pool {core.name!r} is already being returned")
     return entry.slot
 
 
 cdef bint checkin_was_dropped(Core core, object c) except -1:
-    """Did close(timeout) take this connection from whoever had checked it out by hand?  Asked once, when it comes."""
+    """Whether close(timeout) took this connection after a checkout by hand.  The record is removed: ask once."""
     return core.dropped.pop(id(c), None) is not None
 
 
 cdef Entry checkin_out_by_hand(Core core, object c):
-    """The seat of this connection; of several that one object stands for, one that is out by hand if there is any."""
+    """The entry of this connection.  If the object stands for several connections: one that is out by hand, if any."""
     known = core.by_id.get(id(c))
     if isinstance(known, list):
         for one in known:

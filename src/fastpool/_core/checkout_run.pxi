@@ -1,7 +1,7 @@
-# A checkout by calling, and what every checkout begins and ends with.
+# A checkout by calling, and the beginning and end of every checkout.
 
 cdef int checkout_run(Checkout self) except -1:
-    """Do what each step asks for, in this thread or greenlet, until a connection that is fit for use is in hand."""
+    """Perform each step, in this thread or greenlet, until a connection that is fit for use is in hand."""
     cdef int step
     try:
         while True:
@@ -29,7 +29,7 @@ cdef int checkout_check(Checkout self) except -1:
 
 
 cdef int checkout_close(Checkout self) except -1:
-    """Close what was detached.  The slot is free already: a close that hangs holds up this caller and nobody else."""
+    """Close the detached connections.  Their slots are free already: a close that hangs delays only this caller."""
     taken, self.detached = self.detached, None
     if taken is not None:
         retire_close_all(self.core, taken, self.why)
@@ -39,7 +39,7 @@ cdef int checkout_close(Checkout self) except -1:
 cdef Slot *checkout_slow(Core core, int64_t limit_ns, int how, Slot *slot, uint64_t *lease) except NULL:
     """A slot with a connection fit for use, leased to the caller.  `slot`: an idle one that it owns already, or NULL.
 
-    `lease`: the word of the lease.  Never read it from the slot later: a close(timeout) may have ended it by then.
+    `lease`: receives the word of the lease.  Never read it from the slot later: a close(timeout) may have ended it.
     """
     cdef Checkout self
     fork_ensure_process(core)
@@ -87,7 +87,7 @@ cdef int checkout_tell_failed(Checkout self, object error) except -1:
 
 
 cdef uint64_t checkout_make_lease(Core core, Slot *slot, Thread *me, int64_t began, int64_t now, int how) noexcept:
-    """The slot becomes a lease; a new epoch, because whoever held it before may still have its word.  The new word."""
+    """Make the slot a lease, in a new epoch, for the previous holder may still have its word.  Returns the new word."""
     cdef uint64_t lease
     cdef Entry entry = <Entry>slot.entry
     entry.green = entry.task = None
@@ -109,7 +109,7 @@ cdef uint64_t checkout_make_lease(Core core, Slot *slot, Thread *me, int64_t beg
 
 
 cdef object checkout_exhausted(Core core, str phase, int64_t began, kind=None):
-    """The error of a checkout that got nothing in its time, counted and explained."""
+    """Count a checkout whose time is over, and make its error."""
     u64_add(&core.totals[TIMEOUTS], 1)
     return core._exhausted(phase, (clock_ns() - began) / 1e9, kind)
 

@@ -1,7 +1,7 @@
-# The steps of a checkout: what has to be done next, and what has come of it.
+# The steps of a checkout: which one is next, and what follows from its result.
 
 cdef int checkout_step(Checkout self) except -1:
-    """What has to be done next: WAIT, CONNECT, CHECK, CLOSE, or READY.  Raises when the checkout can go no further."""
+    """The next step: WAIT, CONNECT, CHECK, CLOSE, or READY.  Raises when the checkout has failed."""
     while True:
         if self.detached is not None:
             return CLOSE
@@ -22,7 +22,7 @@ cdef int checkout_step(Checkout self) except -1:
 
 
 cdef bint checkout_take(Checkout self) except -1:
-    """Take what is free: own last connection, the one returned last, room for a new one.  False: it must wait."""
+    """Take this thread's last slot, the idle one returned last, or room for a new connection.  False: it must wait."""
     cdef Core core = self.core
     cdef Thread *me
     cdef ThreadHint *hint
@@ -31,7 +31,7 @@ cdef bint checkout_take(Checkout self) except -1:
         raise PoolClosed(f"pool {core.name!r} is closed")
     if u64_load_sc(&core.pool.gate) & QUEUED_MASK:
         return False
-    if self.rejected:  # rather a new connection than the next old one
+    if self.rejected:  # prefer a new connection to the next old one
         checkout_hold(self, pool_take_vacant(core.pool))
         if self.slot != NULL:
             return True
@@ -46,7 +46,7 @@ cdef bint checkout_take(Checkout self) except -1:
 
 
 cdef int checkout_exchange(Checkout self) except -1:
-    """Another loop's connection is in hand: rather one of this loop's, or room for one."""
+    """Exchange another loop's connection in hand for one of this loop's, or for room for one, if there is any."""
     cdef Core core = self.core
     cdef Slot *better = NULL
     cdef Slot *slot
@@ -68,7 +68,7 @@ cdef int checkout_exchange(Checkout self) except -1:
 
 
 cdef int checkout_look(Checkout self) except -1:
-    """Look at the connection in hand, as far as that can be done without the driver's check."""
+    """Judge the connection in hand, as far as possible without the driver's check."""
     self.looked = True
     if checkout_foreign(self):
         self.answer = WHY_DISCARDED
@@ -88,7 +88,7 @@ cdef int checkout_check_begins(Checkout self) except -1:
 
 
 cdef int checkout_checked(Checkout self, bint well) except -1:
-    """The driver's check has said whether the connection in hand is well."""
+    """Record the result of the driver's check of the connection in hand."""
     cdef int64_t began = self.asked
     self.asked = 0
     if well:
@@ -103,15 +103,15 @@ cdef int checkout_checked(Checkout self, bint well) except -1:
 
 
 cdef int checkout_check_cut_off(Checkout self) except -1:
-    """The check had no answer in its time."""
+    """Record that the check had no answer in its time."""
     self.late = self.limit != self.core.check_limit_ns
     if self.slot != NULL:
         checkout_checked(self, False)
         return 0
-    # Its thread has the slot, and checks still; the checkout goes on without it.
+    # The worker thread has the slot and still checks; this checkout goes on without it.
     self.rejected = self.front = True
     if self.asked == 0:
-        return 0  # it has not begun, and nothing is known against anybody
+        return 0  # the check has not begun: nothing is known of the server
     fitness_suspect_server(self.core, self.asked_of, NULL)
     if fitness_is_silent(self.core, self.asked_of, self.asked, self.limit):
         self.detached, self.why = [], WHY_DEAD
@@ -121,9 +121,9 @@ cdef int checkout_check_cut_off(Checkout self) except -1:
 
 
 cdef int checkout_reject(Checkout self) except -1:
-    """The connection in hand cannot be used: its slot is free, and it is closed next.  If it is dead, the others of its
-    server are doubted; if that server is silent, those that have not been heard of go, too: each would cost somebody
-    the time of a check."""
+    """Free the slot in hand, whose connection cannot be used and is closed next.  If it is dead, the server's other
+    connections become suspect; if the server is silent, its idle ones that were not used since go, too: each would
+    cost a caller the time of a check."""
     cdef Core core = self.core
     cdef Slot *slot = self.slot
     cdef uint32_t server = slot.server
@@ -141,14 +141,14 @@ cdef int checkout_reject(Checkout self) except -1:
 cdef int checkout_detach(Checkout self, int why) except -1:
     """Free the slot in hand; its connection is to be closed."""
     cdef Slot *slot = self.slot
-    self.detached, self.why = [], why  # while the slot is in hand: there may be no memory
+    self.detached, self.why = [], why  # made while the slot is in hand, for it may raise MemoryError
     self.slot = NULL
     retire_vacate(self.core, slot, why, self.detached)
     return 0
 
 
 cdef int checkout_fail(Checkout self) except -1:
-    """The checkout has failed: out of line, the slot free; nobody knows what state its connection is in."""
+    """After a failure: leave the line and free the slot; the state of its connection is unknown."""
     if self.born_in != generation():
         return 0
     line_give_up(self)
@@ -163,7 +163,7 @@ cdef int checkout_fail(Checkout self) except -1:
 
 
 cdef inline int checkout_return_permit(Checkout self) noexcept:
-    """Give the permit back, if what it was for has come and it is still out."""
+    """Return the permit that `connect_done` kept, if it is still out."""
     if self.permit:
         self.permit = False
         pool_permit_back(self.core.pool)
@@ -171,7 +171,7 @@ cdef inline int checkout_return_permit(Checkout self) noexcept:
 
 
 cdef int checkout_abandon(Core core, Slot *slot) noexcept:
-    """A slot in hand was dropped: it goes on to the next, tainted, for nobody knows what state its connection is in."""
+    """Pass on a slot that was dropped in hand, tainted, for the state of its connection is unknown."""
     if slot_state(u64_load(&slot.word)) != CONNECTING:
         u32_or(&slot.mark, TAINTED)
         i64_put(&slot.fresh_ns, 0)

@@ -1,4 +1,4 @@
-# What is taken from private structures of others, and how a test goes on without (docs/compat.md has all of them).
+# Private structures of other packages that are used, and how a test turns them off (docs/compat.md lists them all).
 
 cdef enum:
     NO_STACK_CHUNK = 1
@@ -38,7 +38,7 @@ cdef int without = 0
 
 
 def do_without(*names):
-    """Go on as if these were missing, from now on: for tests, which say so before they use anything else."""
+    """Behave from now on as if these were missing.  For tests, which call it before they use anything else."""
     global without, modules_seen, greenlet_current, greenlet_now, running_loop, hub_if_any
     from .compat import without as missing
     for name in names:
@@ -50,7 +50,7 @@ def do_without(*names):
 
 
 def private_in_use():
-    """Those that the core makes use of: the ones of another library from when it has been imported and needed."""
+    """The private structures that the core uses; those of another library once it was imported and needed."""
     owner_notice_imports()
     used = {
         "stack chunk": main_stack_is_known(),
@@ -72,7 +72,7 @@ cdef inline bint compat_asks_system_for_main() noexcept:
 
 
 cdef bint compat_is_main_thread() except -1:
-    """Is this the thread in which signal handlers run?"""
+    """Whether this is the thread in which signal handlers run."""
     if compat_asks_system_for_main():
         return os_is_main_thread()
     import threading

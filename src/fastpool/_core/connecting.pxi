@@ -1,4 +1,4 @@
-# Opening the connection of a slot, and where connections are found again.
+# Opening the connection of a slot, and finding the entry of a connection.
 
 cdef bint connect_take_room(Checkout self) except -1:
     fork_ensure_process(self.core)
@@ -14,7 +14,7 @@ cdef int connect_slot(Checkout self) except -1:
     cdef Core core = self.core
     cdef int64_t start = clock_ns()
     try:
-        if not self.for_others and not core.was_opened:  # else whoever opens ahead of use says whether that opens it
+        if not self.for_others and not core.was_opened:  # else the code that opens ahead of use decides that
             core._first_use()
         entry = entry_of_slot(core, self.slot)
         c, server = core.connector.open(entry, self.seconds_left, core._leased_by_server, self.behind)
@@ -25,13 +25,13 @@ cdef int connect_slot(Checkout self) except -1:
 
 
 cdef int connect_failed(Checkout self, object error) except -1:
-    """No connection came: the slot is free, and the next in line is woken, before the error goes on.
+    """Free the slot after a failed connect, which wakes the next in line, and raise the error.
 
-    If only the time was over, the connect goes on without its caller.
+    If the time was over, the connect goes on without its caller.
     """
     cdef bint late = isinstance(error, Exception) and (isinstance(error, OutOfTime) or (
         self.deadline != INT64_MAX and not self.instant and clock_ns() >= self.deadline))
-    if self.slot != NULL:  # else it was lent, to a thread that goes on or has done this
+    if self.slot != NULL:  # else it was lent to a thread that still connects, or that has done this
         u64_add(&self.core.totals[CONNECT_ERRORS], 1)
         if late and (self.lent or not self.for_others):
             self.core._go_on_connecting(connect_behind(self))
@@ -60,8 +60,8 @@ cdef int connect_give_room_back(Checkout self) except -1:
 
 
 cdef int connect_done(Checkout self, object c, object server, int64_t took) except -1:
-    """The connection that was opened takes its place in the slot in hand.  If it may be for others the permit stays
-    out, or the first in line would get room for another one.  PoolClosed: the pool was closed meanwhile."""
+    """Put the opened connection in the slot in hand.  If any caller may get it, the permit stays out: otherwise the
+    first in line would get room for one more.  PoolClosed: the pool was closed meanwhile."""
     cdef Core core = self.core
     cdef Entry entry = entry_of_slot(core, self.slot)
     try:
@@ -87,11 +87,10 @@ cdef int connect_done(Checkout self, object c, object server, int64_t took) exce
 
 
 cdef int connect_install(Core core, Slot *slot, Entry entry, object c, object server, int64_t now) except -1:
-    """A connection that is remembered takes its place, and is counted; the slot is LEASED and the caller's, as is the
-    permit."""
+    """Put a remembered connection in the slot, and count it; the slot, LEASED now, and the permit stay the caller's."""
     entry.connection = c
     entry.server = server
-    # STALE stays: a clear() during the connect means this connection, too.
+    # STALE stays: a clear() during the connect applies to this connection, too.
     u32_and(&slot.mark, STALE)
     slot.born_ns = slot.checked_ns = now
     slot.expires_ns = INT64_MAX
@@ -104,7 +103,7 @@ cdef int connect_install(Core core, Slot *slot, Entry entry, object c, object se
 
 
 cdef int connect_settle_in(Core core, Slot *slot, object c) except -1:
-    """What is drawn and looked up once for a new connection.  May raise whatever a signal handler raises."""
+    """Determine a new connection's descriptor, server key and lifetime.  May raise what a signal handler raises."""
     cdef Entry entry = <Entry>slot.entry
     if core.may_probe:
         core.may_probe = False
@@ -120,7 +119,7 @@ cdef int connect_settle_in(Core core, Slot *slot, object c) except -1:
 
 
 cdef int connect_put(Checkout self, list opened) except -1:
-    """Leave the connection in hand idle, or to the first in line; write down in `opened` which it is."""
+    """Leave the connection in hand idle, or to the first in line; append it to `opened`."""
     cdef Core core = self.core
     cdef Slot *slot = self.slot
     if u32_load(&slot.mark) & STALE:
@@ -137,7 +136,7 @@ cdef int connect_put(Checkout self, list opened) except -1:
 
 
 cdef bint connect_one(Core core, int64_t limit_ns, list opened) except -1:
-    """Open one more connection, write it down in `opened` if that is given, and leave it idle; False: no room."""
+    """Open one more connection, append it to `opened` if that is given, and leave it idle; False: no room."""
     cdef Checkout self = checkout_new(core, limit_ns, None)
     if not connect_take_room(self):
         return False
@@ -158,14 +157,14 @@ cdef int connect_for_others(Checkout self, list opened) except -1:
 
 
 cdef int connect_close_unused(Core core, list opened) except -1:
-    """Close those of the connections written down that nobody has taken."""
+    """Close the connections listed in `opened` that nobody has taken."""
     cdef Entry entry
     cdef Slot *slot
     cdef uint64_t word
     cdef list taken = []
     for entry, born_ns, number in opened:
         if entry.inner is not core.inner:
-            continue  # the parent process's
+            continue  # it belongs to the parent process
         slot = entry.slot
         word = u64_load_sc(&slot.word)
         if slot_state(word) != IDLE or slot.born_ns != born_ns or id(entry.connection) != number:
@@ -176,10 +175,10 @@ cdef int connect_close_unused(Core core, list opened) except -1:
     return retire_close_all(core, taken, WHY_CLOSED) if taken else 0
 
 
-# ---- where connections are found again -----------------------------------------------------------------------------
+# ---- from a connection to its entry --------------------------------------------------------------------------------
 
 cdef int connect_remember(Core core, object c, Entry entry) except -1:
-    """For checkin by hand.  One object may stand for several connections; then they have a list of entries."""
+    """For checkin by hand.  If one object stands for several connections, it has a list of entries."""
     known = core.by_id.get(id(c))
     if known is None:
         core.by_id[id(c)] = entry

@@ -10,7 +10,7 @@ from .._light.hints import C, C_co
 _T = TypeVar("_T", bound=type)
 _F = TypeVar("_F", bound=Callable[..., Any])
 _V = TypeVar("_V")
-_K = TypeVar("_K")  # a pool in the keeper's book
+_K = TypeVar("_K")  # a pool as the keeper knows it
 
 __pyx_capi__: Final[dict[str, Any]]  # what native code cimports
 REASONS: Final[tuple[str, ...]]

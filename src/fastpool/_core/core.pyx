@@ -2,8 +2,8 @@
 
 The protocol itself is in ``_core/c/pool.pxd`` and knows no Python.  Here are the objects that hold references (`Entry`,
 `Lease`), the fast paths, and the slow path that waits, connects, checks and discards.  Code in this file is never
-interrupted between two of its lines by a signal or an asynchronous exception, except where it calls Python; so
-whoever owns a slot here either passes it on or gives it back in an ``except``.
+interrupted between two of its lines by a signal or an asynchronous exception, except where it calls Python; so code
+that owns a slot here either passes it on or gives it back in an ``except``.
 """
 
 cimport cython
@@ -106,8 +106,8 @@ cdef extern from "Python.h":
 
 if watch_threads() != 0:
     raise ImportError(
-        "fastpool: the system refused to tell of forks and of threads that end (pthread_atfork, pthread_key_create; "
-        "on Windows FlsAlloc): too many are asked for in this process already")
+        "fastpool: cannot register handlers for forks and for threads that end (pthread_atfork, pthread_key_create; "
+        "on Windows FlsAlloc): this process has too many of them already")
 
 clock_begin()
 
@@ -117,11 +117,11 @@ REASONS = ("lifetime", "idle", "max_uses", "max_idle", "overflow", "dead", "desy
 
 cdef enum:
     KEEP = -1
-    ASK = -3        # the driver's check must say
+    ASK = -3        # the driver's check decides
     WHY_LIFETIME = 0, WHY_IDLE, WHY_MAX_USES, WHY_MAX_IDLE, WHY_OVERFLOW, WHY_DEAD, WHY_DESYNC, WHY_ERROR,
     WHY_DISCARDED, WHY_CLEARED, WHY_RESIZED, WHY_CLOSED, REASON_COUNT
 
-# What the core itself tells listeners; the order of the bits EVENT_…
+# The events that the core itself emits, in the order of the bits EVENT_…
 EVENT_NAMES = ("checkout_started", "checkout_failed", "checked_out", "checked_in", "wait_started", "connected",
                "closed_connection")
 
@@ -137,32 +137,32 @@ cdef enum:
 cdef enum:          # how a connection is held
     BY_HAND, BY_BLOCK, NATIVELY
 
-cdef enum:          # of a lease
+cdef enum:          # the state of a lease
     NEW, ENTERED, DONE
 
-cdef enum:          # what a checkout or checkin has to have done next
-    WAIT            # stand in line
+cdef enum:          # the next step of a checkout or checkin
+    WAIT            # wait in line
     CONNECT         # open the connection of the slot in hand
-    CHECK           # ask the driver's check about the connection in hand
-    RESET           # have the driver reset the connection in hand
-    CLOSE           # close what was detached from its slot
+    CHECK           # call the driver's check on the connection in hand
+    RESET           # call the driver's reset on the connection in hand
+    CLOSE           # close the connections detached from their slots
     READY           # nothing: the connection is fit for use; the checkin is over
 
 STEP_WAIT, STEP_CONNECT, STEP_CHECK, STEP_RESET, STEP_CLOSE, STEP_READY = WAIT, CONNECT, CHECK, RESET, CLOSE, READY
 
-cdef enum:          # what a pool counts beside its slots
+cdef enum:          # the counters of a pool, beside those of its slots
     WAITS, TIMEOUTS, REJECTED, GAVE_UP, CONNECTS, CONNECT_ERRORS, LEAKS, TOTAL_COUNT
 
-cdef int64_t SLICE_NS = 500_000_000      # longest sleep of the main thread, so that a signal is never missed for longer
-cdef int64_t LONGEST_NS = 1_000_000_000_000_000  # longest sleep of another thread: more is not possible everywhere
-cdef int64_t LOOK_NS = 1_000_000_000      # how often a lookout looks for what nobody can give back
+cdef int64_t SLICE_NS = 500_000_000      # longest sleep of the main thread: the longest delay of a signal handler
+cdef int64_t LONGEST_NS = 1_000_000_000_000_000  # longest sleep of another thread: not every system allows more
+cdef int64_t LOOK_NS = 1_000_000_000      # how often a lookout looks for leases that nobody can end
 cdef int64_t COLLECT_NS = 60_000_000_000  # least time between two collections for a pool that seems deadlocked
-cdef int64_t BEHIND_NS = 30_000_000_000   # most that a connect may take that goes on without its caller
-cdef int64_t APART_NS = 10_000_000        # least time between two such looks at one pool, however many wait
-cdef int64_t FAIR_CHECK_NS = 1_000_000_000   # a check that fails after so long had no answer, whatever its limit
-cdef int64_t HASTY_CHECK_NS = 20_000_000     # one that was given less, and failed, says nothing at all
-cdef int64_t STOPPED_SLICE_NS = 5_000_000  # while a test has stopped the clock: how soon a moved clock is noticed
-cdef int64_t COARSE_NS = 11_000_000         # how far clock_near_ns may be behind: the longest tick and a bit
+cdef int64_t BEHIND_NS = 30_000_000_000   # time limit of a connect that goes on without its caller
+cdef int64_t APART_NS = 10_000_000        # least time between two such looks at one pool, however many callers wait
+cdef int64_t FAIR_CHECK_NS = 1_000_000_000   # a check that fails after this long had no answer, whatever its limit
+cdef int64_t HASTY_CHECK_NS = 20_000_000     # a check that fails sooner, at its caller's deadline, proves nothing
+cdef int64_t STOPPED_SLICE_NS = 5_000_000  # longest sleep while a test has stopped the clock
+cdef int64_t COARSE_NS = 11_000_000         # how far clock_near_ns may be behind: the longest tick and a margin
 cdef uint64_t last_pool_id = 0
 
 include "cell.pxi"
@@ -198,18 +198,18 @@ include "c_interface.pxi"
 
 
 def clock():
-    """Seconds of the pool's clock: it only grows, also while the machine is suspended; tests can stop and move it."""
+    """The pool's clock in seconds: never goes back, runs while the machine is suspended; tests can stop and move it."""
     return clock_ns() / 1e9
 
 
 def running_task():
-    """The current task of the loop that runs in this thread, None outside of every task."""
+    """The current task of the loop that runs in this thread, or None."""
     owner_notice_imports()
     return owner_task()
 
 
 def loop_of_thread():
-    """asyncio's loop that runs in this thread, None where none does."""
+    """The asyncio loop that runs in this thread, or None."""
     owner_notice_imports()
     return owner_loop_running()
 
@@ -226,5 +226,5 @@ def histogram_edges():
 
 
 def clock_is_stopped():
-    """Has a test stopped the clock?"""
+    """Whether a test has stopped the clock."""
     return i64_peek(&clock_stopped) != 0

@@ -1,4 +1,4 @@
-# What a pool's compiled half is made of.
+# The state of a pool's compiled half.
 
 cdef class AnyLease
 
@@ -6,59 +6,59 @@ cdef class Core
 
 
 cdef class CoreState:
-    """What a pool is made of: slots and line, options as the core wants them, and what it remembers of callers."""
+    """The state of a pool: slots and line, the options in the core's own form, and records of its callers."""
     cdef PoolInner inner
-    cdef Pool *pool                  # in the inner; good until the last breath, whatever the collector has cleared
+    cdef Pool *pool                  # in `inner`; valid until __dealloc__, whatever the garbage collector has cleared
     cdef uint64_t *totals            # likewise
-    cdef PyObject *kept              # the reference that keeps it so
+    cdef PyObject *kept              # the reference to `inner` that keeps both valid
     cdef AnyLease cached_lease                 # a lease object whose block has ended
-    cdef AnyLease cached_task_lease            # the same of a task's block
+    cdef AnyLease cached_task_lease            # a lease object whose task's block has ended
     cdef list entries                  # by slot index: keeps the entries alive
     cdef dict by_id                  # id(connection) -> entry, for checkin by hand; written at connect and close
-    cdef dict queued                 # thread's number -> does all of it sleep? Of those that wait, to find deadlocks
-    cdef dict queued_green           # owner_key() -> (thread's number, greenlet, task, waiter's address), likewise
-    cdef set queued_tasks            # weak references to the tasks that wait while their loop runs on
-    cdef int64_t by_hand             # leases that no block will end
-    cdef public int own_references   # to each connection, by the pool and its driver
-    cdef readonly list lost          # leases that were dropped in their blocks and are not reported yet
-    cdef int64_t looked_ns           # when somebody looked for what is lost
+    cdef dict queued                 # waiting thread's uid -> whether all of it sleeps; to find deadlocks
+    cdef dict queued_green           # owner's key -> (thread's uid, greenlet, task, waiter's address), likewise
+    cdef set queued_tasks            # weak references to the waiting tasks whose loop runs on
+    cdef int64_t by_hand             # number of leases that were checked out by hand
+    cdef public int own_references   # references to each connection held by the pool and its driver
+    cdef readonly list lost          # leases that were dropped in their blocks and have not been reported
+    cdef int64_t looked_ns           # when lost leases were last looked for
     cdef int64_t collected_ns        # when gc.collect() was last called, before a deadlock was concluded
-    cdef public object last_sight    # what an error told of the pool a moment ago, if many wait; None
+    cdef public object last_sight    # a recent error's account of the pool, reused while many wait; None
     cdef public set leaks_told       # (slot, epoch) of the leases that were reported as leaks
-    cdef dict dropped                # id -> connection that close() took from whoever had checked it out by hand
-    cdef list inherited                 # what a fork left us: never to be touched, never to be destroyed
+    cdef dict dropped                # id -> connection checked out by hand that close() has taken
+    cdef list inherited                 # after a fork, what the parent uses: never touched, never destroyed
     cdef object __weakref__
     cdef readonly object driver
     cdef readonly str name
     cdef public object config        # Config
     cdef public object connector     # opens connections: servers, back-off
     cdef public object listeners
-    cdef uint32_t hears              # what somebody listens to: HEAR_…; asked where a slot is in hand, so no Python
+    cdef uint32_t hears              # EVENT_… that have listeners; read while a slot is in hand, so without Python
     cdef public object keeping       # the keeper's entry for this pool
-    cdef public dict staff           # threads that make calls of the driver for tasks, once there are any
-    cdef public bint needs_keeper    # its options ask for one
+    cdef public dict staff           # threads that call the driver for tasks
+    cdef public bint needs_keeper    # its options need one
     cdef public bint was_opened      # open() has been called, or the first connection opened
     cdef readonly bint nested
     cdef readonly bint timing
     cdef bint reclaim                # end leases that nobody can end any more
     cdef bint collect_garbage        # may call gc.collect() for a caller that finds no connection
-    cdef public bint of_loops        # a connection is only for the event loop that it was opened in
+    cdef public bint of_loops        # a connection can be used only in the event loop that opened it
     cdef bint tracks_calls           # the driver reports its calls to the entry, whose marks decide the fitness
     cdef bint lazy_timeout           # a bad timeout raises at __enter__
     cdef bint has_check, has_reset
     cdef bint has_probe              # connections have a descriptor to look at
-    cdef bint may_probe              # ... not known until one has been opened
-    cdef bint own_fileno             # the driver's own fileno gives it
+    cdef bint may_probe              # ... which is not known until one has been opened
+    cdef bint own_fileno             # the driver's fileno gives that descriptor
     cdef bint stamps                 # a checkin must read the clock
     cdef int64_t timeout_ns          # default; -1: no limit
     cdef int64_t check_ns, idle_ns, life_ns     # -1: none
     cdef int64_t check_limit_ns      # most that one check may take; -1: no limit of its own
-    cdef dict silent                 # server's key -> when an impatient caller's check of it had no answer
+    cdef dict silent                 # server's key -> when a check had no answer before its caller's deadline
     cdef uint64_t max_uses           # UINT64_MAX: no limit
     cdef int64_t max_waiting, max_idle          # -1: no limit
     cdef uint32_t server_count
     cdef dict server_keys
-    cdef NativePool native           # what the C interface hands out
+    cdef NativePool native           # the handle that the C interface gives
     cdef uint32_t native_opens
 
     def __cinit__(self, *args, **kwargs):
@@ -83,7 +83,7 @@ cdef class CoreState:
             if self.pool.generation != generation():
                 Py_INCREF(self.entries)  # the parent's connections: never to be destroyed here
             else:
-                # Dropped without close(): the connections' own finalizers end them, now and not at some collection.
+                # Dropped without close(): the connections' finalizers run now, not at a later garbage collection.
                 for entry in self.entries:
                     (<Entry>entry).driver_data = (<Entry>entry).connection = (<Entry>entry).descriptor = None
         if self.kept != NULL:
@@ -91,7 +91,7 @@ cdef class CoreState:
 
     def _set_up(self, driver, str name, *, bint nested, bint timing, bint reclaim, bint collect_garbage,
                 bint tracks_calls, bint lazy_timeout, bint has_check, bint has_reset, bint has_probe, bint may_probe):
-        """What stays as it is for the pool's life."""
+        """Set what stays the same for the pool's life."""
         self.driver = driver
         self.name = name
         self.nested = nested
@@ -108,7 +108,7 @@ cdef class CoreState:
             fp_immortal(self)
 
     def _set_sizes(self, uint32_t max_size, int64_t max_overflow, int64_t max_idle, uint32_t max_connecting):
-        """What resize may change.  A smaller pool swallows slots as they come free; a larger one serves who waits."""
+        """Set what resize may change.  A smaller pool removes slots as they come free; a larger one serves waiters."""
         fork_ensure_process(<Core>self)
         cdef Pool *pool = self.pool
         cdef int64_t limit = (1 << 20) if max_overflow < 0 else max_size + max_overflow

@@ -1,14 +1,14 @@
 # How a `with` or `async with` statement reaches a lease without making bound methods.
 #
 # `with lease:` looks up `__enter__` and `__exit__` and binds each to the lease: two objects made and thrown away, a
-# quarter of all that an empty compiled context manager costs.  Here the lease itself is what each name gives, and the
-# number of arguments says which of the two is called: none to enter, three to end, one as a decorator.
+# quarter of the cost of an empty compiled context manager.  Here both names give the lease itself, and the number of
+# arguments says which of the two is called: none to enter, three to exit, one as a decorator.
 
 
 @cython.final
 @cython.internal
 cdef class Door:
-    """The way in or out of a block, in its class: on a lease it is the lease, on the class the function."""
+    """The descriptor of an enter or exit method: on a lease it gives the lease, on the class the function."""
     cdef object function
     cdef bint enters
 

@@ -1,9 +1,9 @@
-# The memory of a pool, and the Python side of a slot.
+# The native memory of a pool, and the Python side of a slot.
 
 
 @cython.final
 cdef class PoolInner:
-    """The native part of one pool; it lives as long as any seat of it is in somebody's hands."""
+    """The native part of one pool; it lives as long as any entry of the pool is referenced."""
     cdef Pool pool
     cdef Histogram wait, connect, hold
     cdef uint64_t totals[TOTAL_COUNT]
@@ -14,7 +14,7 @@ cdef class PoolInner:
         self.pool.id = u64_add(&last_pool_id, 1) + 1
         self.pool.generation = generation()
         if queue_open(&self.pool.queue) < 0:
-            raise MemoryError("fastpool: no lock to be had")
+            raise MemoryError("fastpool: cannot allocate a lock")
 
     def __dealloc__(self):
         table_free(&self.pool.table)
@@ -25,11 +25,11 @@ cdef class PoolInner:
 @cython.final
 @cython.no_gc_clear
 cdef class Entry:
-    """The place of one connection, as its driver sees it: stays the same when the connection is replaced.
+    """The place of one connection, as its driver sees it; it stays when the connection is replaced.
 
     A driver that tracks calls (``Driver.tracks_calls``) reports them here: `begin_call` before anything is
-    sent, `end_call` when the whole reply has been read.  What lies between is a call under way; a lease that ends so
-    costs the connection.
+    sent, `end_call` when the whole reply has been read.  In between a call is under way; if the lease ends then, the
+    connection is closed.
     """
     cdef PoolInner inner
     cdef Slot *slot
@@ -40,20 +40,20 @@ cdef class Entry:
     cdef object green              # weak reference to the holder's greenlet, None for a thread's main one
     cdef readonly object task      # weak reference to the holder's task
     cdef object loop               # the event loop it was opened in, None for a synchronous connection
-    cdef object descriptor         # what gives its descriptor, see look_up_descriptor(); None: it has none to look at
-    cdef bint bound                # held by a block, which ends where it began
-    cdef bint returning            # a thread ends the block for a task, which need not wait for it
-    cdef uint64_t recent_holders[8]          # threads that held it lately
+    cdef object descriptor         # a function for its descriptor, from fitness_look_up_descriptor; None: it has none
+    cdef bint bound                # held by a block or by native code, not checked out by hand
+    cdef bint returning            # a thread ends the block for a task, which may not wait for that
+    cdef uint64_t recent_holders[8]          # uids of threads that held it lately
     cdef int at
 
     def __cinit__(self):
         self.born_in = generation()
 
     def __dealloc__(self):
-        # In a child, the parent's connection: its own finalizer would say goodbye to the server in the parent's name.
+        # In a forked child: the connection's finalizer could send a close message on the socket shared with the parent.
         if self.born_in != generation() and self.connection is not None:
             Py_INCREF(self.connection)
-        # A collection of the pool together with a lease may destroy the entry before the lease, whose finalizer looks.
+        # The garbage collector may destroy the entry before a lease, whose finalizer reads slot.entry.
         if self.slot != NULL and self.slot.entry == <void *>self:
             self.slot.entry = NULL
 
@@ -68,22 +68,22 @@ cdef class Entry:
 
     @property
     def held(self):
-        """Is the connection leased?"""
+        """Whether the connection is leased."""
         return slot_state(u64_load(&self.slot.word)) == LEASED and self.born_in == generation()
 
     @property
     def busy(self):
-        """Is a call under way?"""
+        """Whether a call is under way."""
         return (u32_load(&self.slot.mark) & BUSY) != 0
 
     @property
     def tainted(self):
-        """Is it unfit for the next caller?"""
+        """Whether the connection is unfit for the next caller."""
         return (u32_load(&self.slot.mark) & TAINTED) != 0
 
     @property
     def needs_reset(self):
-        """Is there something for the driver's reset to tidy before the next caller?"""
+        """Whether the connection needs the driver's reset before the next caller."""
         return (u32_load(&self.slot.mark) & NEEDS_RESET) != 0
 
     @needs_reset.setter
@@ -95,41 +95,41 @@ cdef class Entry:
 
     @property
     def renew(self):
-        """Did an inner block break the connection that an outer block still holds?"""
+        """Whether an inner block broke the connection that an outer block still holds."""
         return (u32_load(&self.slot.mark) & RENEW) != 0
 
     @cython.binding(False)
     def renewed(self):
-        """The driver has rebuilt what an inner block broke."""
+        """Record that the driver has rebuilt what an inner block broke."""
         u32_and(&self.slot.mark, ~<uint32_t>(RENEW | TAINTED | DESYNC | BUSY))
 
     @cython.binding(False)
     def begin_call(self):
-        """A call begins.  LeaseError: nobody holds the connection, a call is under way, the caller's lease is over."""
+        """Begin a call.  LeaseError: the connection is not leased, or is busy, or the caller's lease is over."""
         cdef Slot *slot = self.slot
         cdef uint64_t me
         cdef int i
         if slot_state(u64_load(&slot.word)) != LEASED or self.born_in != generation():
             self._refuse("nobody holds it now")
         me = thread_self().uid
-        # In an event loop it is tasks that hold; their driver knows them apart by `task`.
+        # In an event loop the holders are tasks, which the driver tells apart by `task`.
         if u64_peek(&slot.owner) != me and self.loop is None:
             for i in range(8):
                 if self.recent_holders[i] == me:
-                    self._refuse("this thread's lease on it is over and another one holds it now")
+                    self._refuse("this thread's lease on it is over and another owner holds it now")
         if u32_or(&slot.mark, BUSY) & BUSY:
             self._refuse("another call on it is under way, or was interrupted")
 
     @cython.binding(False)
     def end_call(self):
-        """The whole reply was read."""
+        """End a call: the whole reply was read."""
         u32_and(&self.slot.mark, ~<uint32_t>BUSY)
 
     @cython.binding(False)
     def taint(self, bint desync=False):
-        """Not fit for another caller: to be replaced at the end of the lease.
+        """Mark the connection unfit for another caller: it is replaced at the end of the lease.
 
-        astray: because a reply came that nobody had asked for (counted as desync).
+        desync: because a reply came that belongs to no request (counted as desync).
         """
         u32_or(&self.slot.mark, TAINTED | DESYNC if desync else TAINTED)
 
@@ -159,7 +159,7 @@ cdef class Entry:
 
 
 cdef Entry entry_of_slot(Core core, Slot *slot):
-    """The slot's Python side, made when a connection is first opened in it."""
+    """The slot's entry, made when a connection is first opened in it."""
     cdef Entry entry
     if slot.entry != NULL:
         return <Entry>slot.entry

@@ -1,4 +1,4 @@
-# What listeners are told by the core.
+# The events that the core emits.
 
 cdef int event_connected(Core core, object server, object c, double seconds) except -1:
     if core.hears & EVENT_CONNECTED:
@@ -21,6 +21,6 @@ cdef int event_checked_in(Core core, Entry entry, int64_t since, object exc) exc
 
 
 cdef int event_tell(Core core, str name, dict fields) except -1:
-    """Tell the listeners.  Their Exceptions have been logged; a signal's exception passes through here."""
+    """Call the listeners.  Their Exceptions are logged; an exception of a signal handler propagates."""
     core.listeners.tell(core, name, **fields)
     return 0

@@ -1,10 +1,10 @@
-# Whether a connection may be handed out, and what a dead one says of the others of its server.
+# Whether a connection may be handed out, and what a dead one implies for the others of its server.
 
 cdef inline int64_t fitness_fresh_until(Core core, Slot *slot, int64_t now) noexcept nogil:
-    """Up to when a connection returned now may be handed out without a question."""
+    """Until when a connection returned now may be handed out unchecked."""
     cdef int64_t until = INT64_MAX
     if core.check_ns >= 0 and (core.has_check or core.has_probe):
-        # 0: always. The checkout compares with the coarse clock, which is behind this one.
+        # 0: check always. `now` would not do: the checkout compares with the coarse clock, which is behind this one.
         until = now + core.check_ns if core.check_ns else 0
     if core.idle_ns >= 0 and now + core.idle_ns < until:
         until = now + core.idle_ns
@@ -12,8 +12,8 @@ cdef inline int64_t fitness_fresh_until(Core core, Slot *slot, int64_t now) noex
 
 
 cdef int fitness_unasked(Core core, Slot *slot, bint ask) except -2:
-    """Why the connection in a slot that the caller owns cannot be handed out, as far as that can be told without the
-    driver's check; KEEP if it can, ASK if the check must say.  ask: it must, however fresh the connection is."""
+    """KEEP, ASK if the driver's check must decide, or why the connection in the caller's slot cannot be handed out.
+    ask: the check must decide, however fresh the connection is."""
     cdef int64_t now
     cdef int said
     cdef long long fd
@@ -45,7 +45,7 @@ cdef int fitness_unasked(Core core, Slot *slot, bint ask) except -2:
 
 
 cdef bint fitness_is_well(Core core, object c, int64_t limit, bint ping) except -1:
-    """What the driver's check, or its ping, says of `c`; False if it raises an Exception."""
+    """The result of the driver's check, or of its ping, of `c`; False if it raises an Exception."""
     try:
         ask = core.driver.ping if ping else core.driver.check
         return bool(ask(c, None if limit == INT64_MAX else limit / 1e9))
@@ -62,17 +62,17 @@ cdef int64_t fitness_check_limit(Core core, int64_t now, int64_t deadline) noexc
 
 
 cdef bint fitness_is_silent(Core core, uint32_t server, int64_t began, int64_t limit) except -1:
-    """A check has failed.  Because no answer came, so that the same is to be expected of all others of this server?
+    """Whether a failed check had no answer, so that checks of the server's other connections would fail as well.
 
-    One that an impatient caller's deadline ended says little; a second one in a row does count, not one that was under
-    way together with it.
+    A check cut short by its caller's deadline proves little; a second one in a row counts, unless it was under way
+    together with the first.
     """
     cdef int64_t now = clock_ns()
     cdef int64_t took = now - began
     if took >= FAIR_CHECK_NS:
         return True
     if limit == 0 or took < limit - limit // 20:
-        return False  # it has an answer: no
+        return False  # an answer came, or there was no time for one
     noted = core.silent.get(server)
     if limit == core.check_limit_ns or (noted is not None and noted <= began):
         return True
@@ -82,7 +82,7 @@ cdef bint fitness_is_silent(Core core, uint32_t server, int64_t began, int64_t l
 
 
 cdef int fitness_heard_of(Core core, Slot *slot) except -1:
-    """A check was content."""
+    """Record a successful check."""
     slot.checked_ns = clock_ns()
     if core.silent:
         core.silent.pop(slot.server, None)
@@ -90,7 +90,7 @@ cdef int fitness_heard_of(Core core, Slot *slot) except -1:
 
 
 cdef int fitness_vacate_unheard(Core core, uint32_t server, int64_t since, list taken) except -1:
-    """The idle connections of that server on which nothing has been heard since then; they go to `taken`."""
+    """Detach the server's idle connections that were neither used nor checked since then; they go to `taken`."""
     cdef uint32_t i
     cdef uint64_t word
     cdef int64_t heard
@@ -107,7 +107,7 @@ cdef int fitness_vacate_unheard(Core core, uint32_t server, int64_t since, list 
 
 
 cdef void fitness_suspect_server(Core core, uint32_t server, Slot *known) noexcept:
-    """One confirmed death: all connections to that server are looked at before they are handed out again."""
+    """After one dead connection: the server's others are looked at before they are handed out again."""
     cdef uint32_t i
     cdef Slot *slot
     for i in range(u32_load(&core.pool.table.size)):
@@ -120,9 +120,10 @@ cdef void fitness_suspect_server(Core core, uint32_t server, Slot *known) noexce
 
 
 cdef int fitness_look_up_descriptor(Core core, Entry entry, object c) except -1:
-    """What can say, when `c` comes back, whether its holder has closed it: its own fileno, or the driver's.
+    """Look up the function that shows, at checkin, whether the holder closed `c`: its own fileno, or the driver's.
 
-    Not asked of what has no descriptor now (it may connect later, or never), nor of a driver that tracks its calls.
+    There is none for a connection without a descriptor now (it may connect later, or never), nor with a driver that
+    tracks its calls.
     """
     if core.tracks_calls:
         return 0
@@ -140,7 +141,7 @@ cdef inline bint fitness_is_descriptor(object fd) except -1:
 
 
 cdef bint fitness_is_open(Core core, Entry entry) except -1:
-    """Has the connection its descriptor still?  True of one that has none to look at.  Raises what is no Exception."""
+    """Whether the connection still has its descriptor; True if none is known.  Raises only what is not an Exception."""
     with cython.critical_section(entry):  # a close(timeout) may be taking the connection away
         descriptor, c = entry.descriptor, entry.connection
     if descriptor is None:

@@ -1,4 +1,4 @@
-# After a fork: the child begins anew, and leaves alone what the parent still uses.
+# After a fork: the child starts afresh, and leaves alone what the parent still uses.
 
 cdef int fork_abandon(Core core, object c) except -1:
     """A connection that belongs to the parent process: never used, shut down or destroyed here."""
@@ -11,13 +11,13 @@ cdef int fork_abandon(Core core, object c) except -1:
 
 
 cdef int fork_ensure_process(Core core) except -1:
-    """Before anything is looked at: is this still the process in which the pool was used last?"""
+    """Start afresh if the process has forked since the pool was last used.  Called before anything else is read."""
     return fork_after(core) if core.pool.generation != generation() else 0
 
 
 cdef int fork_after(Core core) except -1:
-    """The child begins anew: a fresh house, no waiters, no leases.  What the parent has goes to the graves, which keep
-    a reference to it for ever: a finalizer's goodbye would be said on the parent's connection."""
+    """Give the child a fresh PoolInner, without waiters and leases.  Connections inherited over fork() stay referenced
+    for ever: closing one would shut down the parent's socket."""
     cdef PoolInner old = core.inner
     cdef PoolInner fresh
     cdef Entry entry

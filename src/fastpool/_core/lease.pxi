@@ -3,23 +3,23 @@
 @cython.freelist(64)
 @cython.no_gc_clear
 cdef class AnyLease:
-    """One checkout; good for one block.  What a thread's block and a task's have in common."""
+    """One checkout, good for one block: the base of a thread's lease and a task's."""
     cdef vectorcallfunc called  # see Door
     cdef Core core
     cdef Slot *slot
     cdef uint64_t word          # the slot's word while this lease holds it
     cdef uint64_t born_in       # generation of the process
     cdef int64_t timeout_ns
-    cdef object timeout         # not looked at yet (the drop-in raises for a bad one at __enter__)
+    cdef object timeout         # not validated yet (the drop-in raises for a bad one at __enter__)
     cdef uint32_t state
     cdef readonly bint discarded
-    cdef bint asked             # somebody looked up __enter__ or __aenter__
+    cdef bint asked             # __enter__ or __aenter__ was looked up
 
     __class_getitem__ = classmethod(GenericAlias)
 
     @property
     def connection(self):
-        """What the block was given; None outside of it."""
+        """The block's connection; None outside of the block."""
         return (<Entry>self.slot.entry).connection if self.state == ENTERED else None
 
     def discard(self):
@@ -31,8 +31,8 @@ cdef class AnyLease:
         return f"<fastpool.Lease {state}{'' if self.core is None else ' of ' + repr(self.core.name)}>"
 
     def __dealloc__(self):
-        # The end of this block will never come.  A finalizer may run anywhere, so no I/O and no user code: the next
-        # checkout of the slot finds the mark, replaces the connection and reports it.
+        # The block will never be ended.  A finalizer may run anywhere, so no I/O and no user code: the next checkout of
+        # the slot finds the mark, replaces the connection and reports it.
         if self.state == ENTERED and self.core is not None and self.born_in == generation():
             lease_lost(self)
 
@@ -57,7 +57,7 @@ cdef class Lease(AnyLease):
 
 
 cdef inline int lease_init(AnyLease self, Core core, object timeout) except -1:
-    """A lease that is new, or used again, is made for a checkout."""
+    """Prepare a new or reused lease for a checkout."""
     self.state = NEW
     self.discarded = False
     self.timeout = None
@@ -72,7 +72,7 @@ cdef inline int lease_init(AnyLease self, Core core, object timeout) except -1:
 
 
 cdef object lease_enter(AnyLease self):
-    """The way in."""
+    """Enter the block."""
     cdef Core core = self.core
     cdef Slot *slot
     cdef ThreadHint *hint
@@ -97,14 +97,14 @@ cdef object lease_enter(AnyLease self):
                     (<Entry>slot.entry).green, (<Entry>slot.entry).task = green, task
                     (<Entry>slot.entry).returning = False
                 if not (<Entry>slot.entry).bound:
-                    (<Entry>slot.entry).bound = True  # not written in vain: entries of two threads may share a line
+                    (<Entry>slot.entry).bound = True  # only if needed: entries of two threads may share a cache line
                 return lease_connection(self, core) if FREE_THREADED else (<Entry>slot.entry).connection
             return lease_enter_slow(self, slot)
     return lease_enter_slow(self, NULL)
 
 
 cdef inline bint lease_can_enter_fast(AnyLease self, Core core, ThreadHint *hint, bint shares) noexcept:
-    """Is nothing to be asked before an idle slot is taken?  shares: the connection that its owner holds already."""
+    """Whether an idle slot may be taken at once.  shares: not if the owner already holds a connection."""
     return (
         hint != NULL
         and u64_peek(&core.pool.gate) & ~(OVER_SIZE | SLOW_GIVE) == 0
@@ -122,7 +122,7 @@ cdef inline Slot *lease_take_idle(Core core, ThreadHint *hint) noexcept nogil:
 
 
 cdef inline bint lease_is_fresh(Slot *slot, int64_t now) noexcept nogil:
-    """May this connection be handed out without a look?"""
+    """Whether this connection may be handed out unchecked."""
     return now + COARSE_NS < i64_peek(&slot.fresh_ns) and u32_peek(&slot.mark) == 0
 
 
@@ -140,7 +140,7 @@ cdef inline void lease_bind(
 
 
 cdef object lease_exit(AnyLease self, object exc, bint looked):
-    """The way out of a block that `exc` left, None if nothing did.  looked: the connection is known to be open."""
+    """Exit a block that `exc` left (None: no exception).  looked: the connection is known to be open."""
     cdef Core core = self.core
     cdef Slot *slot = self.slot
     cdef ThreadHint *hint
@@ -151,7 +151,7 @@ cdef object lease_exit(AnyLease self, object exc, bint looked):
         looked or (<Entry>slot.entry).descriptor is None or lease_left_open(self, core, slot)
     ):
         if FREE_THREADED and not lease_try_end(slot, self.word):
-            return lease_exit_slow(self, exc)  # a checkin or a close() came between: the slot is not ours to free
+            return lease_exit_slow(self, exc)  # a checkin or a close() came in between and owns the slot
         self.state = DONE
         me = thread_self()
         hint = hint_find(me, core.pool.id)
@@ -161,8 +161,8 @@ cdef object lease_exit(AnyLease self, object exc, bint looked):
         lease_shut(slot, me, hint)
         idle_put(&core.pool.idle, &core.pool.table, slot)
         if FREE_THREADED and u32_load(&slot.mark) & STALE:
-            i64_put(&slot.fresh_ns, 0)  # a clear() came between: the next taker looks
-        # The slot is free now; whoever began to wait, or closed or shrank the pool, meanwhile is served from here.
+            i64_put(&slot.fresh_ns, 0)  # a clear() came in between: the next checkout must look
+        # The slot is free now: look again, for a caller that has begun to wait, or closed or shrunk the pool.
         if u64_load_sc(&core.pool.gate) & (QUEUED_MASK | CLOSED | OVER_SIZE):
             checkin_after_give(core)
         self.core = None
@@ -172,7 +172,7 @@ cdef object lease_exit(AnyLease self, object exc, bint looked):
 
 
 cdef bint lease_left_open(AnyLease self, Core core, Slot *slot) except -1:
-    """Is the connection open, and does its lease end as plainly as before it was asked?"""
+    """Whether the connection is open, and its lease, after that call, can still exit fast."""
     try:
         return fitness_is_open(core, <Entry>slot.entry) and lease_can_exit_fast(self, core, slot)
     except BaseException as error:  # a signal handler's: the lease ends all the same
@@ -199,7 +199,7 @@ cdef inline void lease_cache(Core core, AnyLease lease) noexcept:
 
 
 cdef inline bint lease_can_exit_fast(AnyLease self, Core core, Slot *slot) noexcept:
-    """Is nothing to be done at the end of this lease but to free its slot?"""
+    """Whether the end of this lease has only to free its slot."""
     return (
         u64_peek(&core.pool.gate) == 0
         and slot.depth == 1
@@ -221,7 +221,7 @@ cdef object lease_decorate(AnyLease self, object function):
 
 
 cdef object lease_enter_slow(AnyLease self, Slot *slot):
-    """The slow way in; `slot`: an idle one just taken that must be looked at first."""
+    """Enter by the slow path; `slot`: an idle one just taken that must be looked at first, or NULL."""
     cdef Core core = self.core
     cdef uint64_t word
     if self.timeout is not None:
@@ -235,7 +235,7 @@ cdef object lease_enter_slow(AnyLease self, Slot *slot):
 
 
 cdef object lease_connection(AnyLease self, Core core):
-    """What the block is given.  PoolClosed: another thread's close(timeout) took it at this very moment."""
+    """The block's connection.  PoolClosed: another thread's close(timeout) took it at this very moment."""
     c = (<Entry>self.slot.entry).connection
     if c is None:
         self.state = DONE
@@ -256,7 +256,7 @@ cdef void lease_attach(AnyLease self, Slot *slot, uint64_t word) noexcept:
 
 
 cdef object lease_exit_slow(AnyLease self, object exc):
-    """The slow way out."""
+    """Exit by the slow path."""
     cdef Core core = self.core
     cdef Slot *slot = self.slot
     cdef Entry entry = <Entry>slot.entry
@@ -285,19 +285,19 @@ cdef object lease_exit_slow(AnyLease self, object exc):
             u32_and(&slot.mark, ~<uint32_t>BUSY)
         return None
     if not lease_try_end(slot, self.word):
-        return lease_is_over(core, slot, exc)  # somebody else ended it a moment ago
+        return lease_is_over(core, slot, exc)  # another caller ended it a moment ago
     checkin_lease(core, slot, exc, self.discarded)
     lease_cache(core, self)
     return None
 
 
 cdef object lease_is_over(Core core, Slot *slot, object exc):
-    """The block ends after its lease."""
+    """End a block whose lease is over already."""
     if u64_load(&core.pool.gate) & CLOSED:
         return None  # close(timeout) took the connection; the block ends quietly
     if exc is not None:
         return None  # the caller's own error is what the caller sees
-    raise LeaseError(f"connection {slot.index} was given back before its block ended")
+    raise LeaseError(f"connection {slot.index} was returned before its block ended")
 
 
 cdef void lease_lost(AnyLease self) noexcept:
@@ -311,7 +311,7 @@ cdef void lease_lost(AnyLease self) noexcept:
 
 
 cdef bint lease_try_end(Slot *slot, uint64_t lease) noexcept nogil:
-    """Begin to end a lease: of two who try, one succeeds, and then owns the slot."""
+    """Begin to end a lease: of several concurrent calls one succeeds, and its caller then owns the slot."""
     cdef uint64_t seen
     while True:
         seen = u64_load(&slot.word)
@@ -322,7 +322,7 @@ cdef bint lease_try_end(Slot *slot, uint64_t lease) noexcept nogil:
 
 
 cdef void lease_close(Core core, Slot *slot, Entry entry, Thread *me, ThreadHint *hint) noexcept:
-    """The lease is no more; the slot is still the caller's."""
+    """Clear what belongs to an ended lease; the slot is still the caller's."""
     if core.tracks_calls:
         entry.remember(u64_peek(&slot.owner))
     if not entry.bound:

@@ -1,7 +1,7 @@
 # Nested blocks of one owner share a connection.
 
 cdef bint lease_share(AnyLease self) except -1:
-    """Nested: enter on the connection that this very owner holds already; False: it holds none."""
+    """Enter a nested block on the connection that this owner already holds; False: it holds none."""
     cdef Core core = self.core
     cdef Entry entry = lease_find_shared(core)
     if entry is None:
@@ -14,7 +14,7 @@ cdef bint lease_share(AnyLease self) except -1:
 
 
 cdef Entry lease_find_shared(Core core):
-    """The seat that this very owner (thread, greenlet, task) holds already; None if it holds none."""
+    """The entry that this owner (thread, greenlet, task) already holds; None if it holds none."""
     cdef Thread *me = thread_self()
     cdef ThreadHint *hint = hint_make(me, core.pool.id, &core.pool.table)
     cdef uint32_t i, found = 0
@@ -33,10 +33,10 @@ cdef Entry lease_find_shared(Core core):
         if u64_peek(&slot.owner) == me.uid and slot_state(word) == LEASED:
             found += 1
             entry = <Entry>slot.entry
-            # what is being given back is not to be had any more: its reset, or a listener, may be what asks here
+            # a lease that is being returned cannot be shared: its reset, or a listener, may be the caller here
             if not word & ENDING and lease_same_owner(entry.green, green) and lease_same_owner(entry.task, task):
                 mine = entry
-    hint.held = found  # others may have returned some of this thread's leases
+    hint.held = found  # other threads may have returned some of this thread's leases
     return mine
 
 

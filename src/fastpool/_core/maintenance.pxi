@@ -1,6 +1,6 @@
-# Threads that are started when they are needed, and what they do, also when one dies in the midst of it.  There is no
-# lock, and no line at which an exception out of a signal handler, or from another thread, could lose what was claimed:
-# none is raised inside of compiled code.
+# Threads that are started when they are needed, and their jobs, which survive the death of a thread.  There is no
+# lock, and no line at which an exception from a signal handler, or from another thread, could lose a job that was
+# taken: none is raised inside compiled code.
 
 import collections
 
@@ -10,16 +10,16 @@ cdef class Post
 @cython.final
 @cython.internal
 cdef class Life:
-    """Owned by a thread alone, and before that by whoever starts it: when it is gone, so is the thread."""
+    """Referenced by its thread only, and before that by the code that starts it: when it is gone, so is the thread."""
     cdef object __weakref__
 
 
 @cython.final
 @cython.internal
 cdef class Turn:
-    """One thread's time at a post.  Nothing is ever assigned to it, so that it can be read without a lock."""
+    """One thread's time at a post.  Its fields are never assigned again, so it can be read without a lock."""
     cdef object life     # weak reference; None: there was no thread yet
-    cdef object resigned  # a dict, with something in it once the thread has said that it ends
+    cdef object resigned  # a dict, not empty once the thread has called `resign`
     cdef object next     # a dict: 1 -> the turn after this one
 
     def __cinit__(self, life):
@@ -35,7 +35,7 @@ cdef inline bint maintenance_is_held(Turn turn) except -1:
 @cython.final
 @cython.internal
 cdef class Errand:
-    """What the new thread runs."""
+    """The function of a new thread."""
     cdef Life life
     cdef Post post
     cdef object work, limbo, thread
@@ -44,7 +44,7 @@ cdef class Errand:
         try:
             self.work()
         except BaseException:
-            pass  # killed, or there is no interpreter any more: whoever needs the thread will start another
+            pass  # killed, or there is no interpreter any more: the next caller starts another
         if self.thread is not None:
             self.limbo.pop(self.thread, None)  # killed before it had begun
         self.life = None
@@ -60,9 +60,9 @@ cdef class Errand:
 cdef class Post:
     """A post that is held by one thread at a time.
 
-    ended, ring: a list that it is appended to when its thread has ended, and what to call then.
+    ended, ring: a list to which it is appended when its thread has ended, and a function to call then.
     """
-    cdef object now      # a dict: 1 -> the last turn that somebody knew of; later ones are found from there
+    cdef object now      # a dict: 1 -> the last known turn; later ones are found through its `next`
     cdef object ended, ring
 
     def __cinit__(self, ended=None, ring=None):
@@ -72,13 +72,13 @@ cdef class Post:
 
     @property
     def held(self):
-        """Is the thread there, or about to be, and has it not said that it ends?"""
+        """Whether the thread runs or is being started, and has not resigned."""
         return maintenance_is_held(<Turn>self.now.get(1))
 
     def fill(self, start, work, limbo=None, thread=None):
         """Have `start`, the interpreter's own way, run `work` in a thread, unless the post is held.
 
-        limbo, thread: threading's book of threads that are about to be, and what to enter there.
+        limbo, thread: threading's table of threads that are being started, and the thread to enter there.
         Raises what `start` raises; the post is free again then.
         """
         cdef Turn turn = <Turn>self.now.get(1)
@@ -107,23 +107,23 @@ cdef class Post:
                 limbo[thread] = thread
                 thread._ident = start(errand, ())
         except BaseException:
-            errand.life = None  # the error's traceback may have the errand, and somebody may keep the error
+            errand.life = None  # the error, which may be kept, may refer to the errand through its traceback
             if thread is not None:
                 limbo.pop(thread, None)
             raise
 
     def resign(self):
-        """Said by the thread that holds the post: it ends, and another one may be started."""
+        """Called by the thread that holds the post, when it ends: another one may be started."""
         (<Turn>self.now.get(1)).resigned[1] = True
 
     def forget(self):
-        """In a forked child: the thread was the parent's."""
+        """Free the post in a forked child: its thread was the parent's."""
         self.now[1] = Turn(None)
 
 
 @cython.final
 cdef class Job:
-    """Something that is to be done for an entry of the keeper's."""
+    """A job for one of the keeper's pools."""
     cdef readonly object kept
     cdef readonly str kind
     cdef object key
@@ -132,14 +132,14 @@ cdef class Job:
 
 @cython.final
 cdef class Desk:
-    """What is to be done: queued, or in the hands of a helper, whose post says whether its thread lives.
+    """The jobs: queued, or taken by a helper, whose post shows whether its thread lives.
 
-    Each kind of job is there once for each entry, and stays until it is done; a helper that dies gives its job back.
+    A pool has at most one job of each kind, which stays until it is done; a dead helper's job is queued again.
     """
     cdef object queue            # a deque
     cdef object known            # key -> job: queued or in hand
     cdef object in_hand          # post -> job
-    cdef readonly list called    # all_kept to be looked at
+    cdef readonly list called    # pools to be looked at
     cdef readonly list planned   # (kept, when to look at it again)
     cdef readonly list ended     # posts whose threads have ended
 
@@ -152,7 +152,7 @@ cdef class Desk:
         self.ended = []
 
     def put(self, kept, str kind, double now):
-        """Queue a job; False: there is one already, queued or in hand."""
+        """Queue a job; False: an equal one is already queued or in hand."""
         cdef Job job = Job.__new__(Job)
         job.kept, job.kind, job.since, job.key = kept, kind, now, (kept.number, kind)
         if self.known.setdefault(job.key, job) is not job:
@@ -161,7 +161,7 @@ cdef class Desk:
         return True
 
     def take(self, Post post):
-        """The next job, in the hands of that post's thread now; None: there is none."""
+        """Take the next job for that post's thread; None: there is none."""
         cdef Job job
         try:
             job = <Job>self.queue.popleft()
@@ -171,7 +171,7 @@ cdef class Desk:
         return job
 
     def done(self, Post post, due):
-        """The job is done; its entry is to be looked at: again, or, after a look, when `due` (None: when called)."""
+        """End the post's job; its pool is to be looked at: now, or after a look when `due` (None: when called)."""
         cdef Job job = <Job?>self.in_hand.get(post)
         self.known.pop(job.key, None)
         if job.kind != "look":
@@ -184,7 +184,7 @@ cdef class Desk:
         self.in_hand.pop(post, None)  # last: `busy` must not miss it on its way
 
     def sweep(self, double now):
-        """Queue again what ended threads had in hand."""
+        """Queue the jobs of ended threads again."""
         cdef Job job
         while True:
             try:
@@ -198,16 +198,16 @@ cdef class Desk:
 
     @property
     def waiting(self):
-        """How many jobs are in nobody's hands."""
+        """The number of queued jobs."""
         return len(self.queue)
 
     @property
     def blocking(self):
-        """How many jobs there are, waiting or in hand, that may block."""
+        """The number of jobs, queued or in hand, that may block."""
         return sum([(<Job>job).kind != "look" for job in list(self.known.values())])
 
     def waited(self, double now):
-        """For how long the first in the queue has been there, in seconds."""
+        """How long the first job has been in the queue, in seconds."""
         try:
             return now - (<Job>self.queue[0]).since
         except IndexError:
@@ -215,7 +215,7 @@ cdef class Desk:
 
     @property
     def busy(self):
-        """Is there anything to be done, or being done?"""
+        """Whether there is anything to do or being done."""
         return bool(self.known or self.in_hand or self.called or self.planned)
 
 
@@ -224,16 +224,16 @@ cdef Post keeper_post = KEEPER_POST
 
 
 cdef inline bint maintenance_lacks_keeper(Core core) except -1:
-    """Whether nobody looks after a pool that has asked for it: the thread could not be started, or it has died."""
+    """Whether a pool that needs a keeper has none: the thread could not be started, or it has died."""
     if not (core.needs_keeper and core.was_opened) or u64_load(&core.pool.gate) & CLOSED:
         return False
     return core.keeping is None or not maintenance_is_held(<Turn>keeper_post.now.get(1))
 
 
 cdef int64_t maintenance_keep_alive(Core core, int64_t older_than) except -1:
-    """Call the driver's `ping` on the idle connections that have not been used or checked for so long.
+    """Call the driver's `ping` on the idle connections that were neither used nor checked for `older_than` ns.
 
-    Returns how many could not be kept.
+    Returns the number of those that could not be kept.
     """
     cdef Checkout look
     cdef uint32_t i
@@ -263,7 +263,7 @@ cdef int64_t maintenance_keep_alive(Core core, int64_t older_than) except -1:
 
 
 cdef bint maintenance_is_well(Checkout look) except -1:
-    """Look over the connection in hand, however fresh it is; False: it was closed, and its slot is free."""
+    """Check the connection in hand, however fresh it is; False: it was closed, and its slot is free."""
     try:
         try:
             look.answer = fitness_unasked(look.core, look.slot, True)

@@ -1,26 +1,26 @@
-# Who asks: the triple (thread, greenlet, task).  All three must match for a nested checkout to share.
+# The owner of a lease: the triple (thread, greenlet, task).  All three must match for a nested checkout to share it.
 
 ctypedef object (*GetCurrent)()
 
 cdef enum:
-    GET_CURRENT = 4  # where it is in the table of greenlet.h
+    GET_CURRENT = 4  # its index in the C API table of greenlet.h
 
 cdef Py_ssize_t modules_seen = -1
 cdef object greenlet_current = None
-cdef GetCurrent greenlet_now = NULL  # the same for C, NULL if it has none
+cdef GetCurrent greenlet_now = NULL  # greenlet's C function for that, NULL if it has none
 cdef object plain_greenlet = None  # the class of main greenlets
 cdef object running_loop = None
-cdef object current_task = None     # of a loop: asyncio's own function; a task is asked for by task_in
-cdef dict python_tasks = None       # loop -> task: those that asyncio's Python part runs, if it counts them apart
+cdef object current_task = None     # asyncio's own function; called by owner_task_in
+cdef dict python_tasks = None       # loop -> task: those that asyncio's Python part runs, if they are kept apart
 cdef object cancelled_error = None
 cdef bint beyond_threads = False    # greenlet or asyncio has been imported
-cdef bint tasks_are_in_table = False  # its private dictionary of current tasks is read
-cdef bint handles_are_futures = False  # it takes a handle for a future, by the mark that one has
+cdef bint tasks_are_in_table = False  # asyncio's private dictionary of current tasks is read
+cdef bint handles_are_futures = False  # asyncio accepts a TaskHandle as a future, by the attribute that marks one
 cdef bint loops_are_noted = False  # asyncio keeps each thread's running loop in its thread state's dictionary
 
 
 cdef int owner_find_greenlet(greenlet) except -1:
-    """Whatever of it is there: it may be that it is just being imported."""
+    """Look up greenlet's functions, as far as they exist: another thread may still be importing it."""
     global greenlet_current, greenlet_now, plain_greenlet
     current = getattr(greenlet, "getcurrent", None)
     if current is None:
@@ -32,12 +32,12 @@ cdef int owner_find_greenlet(greenlet) except -1:
     capsule = getattr(greenlet, "_C_API", None)
     if not without & NO_GREENLET_TABLE and PyCapsule_IsValid(capsule, "greenlet._C_API"):
         greenlet_now = (<GetCurrent *>PyCapsule_GetPointer(capsule, "greenlet._C_API"))[GET_CURRENT]
-    greenlet_current = current  # last: who sees it uses the others
+    greenlet_current = current  # last: it shows that the others are set
     return 0
 
 
 cdef int owner_find_models() except -1:
-    """Ask sys.modules for greenlet and asyncio.  Only when its size has changed: an import changes it."""
+    """Look for greenlet and asyncio in sys.modules.  Called when its size has changed: an import changes it."""
     global modules_seen, running_loop, beyond_threads, loops_are_noted
     cdef dict modules = sys.modules
     modules_seen = PyDict_Size(modules)
@@ -53,7 +53,7 @@ cdef int owner_find_models() except -1:
 
 
 cdef int owner_learn_asyncio(asyncio) except -1:
-    """What is asked of asyncio time and again.  It may be half imported, by another thread: then it is asked later."""
+    """Look up the functions of asyncio that are called often; again later if another thread is still importing it."""
     global current_task, python_tasks, cancelled_error, tasks_are_in_table, handles_are_futures
     current_task = getattr(asyncio, "current_task", None)
     tasks = getattr(getattr(asyncio, "tasks", None), "_current_tasks", None)
@@ -74,7 +74,7 @@ cdef int owner_learn_asyncio(asyncio) except -1:
 @cython.final
 @cython.internal
 cdef class Asks:
-    """asyncio's public function for the running loop, which raises where there is none."""
+    """Wraps asyncio's public function for the running loop, which raises where there is none."""
     cdef object get_running_loop
 
     def __call__(self):
@@ -85,7 +85,7 @@ cdef class Asks:
 
 
 cdef object owner_loop_getter(asyncio):
-    """What gives the loop that runs in a thread, or None where none does; None if asyncio is half imported."""
+    """A function that returns this thread's running loop, or None; None itself if asyncio is half imported."""
     cdef Asks asks
     found = None if without & NO_LOOP_CALLS else getattr(asyncio, "_get_running_loop", None)
     public = getattr(asyncio, "get_running_loop", None)
@@ -97,7 +97,8 @@ cdef object owner_loop_getter(asyncio):
 
 
 cdef bint owner_loop_is_noted(asyncio) except -1:
-    """Tried, because it differs between versions, and between asyncio's C part and its Python part."""
+    """Whether asyncio stores the running loop in the thread state's dictionary.  Tried out: that differs between
+    versions, and between asyncio's C part and its Python part."""
     loop = running_loop()
     if loop is not None:
         return noted_loop(LOOP_NOTE) == <PyObject *>loop
@@ -117,7 +118,7 @@ cdef str LOOP_NOTE = "__asyncio_running_event_loop__"
 
 
 cdef inline object owner_loop_running():
-    """asyncio's loop that runs in this thread; None: none does."""
+    """The asyncio loop that runs in this thread, or None."""
     cdef PyObject *loop
     if loops_are_noted:
         loop = noted_loop(LOOP_NOTE)
@@ -126,27 +127,27 @@ cdef inline object owner_loop_running():
 
 
 cdef inline int owner_notice_imports() except -1:
-    """Somebody may have brought greenlets or tasks in since this was last asked."""
+    """Look for greenlet and asyncio if a module was imported since the last call."""
     if PyDict_Size(<object>PyImport_GetModuleDict()) != modules_seen:
         owner_find_models()
     return 0
 
 
 cdef inline bint owner_may_be_green_or_task() except -1:
-    """Could there be a current greenlet or task?"""
+    """Whether there may be a current greenlet or task."""
     owner_notice_imports()
     return beyond_threads
 
 
 cdef inline object owner_greenlet():
-    """The current greenlet; None for a thread's main one.  Cheap there, and sure when it says None."""
+    """The current greenlet; None for a thread's main one, which is recognised without a call to greenlet."""
     if greenlet_current is None or on_main_stack():
         return None
     return owner_unless_main(owner_current_greenlet())
 
 
 cdef inline object owner_unless_main(object green):
-    """The same if this is the current one."""
+    """`green`, or None if it is the thread's main greenlet; `green` must be the current one."""
     if type(green) is plain_greenlet and green.parent is None:
         remember_main_stack()
         return None
@@ -154,12 +155,12 @@ cdef inline object owner_unless_main(object green):
 
 
 cdef inline object owner_current_greenlet():
-    """The same where there is greenlet, whichever is the current one."""
+    """The current greenlet, a main one included; greenlet must have been imported."""
     return greenlet_now() if greenlet_now != NULL else greenlet_current()
 
 
 cdef inline object owner_task():
-    """The current task, None outside of every task."""
+    """The current task, or None."""
     if running_loop is None or not has_context():
         return None
     loop = owner_loop_running()
@@ -167,8 +168,8 @@ cdef inline object owner_task():
 
 
 cdef inline object owner_task_in(loop):
-    """The current task of a loop that runs here.  From 3.14 on asyncio does not tell one that its Python part runs, as
-    nest_asyncio makes them: two such tasks must not pass for one."""
+    """The current task of a loop that runs here.  From 3.14 on asyncio.current_task misses a task that its Python part
+    runs, as nest_asyncio makes them: two such tasks must not pass for one."""
     if python_tasks is not None and PyDict_Size(python_tasks) != 0:
         task = python_tasks.get(loop)
         if task is not None:

@@ -1,7 +1,7 @@
 # The pool's compiled half.  BasePool is a Python subclass of it, and Pool and AsyncPool are subclasses of that.
 
 cdef class Core(CoreState):
-    """What all pools share: a task's checkout, and what their Python half asks."""
+    """The base of all pools: a task's checkout, and the functions that their Python half calls."""
 
     __class_getitem__ = classmethod(GenericAlias)
 
@@ -11,8 +11,8 @@ cdef class Core(CoreState):
     def aconnection(self, timeout=...):
         """Return a task's lease, to be used as ``async with pool.aconnection() as c:`` (also as a decorator).
 
-        A task waits in the same line as threads and greenlets, its loop running on.  ``timeout`` and what may be
-        raised: as for ``connection``.
+        A task waits in the same line as threads and greenlets, while its loop runs on.  ``timeout`` and exceptions:
+        as for ``connection``.
         """
         cdef AnyLease lease = self.cached_task_lease
         if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
@@ -23,7 +23,7 @@ cdef class Core(CoreState):
         return lease
 
     def _acheckout(self, timeout):
-        """What ``await`` gets a connection from that will be given back by hand."""
+        """Return an awaitable that checks out a connection by hand."""
         cdef AsyncLease block = AsyncLease.__new__(AsyncLease)
         lease_init(block, self, timeout)
         block.by_hand = True
@@ -43,7 +43,7 @@ cdef class Core(CoreState):
         cdef Slot *slot = checkin_claim_by_hand(self, c)
         return None if slot == NULL else checkin_new(self, slot, None, discard)
 
-    # ---- what the Python half asks --------------------------------------------------------------------------
+    # ---- called by the Python half --------------------------------------------------------------------------
 
     def __len__(self):
         fork_ensure_process(self)
@@ -57,7 +57,7 @@ cdef class Core(CoreState):
 
     @property
     def closed(self):
-        """Has close() been called?"""
+        """Whether close() has been called."""
         return (u64_load(&self.pool.gate) & CLOSED) != 0
 
     def _counts(self):
@@ -94,7 +94,7 @@ cdef class Core(CoreState):
                 [u64_peek(&h.buckets[i]) for i in range(BUCKETS)])
 
     def _leases(self):
-        """Who holds what: rows as `lease_rows` gives them."""
+        """The present leases: the rows of `reclaim_lease_rows`."""
         fork_ensure_process(self)
         return reclaim_lease_rows(self)
 
@@ -110,7 +110,7 @@ cdef class Core(CoreState):
         return found
 
     def _shut(self):
-        """No more checkouts: those in line leave with PoolClosed.  False: it was shut."""
+        """Refuse checkouts from now on; waiters get PoolClosed.  False: it was shut already."""
         fork_ensure_process(self)
         if u64_or(&self.pool.gate, CLOSED) & CLOSED:
             return False
@@ -118,24 +118,24 @@ cdef class Core(CoreState):
         return True
 
     def _drop_leased(self):
-        """After close(timeout): take the connections of those who still hold one; their blocks end quietly."""
+        """After close(timeout): take the connections that are still leased; their blocks end without an error."""
         fork_ensure_process(self)
         return retire_leased(self)
 
     def _make_stale(self):
-        """clear(): idle connections are closed, all others when they come back."""
+        """For clear(): close idle connections now, all others when they are returned."""
         fork_ensure_process(self)
         retire_make_stale(self)
 
     def _open_one(self, int64_t timeout_ns, list opened=None):
         """Open one more connection and leave it idle; False: there is no room, or no permit to connect.
 
-        opened: where to write down which connection it is, for `_close_unused`.
+        opened: a list to which the connection is appended, for `_close_unused`.
         """
         return connect_one(self, timeout_ns, opened)
 
     def _close_unused(self, list opened):
-        """Close the connections that were written down there, except those that somebody holds."""
+        """Close the connections listed in `opened`, except those that were taken since."""
         fork_ensure_process(self)
         connect_close_unused(self, opened)
 
@@ -145,12 +145,12 @@ cdef class Core(CoreState):
         return retire_idle(self, REASONS.index(reason), keep)
 
     def _keep_alive(self, int64_t older_than_ns):
-        """Ping the idle connections that were neither used nor checked for so long; how many were dead."""
+        """Ping the idle connections neither used nor checked for that long; returns the number of dead ones."""
         fork_ensure_process(self)
         return maintenance_keep_alive(self, older_than_ns)
 
     def _idle_rows(self):
-        """For the keeper, of each idle connection: (idle since, opened at, too old at, last checked), in ns."""
+        """For the keeper, a row for each idle connection: (idle since, opened, expires, last checked), in ns."""
         fork_ensure_process(self)
         cdef list found = []
         cdef uint32_t i
@@ -162,11 +162,11 @@ cdef class Core(CoreState):
         return found
 
     def _keep_for_parent(self):
-        """In a forked child, at once: whatever becomes of this pool, its parent's connections are not destroyed."""
+        """Called in a forked child, at once: the parent's connections are kept even if this pool is destroyed."""
         if self.pool.generation != generation() and self.entries is not None:
             Py_INCREF(self.entries)
             if u64_load(&self.pool.gate) & QUEUED_MASK:
-                fork_after(self)  # a greenlet of this thread may wait, here as well as in the parent
+                fork_after(self)  # a greenlet of this thread may be in line, here as well as in the parent
 
     @property
     def _lacks_keeper(self):
@@ -198,7 +198,7 @@ cdef class BlockingCore(Core):
     def connection(self, timeout=...):
         """Return a lease, to be used as ``with pool.connection() as c:`` (also as a decorator).
 
-        timeout: seconds this checkout may take, all told; None for no limit, 0 for only what is free now; left out,
+        timeout: the seconds that this checkout may take in total; None: no limit; 0: only what is free now; by default
         the pool's own.  The block may raise NoConnectionsAvailable, PoolOverloaded, PoolClosed, or whatever the
         driver's connect raises.
         """
@@ -212,7 +212,7 @@ cdef class BlockingCore(Core):
 
     @cython.binding(False)
     def checkout(self, timeout=...):
-        """Take a connection by hand; give it back with `checkin`, exactly once.  Raises as `connection` does."""
+        """Check out a connection; return it with `checkin`, exactly once.  Raises what `connection` raises."""
         cdef int64_t limit = self.timeout_ns if timeout is ... else checkout_timeout_ns(timeout)
         cdef uint64_t word
         cdef Slot *slot = checkout_slow(self, limit, BY_HAND, NULL, &word)
@@ -220,7 +220,7 @@ cdef class BlockingCore(Core):
         if c is None:
             raise lease_taken_back(self)  # by another thread's close(timeout)
         try:
-            # A signal that came meanwhile strikes here, and not between this return and the caller's assignment.
+            # A signal that came meanwhile is handled here, and not between this return and the caller's assignment.
             PyErr_CheckSignals()
         except BaseException:
             if lease_try_end(slot, word):
@@ -229,7 +229,7 @@ cdef class BlockingCore(Core):
         return c
 
     def checkin(self, c, bint discard=False):
-        """Give back a connection that `checkout` gave; from any thread.
+        """Return a connection that `checkout` gave; from any thread.
 
         discard: close it instead of keeping it.  LeaseError: it is not out, or not this pool's.
         """
@@ -246,8 +246,8 @@ fp_name_in_class(AwaitingCore, "connection", Core.__dict__["aconnection"])
 def rebind(cls, *names):
     """Give a subclass compiled methods of its own, so that the interpreter calls them as fast as their class's.
 
-    The fast call of a method descriptor wants the exact type of the object; a subclass that inherits the method
-    does not have it.
+    The fast call of a method descriptor requires the exact type of the object; an instance of a subclass that
+    inherits the method does not have it.
     """
     for name in names:
         for base in cls.__mro__:
@@ -272,7 +272,7 @@ cdef int core_move_in(Core core, PoolInner inner) except -1:
 
 
 cdef int core_choose_flags(Core core) except -1:
-    """Which checkouts and checkins have more to do than the fast paths."""
+    """Set the gate's flags: which checkouts and checkins must take the slow path."""
     cdef uint64_t flags = 0
     if core.timing:
         flags |= SLOW_TAKE | SLOW_GIVE

@@ -1,8 +1,8 @@
-# Who holds what, and what nobody can give back any more.
+# The present leases, and the end of those that their owners cannot end any more.
 
 cdef list reclaim_lease_rows(Core core):
-    """Of each present lease: slot, server, thread's ident (None: it has ended), greenlet, task, depth, since in ns,
-    epoch, connection, is it a block's."""
+    """A row for each present lease: slot, server, thread's ident (None: it has ended), greenlet, task, depth, since in
+    ns, epoch, connection, whether a block or native code holds it."""
     cdef list found = []
     cdef uint32_t i
     cdef uint64_t word
@@ -14,8 +14,8 @@ cdef list reclaim_lease_rows(Core core):
         word = u64_load(&slot.word)
         if slot_state(word) == LEASED and u64_peek(&slot.owner) != 0 and slot.entry != NULL:
             entry = <Entry>slot.entry
-            # Native code is no greenlet and no task; without the GIL it leaves there what was there.  And what is
-            # being returned may be so by somebody else than its task, which may be over by then.
+            # Native leases have no greenlet or task; the fields may hold a previous owner's.  And a lease that is
+            # being returned may be so by another thread than its task's; the task may be over by then.
             plain = native_is_slot(slot) or entry.returning or word & ENDING
             green, task = (None, None) if plain else (entry.green, entry.task)
             found.append((slot.index, entry.server, reclaim_thread_of(slot), green, task, slot.depth,
@@ -24,12 +24,12 @@ cdef list reclaim_lease_rows(Core core):
 
 
 def thread_is_alive(uint64_t uid):
-    """Has the thread with this number (`Core._thread_uid`) not ended yet?"""
+    """Whether the thread with this number (`Core._thread_uid`) is still alive."""
     return bool(thread_alive(uid))
 
 
 def end_lease(Core core, uint32_t index, uint64_t epoch):
-    """End the lease of a slot for an owner that cannot; False: that lease is over already."""
+    """End the lease of a slot for an owner that cannot do so; False: that lease is over already."""
     cdef Slot *slot
     cdef uint64_t lease
     if core.pool.generation != generation() or index >= u32_load(&core.pool.table.size):
@@ -41,8 +41,8 @@ def end_lease(Core core, uint32_t index, uint64_t epoch):
 
 cdef bint reclaim_lost(Core core) except -1:
     """Take back connections that were checked out by hand and to which nothing but the pool refers any more: at once
-    if the owner has ended, else one second after the checkout.  (Sooner, and a pool would seem larger than it is to a
-    caller that drops what it checks out.)  Each is reported, and goes tainted to the first in line, to be replaced.
+    if the owner has ended, else one second after the checkout.  (Sooner, a pool would seem larger than it is to a
+    caller that drops its connections.)  Each is reported, and goes tainted to the first in line, to be replaced.
 
     Called when a caller would have to wait.  True: at least one was taken back.  An exception that is raised between
     `checkout()` and the assignment of its result leaves such a connection behind.  Not done with the option
@@ -76,7 +76,7 @@ cdef bint reclaim_lost(Core core) except -1:
 
 
 cdef tuple reclaim_lost_row(Slot *slot, int64_t now):
-    """What `_report_lost` is told of a lease: slot, epoch, thread's ident, age in seconds, server, connection."""
+    """A lease's row for `_report_lost`: slot, epoch, thread's ident, age in seconds, server, connection."""
     cdef Entry entry = <Entry>slot.entry
     age = (now - i64_peek(&slot.since_ns)) / 1e9
     return slot.index, entry.epoch, reclaim_thread_of(slot), age, entry.server, entry.connection
@@ -91,13 +91,13 @@ cdef void reclaim_end_dropped_lease(Core core, Slot *slot, uint64_t lease) noexc
         try:
             row = reclaim_lost_row(slot, clock_ns())
         except BaseException:
-            pass  # no memory: it is ended all the same
+            pass  # no memory: the lease is ended all the same
     if reclaim_end_lease_of_dead_owner(core, slot, lease) and row is not None and lost is not None:
         lost.append(row)
 
 
 cdef bint reclaim_refers(Entry entry) except -1:
-    """Has what gives the descriptor a reference to the connection, as a bound method has?"""
+    """Whether the function for the descriptor refers to the connection, as a bound method does."""
     return getattr(entry.descriptor, "__self__", None) is entry.connection
 
 
@@ -113,8 +113,8 @@ cdef bint reclaim_owner_ended(Slot *slot, Entry entry) except -1:
 
 
 cdef bint reclaim_end_lease_of_dead_owner(Core core, Slot *slot, uint64_t lease) noexcept:
-    """End a lease that its owner cannot end; the connection goes to the first in line, or to the free ones, to be
-    replaced.  No I/O and no user code: finalizers do this, too."""
+    """End a lease that its owner cannot end; the connection goes to the first in line, or to the idle ones, to be
+    replaced.  No I/O and no user code: finalizers call this, too."""
     if slot.entry == NULL or not lease_try_end(slot, lease):
         return False  # NULL: the pool is being collected, and ends with all its connections
     u32_or(&slot.mark, TAINTED)
@@ -127,15 +127,15 @@ cdef bint reclaim_end_lease_of_dead_owner(Core core, Slot *slot, uint64_t lease)
 cdef object reclaim_thread_of(Slot *slot):
     """The ident of the thread that holds this slot; None if it has ended: another may have its ident by now.
 
-    What native code holds may be with any of its threads by now, so it is never taken for lost.
+    Any thread of native code may hold a native lease by now, so such a lease never counts as lost.
     """
     cdef uint64_t owner = u64_peek(&slot.owner)
     return u64_peek(&slot.thread) if owner == 0 or owner & NATIVE or thread_alive(owner) else None
 
 
 cdef int reclaim_look(Core core) except -1:
-    """Asked where somebody has waited for long, or is about to be told that there is nothing: report the leases whose
-    owner has ended, and take back those that nobody can end.  What is found goes to the first in line."""
+    """Called when a caller has waited for long or is about to fail: report the leases whose owner has ended, and take
+    back those that nobody can end.  Their slots go to the first in line."""
     cdef int64_t now = clock_ns()
     if core.looked_ns != 0 and 0 <= now - core.looked_ns < APART_NS:
         return 0
@@ -147,7 +147,7 @@ cdef int reclaim_look(Core core) except -1:
 
 
 cdef int reclaim_pass_on_stranded(Core core) except -1:
-    """Greenlets in line whose thread ended without running them again: no place in it, and nothing for them."""
+    """Remove greenlets from the line whose thread ended without running them again; pass on slots handed to them."""
     cdef Waiter *waiter
     cdef Slot *slot
     if greenlet_current is None:

@@ -1,7 +1,7 @@
-# A connection leaves its slot: detached first, closed then.
+# Taking a connection out of its slot: it is detached first, then closed.
 
 cdef object retire_detach(Core core, Slot *slot, int why):
-    """The slot's connection, no longer the slot's, counted as closed; the slot is RETIRING and still the caller's."""
+    """Detach the slot's connection and count it as closed; the slot is RETIRING and still the caller's."""
     cdef Entry entry = <Entry>slot.entry
     c = entry.connection
     slot_move(slot, RETIRING)
@@ -17,14 +17,14 @@ cdef object retire_detach(Core core, Slot *slot, int why):
 
 
 cdef int retire_slot(Core core, Slot *slot, int why) except -1:
-    """Free the slot first, for the next who connects, and close its connection then."""
+    """Free the slot first, so that another caller can connect in it, then close its connection."""
     cdef list taken = []
     retire_vacate(core, slot, why, taken)
     return retire_close_all(core, taken, why)
 
 
 cdef int retire_vacate(Core core, Slot *slot, int why, list taken) except -1:
-    """Free the slot; its connection goes to `taken`, to be closed when nobody waits for its slot any more.
+    """Free the slot; its connection goes to `taken`, to be closed after that.
 
     A driver that tracks calls keeps one object per slot, which the next connect uses again; its connection is closed (a
     socket's close, which does not wait) before the slot is free.
@@ -67,7 +67,7 @@ cdef int retire_close(Core core, object c, object server, int why) except -1:
 
 
 cdef int64_t retire_idle(Core core, int why, int64_t keep) except -1:
-    """Close the idle connections that `why` speaks of; with WHY_CLOSED, WHY_CLEARED and WHY_RESIZED all of them."""
+    """Close the idle connections to which `why` applies; with WHY_CLOSED, WHY_CLEARED and WHY_RESIZED all of them."""
     cdef uint32_t i
     cdef uint64_t word
     cdef Slot *slot
@@ -133,7 +133,7 @@ cdef int64_t retire_leased(Core core) except -1:
             entry = <Entry>slot.entry
             c = entry.connection
             if not entry.bound:
-                core.dropped[id(c)] = c  # before it is claimed: a checkin that then comes too late finds it here
+                core.dropped[id(c)] = c  # before lease_try_end: a checkin that comes too late finds it here
             if not lease_try_end(slot, slot_lease(word)):
                 core.dropped.pop(id(c), None)
                 continue

@@ -7,7 +7,7 @@
  *   load_sc        sequentially consistent load: the second half of "write mine, then look at yours"
  * There are no stand-alone fences: ThreadSanitizer does not model them.
  *
- * FP_PAUSE() comes before every access. It is nothing, but in a test build may yield, so that threads meet there.
+ * FP_PAUSE() comes before every access. It does nothing, but in a test build may yield, so that threads meet there.
  */
 #ifndef FASTPOOL_ATOMIC_H
 #define FASTPOOL_ATOMIC_H
@@ -110,7 +110,7 @@ static inline uint64_t fp_thread_ident(void) { return (uint64_t)(uintptr_t)pthre
 
 #define FP_VISITS 16 /* pools a thread can use without forgetting which of them it used; a power of two */
 
-/* What this thread remembers of one pool.  Nobody else reads or writes it. */
+/* What this thread remembers of one pool.  No other thread reads or writes it. */
 typedef struct {
     uint64_t pool; /* the pool's id (never reused), 0: nothing remembered */
     void *slot;    /* the slot it returned or took last: a hint, the slot's word decides */
@@ -130,13 +130,13 @@ typedef struct fp_thread {
 static uint64_t fp_last_uid = 0;
 FP_THREAD_LOCAL fp_thread fp_thread_block;
 
-/* The roll: the blocks of all threads that are alive.  Who leaves is struck off by the system's own destructor for
- * threads, whatever kind of thread it is; nothing of Python tells as much (a token in the thread state dies with each
- * PyGILState callback, and a Thread object may outlive its thread or never have been).  In many lists, by number: among
+/* The roll: the blocks of all threads that are alive.  A thread that ends is removed by the system's destructor for
+ * threads, whatever kind of thread it is; Python has no equivalent (a token in the thread state dies with each
+ * PyGILState callback, and a Thread object may outlive its thread or never exist).  In many lists, by number: among
  * thousands of threads, each lease's owner is looked for in a short one. */
 enum { FP_ROLLS = 1024 };
 static fp_thread *fp_roll[FP_ROLLS];
-static uint32_t fp_roll_held = 0;      /* by whoever links, unlinks or looks, for a few instructions */
+static uint32_t fp_roll_held = 0;      /* a spin lock, held for a few instructions to link, unlink or look */
 static uint32_t fp_roll_kept = 0;      /* the destructor is in place */
 static uint32_t fp_roll_unlisted = 0;  /* threads that could not be put on it */
 
@@ -178,8 +178,8 @@ static pthread_key_t fp_roll_key;
 static void fp_thread_over(void *me) { fp_roll_strike((fp_thread *)me); }
 static inline int fp_roll_mind(fp_thread *me) { return pthread_setspecific(fp_roll_key, me) == 0; }
 
-/* Runs in the child between fork() and anything else, so it may do no more than this.  The other threads are not there
- * any more: not even to let go of the roll. */
+/* Runs in the child between fork() and anything else, so it may do no more than this.  The other threads do not exist
+ * any more: one of them may have held the roll. */
 static void fp_in_child(void)
 {
     fp_thread *me = &fp_thread_block;
@@ -217,7 +217,7 @@ static inline fp_thread *fp_thread_begin(void)
     return me;
 }
 
-/* Is the thread with this number alive?  Yes, too, where that cannot be known. */
+/* Whether the thread with this number is alive; true, too, where that cannot be known. */
 static inline int fp_thread_alive(uint64_t uid)
 {
     fp_thread *one;

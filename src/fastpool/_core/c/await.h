@@ -1,16 +1,16 @@
 /* A class whose instances are awaited without a coroutine in between.
  *
- * `await x` asks x for an iterator (x itself, here), and then for one thing after another: what comes is for the loop,
- * a future to wait for, and what the end brings is the value of `await`.  CPython has two ways to ask, am_send and
- * tp_iternext; the first is faster and the second must be there too.
+ * `await x` asks x for an iterator (here x itself) and steps it: each value it yields goes to the loop (a future to
+ * wait for), and its return value is the value of `await`.  CPython has two ways to step, am_send and tp_iternext; the
+ * first is faster and the second is required as well.
  */
 #ifndef FASTPOOL_AWAIT_H
 #define FASTPOOL_AWAIT_H
 
 #include "Python.h"
 
-/* The end of an iterator, with a value: StopIteration(value), made without looking for arguments (a tuple, of streams
- * say, would be taken for them). */
+/* End an iterator with a value: StopIteration(value), made without passing the value as an argument (a tuple, for
+ * example of streams, would be taken for the arguments). */
 static inline void fp_stop_with(PyObject *value)
 {
     PyTypeObject *type = (PyTypeObject *)PyExc_StopIteration;
@@ -42,7 +42,7 @@ static PyObject *fp_await_next(PyObject *self)
     }
 }
 
-/* The same for those who call __next__ by its name: an end always has its exception. */
+/* fp_await_next for a call of __next__ by its name: the end always has its exception. */
 static inline PyObject *fp_await_step(PyObject *self)
 {
     PyObject *value = fp_await_next(self);

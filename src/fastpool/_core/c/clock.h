@@ -26,8 +26,8 @@ static inline int64_t fp_clock_read(clockid_t id)
     clock_gettime(id, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
-/* On Linux the one that goes on while the machine is suspended (CLOCK_MONOTONIC stands still there; macOS has no such
-   difference), if the system has it.  Chosen once, before anybody reads the time. */
+/* On Linux the clock that goes on while the machine is suspended, if the system has it (CLOCK_MONOTONIC stands still
+   then; macOS has no such difference).  Chosen once, before the time is first read. */
 static clockid_t fp_clock_id = CLOCK_MONOTONIC;
 static inline void fp_clock_choose(void)
 {
@@ -43,10 +43,10 @@ static inline int64_t fp_clock_real(void) { return fp_clock_read(fp_clock_id); }
 /* 0: the real clock; otherwise the time it stands at, in ns.  Only tests write it. */
 static int64_t fp_clock_stopped = 0;
 
-/* How often a running clock was stopped; counted after the stop, so who sees the count sees the clock stopped. */
+/* How often a running clock was stopped; counted after the stop, so a thread that sees the count sees it stopped. */
 static uint64_t fp_clock_stops = 0;
 
-/* Stop the clock at so many ns, or move a stopped one; 0: let it run. */
+/* Stop the clock at a time in ns, or move a stopped one; 0: let it run. */
 static inline void fp_clock_stop(int64_t at)
 {
     int64_t was = fp_i64_peek(&fp_clock_stopped);
@@ -76,9 +76,9 @@ static inline uint64_t fp_clock_order(void)
 #endif
 }
 
-/* For so many ticks of that counter, well below a millisecond, a thread takes its last reading of the coarse clock for
-   the present: a reading costs as much as the two atomic operations of a checkout, the counter a quarter of that.
-   0 where no counter runs at one rate whatever the processor does. */
+/* For how many ticks of that counter, well below a millisecond, a thread reuses its last reading of the coarse clock:
+   a reading costs as much as the two atomic operations of a checkout, the counter a quarter of that.
+   0 where no counter runs at a constant rate. */
 static uint64_t fp_clock_patience = 0;
 
 static inline void fp_clock_begin(void)
@@ -94,10 +94,10 @@ static inline void fp_clock_begin(void)
 }
 
 #if defined(CLOCK_MONOTONIC_COARSE) && !defined(_WIN32) /* Linux: a few ns, one to four ms behind the precise one */
-/* The clock that goes on in suspension has no coarse form: this is the coarse monotonic one and the time that the
-   machine was suspended, which is read anew when the counter says that the last reading is old (without a counter, when
-   the coarse clock has moved on).  Of all readings the largest counts, and none is too large (what passes between its
-   two looks makes it smaller): so the sum is never ahead and never goes back. */
+/* The clock that goes on in suspension has no coarse form: this is the coarse monotonic one plus the time that the
+   machine was suspended, which is read again when the counter shows that the last reading is old (without a counter,
+   when the coarse clock has moved on).  The largest of all readings counts, and none is too large (the time between its
+   two clock calls makes it smaller): so the sum is never ahead and never goes back. */
 static int64_t fp_clock_suspended = 0;
 static uint64_t fp_clock_suspended_at = 0;
 static inline int64_t fp_clock_real_coarse(void)
@@ -124,8 +124,8 @@ static inline int64_t fp_clock_coarse_ns(void)
     return at ? at : fp_clock_real_coarse();
 }
 
-/* The coarse clock, or up to half a millisecond behind it.  Where a thread comes to a processor whose counter is behind
-   that of its last one, the difference is as large as can be, and the clock is read. */
+/* The coarse clock, or up to half a millisecond behind it.  If a thread moves to a processor whose counter is behind
+   that of its last one, the unsigned difference is very large, and the clock is read. */
 static inline int64_t fp_clock_near_ns(fp_thread *me)
 {
     uint64_t tick;

@@ -1,4 +1,4 @@
-/* A class whose instances are called without an argument tuple, and whose names are looked up in another way. */
+/* Make the instances of a class callable without an argument tuple, and replace names in a class. */
 #ifndef FASTPOOL_DOOR_H
 #define FASTPOOL_DOOR_H
 

@@ -1,4 +1,4 @@
-/* Who is running: is this thread in its main greenlet and outside of every task?  A cheap answer that may say "ask".
+/* Whether this thread is in its main greenlet and outside of every task: a cheap test that may answer "unknown".
  *
  * A greenlet has a data stack of its own, and CPython never frees the first chunk of a thread's own stack while the
  * thread lives.  So a thread state that is on the chunk on which its main greenlet was once seen is in its main
@@ -22,7 +22,7 @@ typedef struct {
 } fp_root_stack;
 FP_THREAD_LOCAL fp_root_stack fp_root;
 
-/* For tests: go on as where a thread state does not show these (docs/compat.md). */
+/* For tests: behave as if a thread state did not show these (docs/compat.md). */
 static int fp_stacks_are_hidden, fp_contexts_are_hidden;
 static inline void fp_hide(int stacks, int contexts)
 {
@@ -56,21 +56,21 @@ static inline int fp_shows_contexts(void) { return 0; }
 static inline int fp_has_context(void) { return 1; }
 #endif
 
-/* Has this thread's main greenlet been seen, on a stack of its own? */
+/* Whether this thread's main greenlet has been seen, on a stack of its own. */
 static inline int fp_main_stack_is_known(void) { return fp_root.chunk != NULL; }
 
-/* Has this thread the GIL (free-threaded: is it attached)?  PyGILState_Check says yes when it does not know. */
+/* Whether this thread has the GIL (free-threaded: is attached).  PyGILState_Check says yes when it does not know. */
 static inline int fp_holds_gil(void)
 {
     PyThreadState *mine = PyGILState_GetThisThreadState();
     return mine != NULL && mine == FP_TSTATE();
 }
 
-/* The same method for a subclass: the interpreter's fast call of a method descriptor wants the exact type. */
+/* A method's descriptor for a subclass: the interpreter's fast call of a method descriptor requires the exact type. */
 static inline PyObject *fp_rebind(PyObject *cls, PyObject *descriptor)
 {
     if (!PyType_Check(cls) || Py_TYPE(descriptor) != &PyMethodDescr_Type) {
-        PyErr_SetString(PyExc_TypeError, "a class and a method descriptor are wanted");
+        PyErr_SetString(PyExc_TypeError, "a class and a method descriptor are required");
         return NULL;
     }
     return PyDescr_NewMethod((PyTypeObject *)cls, ((PyMethodDescrObject *)descriptor)->d_method);

@@ -3,12 +3,12 @@
 Two stacks of slot indices.  Their heads are ``(tag << 32) | (index + 1)``; the tag grows with every change, so a
 head that looks the same is the same (no ABA), and slots are never freed, so a stale link can be followed.
 
-*Vacant* slots are owned by whoever pops them.
+A *vacant* slot is owned by the thread that pops it.
 
 *Idle* slots may be taken past the stack: a thread takes its own last slot back by a compare-and-swap on the slot's
 word and writes no shared line at all.  Its entry stays in the stack (LISTED), and may by then be
 
-* stale: the slot is not idle.  Whoever pops such an entry turns LISTED off and goes on; the slot's next return
+* stale: the slot is not idle.  A thread that pops such an entry turns LISTED off and goes on; the slot's next return
   pushes a new entry, because LISTED is off.  Both sides decide by one swap of the slot's word, so exactly one acts.
 * too deep: the slot was taken past the stack and returned again, later than the entries above it.  Such a slot is
   *warm*: it sets its bit in the warm map and stamps ``order``.  A thread that has no slot of its own compares the
@@ -16,7 +16,7 @@ word and writes no shared line at all.  Its entry stays in the stack (LISTED), a
   pool costs no more than a small one.  The map is a hint about order and nothing else: a warm slot is still LISTED, so
   it can be lost from the map and never from the set.
 
-Taking costs a bounded number of steps, stale entries excepted, of which each was paid for by the push that made it.
+Taking costs a bounded number of steps, and one more for each stale entry, which some push has made.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -28,12 +28,12 @@ from .slot cimport ENDING, EPOCH, IDLE, LEASED, LISTED, STATE, Slot, slot_grab, 
 from .table cimport Table, low_bit, table_chunks, table_slot, table_warm, table_warm_words
 
 cdef enum:
-    WARM_LOOKS = 64    # so many warm slots are compared at most, those with low numbers first
-    WARM_WORDS = 256   # in so many words of the map: the first 16,000 slots and more
+    WARM_LOOKS = 64    # warm slots that are compared at most, those with low numbers first
+    WARM_WORDS = 256   # words of the map that are read at most: the first 16,000 slots and more
 
 cdef struct Idle:
     uint64_t head    # [atomic] top of the stack of entries for idle slots
-    uint64_t warm    # [atomic] bits set in the warm map: 0 spares every look at it
+    uint64_t warm    # [atomic] number of bits set in the warm map; 0: no need to read it
 
 
 cdef inline uint64_t stack_link(uint64_t head, uint32_t entry) noexcept nogil:
@@ -52,7 +52,7 @@ cdef inline void idle_push(Idle *idle, Table *table, Slot *slot) noexcept nogil:
 
 
 cdef inline void idle_heat(Idle *idle, Table *table, Slot *slot) noexcept nogil:
-    """Into the warm map, by the slot's holder.  A bit that somebody clears at this very moment is lost, and no harm."""
+    """Put the slot in the warm map; called by its holder.  A bit cleared at this moment is lost, which does no harm."""
     cdef uint64_t bit
     cdef uint64_t *word = table_warm(table, slot.index, &bit)
     if not u64_peek(word) & bit:
@@ -61,7 +61,7 @@ cdef inline void idle_heat(Idle *idle, Table *table, Slot *slot) noexcept nogil:
 
 
 cdef inline void idle_cool(Idle *idle, Table *table, Slot *slot) noexcept nogil:
-    """Out of the warm map, by the slot's holder, or by who popped its entry."""
+    """Take the slot out of the warm map; called by its holder, or by the thread that popped its entry."""
     cdef uint64_t bit
     cdef uint64_t *word
     if u64_peek(&idle.warm) == 0:
@@ -81,9 +81,9 @@ cdef inline bint idle_publish(Idle *idle, Table *table, Slot *slot) noexcept nog
     elif u64_peek(&idle.warm) != 0:
         u64_put(&slot.order, clock_order())
     while True:
-        # One swap makes it IDLE and settles who pushes: were LISTED turned on in a second step, the slot could be
-        # taken past the stack, and listed by its next holder, in between.  seq_cst: what the lease wrote is seen by
-        # the next, and where no entry is pushed this is the first half of "publish the slot, then look at the gate".
+        # One swap makes it IDLE and decides which side pushes: if LISTED were turned on in a second step, the slot
+        # could be taken past the stack, and listed by its next holder, in between.  seq_cst: the next lease sees what
+        # this one wrote, and if no entry is pushed this is the first half of "publish the slot, then look at the gate".
         word = u64_load(&slot.word)
         if u64_cas(&slot.word, word, ((word & ~<uint64_t>ENDING) + (EPOCH + IDLE - LEASED)) | LISTED):
             return not word & LISTED
@@ -152,7 +152,7 @@ cdef inline Slot *idle_take(Idle *idle, Table *table) noexcept nogil:
     cdef Slot *warm = NULL
     cdef bint looked = False
     while True:
-        # seq_cst: one who waits looks here after it has counted itself in the gate
+        # seq_cst: a waiter looks here after it has counted itself in the gate
         head = u64_load_sc(&idle.head)
         if <uint32_t>head == 0:
             return NULL
@@ -166,7 +166,7 @@ cdef inline Slot *idle_take(Idle *idle, Table *table) noexcept nogil:
                 idle_cool(idle, table, warm)
                 return warm
             warm = NULL
-            looked = False  # somebody was faster
+            looked = False  # another thread was faster
             continue
         slot = idle_pop(idle, table, head)
         if slot != NULL and idle_unlist(idle, table, slot):
@@ -188,7 +188,7 @@ cdef inline Slot *vacant_take(uint64_t *stack, Table *table) noexcept nogil:
     cdef uint64_t head
     cdef Slot *slot
     while True:
-        head = u64_load_sc(stack)  # seq_cst: the second look of one who waits, as in idle_take
+        head = u64_load_sc(stack)  # seq_cst: the second look of a waiter, as in idle_take
         if <uint32_t>head == 0:
             return NULL
         slot = table_slot(table, <uint32_t>head - 1)

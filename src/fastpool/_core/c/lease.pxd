@@ -1,9 +1,9 @@
-"""The lease table: who holds which slot, how deep, since when; and each thread's memory of the pools it used.
+"""The lease table: the owner, depth and time of each lease; and each thread's hints about the pools it used.
 
 The table is the slots themselves: ``owner``, ``depth`` and ``since_ns`` of every slot that is LEASED.  A thread
 remembers in its own block, for each of the last pools it used, the slot it had last (a hint) and how many leases it
 took there without returning them itself.  That count is never too low, so 0 proves that the thread holds nothing; a
-count that is too high (somebody else returned one of them) costs a look through the table and is put right.
+count that is too high (another thread returned one of them) costs a scan of the table, which corrects it.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -19,13 +19,13 @@ cdef extern from * nogil:
 
 
 cdef inline ThreadHint *hint_find(Thread *me, uint64_t pool) noexcept nogil:
-    """This thread's memory of the pool, NULL if it has none."""
+    """This thread's hint about the pool, NULL if it has none."""
     cdef ThreadHint *hint = &me.hints[pool & (HINTS - 1)]
     return hint if hint.pool == pool else NULL
 
 
 cdef inline uint32_t lease_count(Table *table, uint64_t owner, Slot **one) noexcept nogil:
-    """How many slots this thread's leases hold, and one of them: a look through the whole table."""
+    """The number of slots that this thread's leases hold, and one of them: scans the whole table."""
     cdef uint32_t found = 0
     cdef uint32_t index
     cdef Slot *slot
@@ -39,9 +39,9 @@ cdef inline uint32_t lease_count(Table *table, uint64_t owner, Slot **one) noexc
 
 
 cdef inline ThreadHint *hint_make(Thread *me, uint64_t pool, Table *table) noexcept nogil:
-    """This thread's memory of the pool, begun afresh if another pool's had its place.
+    """This thread's hint about the pool, a fresh one if another pool's had its place.
 
-    Only a thread that once forgot a pool in which it held something has to count its leases in the table.
+    Only a thread that once forgot a pool in which it held leases has to count its leases in the table.
     """
     cdef ThreadHint *hint = &me.hints[pool & (HINTS - 1)]
     if hint.pool != pool:
@@ -64,7 +64,7 @@ cdef inline bint lease_retake(ThreadHint *hint) noexcept nogil:
 
 
 cdef inline void lease_open(Slot *slot, Thread *me, ThreadHint *hint, int64_t now) noexcept nogil:
-    """Enter a slot that the caller has just made its own."""
+    """Enter the lease of a slot that the caller has just taken."""
     u64_put(&slot.owner, me.uid)
     u64_put(&slot.thread, me.ident)
     i64_put(&slot.since_ns, now)
@@ -75,7 +75,7 @@ cdef inline void lease_open(Slot *slot, Thread *me, ThreadHint *hint, int64_t no
 
 
 cdef inline void lease_lend(Slot *slot, Thread *me, ThreadHint *hint, int64_t now) noexcept nogil:
-    """The same to native code: the lease is not this thread's own, and any thread may end it."""
+    """Enter a lease of native code: it is not this thread's own, and any thread may end it."""
     u64_put(&slot.thread, me.ident)
     i64_put(&slot.since_ns, now)
     slot.depth = 1
@@ -86,7 +86,7 @@ cdef inline void lease_lend(Slot *slot, Thread *me, ThreadHint *hint, int64_t no
 
 
 cdef inline void lease_shut(Slot *slot, Thread *me, ThreadHint *hint) noexcept nogil:
-    """Out of the table; the slot is still the caller's."""
+    """Remove the lease from the table; the slot is still the caller's."""
     if hint != NULL:
         if u64_peek(&slot.owner) == me.uid and hint.held:
             hint.held -= 1

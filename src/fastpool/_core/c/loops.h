@@ -1,5 +1,5 @@
-/* Which of asyncio's loops runs in this thread, read where asyncio's C part notes it: without a call, and on 3.11
- * without the system call that asking costs there.
+/* The asyncio loop that runs in this thread, read where asyncio's C part stores it: without a call, and on 3.11
+ * without the system call that asyncio's function makes there.
  */
 #ifndef FASTPOOL_LOOPS_H
 #define FASTPOOL_LOOPS_H
@@ -46,7 +46,7 @@ static inline PyObject *fp_held_loop(PyObject *noted)
 static inline PyObject *fp_held_loop(PyObject *noted) { return noted; }
 #endif
 
-/* Borrowed; NULL: none is noted (or it is noted elsewhere: try, once, and ask asyncio then). */
+/* Borrowed; NULL: none is stored, or asyncio stores it elsewhere (owner_loop_is_noted finds out, once). */
 static inline PyObject *fp_noted_loop(PyObject *name)
 {
     PyObject *dict = PyThreadState_GetDict(), *noted;

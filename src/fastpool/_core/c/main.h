@@ -1,5 +1,5 @@
-/* Is this the thread in which signal handlers run?  CPython's own answer, which every version so far exports; its header
- * is private since 3.13.  It is asked for weakly: where it is missing, the module loads all the same. */
+/* Whether this is the thread in which signal handlers run: CPython's own function, which every version so far exports;
+ * its header is private since 3.13.  The symbol is weak: where it is missing, the module loads all the same. */
 #ifndef FASTPOOL_MAIN_H
 #define FASTPOOL_MAIN_H
 

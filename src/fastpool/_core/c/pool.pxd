@@ -1,19 +1,19 @@
-"""Checkout and checkin, whole, as native code: how the parts work together.
+"""Checkout and checkin as native code: how the parts work together.
 
-The pair that no wake-up may fall through::
+The pair of sequences that keeps a wake-up from being lost::
 
-    one who waits                              one who returns
-    -------------                              ---------------
+    a waiter                                   a returner
+    --------                                   ----------
     1. count itself in the gate    (RMW)       1. publish the slot            (RMW on its word or on a head)
     2. look at the free sets once more         2. look at the gate once more
 
 Each side writes its own word and then reads the other's, all sequentially consistent, so at least one of them sees
-the other: either the waiter finds the slot or the returner finds the waiter.  Both then do the same thing, `settle`:
-give free slots to those who wait, from the front, until there are no more of one or the other.  The write is the
+the other: either the waiter finds the slot or the returner finds the waiter.  Both then call `pool_settle`, which
+hands free slots to waiters, from the front, until there are no more of one or the other.  The write is the
 read-modify-write of the word itself and not a fence beside it: ThreadSanitizer and the models follow words.  The same
-rule holds for whatever else frees capacity: a failed connect, a discard, a permit to connect that comes back, a
-resize, a waiter that gave up after it was handed a slot.  The gate
-is one word: how many wait (low half), and what else the fast paths stop for (high half).
+rule holds for everything else that frees capacity: a failed connect, a discard, a permit to connect that is returned,
+a resize, a waiter that gave up after it was handed a slot.  The gate is one word: the number of waiters (low half),
+and the flags for which the fast paths stop (high half).
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -29,36 +29,36 @@ cdef extern from * nogil:
     "#define FP_FLAG(n) ((uint64_t)1 << (32 + (n)))"
     const uint64_t CLOSED "FP_FLAG(0)"         # no more checkouts
     const uint64_t SLOW_TAKE "FP_FLAG(1)"      # a checkout has more to do (listeners, precise times)
-    const uint64_t SLOW_GIVE "FP_FLAG(2)"      # a checkin has (listeners, max_idle, reset, precise times)
+    const uint64_t SLOW_GIVE "FP_FLAG(2)"      # a checkin has more to do (listeners, max_idle, reset, precise times)
     const uint64_t OVER_SIZE "FP_FLAG(3)"        # more connections are open than max_size: overflow, or a resize
 
 cdef struct Pool:
     # Read by every checkout and checkin, written when something happens.  One cache line.
-    uint64_t gate            # [atomic] who waits, and flags
+    uint64_t gate            # [atomic] number of waiters, and flags
     Idle idle
-    uint64_t id              # never reused; 0 is nobody's
+    uint64_t id              # never reused; 0: no pool
     uint64_t generation      # of the process this pool works in
     uint64_t spare[3]        # to the end of the line
     # Written where something slow is done anyway.
     uint64_t vacant          # [atomic] top of the stack of vacant slots
-    uint64_t gone            # [atomic] the same of the slots that a resize swallowed
+    uint64_t gone            # [atomic] top of the stack of slots that a resize removed
     uint32_t connecting      # [atomic] permits to connect that are out
     uint32_t max_connecting  # [atomic]
     int64_t opened           # [atomic] connections open or being opened
     uint32_t max_size        # [atomic]
     uint32_t limit           # [atomic] max_size + max_overflow: slots in use, GONE ones excepted
     uint32_t active          # [atomic] slots that are not GONE; changed under the queue's mutex
-    # Once per popped waiter that is not a thread: rouse it, let go of its object.  False: it cannot be roused.
+    # Once per popped waiter that is not a thread: wake it, release its object.  False: it cannot be woken.
     bint (*wake)(Waiter *waiter) noexcept nogil
     Queue queue
     Table table
 
 
 cdef inline bint permit_take(Pool *pool) noexcept nogil:
-    """The right to open a connection; False: as many as allowed are being opened."""
+    """Take a permit to open a connection; False: as many as allowed are being opened."""
     cdef uint32_t seen
     while True:
-        # seq_cst, as all that one who waits looks at after it has counted itself in the gate
+        # seq_cst, as all that a waiter looks at after it has counted itself in the gate
         seen = u32_load_sc(&pool.connecting)
         if seen >= u32_load_sc(&pool.max_connecting):
             return False
@@ -75,7 +75,7 @@ cdef inline bint pool_below_limit(Pool *pool) noexcept nogil:
 
 
 cdef inline Slot *pool_new_slot(Pool *pool) noexcept nogil:
-    """Bring one more slot into the game, if the limit allows and there is memory; the caller's, in state VACANT."""
+    """Put one more slot in use, if the limit and the memory allow it: VACANT and the caller's; else NULL."""
     cdef Slot *slot = NULL
     if not pool_below_limit(pool):
         return NULL
@@ -86,7 +86,7 @@ cdef inline Slot *pool_new_slot(Pool *pool) noexcept nogil:
             if table_grow(&pool.table) == 0:
                 slot = table_slot(&pool.table, u32_load(&pool.table.size) - 1)
             else:
-                u32_store(&pool.limit, pool.active)  # no memory for more: live within what there is
+                u32_store(&pool.limit, pool.active)  # no memory for more: keep to the slots there are
         if slot != NULL:
             u32_add(&pool.active, 1)
             slot_move(slot, VACANT)
@@ -95,7 +95,7 @@ cdef inline Slot *pool_new_slot(Pool *pool) noexcept nogil:
 
 
 cdef inline bint pool_shrink(Pool *pool, Slot *slot) noexcept nogil:
-    """Take a vacant slot out of the game if the pool has shrunk; True if it did.  The caller settles."""
+    """Take a vacant slot out of use if the pool has shrunk; True if it has.  The caller settles."""
     cdef bint over
     if u32_load(&pool.active) <= u32_load(&pool.limit):
         return False
@@ -110,14 +110,14 @@ cdef inline bint pool_shrink(Pool *pool, Slot *slot) noexcept nogil:
 
 
 cdef inline void pool_shrink_vacant(Pool *pool) noexcept nogil:
-    """After a shrink: the vacant slots that are too many go at once.  No permit is needed: nobody connects in them."""
+    """After a shrink: remove surplus vacant slots at once.  No permit is needed: nobody connects in them."""
     cdef Slot *slot
     while u32_load(&pool.active) > u32_load(&pool.limit):
         slot = vacant_take(&pool.vacant, &pool.table)
         if slot == NULL:
             return
         if not pool_shrink(pool, slot):
-            # Grown again meanwhile.  Somebody may have missed it while it was in hand: the caller settles.
+            # Grown again meanwhile.  A waiter may have missed it while it was in hand: the caller settles.
             vacant_put(&pool.vacant, slot)
 
 
@@ -128,7 +128,7 @@ cdef inline bint pool_has_room(Pool *pool) noexcept nogil:
 cdef inline Slot *pool_take_vacant(Pool *pool) noexcept nogil:
     """Room for a new connection, with a permit to open it: CONNECTING and the caller's; else NULL."""
     cdef Slot *slot
-    # Once more after a permit was given back: somebody may have looked for one in between and gone to sleep.
+    # Again after a permit was returned: a waiter may have looked for one in between and gone to sleep.
     while pool_has_room(pool) and permit_take(pool):
         slot = vacant_take(&pool.vacant, &pool.table)
         if slot == NULL:
@@ -150,7 +150,7 @@ cdef inline Slot *pool_take_free(Pool *pool) noexcept nogil:
 
 
 cdef inline bint pool_hand(Pool *pool, Slot *slot) noexcept nogil:
-    """Give a slot that the caller owns to the first who waits; False: nobody does, it is still the caller's."""
+    """Hand a slot that the caller owns to the first waiter; False: there is none, it is still the caller's."""
     cdef Waiter *waiter
     while True:
         waiter = queue_pop(&pool.queue, &pool.gate)
@@ -166,12 +166,12 @@ cdef inline bint pool_hand(Pool *pool, Slot *slot) noexcept nogil:
                 waiter_drop(waiter)
                 return True
         elif waiter.lock == NULL:
-            pool.wake(waiter)  # decided already: this only lets go of its object
+            pool.wake(waiter)  # decided already: this only releases its object
         waiter_drop(waiter)
 
 
 cdef inline void pool_settle(Pool *pool) noexcept nogil:
-    """Give free slots to those who wait, until there are no more of one or the other."""
+    """Hand free slots to waiters, until there are no more of one or the other."""
     cdef Slot *slot
     while u64_load_sc(&pool.gate) & QUEUED_MASK:
         slot = pool_take_free(pool)
@@ -187,13 +187,13 @@ cdef inline void pool_settle_if(Pool *pool) noexcept nogil:
 
 
 cdef inline void pool_permit_back(Pool *pool) noexcept nogil:
-    """A connect ended, so another may begin."""
+    """Return a permit: a connect ended, so another may begin."""
     pool_permit_drop(pool)
     pool_settle_if(pool)
 
 
 cdef inline void pool_publish_vacant(Pool *pool, Slot *slot) noexcept nogil:
-    """The slot, the caller's and without a connection, becomes room for one.  No settling."""
+    """Make the caller's slot, which has no connection, room for one; does not settle."""
     slot_move(slot, VACANT)
     i64_add(&pool.opened, -1)
     if not pool_shrink(pool, slot):
@@ -210,9 +210,9 @@ cdef inline void pool_put_back(Pool *pool, Slot *slot) noexcept nogil:
 
 
 cdef inline void pool_give(Pool *pool, Slot *slot) noexcept nogil:
-    """Return a LEASED slot with its connection: to the first who waits, else to the free ones."""
+    """Return a LEASED slot with its connection: to the first waiter, else to the idle slots."""
     if u64_load_sc(&pool.gate) & QUEUED_MASK:
-        slot_move(slot, LEASED)  # the next lease is another one
+        slot_move(slot, LEASED)  # the next lease has another word
         if pool_hand(pool, slot):
             return
     idle_put(&pool.idle, &pool.table, slot)
@@ -228,7 +228,7 @@ cdef inline void pool_give_vacant(Pool *pool, Slot *slot, bint permit) noexcept 
 
 
 cdef inline void pool_pass(Pool *pool, Slot *slot) noexcept nogil:
-    """Return a slot that a waiter was handed and cannot use: connected or not, as it is."""
+    """Return a slot that was handed to a waiter that cannot use it, connected or not."""
     if slot_state(u64_peek(&slot.word)) == CONNECTING:
         pool_give_vacant(pool, slot, True)
     else:
@@ -236,7 +236,7 @@ cdef inline void pool_pass(Pool *pool, Slot *slot) noexcept nogil:
 
 
 cdef inline void pool_abandon_waiters(Pool *pool) noexcept nogil:
-    """Everyone in line leaves without a slot."""
+    """Dissolve the line: all waiters leave without a slot."""
     cdef Waiter *waiter
     while True:
         waiter = queue_pop(&pool.queue, &pool.gate)

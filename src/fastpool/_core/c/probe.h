@@ -1,13 +1,13 @@
-/* What an idle socket says without being read: nothing, that the other side hung up, or that data waits. */
+/* The state of an idle socket, found without reading from it: quiet, closed by the peer, or data is waiting. */
 #ifndef FASTPOOL_PROBE_H
 #define FASTPOOL_PROBE_H
 
 enum { FP_QUIET = 0, FP_CLOSED_BY_PEER = 1, FP_DATA_WAITS = 2, FP_TLS_WAITS = 3 };
 
-/* What data that waits says, on a connection that nobody has used yet.  Whole records of TLS are no proof that it is out
-   of step: a server of TLS 1.3 sends session tickets behind its handshake, which stay unread until somebody reads.
-   (FP_TLS_WAITS: they may be tickets, which nobody can see.)  A goodbye among them can be told: an alert is a record of
-   its own kind or, encrypted as TLS 1.3 does it, as long as two bytes, their kind and the tag (of 16 bytes, or 8). */
+/* Judge the data that waits on a connection that was never used.  Whole records of TLS do not prove that it is out of
+   sync: a TLS 1.3 server sends session tickets after its handshake, which stay unread until the first read.
+   (FP_TLS_WAITS: they may be tickets, as they are encrypted.)  A closing alert can be recognised: it is a record
+   of its own type or, encrypted as in TLS 1.3, as long as two bytes, their type and the tag (of 16 bytes, or 8). */
 static inline int fp_tls_says(const unsigned char *bytes, int n)
 {
     int at = 0;
@@ -30,7 +30,7 @@ static inline int fp_tls_says(const unsigned char *bytes, int n)
     return FP_TLS_WAITS;
 }
 
-#define FP_PEEK_YOUNG 4096 /* two tickets are half a kilobyte; what lies beyond is as good as a ticket */
+#define FP_PEEK_YOUNG 4096 /* two tickets are half a kilobyte; data beyond that counts as a ticket */
 
 #if defined(_WIN32)
 #include <winsock2.h>
@@ -54,9 +54,9 @@ static inline int fp_probe(long long fd, int young)
 #include <poll.h>
 #include <sys/socket.h>
 #if defined(POLLRDHUP)
-#define FP_HANGS_UP POLLRDHUP /* the end is there, behind data that waits */
+#define FP_HANGS_UP POLLRDHUP /* the peer has closed, behind data that waits */
 #else
-#define FP_HANGS_UP POLLHUP /* Linux does not say so by POLLHUP, others do */
+#define FP_HANGS_UP POLLHUP /* Linux does not report that by POLLHUP, others do */
 #endif
 static inline int fp_probe(long long fd, int young)
 {
@@ -79,7 +79,7 @@ static inline int fp_probe(long long fd, int young)
     }
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
         return FP_QUIET;
-    if (n < 0 && errno == ENOTSOCK) /* a pipe, say: readable or hung up, and there is no peeking */
+    if (n < 0 && errno == ENOTSOCK) /* for example a pipe: readable or closed, and it cannot be peeked at */
         return (p.revents & POLLIN) ? FP_DATA_WAITS : FP_CLOSED_BY_PEER;
     return FP_CLOSED_BY_PEER;
 }

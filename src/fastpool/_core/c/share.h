@@ -1,5 +1,6 @@
-/* What many threads use at once: on a free-threaded build each would write its reference count, a line that they then
- * pass from processor to processor (two threads on one pool do half of what one does alone).  So it is not counted. */
+/* Objects that many threads use at once: on a free-threaded build each thread would write the reference count, a cache
+ * line that then moves between processors (two threads on one pool do half of what one does alone).  So references to
+ * them are not counted. */
 #ifndef FASTPOOL_SHARE_H
 #define FASTPOOL_SHARE_H
 
@@ -11,7 +12,8 @@
 #define FP_MAKES_IMMORTAL 0
 #endif
 
-/* Nobody counts references to it from now on, and nothing frees it.  By the thread that made it, before others see it. */
+/* Stop counting references to an object, which is never freed then.  Called by the thread that made it, before others
+ * see it. */
 static inline void fp_immortal(PyObject *o)
 {
 #if FP_MAKES_IMMORTAL

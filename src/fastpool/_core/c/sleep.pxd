@@ -1,7 +1,7 @@
-"""A thread's own wait, whole, as native code: for callers that have no GIL.
+"""The wait of a thread as native code, for callers without the GIL.
 
-It stands in the same line as everyone else; what differs from `wait_in_line` of the core is that no signal handler
-can run here, so nothing but a slot, the deadline or the end of the pool ends the sleep.
+It uses the line of all other waiters; unlike in `line_wait` of the core, no signal handler can run here, so only a
+slot, the deadline or the end of the pool ends the sleep.
 """
 
 from libc.stdint cimport INT64_MAX, int64_t, uint64_t
@@ -14,23 +14,23 @@ from .waitq cimport CANCELLED, LOCK_ACQUIRED, TIMED_OUT, WAITING, Queue, Waiter,
     queue_leave, queue_mind_clock, waiter_drop, waiter_new, waiter_settle, waiter_take, waiter_woke
 
 cdef enum:
-    SLEPT_WELL = 0   # there is a slot
+    SLEPT_WELL = 0   # a slot was given
     TOO_LATE = 1     # the deadline came first
     POOL_CLOSED = 2
     OUT_OF_MEMORY = 3
 
 cdef enum:
-    LOOK_US = 1_000_000         # one sleep of a lookout: what comes after is a look around, and another one
+    LOOK_US = 1_000_000         # one sleep of a lookout, between two looks around
 
 cdef extern from * nogil:
     "#define FP_LONGEST_US 1000000000000LL"
-    const int64_t LONGEST_US "FP_LONGEST_US"   # one sleep of another: more is not possible everywhere
+    const int64_t LONGEST_US "FP_LONGEST_US"   # one sleep of another thread: not every system allows more
 
 ctypedef void (*Look)(void *what) noexcept nogil
 
 
 cdef inline void sleep_until(Queue *queue, Waiter *waiter, int64_t deadline, Look look, void *what) noexcept nogil:
-    """Sleep until something is decided, or until the deadline (in ns; INT64_MAX: none)."""
+    """Sleep until the wait is decided, or until the deadline (in ns; INT64_MAX: none)."""
     cdef int64_t left, most
     while u64_load(&waiter.state) == WAITING:
         left = INT64_MAX
@@ -52,7 +52,7 @@ cdef inline Slot *sleep_in_line(Pool *pool, uint64_t owner, int64_t deadline, bi
                                 Look look, void *what, int *said) noexcept nogil:
     """Wait for a slot: LEASED with a connection or CONNECTING, and the caller's.  NULL: `said` tells why.
 
-    waits: [atomic] counts those who were not served at once and had time to wait.  look: called with `what` every
+    waits: [atomic] counts callers that were not served at once and had time to wait.  look: called with `what` every
     second while this thread is a lookout and nothing comes, and at the deadline; NULL if there is nothing to look for.
     """
     cdef Waiter *waiter = waiter_new(True, owner, clock_ns())

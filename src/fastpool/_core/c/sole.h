@@ -1,8 +1,8 @@
 /* One interpreter in a process: the main one.
  *
- * Cython's own check, at import, lets in whichever interpreter comes first and refuses all others.  When a sub-interpreter
- * came first, the main one was shut out for as long as the process lived.  The check asks for the number of the
- * interpreter and gives up, with the exception that is set, when that is -1. */
+ * Cython's own check, at import, accepts the first interpreter and refuses all others.  When a sub-interpreter came
+ * first, the main one was refused for as long as the process lived.  The check calls PyInterpreterState_GetID and
+ * fails, with the exception that is set, when that returns -1. */
 #ifndef FASTPOOL_SOLE_H
 #define FASTPOOL_SOLE_H
 

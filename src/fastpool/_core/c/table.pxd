@@ -1,11 +1,11 @@
-"""The table of slots: it grows without moving what is there, so growing stops nobody.
+"""The table of slots: it grows without moving existing slots, so other threads need not stop.
 
 Chunk k holds 8·2^k slots, found from an index with two shifts::
 
     chunk   0        1               2
     index   0 … 7    8 … 23          24 … 55   …
 
-A chunk's address is written once, before the first index in it is given to anyone.
+A chunk's address is written once, before the first index in it is published.
 """
 
 from libc.stdint cimport INT64_MAX, uint32_t, uint64_t
@@ -37,7 +37,7 @@ cdef enum:
 cdef struct Table:
     uint32_t size           # [atomic] slots that exist; grows only
     Slot *chunks[CHUNKS]    # written once each, before `size` passes their first index
-    uint64_t *warm[CHUNKS]  # a bit a slot, for the idle set
+    uint64_t *warm[CHUNKS]  # one bit per slot, for the idle set
 
 
 cdef inline Slot *table_slot(Table *table, uint32_t index) noexcept nogil:
@@ -56,7 +56,7 @@ cdef inline uint64_t *table_warm(Table *table, uint32_t index, uint64_t *bit_out
 
 
 cdef inline int table_chunks(Table *table) noexcept nogil:
-    """Chunks that hold a slot.  From the size, whose load sees them whole; a chunk's own address may be too new."""
+    """The number of chunks that hold a slot.  From the size: its load makes them visible, unlike that of an address."""
     return top_bit(u32_load(&table.size) + FIRST - 1) - FIRST_BIT + 1
 
 
@@ -85,12 +85,12 @@ cdef inline int table_grow(Table *table) noexcept nogil:
         if table.chunks[chunk] == NULL:
             return -1
     slot = table_slot(table, index)
-    # one by one: of a large chunk, what is not used yet takes no memory
+    # one by one, so that the unused part of a large chunk takes no memory
     memset(slot, 0, sizeof(Slot))
     slot.index = index
     slot.word = GONE
     slot.expires_ns = INT64_MAX
-    # release: whoever reads the new size also sees the chunk
+    # release: a thread that reads the new size also sees the chunk
     u32_store(&table.size, index + 1)
     return 0
 

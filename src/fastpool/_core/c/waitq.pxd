@@ -1,4 +1,4 @@
-"""Those who wait, first come first served; one word decides each hand-off.
+"""The line of waiters, first come first served; one word decides each hand-off.
 
 ::
 
@@ -9,14 +9,14 @@
                   +--> ABANDONED    close or fork won: no slot
 
 Exactly one compare-and-swap leaves WAITING.  The giver writes ``slot`` before its swap and the waiter reads it after
-it has seen HANDED.  The list is guarded by a mutex that is held for the surgery on its links and nothing else: no
-Python and no memory under it, and no waking but that of a new lookout.  A waiter belongs to two: the one who waits and
-the queue (or the giver who popped it); the last to let go frees it.
+it has seen HANDED.  The list is guarded by a mutex that is held only while its links change: no Python and no
+allocation under it, and no wake-up but that of a new lookout.  A waiter has two references, one of its thread, task or
+greenlet, and one of the queue (or of the giver that popped it); the last to be dropped frees it.
 
 A few of the threads in line are lookouts: they wake every second and look around for all, and the others sleep until
-their own deadline.  Being one is part of standing in line, and changes under the mutex only.  So as long as a thread
-that may look stands in line, one that stands in line does look: the duty of the last lookout that leaves goes to
-another one in the same section that unlinks it.
+their own deadline.  Only a thread in line is a lookout, and that changes under the mutex only.  So as long as a thread
+that can be one is in line, there is a lookout: when the last one leaves, another thread becomes one in the same
+section that unlinks it.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -47,23 +47,23 @@ cdef enum:
     ABANDONED = 6
 
 cdef enum:
-    QUEUED_MASK = 0xFFFFFFFF   # low half of the gate: how many wait
+    QUEUED_MASK = 0xFFFFFFFF   # low half of the gate: the number of waiters
 
 cdef enum:
-    LOOKOUTS = 4               # who comes while there are fewer becomes one
+    LOOKOUTS = 4               # a thread that enters while there are fewer becomes one
 
 cdef struct Waiter:
-    uint64_t state     # [atomic] decides who has what
+    uint64_t state     # [atomic] decides whose the slot is
     void *slot         # what was handed over; written before HANDED, read after
     Waiter *ahead      # links, under the mutex
     Waiter *behind
-    uint32_t refs      # [atomic] 2: the one who waits, and the queue or a giver
+    uint32_t refs      # [atomic] 2: the waiting side, and the queue or a giver
     bint linked        # under the mutex
-    uint32_t rung      # [atomic] its lock was let go, and the one who sleeps on it has not woken yet
+    uint32_t rung      # [atomic] its lock was released, and its thread has not woken yet
     uint32_t lookout   # [atomic] it looks around for all; written under the mutex
-    bint may_look      # it can be a lookout; written before it stands in line
+    bint may_look      # it can be a lookout; written before it enters the line
     thread_lock lock   # what a thread sleeps on; NULL for another kind of waiter
-    void *object       # another kind of waiter's own affair (a Python object); not owned
+    void *object       # the Python object of another kind of waiter; borrowed
     uint64_t owner     # uid of the thread that waits
     int64_t since_ns
 
@@ -71,9 +71,9 @@ cdef struct Queue:
     thread_lock mutex
     Waiter *first
     Waiter *last
-    uint32_t watchmen  # how many in line can be lookouts, and
-    uint32_t lookouts  # how many are; under the mutex
-    uint64_t stops     # [atomic] the last stop of the clock that those who sleep were woken for
+    uint32_t watchmen  # how many in line can be lookouts,
+    uint32_t lookouts  # and how many are; under the mutex
+    uint64_t stops     # [atomic] the last stop of the clock for which sleepers were woken
 
 
 cdef inline int queue_open(Queue *queue) noexcept nogil:
@@ -85,7 +85,7 @@ cdef inline int queue_open(Queue *queue) noexcept nogil:
 
 
 cdef inline Waiter *waiter_new(bint thread, uint64_t owner, int64_t now) noexcept nogil:
-    """A waiter for one wait; never kept for another, so no late wake can meet the wrong one.  NULL: no memory."""
+    """A waiter for one wait; never reused, so a late wake-up cannot reach another wait.  NULL: no memory."""
     cdef Waiter *waiter = <Waiter *>calloc(1, sizeof(Waiter))
     if waiter == NULL:
         return NULL
@@ -111,28 +111,28 @@ cdef inline void waiter_drop(Waiter *waiter) noexcept nogil:
 cdef inline void waiter_ring(Waiter *waiter) noexcept nogil:
     """Wake the thread that sleeps on this waiter, or is about to: what it has to see was written before.
 
-    A lock that nobody holds must not be let go, which not every system allows.  And more than one may have news for the
-    same thread: whoever gives it a slot, makes it a lookout, or has seen that the clock stands still.  So whoever is
-    the first since it woke lets the lock go, and the others need not: it looks after it has taken `rung` back.
+    Not every system allows the release of a lock that is free, and several threads may wake the same one: to hand it a
+    slot, to make it a lookout, or because the clock was stopped.  So only the first of them since it woke releases the
+    lock; the others need not, because it looks after it has cleared `rung`.
     """
     if u32_swap(&waiter.rung, 1) == 0:
         lock_drop(waiter.lock)
 
 
 cdef inline void waiter_woke(Waiter *waiter) noexcept nogil:
-    """The sleeper has its lock.  Called before it looks at what it was woken for."""
+    """Called by a sleeper that has its lock, before it looks for the reason."""
     u32_swap(&waiter.rung, 0)
 
 
 cdef inline void queue_appoint(Queue *queue, Waiter *waiter) noexcept nogil:
-    """Under the mutex."""
+    """Make the waiter a lookout, under the mutex."""
     u32_store(&waiter.lookout, 1)
     queue.lookouts += 1
 
 
 cdef inline void queue_dismiss(Queue *queue, Waiter *waiter) noexcept nogil:
-    """Under the mutex, the waiter unlinked.  If nobody looks any more, the last who can does from now on: whoever came
-    last is likely to stay longest."""
+    """Under the mutex, after the waiter was unlinked.  If no lookout is left, the last in line that can be one becomes
+    it: that one is likely to stay longest."""
     cdef Waiter *heir
     queue.watchmen -= 1
     if not u32_load(&waiter.lookout):
@@ -149,8 +149,8 @@ cdef inline void queue_dismiss(Queue *queue, Waiter *waiter) noexcept nogil:
 
 
 cdef inline void queue_mind_clock(Queue *queue) noexcept nogil:
-    """Asked by every thread whose sleep went by: if a test has stopped the clock, all who sleep are woken once, to
-    sleep in short slices from now on.  The line itself tells who they are, so a sleep needs no upkeep while it runs."""
+    """Called by every thread whose sleep has timed out: if a test has stopped the clock, all sleepers are woken once,
+    to sleep in short slices from now on.  They are found in the line, so a sleep needs no registration of its own."""
     cdef Waiter *waiter
     cdef uint64_t stops = u64_load(&clock_stops)
     if i64_peek(&clock_stopped) == 0 or u64_load(&queue.stops) == stops:
@@ -166,7 +166,7 @@ cdef inline void queue_mind_clock(Queue *queue) noexcept nogil:
 
 
 cdef inline uint64_t queue_enlist(Queue *queue, uint64_t *gate, Waiter *waiter, bint front) noexcept nogil:
-    """Put the waiter in line (in front: it had been served already).  The gate as it was before."""
+    """Put the waiter in line (front: at its head, for it was served before).  Returns the gate as it was before."""
     cdef uint64_t before
     lock_take(queue.mutex, 1)
     u32_add(&waiter.refs, 1)
@@ -214,7 +214,7 @@ cdef inline void queue_unlink(Queue *queue, uint64_t *gate, Waiter *waiter) noex
 
 
 cdef inline bint queue_leave(Queue *queue, uint64_t *gate, Waiter *waiter) noexcept nogil:
-    """Out of the line, wherever it stands in it; False if a giver popped it, and with it the queue's share."""
+    """Take the waiter out of the line; False if a giver has popped it, and with it the queue's reference."""
     cdef bint was
     lock_take(queue.mutex, 1)
     was = waiter.linked
@@ -227,7 +227,7 @@ cdef inline bint queue_leave(Queue *queue, uint64_t *gate, Waiter *waiter) noexc
 
 
 cdef inline Waiter *queue_pop(Queue *queue, uint64_t *gate) noexcept nogil:
-    """The first in line, with the queue's share of it; NULL if nobody is."""
+    """Pop the first in line, with the queue's reference to it; NULL if the line is empty."""
     cdef Waiter *waiter
     lock_take(queue.mutex, 1)
     waiter = queue.first
@@ -238,7 +238,7 @@ cdef inline Waiter *queue_pop(Queue *queue, uint64_t *gate) noexcept nogil:
 
 
 cdef inline bint waiter_settle(Waiter *waiter, uint64_t outcome) noexcept nogil:
-    """Leave WAITING; False if somebody else decided first."""
+    """Leave WAITING; False if another thread decided first."""
     return u64_cas(&waiter.state, WAITING, outcome)
 
 

@@ -1,4 +1,4 @@
-# `async with`: the same lease, whose two ways are awaited.  What has nothing to wait for awaits nothing.
+# `async with`: a lease whose entry and exit are awaitables, which finish synchronously when nothing blocks.
 
 cdef enum:              # what is awaited of a task's lease
     NOTHING, WAY_IN, WAY_OUT
@@ -9,15 +9,15 @@ cdef enum:              # what is awaited of a task's lease
 cdef class AsyncLease(AnyLease):
     """One checkout of a task, as an asynchronous context manager; made by ``pool.aconnection()``, good for one block.
 
-    ``await`` gets the lease itself from ``__aenter__`` and ``__aexit__``. What has to wait goes on in `inner`: the
-    claim in line, or a coroutine of the pool's Python half, which connects, checks, resets.
+    ``__aenter__`` and ``__aexit__`` return the lease itself, to be awaited.  What has to wait runs in `inner`: the
+    checkout in line, or a coroutine of the pool's Python half, which connects, checks, resets.
     """
     cdef uint32_t way
-    cdef bint by_hand           # `await pool.checkout()`: it ends with the way in
+    cdef bint by_hand           # `await pool.checkout()`: it is over when the connection is given
     cdef object inner
     cdef Checkout checkout
-    cdef object loop            # the running one, on the way in
-    cdef object error           # what the block was left by
+    cdef object loop            # the running one, on entry
+    cdef object error           # the exception that left the block
 
     def __cinit__(self):
         self.called = <vectorcallfunc><void *>enter_exit_task_block
@@ -33,11 +33,11 @@ cdef class AsyncLease(AnyLease):
         return lease_decorate(self, function)
 
     def returning(self):
-        """A thread is about to end this lease for its task, whatever becomes of that."""
+        """Record that a thread is about to end this lease for its task, which may not wait for that."""
         (<Entry>self.slot.entry).returning = True
 
     def end(self, error):
-        """End the lease here and now."""
+        """End the lease at once."""
         lease_exit(self, error, False)
 
     def __await__(self):
@@ -47,11 +47,11 @@ cdef class AsyncLease(AnyLease):
         return await_step(self)
 
     def send(self, value):
-        """As a coroutine's."""
+        """As a coroutine's `send`."""
         return next(self)
 
     def throw(self, kind, value=None, trace=None):
-        """Something is raised in the task while it awaits this."""
+        """Raise an exception in the task that awaits this."""
         error = task_thrown(kind, value, trace)
         if self.inner is None:
             task_clear(self)
@@ -67,7 +67,7 @@ cdef class AsyncLease(AnyLease):
         raise StopIteration(c)
 
     def close(self):
-        """The task is ended without another word."""
+        """End what is awaited: the task is ended."""
         inner = self.inner
         task_clear(self)
         if inner is not None:
@@ -91,7 +91,7 @@ cdef object task_aexit(AsyncLease self, object error):
 
 
 cdef int task_send(AsyncLease self, PyObject *sent, PyObject **result) except -1:
-    """One step of what is awaited."""
+    """One step of the entry or exit that is awaited."""
     cdef PyObject *value = NULL
     cdef int said
     c = None
@@ -101,7 +101,7 @@ cdef int task_send(AsyncLease self, PyObject *sent, PyObject **result) except -1
         elif self.way == WAY_OUT:
             task_release(self)
         else:
-            raise TypeError("a lease is not awaited: `async with pool.connection() as c`, or `await pool.checkout()`")
+            raise TypeError("a lease cannot be awaited: `async with pool.connection() as c` or `await pool.checkout()`")
     while self.inner is not None:
         try:
             said = PyIter_Send(self.inner, sent, &value)
@@ -120,7 +120,7 @@ cdef int task_send(AsyncLease self, PyObject *sent, PyObject **result) except -1
 
 
 cdef object task_inner_is_over(AsyncLease self):
-    """The connection on the way in, unless there is more to wait for."""
+    """Go on after `inner`: the connection on entry, None if there is more to wait for."""
     if self.way == WAY_IN and self.inner is self.checkout:
         return task_after_line(self)
     self.inner = None
@@ -128,16 +128,16 @@ cdef object task_inner_is_over(AsyncLease self):
 
 
 cdef int task_clear(AsyncLease self) except -1:
-    """What was awaited has come to no good end."""
+    """Clear what was awaited, which has failed."""
     self.way = NOTHING
     self.inner = self.checkout = self.loop = self.error = None
     return 0
 
 
-# ---- the way in -------------------------------------------------------------------------------------------------
+# ---- entry ------------------------------------------------------------------------------------------------------
 
 cdef object task_acquire_fast(AsyncLease self):
-    """The connection, if it can be had at once; None: `inner` is what to wait for."""
+    """The connection, if one is available at once; None: `inner` must be awaited."""
     cdef Core core = self.core
     cdef Thread *me = thread_self()
     cdef ThreadHint *hint = hint_find(me, core.pool.id)
@@ -161,7 +161,7 @@ cdef object task_acquire_fast(AsyncLease self):
 
 
 cdef object task_acquire_slow(AsyncLease self, Core core, object loop, Slot *slot):
-    """The slow way in; `slot`: an idle one just taken that must be looked at first."""
+    """Enter by the slow path; `slot`: an idle one just taken that must be looked at first, or NULL."""
     cdef Checkout checkout
     if self.timeout is not None:
         self.timeout_ns = checkout_timeout_ns(self.timeout)
@@ -192,7 +192,7 @@ cdef object task_acquire_slow(AsyncLease self, Core core, object loop, Slot *slo
 
 
 cdef object task_after_line(AsyncLease self):
-    """The checkout has left the line.  None: there is more to wait for."""
+    """The connection of a checkout that has left the line; None: there is more to wait for."""
     cdef Checkout checkout = self.checkout
     cdef Slot *slot = checkout.slot
     cdef int64_t now = clock_ns()
@@ -210,7 +210,7 @@ cdef object task_after_line(AsyncLease self):
 
 
 cdef object task_finish_acquire(AsyncLease self, int64_t now):
-    """The checkout has a connection that is fit for use: it becomes this lease's."""
+    """Make the checkout's connection, which is fit for use, this lease's."""
     cdef Checkout checkout = self.checkout
     cdef uint64_t word
     cdef Slot *slot = checkout.slot
@@ -226,7 +226,7 @@ cdef object task_finish_acquire(AsyncLease self, int64_t now):
 
 
 cdef object task_connection(AsyncLease self, Core core):
-    """The connection; whoever checks out by hand has it from now on, and this lease no part in it."""
+    """The connection.  After a checkout by hand it is the caller's to return, and this lease is over."""
     c = lease_connection(self, core)
     if self.by_hand:
         self.state = DONE
@@ -235,27 +235,27 @@ cdef object task_connection(AsyncLease self, Core core):
 
 
 cdef inline int task_record_owner(Entry entry, object task) except -1:
-    """Write down whose lease it is: this running task's (and greenlet's, if the loop runs in one)."""
+    """Record the lease's owner: the running task (and its greenlet, if the loop runs in one)."""
     entry.green, entry.task = owner_ref(owner_greenlet()), task
     return 0
 
 
-# ---- the way out ------------------------------------------------------------------------------------------------
+# ---- exit -------------------------------------------------------------------------------------------------------
 
 cdef int task_release(AsyncLease self) except -1:
-    """End the lease, unless that takes time: then `inner` is what to wait for."""
+    """End the lease, unless that takes time: then `inner` must be awaited."""
     cdef Core core = self.core
     cdef bint at_once = self.state != ENTERED
     cdef bint looked = False
     error, self.error = self.error, None
     if at_once:
-        pass  # too late: lease_over says so
+        pass  # over already: lease_exit raises LeaseError
     elif core.of_loops:
         at_once = not checkin_must_reset(core, self.slot)
     elif error is None:
         at_once = looked = lease_can_exit_fast(self, core, self.slot) or task_can_end_quietly(core, self)
         if at_once and (<Entry>self.slot.entry).descriptor is not None:
-            at_once = task_left_open(self, core)  # to close it, or what is left of it, may take time
+            at_once = task_left_open(self, core)  # closing what is left of it may take time
     if at_once:
         lease_exit(self, error, looked)
     else:
@@ -264,7 +264,7 @@ cdef int task_release(AsyncLease self) except -1:
 
 
 cdef bint task_left_open(AsyncLease self, Core core) except -1:
-    """Is the connection open, or the lease one whose end does not matter to it?"""
+    """Whether the connection is open, or the end of the lease does not affect it."""
     if self.slot.depth > 1 or slot_lease(u64_load(&self.slot.word)) != self.word:
         return True
     try:
@@ -275,11 +275,11 @@ cdef bint task_left_open(AsyncLease self, Core core) except -1:
 
 
 cdef bint task_can_end_quietly(Core core, AnyLease lease) noexcept:
-    """Will a good end of this lease call nothing of the driver's?  No reset, and nothing to close."""
+    """Whether a normal end of this lease calls nothing of the driver's: no reset, no close."""
     cdef Slot *slot = lease.slot
     if lease.state != ENTERED or slot_lease(u64_load(&slot.word)) != lease.word or slot.depth > 1:
         return True
-    # Near its end is as good as over: the end of the lease asks again, a moment later.
+    # One second ahead, because the end of the lease compares again, a moment later.
     return (
         not lease.discarded
         and not core.has_reset

@@ -1,4 +1,4 @@
-# A task in line: each of its steps gives the loop its handle to wait for, until there is a slot in hand.
+# A task in line: each of its steps yields its handle to the loop, until there is a slot in hand.
 
 cdef int task_line_send(Checkout self, PyObject *sent, PyObject **result) except -1:
     """One step."""
@@ -17,7 +17,7 @@ cdef int task_line_send(Checkout self, PyObject *sent, PyObject **result) except
 
 
 cdef bint task_line_begin(Checkout self) except -1:
-    """True: a slot was there after all."""
+    """Enter the line.  True: a slot was free after all."""
     cdef TaskHandle handle = TaskHandle.__new__(TaskHandle)
     cdef int64_t now = self.began if self.just_begun else clock_ns()
     self.just_begun = False
@@ -35,15 +35,15 @@ cdef bint task_line_begin(Checkout self) except -1:
 
 
 cdef bint task_line_go_on(Checkout self) except -1:
-    """Woken: with a slot (True), or to look around, or because the time is over."""
+    """Go on after a wake-up.  True: with a slot; False: it was woken to look around, and waits again."""
     cdef TaskHandle handle = <TaskHandle>self.handle
     if self.born_in != generation():
-        raise PoolError(f"pool {self.core.name!r}: this task waited in the parent process; ask again in the child")
+        raise PoolError(f"pool {self.core.name!r}: this task waited in the parent process: check out again here")
     if line_look(self, 0):
         return True
     handle.awake = False
     if line_collect(self):
-        return True  # what was given before that wakes nobody
+        return True  # a hand-over before the line above woke nobody
     handle.timer = None
     timer_set(handle, clock_ns())
     return False
@@ -52,7 +52,7 @@ cdef bint task_line_go_on(Checkout self) except -1:
 @cython.final
 @cython.internal
 cdef class Settles:
-    """What a handle calls that is not waited for itself: then its task waits for this future."""
+    """The callback of a handle that is not awaited itself: it completes the future that the task awaits."""
     cdef object future
 
     def __call__(self, handle):
@@ -82,7 +82,7 @@ cdef object task_thrown(object kind, object value, object trace):
         value = kind(value)
     if trace is not None:
         value = value.with_traceback(trace)
-    if isinstance(value, StopIteration):  # it would be taken for the end of what is awaited
+    if isinstance(value, StopIteration):  # it would be taken for the end of the awaitable
         error = RuntimeError("coroutine raised StopIteration")
         error.__cause__ = value
         return error

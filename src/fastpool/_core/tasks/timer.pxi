@@ -1,4 +1,4 @@
-# How a task in line is woken: by a giver, at its deadline, or to look for what nobody can give back.
+# How a task in line is woken: by a giver, at its deadline, or to look for leases that nobody can end.
 
 cdef class LoopTimer
 
@@ -7,17 +7,17 @@ cdef class LoopTimer
 @cython.internal
 @cython.no_gc_clear
 cdef class TaskHandle(WaiterHandle):
-    """The ticket of a task, and what the task waits for: to asyncio it is a future, of the kind that needs no other.
+    """The handle of a task, and what the task awaits: to asyncio it is a future.
 
-    All but `wake` is called in the loop's own thread.
+    All methods but `wake` are called in the loop's own thread.
     """
     cdef public bint _asyncio_future_blocking
     cdef object loop
     cdef object task             # weak reference
     cdef object callback, context  # of the task that waits
-    cdef object message          # what it was cancelled with
+    cdef object message          # the message of its cancellation
     cdef bint awake, was_cancelled
-    cdef object timer            # rings at the deadline, if that is near
+    cdef object timer            # fires at the deadline, if that is near
     cdef int64_t deadline
     cdef LoopTimer loop_timer
 
@@ -31,7 +31,7 @@ cdef class TaskHandle(WaiterHandle):
         return 0
 
     def fire(self):
-        """Let the task go on; called by its loop."""
+        """Resume the task; called by its loop."""
         timer_fire(self)
 
     def get_loop(self):
@@ -67,7 +67,7 @@ cdef class TaskHandle(WaiterHandle):
             raise cancelled_error(*(() if self.message is None else (self.message,)))
 
     def __repr__(self):
-        """What asyncio shows of a task that waits."""
+        """Shown by asyncio for a waiting task."""
         waited = (clock_ns() - self.waiter.since_ns) / 1e9
         return f"<in line for a connection of pool {self.core.name!r} for {waited:.3f} s>"
 
@@ -81,7 +81,7 @@ cdef int timer_fire(TaskHandle self) except -1:
 
 
 cdef bint timer_rouse_task(TaskHandle self) except -1:
-    """From whatever thread.  RuntimeError from a closed loop: the giver keeps what it gives."""
+    """Wake the task, from any thread.  RuntimeError from a closed loop: the giver keeps the slot."""
     if owner_loop_running() is self.loop:
         timer_fire(self)
     else:
@@ -94,12 +94,12 @@ cdef object timer_loop_here():
         owner_find_models()
     loop = owner_loop_running()
     if loop is None:
-        raise RuntimeError("no running event loop: this is for code that runs in one of asyncio's")
+        raise RuntimeError("no running event loop: this can only be awaited in a running asyncio loop")
     return loop
 
 
 cdef dict loop_timers = {}  # id(loop) -> weak reference to its loop_timer
-# The last that was asked for, while it lives (another thread may end it: not there).
+# The one used last, while it lives.  Not on free-threaded builds, where another thread may destroy it.
 cdef PyObject *last_loop_timer = NULL
 
 
@@ -107,20 +107,20 @@ cdef PyObject *last_loop_timer = NULL
 @cython.internal
 @cython.no_gc_clear
 cdef class LoopTimer:
-    """One timer for all tasks of a loop that stand in line, in whatever pool.
+    """One timer for all tasks of a loop that wait in line, in any pool.
 
-    Most who wait are served long before they would look around, or have to go: a timer for each would cost as much as
-    the rest of the wait.  Only a deadline that is nearer than the next tick gets a timer of its own.
+    Most waiters are served long before they must look around or time out: a timer for each would cost as much as the
+    rest of the wait.  Only a deadline that is nearer than the next tick gets a timer of its own.
 
-    The loop's timer and the tickets keep it alive, and nothing else does.
+    Only the loop's timer and the handles keep it alive.
     """
     cdef object loop
-    cdef object timer            # the next tick; None: nobody waits
-    cdef int64_t due             # when that is
+    cdef object timer            # the timer of the next tick; None: nobody waits
+    cdef int64_t due             # the time of the next tick
     cdef set handles
     cdef object over             # a future that is done
-    cdef PyObject *wakes         # given to the loop, which has not come to it; the loop alone holds it
-    cdef PyObject *under_way     # the loop has come to it
+    cdef PyObject *wakes         # the batch that the loop has not run yet; only the loop holds it
+    cdef PyObject *under_way     # the batch that the loop is running
     cdef object __weakref__
 
     def __dealloc__(self):
@@ -136,13 +136,13 @@ cdef class LoopTimer:
         self.timer = None
         if not self.handles:
             return
-        timer_set_tick(self, now)  # first: whatever strikes below, those who wait are looked after
+        timer_set_tick(self, now)  # re-arm first: an exception below cannot leave waiters without a timer
         wakeup_go_on_with(self)
         for handle in list(self.handles):
             if u64_load(&handle.waiter.state) != WAITING:
                 continue
             if handle.deadline <= now or id(handle.core) not in looking:
-                looking.add(id(handle.core))  # one of each pool's looks around for all
+                looking.add(id(handle.core))  # one task of each pool looks around for all
                 timer_fire(handle)
             else:
                 timer_set(handle, now)
@@ -173,7 +173,7 @@ cdef LoopTimer timer_of(object loop):
 
 
 cdef int timer_watch(TaskHandle handle, int64_t now) except -1:
-    """See that this ticket's task looks around now and then, and that it goes in time."""
+    """Have this handle's task woken to look around now and then, and at its deadline."""
     cdef LoopTimer loop_timer = timer_of(handle.loop)
     handle.loop_timer = loop_timer
     loop_timer.handles.add(handle)
@@ -198,17 +198,17 @@ cdef int timer_set(TaskHandle handle, int64_t now) except -1:
 
 
 cdef object timer_later(object loop, int64_t wait_ns, object call):
-    """The loop's timer for `call`, in an empty context: a copy of the caller's would keep alive, for as long as anybody
-    waits, whatever the request that began the wait has in its context variables."""
+    """The loop's timer for `call`, in an empty context: a copy of the caller's would keep the context variables of the
+    request that began the wait alive for as long as any task waits."""
     return loop.call_later(wait_ns / 1e9, call, context=PyContext_New())
 
 
 cdef int timer_forget(TaskHandle handle) except -1:
-    """It waits no more."""
+    """Remove a handle whose wait is over."""
     if handle.loop_timer is not None:
         handle.loop_timer.handles.discard(handle)
         handle.loop_timer = None
     if handle.timer is not None and owner_loop_running() is handle.loop:
-        handle.timer.cancel()  # from another thread it cannot be: it will ring for nobody
+        handle.timer.cancel()  # another thread cannot cancel it: it then fires without effect
     handle.timer = None
     return 0

@@ -1,15 +1,15 @@
-# How a loop is told which tasks go on: those of one turn with one call.
+# Batches wake-ups: one call_soon per loop iteration.
 #
-# A call_soon, the handle it makes and the turn's call of that are Python code, and more than all the rest of a wait in
-# line.  Each connection that is returned in a turn wakes somebody, in the next: so the loop is given one handle for
-# them, and they go on in the order in which they were woken.
+# A call_soon, the handle it makes and the loop's call of that are Python code, and cost more than all the rest of a
+# wait in line.  Each connection that is returned in one iteration wakes a task in the next: so the loop gets one handle
+# for all of them, and the tasks resume in the order in which they were woken.
 
 
 @cython.final
 @cython.internal
 @cython.no_gc_clear
 cdef class WakeBatch:
-    """Those who go on in one turn of a loop. Only the loop holds it: a loop that is closed lets go of it."""
+    """The tasks to resume in one iteration of a loop.  Only the loop holds it: a loop that is closed drops it."""
     cdef LoopTimer loop_timer
     cdef list handles
     cdef Py_ssize_t next
@@ -19,20 +19,20 @@ cdef class WakeBatch:
             self.loop_timer.wakes = NULL
 
     def __call__(self):
-        """The loop's turn."""
+        """Called by the loop: resume the tasks."""
         if self.loop_timer.wakes == <PyObject *>self:
             self.loop_timer.wakes = NULL
         wakeup_go_on_with(self.loop_timer)
         wakeup_let_go_on(self)
 
     def __repr__(self):
-        """What asyncio shows in debug mode, of a turn that took long."""
-        return f"<lets go on: {', '.join([repr(handle) for handle in self.handles])}>"
+        """Shown by asyncio in debug mode, for an iteration that took long."""
+        return f"<resumes: {', '.join([repr(handle) for handle in self.handles])}>"
 
 
 cdef int wakeup_task(TaskHandle self) except -1:
-    """A signal handler may raise in here, before the loop has it or after: so what the loop is given may be given
-    again."""
+    """Have the loop resume the task.  A signal handler may raise in here, before or after the loop has the batch, so
+    the task may be given to the loop twice."""
     cdef LoopTimer loop_timer = timer_of(self.loop)
     cdef WakeBatch wakes
     if loop_timer.wakes != NULL:
@@ -47,8 +47,8 @@ cdef int wakeup_task(TaskHandle self) except -1:
 
 
 cdef int wakeup_go_on_with(LoopTimer loop_timer) except -1:
-    """Those whose turn is under way.  Some are left where one of them runs the loop again, within its step, and waits
-    there for another (asyncio does not allow that; nest_asyncio does)."""
+    """Resume the rest of the batch under way.  There is a rest if one of its tasks runs the loop again, within its
+    step, and waits there for another (asyncio does not allow that; nest_asyncio does)."""
     if loop_timer.under_way != NULL:
         wakeup_let_go_on(<WakeBatch>loop_timer.under_way)
     return 0
@@ -64,7 +64,7 @@ cdef int wakeup_let_go_on(WakeBatch self) except -1:
             wakeup_go_on(<TaskHandle>self.handles[self.next - 1])
     except BaseException:
         if self.next < len(self.handles):
-            wakeup_again(self)  # KeyboardInterrupt or SystemExit: it ends the loop's turn, and the others have the next
+            wakeup_again(self)  # KeyboardInterrupt or SystemExit ends this iteration: the others resume in the next
         raise
     finally:
         loop_timer.under_way = outer
@@ -72,7 +72,7 @@ cdef int wakeup_let_go_on(WakeBatch self) except -1:
 
 
 cdef int wakeup_again(WakeBatch self) except -1:
-    """Give it to the loop once more; what a signal handler raises meanwhile is raised when the loop has it."""
+    """Give the batch to the loop again; what a signal handler raises meanwhile is raised once the loop has it."""
     pending = None
     for _ in range(3):
         try:
@@ -86,7 +86,7 @@ cdef int wakeup_again(WakeBatch self) except -1:
 
 
 cdef int wakeup_go_on(TaskHandle self) except -1:
-    """The task runs.  Again is harmless."""
+    """Resume the task.  A second call is harmless."""
     callback, self.callback = self.callback, None
     if callback is None:
         return 0

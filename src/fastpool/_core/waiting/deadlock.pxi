@@ -19,9 +19,9 @@ cdef int deadlock_collect_holders(Core core) except -1:
 
 
 cdef tuple deadlock_note_waiting(Core core, WaiterHandle handle):
-    """Remember who waits: a thread that sleeps, with all its greenlets and tasks, by its number (True); a greenlet or
-    task whose thread goes on by itself, and a main greenlet by its thread's number (False).  A task whose loop runs
-    on is remembered by itself.  What to forget afterwards; None: that is the handle's.
+    """Record a waiter: a thread that sleeps, with all its greenlets and tasks, by its uid (True); a main greenlet by
+    its thread's uid (False); another greenlet, or one with a task, by its key; a task whose loop runs on by itself.
+    Returns what to forget afterwards; None: the handle forgets it.
     """
     cdef tuple noted
     cdef uint64_t owner = handle.waiter.owner
@@ -43,7 +43,7 @@ cdef tuple deadlock_note_waiting(Core core, WaiterHandle handle):
 
 
 cdef inline object deadlock_owner_key(object green, object task):
-    """Good as long as the owner's greenlet and task live; either is one thread's."""
+    """A key for an owner, valid as long as its greenlet and task live; each of them belongs to one thread."""
     if task is None:
         return id(green)
     return id(task) if green is None else (id(green), id(task))
@@ -60,7 +60,7 @@ cdef int deadlock_forget_waiting(Core core, tuple noted, WaiterHandle handle) ex
 
 
 cdef bint deadlock_forget_green(Core core, tuple noted) except -1:
-    """The same of a greenlet or task; False: it was forgotten before."""
+    """Forget a greenlet or task that waited; False: it was forgotten before."""
     uid, green, task, waiter = noted
     key = deadlock_owner_key(green, task)
     if core.queued_green.get(key) is not noted:
@@ -70,7 +70,7 @@ cdef bint deadlock_forget_green(Core core, tuple noted) except -1:
 
 
 cdef bint deadlock_waits_here(Core core, uint64_t owner, Entry entry) except -1:
-    """Does the owner of this lease stand in this pool's own line, or sleep because its thread does?"""
+    """Whether the owner of this lease waits in this pool's own line, or sleeps because its thread does."""
     cdef object asleep = core.queued.get(owner)
     if asleep or (entry.green is None and entry.task is None):
         return asleep is not None
@@ -86,13 +86,13 @@ cdef bint deadlock_waits_here(Core core, uint64_t owner, Entry entry) except -1:
 
 
 cdef int deadlock_look(Core core, Waiter *waiter, int64_t began) except -1:
-    """PoolDeadlock, out of line, if every slot is leased by the block of an owner that waits here itself."""
+    """Leave the line and raise PoolDeadlock if every slot is leased by the block of an owner that waits here, too."""
     cdef uint64_t before
     if not deadlock_all_holders_wait(core):
         return 0
     deadlock_collect_holders(core)
-    # Looked at again, and nothing was given back meanwhile: without the GIL, who was seen to hold a connection may
-    # have returned it before it was seen in line.
+    # Look again, and require that no lease ended in between: without the GIL, an owner that was seen to hold a
+    # connection may have returned it before it was seen in line.
     before = deadlock_epochs(core)
     if deadlock_all_holders_wait(core) and deadlock_epochs(core) == before and line_leave(core, waiter, TIMED_OUT):
         raise checkout_exhausted(core, "wait", began, PoolDeadlock)
@@ -109,7 +109,7 @@ cdef uint64_t deadlock_epochs(Core core) noexcept:
 
 
 cdef bint deadlock_all_holders_wait(Core core) except -1:
-    """Is every slot leased by the block of an owner that stands in line?"""
+    """Whether every slot is leased by the block of an owner that waits in line."""
     cdef uint32_t i, leased = 0
     cdef Slot *slot
     cdef Entry entry
@@ -125,7 +125,7 @@ cdef bint deadlock_all_holders_wait(Core core) except -1:
         if not entry.bound or u64_peek(&slot.owner) == 0:
             return 0
         if entry.returning or u64_load(&slot.word) & ENDING:
-            return 0  # by another thread than its owner's, maybe
+            return 0  # perhaps by another thread than its owner's
         if not deadlock_waits_here(core, u64_peek(&slot.owner), entry):
             return 0
         leased += 1

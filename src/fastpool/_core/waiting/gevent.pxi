@@ -1,16 +1,16 @@
-# How a greenlet waits on gevent's hub.  A thread's way is in waiting/thread.pxi, a task's in tasks/line.pxi, eventlet's
-# in greenlets.py.
+# How a greenlet waits on gevent's hub.  For threads see waiting/thread.pxi, for tasks tasks/line.pxi, for eventlet
+# greenlets.py.
 #
-# What the hub calls is compiled: in a Python function a signal handler could raise, the hub would print that, and the
-# wake-up would be lost.  And while anybody waits, a watcher of this hub is started, or the hub would find nothing left
-# to do and raise LoopExit, although another thread is about to give a connection back.  All who wait on one hub share
-# that watcher: a timer of its own for each wait cost more than all the rest of it.
+# The callbacks of the hub are compiled: in a Python function a signal handler could raise, the hub would print that,
+# and the wake-up would be lost.  And while any greenlet waits, a watcher of its hub is started; without one the hub
+# would find nothing left to do and raise LoopExit, although another thread is about to return a connection.  All
+# waiters of one hub share that watcher: a timer for each wait cost more than all the rest of it.
 #
-# Another thread rings a bell, an async watcher.  gevent's run_callback_threadsafe would count the callback among the
-# loop's active watchers while the loop, which polls without the GIL, changes that number, too.  Every some ten thousand
-# hand-offs between threads one count was lost, and the loop ended, with LoopExit, although greenlets waited.
+# Another thread wakes a greenlet through an async watcher.  gevent's run_callback_threadsafe would count the callback
+# among the loop's active watchers while the loop, which polls without the GIL, changes that number, too.  Once in some
+# ten thousand hand-offs between threads a count was lost, and the loop ended, with LoopExit, although greenlets waited.
 
-cdef double TICK = 0.25  # seconds: how late one who waits may look for what nobody can give back (LOOK_NS)
+cdef double TICK = 0.25  # seconds: how late a waiter may look for leases that nobody can end (LOOK_NS)
 cdef object hub_if_any = None  # gives the hub of this thread, None if it has none
 
 
@@ -29,15 +29,15 @@ cdef object gevent_hub():
 @cython.internal
 @cython.no_gc_clear
 cdef class HubWaiters:
-    """Where the greenlets of one hub wait: in the order in which they are to look again. Its thread's alone, but for
+    """The waiting greenlets of one hub, in the order in which they look again.  Used by the hub's thread only, except
     `called` and `async_watcher.send`."""
     cdef object loop
-    cdef object timer       # started while anybody is here whose time is far
-    cdef object async_watcher  # started while anybody is asleep: other threads send to it
-    cdef list called        # GreenletHandle: those whom other threads woke
-    cdef Py_ssize_t asleep  # how many, those included whose time is near
+    cdef object timer       # started while the list is not empty
+    cdef object async_watcher  # started while any greenlet is asleep: other threads send to it
+    cdef list called        # GreenletHandle: those that other threads woke
+    cdef Py_ssize_t asleep  # how many are, those with a near deadline included
     cdef uint64_t thread
-    cdef void *first        # GreenletHandle, not counted: each is held by the stack of the greenlet that waits
+    cdef void *first        # the list: GreenletHandle, borrowed; the stack of the waiting greenlet holds it
     cdef void *last
 
     def answer(self):
@@ -47,7 +47,7 @@ cdef class HubWaiters:
             self.called.pop(0)
 
     def __call__(self):
-        """Called by the timer: whoever has waited long enough is woken, to look around."""
+        """Called by the timer: wake the greenlets whose time has come, to look around."""
         cdef GreenletHandle handle
         cdef int64_t now = clock_ns()
         while self.first != NULL and (<GreenletHandle>self.first).until <= now:
@@ -60,14 +60,14 @@ cdef class HubWaiters:
 @cython.internal
 @cython.no_gc_clear
 cdef class GreenletHandle(WaiterHandle):
-    """The ticket of a greenlet. The hub calls it, and it switches to the greenlet if that is still asleep on it."""
+    """The handle of a greenlet.  The hub calls it, and it switches to the greenlet if that is still asleep."""
     cdef object hub, greenlet
     cdef HubWaiters hub_waiters
-    cdef bint asleep        # in the hub, and not on its way out of there
-    cdef void *ahead        # among those on the same hub_waiters
+    cdef bint asleep        # in gevent_sleep, until it is resumed
+    cdef void *ahead        # links in the list of hub_waiters
     cdef void *behind
     cdef int64_t until
-    cdef bint here          # on the hub_waiters
+    cdef bint here          # in that list
 
     def __call__(self):
         if self.asleep:
@@ -85,7 +85,7 @@ cdef class GreenletHandle(WaiterHandle):
 
 
 cdef GreenletHandle gevent_handle(object hub, Core core, Thread *me, int64_t now):
-    """RuntimeError in the hub's own greenlet, which must never block."""
+    """The handle of the current greenlet.  RuntimeError in the hub's own greenlet, which must never block."""
     cdef GreenletHandle handle = GreenletHandle.__new__(GreenletHandle)
     handle.greenlet = owner_current_greenlet()
     if handle.greenlet is hub:
@@ -111,8 +111,7 @@ cdef HubWaiters gevent_waiters_of(object hub):
 
 
 cdef int gevent_sleep(GreenletHandle self, int64_t until, bint near) except -1:
-    """Switch to the hub until woken or until that time, which is exact only if it is near. A kill or Timeout raises
-    here."""
+    """Switch to the hub until woken or until that time, which is exact only if near.  A kill or Timeout raises here."""
     cdef HubWaiters hub_waiters = self.hub_waiters
     timer = None
     self.asleep = True
@@ -125,7 +124,7 @@ cdef int gevent_sleep(GreenletHandle self, int64_t until, bint near) except -1:
             timer.start(self)
         else:
             gevent_enter(hub_waiters, self, until)
-        if u64_load(&self.waiter.state) == WAITING:  # else nobody rings any more
+        if u64_load(&self.waiter.state) == WAITING:  # else no wake-up comes any more
             self.hub.switch()
     finally:
         self.asleep = False
@@ -141,14 +140,14 @@ cdef int gevent_sleep(GreenletHandle self, int64_t until, bint near) except -1:
 
 
 cdef bint gevent_rouse(GreenletHandle self) except -1:
-    """From whatever thread; False when the hub is gone."""
+    """Wake the greenlet, from any thread; False: the hub is gone."""
     loop = self.hub.loop
     if loop is None:
         return False
     if self.hub_waiters.thread == thread_self().uid:
         loop.run_callback(self)
     elif not thread_alive(self.hub_waiters.thread):
-        return False  # it ended without destroying its hub: nobody runs that any more
+        return False  # it ended without destroying its hub, which nobody runs any more
     else:
         self.hub_waiters.called.append(self)
         self.hub_waiters.async_watcher.send()
@@ -188,7 +187,7 @@ cdef int gevent_leave(HubWaiters self, GreenletHandle handle) except -1:
 
 
 cdef int gevent_end_watcher(object stop) except -1:
-    """A destroyed loop has no watchers any more, and says so; the greenlet that ends with it has its own error."""
+    """Stop or close a watcher.  A destroyed loop raises ValueError, which must not hide the greenlet's own error."""
     try:
         stop()
     except ValueError:

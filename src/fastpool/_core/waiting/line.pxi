@@ -1,11 +1,11 @@
-# Standing in line: the same for threads, greenlets and tasks, but for how they sleep.
+# Waiting in line: shared by threads, greenlets and tasks, which differ in how they sleep.
 #
 # However a wait ends, the table of docs/core.md ("The line and the hand-off") holds: a waiter that loses the swap owns
 # the slot.
 
 cdef int line_wait(Checkout self) except -1:
-    """Wait until there is a slot in hand.  Without one it has to be asked for again: after a fork, or because the giver
-    thought that this hub was gone."""
+    """Wait until there is a slot in hand.  It may return without one, and the checkout tries again: after a fork, or
+    when the giver took this hub for gone."""
     cdef int64_t until
     try:
         line_stand(self)
@@ -27,11 +27,11 @@ cdef object line_sleeper_here = None
 
 
 cdef int line_stand(Checkout self) except -1:
-    """What this thread or greenlet sleeps on."""
+    """Make the handle on which this thread or greenlet sleeps."""
     global line_sleeper_here
     cdef Thread *me = thread_self()
     cdef EventletHandle eventlet
-    owner_notice_imports()  # a greenlet that has a hub since a moment ago must not sleep as a thread
+    owner_notice_imports()  # a greenlet whose hub was made a moment ago must not sleep as a thread
     if not self.instant and greenlet_current is not None:
         hub = gevent_hub()
         if hub is not None:
@@ -49,13 +49,13 @@ cdef int line_stand(Checkout self) except -1:
             return 0
     self.handle = ThreadHandle.__new__(ThreadHandle)
     handle_give_waiter(self.handle, self.core, True, me, self.began)
-    # Not the main thread, whose signal handlers take as long as they like; it looks around for itself.
+    # Not the main thread, whose signal handlers may take long; it looks around for itself.
     self.handle.waiter.may_look = not self.instant and not compat_is_main_thread()
     return 0
 
 
 cdef bint line_begin(Checkout self) except -1:
-    """Stand in line.  True: a slot was there after all.  Raises what a checkout raises that may not wait."""
+    """Enter the line.  True: a slot was free after all.  Raises the error of a checkout that may not wait."""
     cdef Core core = self.core
     cdef Waiter *waiter = self.handle.waiter
     line_enter(core, waiter, self.instant, self.front)
@@ -79,7 +79,7 @@ cdef bint line_begin(Checkout self) except -1:
 
 
 cdef bint line_look(Checkout self, int64_t until) except -1:
-    """Awake.  True: the wait is over; False: sleep on.  until: when it was to look around at the latest."""
+    """Called after a sleep.  True: the wait is over; False: sleep on.  until: when to look around at the latest."""
     cdef Core core = self.core
     if line_collect(self):
         return True
@@ -96,11 +96,11 @@ cdef bint line_look(Checkout self, int64_t until) except -1:
 
 
 cdef bint line_collect(Checkout self) except -1:
-    """Take what was handed over.  True: the wait is over.  PoolClosed: the line was dissolved."""
+    """Take a slot that was handed over.  True: the wait is over.  PoolClosed: the line was dissolved."""
     cdef Waiter *waiter = self.handle.waiter
     cdef Slot *slot
     if self.born_in != generation():
-        # What waited in the parent waits in the child as well: a new line, in a new pool.
+        # A waiter of the parent waits in the child as well: in a new line, of a new PoolInner.
         line_over(self)
         fork_ensure_process(self.core)
         self.born_in = generation()
@@ -115,14 +115,14 @@ cdef bint line_collect(Checkout self) except -1:
             if not self.core.timing:
                 histogram_add(&self.core.inner.wait, clock_ns() - self.began)
         return True
-    # Not "no longer WAITING": a slot may have been handed over since the look before.
+    # Not "no longer WAITING": a slot may have been handed over since waiter_take.
     if u64_load(&waiter.state) == ABANDONED:
         raise PoolClosed(f"pool {self.core.name!r} was closed while this caller waited for a connection")
     return False
 
 
 cdef int line_give_up(Checkout self) except -1:
-    """Out of line, whatever has happened; what the line still gives goes to the next in it."""
+    """Leave the line, in any state; a slot handed over meanwhile goes to the next in line."""
     cdef Core core = self.core
     cdef Waiter *waiter
     cdef Slot *slot
@@ -130,20 +130,20 @@ cdef int line_give_up(Checkout self) except -1:
         return 0
     waiter = self.handle.waiter
     if waiter == NULL or self.born_in != generation():
-        pass  # the line, and whatever was handed over in it, is the parent's
+        pass  # the line, and a slot handed over in it, belong to the parent
     elif u64_load(&waiter.state) == WAITING and line_leave(core, waiter, CANCELLED):
         u64_add(&core.totals[GAVE_UP], 1)
     else:
         slot = <Slot *>waiter_take(waiter)
         if slot != NULL:
-            # Handed over at the very moment: to the next in line first, and then on with the exception.
+            # Handed over at this very moment: pass it on to the next in line before the exception goes on.
             u64_add(&core.totals[GAVE_UP], 1)
             pool_pass(core.pool, slot)
     return line_over(self)
 
 
 cdef int line_over(Checkout self) except -1:
-    """It waits no more: nobody has to know of it."""
+    """Forget the handle: the wait is over."""
     cdef WaiterHandle handle = self.handle
     self.handle = None
     deadlock_forget_waiting(self.core, self.noted, handle)
@@ -155,10 +155,10 @@ cdef int line_over(Checkout self) except -1:
 # ---- the line itself -----------------------------------------------------------------------------------------------
 
 cdef int line_enter(Core core, Waiter *waiter, bint instant, bint front) except -1:
-    """Stand in line and look at the free slots once more.  Raises PoolClosed or PoolOverloaded, out of line again."""
+    """Enter the line and look at the free slots once more.  Leaves it again and raises PoolClosed or PoolOverloaded."""
     cdef uint64_t before
     if waiter.lock == NULL:
-        Py_INCREF(<object>waiter.object)  # the queue's
+        Py_INCREF(<object>waiter.object)  # the queue's reference
     before = queue_enlist(&core.pool.queue, &core.pool.gate, waiter, front)
     if before & CLOSED:
         line_leave(core, waiter, CANCELLED)
@@ -176,7 +176,7 @@ cdef int line_enter(Core core, Waiter *waiter, bint instant, bint front) except 
 
 
 cdef bint line_leave(Core core, Waiter *waiter, uint64_t outcome) noexcept:
-    """Leave the line without a slot.  False: a giver decided first; what it gave is the waiter's to take or pass on."""
+    """Leave the line without a slot.  False: a giver decided first; the waiter must take its slot or pass it on."""
     cdef bint was
     if not waiter_settle(waiter, outcome):
         return False
@@ -187,7 +187,7 @@ cdef bint line_leave(Core core, Waiter *waiter, uint64_t outcome) noexcept:
 
 
 cdef int line_rouse_orphans(Pool *was) except -1:
-    """In a forked child: greenlets of this thread wait here, too, in the parent's line.  They must ask again."""
+    """In a forked child: wake this thread's greenlets that wait in the parent's line, so that they check out again."""
     cdef uint64_t me = thread_self().uid
     cdef Waiter *waiter = was.queue.first
     while waiter != NULL:

@@ -1,25 +1,26 @@
 # How a thread sleeps in line, and how it comes back to the GIL.
 #
-# Every thread that waits for the GIL wakes each 5 ms to ask for it.  When the deadlines of thousands pass together, or
-# their pool is closed, that can take all of the processor, and who has the GIL hardly gets on.  So those who come back
-# from their sleep go through turnstiles: in front of each they wait in real sleep, and who goes through one lets the
-# next in as soon as it has the GIL.  Nobody who has the GIL waits for a turnstile.  Who was given a slot passes by: the
-# pool has few of them, and others wait for what it does with it.  So does the main thread, which handles signals.
+# Every thread that waits for the GIL wakes each 5 ms to request it.  When the deadlines of thousands pass together, or
+# their pool is closed, that can take all of the processor, and the thread with the GIL hardly runs.  So threads that
+# come back from their sleep go through turnstiles: in front of each they wait in real sleep, and a thread that goes
+# through lets the next one in as soon as it has the GIL.  No thread waits for a turnstile while it has the GIL.  A
+# thread that was given a slot bypasses the turnstiles: the pool has few slots, and others wait for this one.  So does
+# the main thread, which handles signals.
 
 cdef enum:
-    TURNSTILES = 8      # a thread that computes lets one from each in, each 5 ms
+    TURNSTILES = 8      # beside a thread that computes, each admits one thread every 5 ms
 
 cdef thread_lock[TURNSTILES] turnstiles
-cdef uint64_t turnstiles_of         # the process that they were made in: its generation
-cdef uint32_t turns = 0             # [atomic] each takes the next turnstile
+cdef uint64_t turnstiles_of         # the generation of the process that made them
+cdef uint32_t turns = 0             # [atomic] chooses the turnstiles in turn
 
 
 cdef void thread_make_turnstiles() noexcept nogil:
-    """Anew in a forked child: the parent's may be held by threads that are not here any more."""
+    """Called again in a forked child: the parent's may be held by threads that do not exist in the child."""
     global turnstiles_of
     cdef int i
     for i in range(TURNSTILES):
-        turnstiles[i] = lock_new()  # NULL, for want of memory: who comes to it passes by
+        turnstiles[i] = lock_new()  # NULL without memory: threads bypass it
     turnstiles_of = generation()
 
 
@@ -27,13 +28,13 @@ thread_make_turnstiles()
 
 
 cdef inline void thread_leave_gil() noexcept nogil:
-    """Called with the GIL, before it is let go for a sleep."""
+    """Called with the GIL, before it is released for a sleep."""
     if not FREE_THREADED and turnstiles_of != generation():
         thread_make_turnstiles()
 
 
 cdef inline thread_lock thread_go_through(bint hurries) noexcept nogil:
-    """Called without the GIL, when the sleep is over: the turnstile to leave with the GIL, NULL if there is none."""
+    """Called without the GIL, when the sleep is over.  Returns the turnstile to leave with the GIL, or NULL."""
     cdef thread_lock one
     if FREE_THREADED or hurries:
         return NULL
@@ -50,9 +51,9 @@ cdef inline void thread_came_back(thread_lock turnstile) noexcept nogil:
 
 
 cdef int thread_sleep(Pool *pool, Waiter *waiter, int64_t until) except -1:
-    """Sleep until something is decided, there is news of another kind, or `until` has come (INT64_MAX: never).
+    """Sleep until the wait is decided, the thread is woken for another reason, or `until` (INT64_MAX: never).
 
-    Signal handlers run, and what they raise comes out of here.
+    Signal handlers run here, and their exceptions propagate.
     """
     cdef lock_status status
     cdef thread_lock turnstile

@@ -1,27 +1,27 @@
-# What stands in line, and how it sleeps and is woken: a thread, a greenlet, or a task.
+# The handles of waiters in line (threads, greenlets, tasks): how they sleep and are woken.
 
 @cython.no_gc_clear
 cdef class WaiterHandle:
-    """A waiter.  `sleep` is called by whoever waits, `wake` once, by whoever decides, in whatever thread."""
+    """The handle of a waiter.  The waiter calls `sleep`; a giver or close() calls `wake`, once, in any thread."""
     cdef Core core
     cdef Waiter *waiter
 
     @property
     def waiting(self):
-        """Nothing is decided yet."""
+        """Whether nothing is decided yet."""
         return u64_load(&self.waiter.state) == WAITING
 
     cdef int sleep(self, int64_t until, int64_t deadline) except -1:
-        """Sleep until woken, or until that time, which must be exact only if it is the deadline.  What a signal handler
-        or a kill raises comes out of here."""
+        """Sleep until woken, or until that time, which must be exact only if it is the deadline.  Exceptions of a
+        signal handler or a kill propagate."""
         return 0
 
     cdef bint wake(self) except -1:
-        """False, or an error: it can never be woken (its loop or hub is gone), and the slot is the giver's again."""
+        """Wake the waiter.  False, or an error: its loop or hub is gone for good, and the slot is the giver's again."""
         return True
 
     cdef int forget(self) except -1:
-        """It waits no more."""
+        """Clean up: the wait is over."""
         return 0
 
     def __dealloc__(self):
@@ -33,7 +33,7 @@ cdef class WaiterHandle:
 @cython.internal
 @cython.no_gc_clear
 cdef class ThreadHandle(WaiterHandle):
-    """A thread that sleeps on a lock of its own; a giver lets that go, without the GIL (waitq.pxd)."""
+    """A thread that sleeps on a lock of its own; a giver releases that, without the GIL (waitq.pxd)."""
 
     cdef int sleep(self, int64_t until, int64_t deadline) except -1:
         return thread_sleep(self.core.pool, self.waiter, until)
@@ -79,8 +79,8 @@ cdef bint handle_wake_with_gil(Waiter *waiter) noexcept:
     Py_DECREF(handle)  # the queue's reference
     if u64_load(&waiter.state) in (TIMED_OUT, CANCELLED):
         return True
-    # A signal handler may raise inside wake(), which says nothing of the loop or hub: so it is asked again, which does
-    # no harm, and what the handler raised comes out of the giver a moment later.
+    # A signal handler may raise inside wake(), which proves nothing about the loop or hub: so wake() is called again,
+    # which does no harm, and the handler's exception is raised a moment later.
     while True:
         try:
             woken = handle.wake()
@@ -99,12 +99,12 @@ cdef bint handle_wake_with_gil(Waiter *waiter) noexcept:
     return woken
 
 
-cdef tuple GONE = (RuntimeError, AttributeError, ReferenceError)  # what a closed loop or a destroyed hub answers
-cdef object pending_errors = []  # what signal handlers raised where nothing may be raised
+cdef tuple GONE = (RuntimeError, AttributeError, ReferenceError)  # raised by a closed loop or a destroyed hub
+cdef object pending_errors = []  # exceptions of signal handlers, from code that must not raise
 
 
 cdef int handle_raise_pending(void *nothing) noexcept with gil:
-    """A pending call: the main thread, where signal handlers run, between two of its instructions."""
+    """A pending call: the main thread, where signal handlers run, makes it between two of its instructions."""
     if not pending_errors:
         return 0
     error = pending_errors.pop(0)
