@@ -4,6 +4,7 @@ what would change the meaning of the next."""
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def nothing_is_left() -> Iterator[None]:
     """Of a test that runs in this process: no hub in this thread, where a wait would then let other greenlets run, and
     no stopped clock."""
+    for handler in logging.getLogger().handlers:
+        handler.createLock()  # pytest's: from 3.14 on an alarm of an earlier test can have left the old lock taken
     yield
     if "gevent._hub_local" in sys.modules:
         from gevent._hub_local import get_hub_if_exists
