@@ -77,14 +77,14 @@ class Config:
         return cls(**options)
 
     def resized(self, **sizes: Any) -> Config:
-        """The same with other sizes (``min_size, max_size, max_overflow, max_idle``), checked against each other."""
+        """This configuration with other sizes (``min_size, max_size, max_overflow, max_idle``), checked together."""
         for option in sizes:
             if option not in RESIZABLE:
                 raise TypeError(f"resize() takes {', '.join(RESIZABLE)}, not {option!r}")
         return self.replaced(**sizes)
 
     def replaced(self, **options: Any) -> Config:
-        """The same with other options, checked again."""
+        """This configuration with other options, checked again."""
         return type(self).build(**{f.name: getattr(self, f.name) for f in fields(self)} | options)
 
     def given(self) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Pool(BasePool[C], BlockingCore[C]):
     # ---- life ---------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Open ``min_size`` connections, and begin to keep them so. Again is harmless; PoolClosed once it is closed.
+        """Open ``min_size`` connections, and begin to keep them so. May be called again; PoolClosed once it is closed.
 
         If several call it at once, each returns when all are open. Each connect has at most the pool's ``timeout``.
         If one fails, what this call has opened is closed again.
@@ -71,7 +71,7 @@ class Pool(BasePool[C], BlockingCore[C]):
         """Close the pool: idle connections now, leased ones when they come back; waiters get PoolClosed.
 
         ``timeout``: wait so many seconds for those that are out, and take them away then; their blocks end quietly.
-        Again is harmless. A closed pool stays closed.
+        It may be called again. A closed pool stays closed.
         """
         limit = seconds_to_ns("timeout", timeout)
         first = self._shut()

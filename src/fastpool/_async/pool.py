@@ -74,7 +74,7 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
     # ---- life ---------------------------------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Open ``min_size`` connections in this loop, and keep them so. Again is harmless."""
+        """Open ``min_size`` connections in this loop, and keep them so. It may be called again."""
         opening = Opening(self, self._least(), None, self.config.timeout)
         try:
             opening.begin()

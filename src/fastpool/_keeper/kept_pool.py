@@ -73,7 +73,7 @@ class KeptPool:
         self.number = pool._id
         self.name = pool.name
         self.pool = weakref.ref(pool, functools.partial(drop, self.number))
-        self.rounds = 0  # counts what is due for it, so that an older heap kept is known to be stale
+        self.rounds = 0  # counts what is due for it, so that an older entry of the heap is known to be stale
         self.again = False  # it was called while it may have been looked at already
         self.until: dict[str, float] = {}  # by kind of work: not before this time
         self.failures = Failures()
