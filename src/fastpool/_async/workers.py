@@ -10,7 +10,7 @@ import functools
 from collections import deque
 
 from .._core import Post
-from .._core.threads import allocate_lock, leave_hub, start
+from .._core.threads import Bell, leave_hub, start
 from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .._base import BasePool
-    from .._light.hints import Any
 
 CLOSING = 4
 ENDING = 32  # ends of leases whose reset may block; each has a slot of its own, so there is no fear of many that hang
@@ -38,7 +37,7 @@ class Workers:
         self._most = most
         self._jobs: deque[Callable[[], None]] = deque()
         self._posts: dict[int, Post] = {}
-        self._resting: deque[Any] = deque()  # the locks on which workers sleep
+        self._resting: deque[Bell] = deque()  # of the workers that sleep
 
     def do(self, job: Callable[[], None]) -> bool:
         """Have a worker call ``job``; False: all are busy, so the first that is done will.
@@ -67,7 +66,7 @@ class Workers:
             bell = self._resting.pop()
         except IndexError:
             return self._start_one()
-        _ring(bell)
+        bell.ring()
         return True
 
     def _start_one(self) -> bool:
@@ -79,8 +78,7 @@ class Workers:
         return False
 
     def _work(self, post: Post) -> None:
-        bell = allocate_lock()
-        bell.acquire()
+        bell = Bell()
         while True:
             try:
                 job = self._jobs.popleft()
@@ -92,7 +90,7 @@ class Workers:
                 self._call_another()
                 job()
             except BaseException as error:  # a job hands on what the driver raises: this is something else
-                _log("a worker of a pool goes on after an error: %r", error)
+                logger.warn_safely("a worker of a pool goes on after an error: %r", error)
             del job
         leave_hub()
         post.resign()
@@ -106,11 +104,11 @@ class Workers:
             except Exception:
                 pass  # no more threads can be started: those that there are will come to it
 
-    def _rest(self, bell: Any) -> bool:
+    def _rest(self, bell: Bell) -> bool:
         """Sleep until there may be a job; False: nobody has called for long."""
         self._resting.append(bell)
         try:
-            return bool(self._jobs) or bell.acquire(True, REST_S)
+            return bool(self._jobs) or bell.wait(REST_S)
         finally:
             try:
                 self._resting.remove(bell)
@@ -134,17 +132,3 @@ def staff_of(pool: BasePool) -> Staff:
     """The threads of a pool's own."""
     staff: Staff = pool.staff.get(1) or pool.staff.setdefault(1, Staff(pool.config.max_connecting))
     return staff
-
-
-def _ring(bell: Any) -> None:
-    try:
-        bell.release()
-    except RuntimeError:
-        pass  # it rings already
-
-
-def _log(text: str, *args: object) -> None:
-    try:
-        logger.warning(text, *args)
-    except BaseException:
-        pass  # a handler that raises must not end the thread

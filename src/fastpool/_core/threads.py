@@ -32,6 +32,28 @@ start_new_thread = _original("_thread", "start_new_thread")
 allocate_lock = _original("_thread", "allocate_lock")
 
 
+class Bell:
+    """What a thread of the pools' own sleeps on."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = allocate_lock()
+        self._lock.acquire()
+
+    def ring(self) -> None:
+        """Wake the thread, or let its next sleep end at once."""
+        try:
+            self._lock.release()
+        except RuntimeError:
+            pass  # it rings already
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep until `ring` is called; False: it was not, for so long."""
+        rang: bool = self._lock.acquire(True, seconds)
+        return rang
+
+
 def start(post: Post, name: str, work: Callable[[], None]) -> None:
     """Have a daemon thread run ``work`` unless the post is held; RuntimeError if none can be started.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from .._core import KEEPER_POST, Desk, Post
-from .._core.threads import allocate_lock, leave_hub, start
+from .._core.threads import Bell, leave_hub, start
 from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
 
@@ -28,27 +28,14 @@ _LONG_S = 3600.0
 _REST_S = 5.0  # a helper without work for this long ends
 
 
-class Helper:
-    """A thread that does jobs, and the lock that it sleeps on."""
+class Helper(Bell):
+    """A thread that does jobs, and the bell that wakes it."""
 
-    __slots__ = ("_bell", "post")
+    __slots__ = ("post",)
 
     def __init__(self, post: Post) -> None:
+        super().__init__()
         self.post = post
-        self._bell = allocate_lock()
-        self._bell.acquire()
-
-    def ring(self) -> None:
-        """Wake it."""
-        try:
-            self._bell.release()
-        except RuntimeError:
-            pass  # it rings already
-
-    def rest(self) -> bool:
-        """Sleep until `ring` is called; False: it was not."""
-        rang: bool = self._bell.acquire(True, _REST_S)
-        return rang
 
 
 class Crew:
@@ -151,4 +138,4 @@ class Crew:
             self._resting.pop(helper.post, None)
             return self.desk.waiting > 0
         # A thread that takes this helper out of the resting ones has a job for it.
-        return helper.rest() or self._resting.pop(helper.post, None) is None
+        return helper.wait(_REST_S) or self._resting.pop(helper.post, None) is None

@@ -12,7 +12,7 @@ import os
 import sys
 
 from .._core import KEEPER_POST, clock, clock_is_stopped
-from .._core.threads import allocate_lock, start
+from .._core.threads import Bell, start
 from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
 from . import upkeep as _upkeep
@@ -56,8 +56,7 @@ class Keeper:
         self._entries: dict[int, KeptPool] = {}  # by the pool's number
         self._heap: list[tuple[float, int, int, KeptPool]] = []
         self._order = itertools.count()
-        self._bell = allocate_lock()
-        self._bell.acquire()
+        self._bell = Bell()
         self._asleep = False
         self._rounds = 0
         self._refused = False
@@ -111,10 +110,7 @@ class Keeper:
 
     def ring(self) -> None:
         """Wake the thread, to see what is due."""
-        try:
-            self._bell.release()
-        except RuntimeError:
-            pass  # it rings already
+        self._bell.ring()
 
     @property
     def running(self) -> bool:
@@ -138,7 +134,7 @@ class Keeper:
         while True:
             try:
                 if self._stumbled is not None:
-                    self._bell.acquire(True, _BREATH_S)
+                    self._bell.wait(_BREATH_S)
                 # It is unknown what was in hand, and which calls were noticed, when the round before ended.
                 self.crew.desk.called.extend(self._entries.values())
                 self.ring()
@@ -152,7 +148,7 @@ class Keeper:
     def _round(self, nap: float) -> float | None:
         """Sleep for this long, or until called, and have done what is due. How long to sleep next; None: it ends."""
         self._asleep = True
-        self._bell.acquire(True, nap)
+        self._bell.wait(nap)
         self._rounds += 1
         self._asleep = False
         desk = self.crew.desk
@@ -206,7 +202,7 @@ class Keeper:
         kept, kind = job.kept, job.kind
         stumbled, self._stumbled = self._stumbled, None
         if stumbled is not None:
-            _log("keeper: a round failed, and all pools are looked at again: %r", stumbled)
+            logger.warn_safely("keeper: a round failed, and all pools are looked at again: %r", stumbled)
         try:
             pool = kept.pool()
             if pool is None or self._entries.get(kept.number) is not kept:
@@ -221,16 +217,9 @@ class Keeper:
             return _upkeep.tend(pool, kept)
         except BaseException as error:  # a driver's SystemExit must not end the upkeep of all pools
             due = kept.until[kind] = clock() + _AGAIN_S
-            _log("keeper: looking after pool %r failed; it is tried again in a second", kept.name, error=error)
+            told = "keeper: looking after pool %r failed; it is tried again in a second"
+            logger.warn_safely(told, kept.name, exc_info=error)
             return due
-
-
-def _log(text: str, *args: object, error: BaseException | None = None) -> None:
-    """Log in a helper's thread, which must not end with an exception of a log handler."""
-    try:
-        logger.warning(text, *args, exc_info=error)
-    except BaseException:
-        pass  # there is nothing left to log to
 
 
 keeper = Keeper()

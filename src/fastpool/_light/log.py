@@ -33,6 +33,13 @@ class Log:
         else:
             logger.warning(message, *args, exc_info=exc_info, stacklevel=2)
 
+    def warn_safely(self, message: str, *args: Any, exc_info: BaseException | None = None) -> None:
+        """Log a warning in a thread of the pools' own, which must not end with an exception of a log handler."""
+        try:
+            self.warning(message, *args, exc_info=exc_info)
+        except BaseException:
+            pass  # there is nothing left to log to
+
     def exception(self, message: str, *args: Any) -> None:
         """Log an error with the exception that is being handled, as from the caller's line."""
         logger = self.find()
