@@ -23,6 +23,7 @@ from ._settle import all_at_once, descriptors, eventually
 # An exception between the making of a socket and the first line that could close it leaves it to its finalizer, and
 # one inside a finalizer is printed and forgotten.
 pytestmark = [
+    pytest.mark.usefixtures("log_without_locks"),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

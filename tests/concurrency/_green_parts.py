@@ -32,7 +32,7 @@ class Parts:
         deadline = time.monotonic() + 15
         while not holds():
             assert time.monotonic() < deadline, self._pool
-            self._sleep(0)
+            self._sleep(0.001)  # not 0: a hub that never blocks keeps the GIL from other threads for seconds
 
     def at_rest(self) -> bool:
         """Nothing is out or under way."""
