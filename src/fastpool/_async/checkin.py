@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from .._core import STEP_CLOSE, STEP_READY, STEP_RESET, loop_of_thread
+from .checkout import close_all
 from .driver import LoopDriver, settled, was_cancelled
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def check_in(pool: BasePool, checkin: Checkin) -> asyncio.Future[Any] | None:
             checkin.discard_unreset()
         _finish(pool, checkin)
     except BaseException:
-        _close(pool, checkin.failed())
+        close_all(pool, driver.close, checkin.failed())
         raise
     return None
 
@@ -47,30 +48,21 @@ def _reset_here(pool: BasePool, checkin: Checkin) -> None:
 
 async def _reset(pool: BasePool, checkin: Checkin) -> None:
     """Reset before the connection is available again; one that cannot be reset is closed."""
-    well = True
+    well = False
     try:
         await settled(pool.driver.inner.reset, checkin.connection)
-    except BaseException as error:
-        well = False
-        if not isinstance(error, Exception) and not (isinstance(error, asyncio.CancelledError) and not was_cancelled()):
-            checkin.was_reset(False)
-            _finish(pool, checkin)
+        well = True
+    except (Exception, asyncio.CancelledError) as error:
+        if not isinstance(error, Exception) and was_cancelled():
             raise
         pool._log_driver_error("reset", error)
-    checkin.was_reset(well)
-    _finish(pool, checkin)
+    finally:
+        checkin.was_reset(well)
+        _finish(pool, checkin)
 
 
 def _finish(pool: BasePool, checkin: Checkin) -> None:
     """The last steps: the connection is given, or closed."""
     while (step := checkin.step()) != STEP_READY:
         assert step == STEP_CLOSE
-        _close(pool, checkin.closing())
-
-
-def _close(pool: BasePool, detached: list[tuple[Any, Any, str]]) -> None:
-    for c, server, reason in detached:
-        pool.driver.close(c)
-        pool._tell("closed_connection", server=server, connection=c, reason=reason)
-    if detached:
-        pool._capacity_lost()
+        close_all(pool, pool.driver.close, checkin.closing())

@@ -6,6 +6,7 @@ checkout gives the slot back when it is dropped, at the latest.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .._core import STEP_CHECK, STEP_CONNECT, STEP_READY, STEP_WAIT
@@ -35,9 +36,9 @@ async def obtain(pool: BasePool, checkout: Checkout, calls: DriverCalls) -> None
             elif step == STEP_CHECK:
                 await calls.check(checkout)
             else:
-                close_all(pool, calls, checkout.closing())
+                close_all(pool, calls.close, checkout.closing())
     except BaseException as error:
-        close_all(pool, calls, checkout.failed(error))
+        close_all(pool, calls.close, checkout.failed(error))
         raise
 
 
@@ -47,15 +48,15 @@ async def open_one(pool: BasePool, checkout: Checkout, calls: DriverCalls, opene
         await calls.connect(checkout)
         checkout.put(opened)
     except BaseException:
-        close_all(pool, calls, checkout.dropped())
+        close_all(pool, calls.close, checkout.dropped())
         raise
-    close_all(pool, calls, checkout.closing())
+    close_all(pool, calls.close, checkout.closing())
 
 
-def close_all(pool: BasePool, calls: DriverCalls, detached: list[tuple[Any, Any, str]]) -> None:
+def close_all(pool: BasePool, close: Callable[[Any], object], detached: list[tuple[Any, Any, str]]) -> None:
     """Close connections that have no slot any more, and tell of it: (connection, server, reason) of each."""
     for c, server, reason in detached:
-        calls.close(c)
+        close(c)
         pool._tell("closed_connection", server=server, connection=c, reason=reason)
     if detached:
         pool._capacity_lost()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .._base import BasePool
-    from .._core import AsyncLease, Checkin, Checkout
+    from .._core import AsyncLease, Checkout
     from .workers import Workers
 
 _BEGUN, _END = 1, 2  # the questions that are decided by who answers first
@@ -145,7 +145,7 @@ class WorkerCalls:
         What takes longer goes on, and its verdict says whether the connection is kept.
         """
         left = checkout.check_begins()
-        step = Step(checkout, lambda own: _is_well(self._pool, own, left), self._keep_checked)
+        step = Step(checkout, _ask, self._keep_checked)
         try:
             well: bool = await step.by(self._staff.connecting, left)
         except (OutOfTime, asyncio.CancelledError) as error:
@@ -167,7 +167,7 @@ class WorkerCalls:
         try:
             own.open()
         except BaseException:
-            close_all(self._pool, self, own.dropped())
+            close_all(self._pool, self.close, own.dropped())
             raise
 
     def _keep_connected(self, outcome: Outcome) -> None:
@@ -177,24 +177,21 @@ class WorkerCalls:
     def _keep_checked(self, outcome: Outcome) -> None:
         own = outcome.checkout
         if outcome.error is not None:
-            close_all(self._pool, self, own.dropped())
+            close_all(self._pool, self.close, own.dropped())
             return
         own.checked(outcome.value)
         if own.step() == STEP_READY:
             own.put()
-        close_all(self._pool, self, own.closing())
+        close_all(self._pool, self.close, own.closing())
 
     def _leave(self, checkout: Checkout) -> None:
         """The connection is for whoever wants one."""
         checkout.put()
-        close_all(self._pool, self, checkout.closing())
+        close_all(self._pool, self.close, checkout.closing())
 
 
-def _is_well(pool: BasePool, own: Checkout, seconds: float | None) -> bool:
-    try:
-        return bool(pool.driver.check(own.connection, seconds))
-    except Exception:
-        return False
+def _ask(own: Checkout) -> bool:
+    return own.ask()
 
 
 def close_by(pool: BasePool, c: Any, over: Callable[[], object] | None = None) -> None:
@@ -252,10 +249,10 @@ def _end(pool: BasePool, block: AsyncLease, error: BaseException | None, over: C
     try:
         step = checkin.step()
         if step == STEP_RESET:
-            _reset(pool, checkin)
+            checkin.reset()
             step = checkin.step()
     except BaseException:
-        _close(pool, checkin.failed(), _nothing)
+        _close(pool, checkin.failed())
         raise
     if step == STEP_CLOSE:
         _close(pool, checkin.closing(), over)
@@ -263,17 +260,7 @@ def _end(pool: BasePool, block: AsyncLease, error: BaseException | None, over: C
         over()
 
 
-def _reset(pool: BasePool, checkin: Checkin) -> None:
-    well = True
-    try:
-        pool.driver.reset(checkin.connection)
-    except Exception as error:
-        pool._log_driver_error("reset", error)
-        well = False
-    checkin.was_reset(well)
-
-
-def _close(pool: BasePool, detached: list[tuple[Any, Any, str]], over: Callable[[], object]) -> None:
+def _close(pool: BasePool, detached: list[tuple[Any, Any, str]], over: Callable[[], object] | None = None) -> None:
     """Tell of the connections and have them closed; only then may ``over`` be called."""
     for c, server, reason in detached:
         try:
@@ -281,6 +268,3 @@ def _close(pool: BasePool, detached: list[tuple[Any, Any, str]], over: Callable[
         finally:
             close_by(pool, c, over)
     pool._capacity_lost()
-
-
-def _nothing() -> None: ...

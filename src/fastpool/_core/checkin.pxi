@@ -30,6 +30,10 @@ cdef class Checkin:
         """The connection in hand."""
         return (<Entry>self.slot.entry).connection
 
+    def reset(self):
+        """Call the driver's reset in this thread, which may block, and record its result."""
+        checkin_reset(self)
+
     def was_reset(self, bint well):
         """Record whether the driver's reset succeeded."""
         checkin_was_reset(self, well)
@@ -41,7 +45,7 @@ cdef class Checkin:
     def closing(self):
         """Take the connections to close now: [(connection, server, reason)]."""
         taken, self.detached = self.detached, None
-        return [(c, server, REASONS[self.why]) for c, server in taken or ()]
+        return retire_rows(taken, self.why)
 
     def failed(self):
         """End the lease after a step has raised.  Returns the connections to close, as `closing` does."""
@@ -185,9 +189,7 @@ cdef int checkin_reset(Checkin self) except -1:
 
 cdef int checkin_close(Checkin self) except -1:
     taken, self.detached = self.detached, None
-    if taken is not None:
-        retire_close_all(self.core, taken, self.why)
-    return 0
+    return 0 if taken is None else retire_close_all(self.core, taken, self.why)
 
 
 # ---- whether it is kept --------------------------------------------------------------------------------------------

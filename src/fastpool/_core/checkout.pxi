@@ -66,7 +66,7 @@ cdef class Checkout:
     def closing(self):
         """Take the connections to close now: [(connection, server, reason)]."""
         taken, self.detached = self.detached, None
-        return [(c, server, REASONS[self.why]) for c, server in taken or ()]
+        return retire_rows(taken, self.why)
 
     @property
     def entry(self):
@@ -99,6 +99,10 @@ cdef class Checkout:
         """Record that the check begins; the seconds that it may take, None: no limit."""
         checkout_check_begins(self)
         return None if self.limit == INT64_MAX else self.limit / 1e9
+
+    def ask(self):
+        """Call the driver's check in this thread, which may block; False also if it raises an Exception."""
+        return checkout_ask(self)
 
     def checked(self, bint well):
         """Record the result of the check."""

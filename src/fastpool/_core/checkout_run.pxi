@@ -24,16 +24,18 @@ cdef int checkout_run(Checkout self) except -1:
 
 cdef int checkout_check(Checkout self) except -1:
     checkout_check_begins(self)
-    checkout_checked(self, fitness_is_well(self.core, (<Entry>self.slot.entry).connection, self.limit, self.ping))
-    return 0
+    return checkout_checked(self, checkout_ask(self))
+
+
+cdef bint checkout_ask(Checkout self) except -1:
+    """Call the driver's check of the connection in hand; it was recorded that it begins."""
+    return fitness_is_well(self.core, (<Entry>self.slot.entry).connection, self.limit, self.ping)
 
 
 cdef int checkout_close(Checkout self) except -1:
     """Close the detached connections.  Their slots are free already: a close that hangs delays only this caller."""
     taken, self.detached = self.detached, None
-    if taken is not None:
-        retire_close_all(self.core, taken, self.why)
-    return 0
+    return 0 if taken is None else retire_close_all(self.core, taken, self.why)
 
 
 cdef Slot *checkout_slow(Core core, int64_t limit_ns, int how, Slot *slot, uint64_t *lease) except NULL:

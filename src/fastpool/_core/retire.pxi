@@ -56,6 +56,11 @@ cdef int retire_close_all(Core core, list taken, int why) except -1:
     return 0
 
 
+cdef list retire_rows(list taken, int why):
+    """What Python code is told of connections to close: (connection, server, reason) of each; None: none."""
+    return [(c, server, REASONS[why]) for c, server in taken or ()]
+
+
 cdef int retire_close(Core core, object c, object server, int why) except -1:
     try:
         core.driver.close(c)
