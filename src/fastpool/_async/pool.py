@@ -15,6 +15,7 @@ from .._base import BasePool
 from .._config import seconds_to_ns
 from .._connecting.opening import NAP_S, Opening, warming
 from .._core import AwaitingCore, clock, running_task
+from .._core.time_limit import TimeLimit
 from .._driver import Driver, overrides
 from .._keeper.keeper import keeper
 from .._light.hints import C
@@ -98,7 +99,10 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
             self._retire_idle("closed", 0)
             self.driver.stop_connecting(asyncio.get_running_loop())
             if timeout is not None:
-                while (self._counts()[1] or self._counts()[2]) and clock() < deadline:
+                while clock() < deadline:
+                    _, leased, connecting, *_ = self._counts()
+                    if not (leased or connecting):
+                        break
                     await asyncio.sleep(min(0.005, max(deadline - clock(), 0)))
                 self._drop_leased()
             await self._wait_for_closes(self.driver.closing, max(deadline - clock(), 0))
@@ -187,14 +191,14 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
     async def _fill_for(self, checkout: Checkout) -> None:
         """Open the rest of ``min_size`` in the time of the first checkout; what fails is left to the keeper."""
         try:
-            async with asyncio.timeout(checkout.seconds_left):
+            async with TimeLimit(checkout.seconds_left):
                 while len(self) < self.config.min_size and await self._open_one_here(None):
                     pass
         except Exception:
             return
         except BaseException:
             checkout.put()
-            close_all(self, LoopCalls(self, checkout.loop), checkout.closing())
+            close_all(self, self.driver.close, checkout.closing())
             raise
 
     async def _give_back(self, block: AsyncLease, error: BaseException | None) -> None:

@@ -74,7 +74,7 @@ cdef int checkout_look(Checkout self) except -1:
         self.answer = WHY_DISCARDED
         return 0
     try:
-        self.answer = fitness_unasked(self.core, self.slot, False)
+        self.answer = fitness_unasked(self.core, self.slot, self.ping)
     except Exception:
         self.answer = WHY_DEAD
     return 0

@@ -81,6 +81,12 @@ cdef bint fitness_is_silent(Core core, uint32_t server, int64_t began, int64_t l
     return False
 
 
+cdef inline int64_t fitness_last_heard(Slot *slot) noexcept nogil:
+    """When the connection was last returned or checked."""
+    cdef int64_t returned = i64_peek(&slot.since_ns)
+    return slot.checked_ns if slot.checked_ns > returned else returned
+
+
 cdef int fitness_heard_of(Core core, Slot *slot) except -1:
     """Record a successful check."""
     slot.checked_ns = clock_ns()
@@ -93,14 +99,14 @@ cdef int fitness_vacate_unheard(Core core, uint32_t server, int64_t since, list 
     """Detach the server's idle connections that were neither used nor checked since then; they go to `taken`."""
     cdef uint32_t i
     cdef uint64_t word
-    cdef int64_t heard
     cdef Slot *slot
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
         word = u64_load_sc(&slot.word)
-        heard = slot.checked_ns if slot.checked_ns > i64_peek(&slot.since_ns) else i64_peek(&slot.since_ns)
+        if slot_state(word) != IDLE or slot.server != server:
+            continue
         # the stamps are those of the coarse clock
-        if slot_state(word) == IDLE and slot.server == server and heard + COARSE_NS < since and slot_grab(slot, word):
+        if fitness_last_heard(slot) + COARSE_NS < since and slot_grab(slot, word):
             u64_put(&slot.owner, 0)
             retire_vacate(core, slot, WHY_DEAD, taken)
     return 0

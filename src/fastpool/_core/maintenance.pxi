@@ -238,21 +238,19 @@ cdef int64_t maintenance_keep_alive(Core core, int64_t older_than) except -1:
     cdef Checkout look
     cdef uint32_t i
     cdef uint64_t word
-    cdef int64_t gone = 0, now, last
+    cdef int64_t gone = 0
     cdef Slot *slot
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
         word = u64_load(&slot.word)
-        now = clock_ns()
-        last = slot.checked_ns if slot.checked_ns > i64_peek(&slot.since_ns) else i64_peek(&slot.since_ns)
-        if slot_state(word) != IDLE or last + older_than > now:
+        if slot_state(word) != IDLE or fitness_last_heard(slot) + older_than > clock_ns():
             continue
         look = checkout_new(core, -1, None)
         if not slot_grab(slot, word):
             continue
         u64_put(&slot.owner, 0)
         checkout_hold(look, slot)
-        look.looked = look.ping = True
+        look.ping = True
         if maintenance_is_well(look):
             slot.checked_ns = clock_ns()
             i64_put(&slot.fresh_ns, fitness_fresh_until(core, slot, clock_ns()))
@@ -264,17 +262,15 @@ cdef int64_t maintenance_keep_alive(Core core, int64_t older_than) except -1:
 
 cdef bint maintenance_is_well(Checkout look) except -1:
     """Check the connection in hand, however fresh it is; False: it was closed, and its slot is free."""
+    cdef int step
     try:
-        try:
-            look.answer = fitness_unasked(look.core, look.slot, True)
-        except Exception:
-            look.answer = WHY_DEAD
-        if look.answer == ASK:
+        step = checkout_step(look)
+        if step == CHECK:
             checkout_check(look)
-        if look.answer == KEEP:
+            step = checkout_step(look)
+        if step == READY:
             look.slot = NULL
             return True
-        checkout_reject(look)
     except BaseException:
         checkout_fail(look)
         checkout_close(look)

@@ -40,7 +40,7 @@ cdef int line_stand(Checkout self) except -1:
         if line_sleeper_here is None:
             from .greenlets import sleeper_here
             line_sleeper_here = sleeper_here
-        sleeper = line_sleeper_here(thread_self().uid, thread_is_alive)
+        sleeper = line_sleeper_here(me.uid, thread_is_alive)
         if sleeper is not None:
             eventlet = EventletHandle.__new__(EventletHandle)
             eventlet.sleeper = sleeper
