@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from . import _registry as registry
-from ._config import Config, seconds_to_ns
+from ._config import Config
 from ._connecting.connector import Connector
-from ._core import Core, clock, rebind
+from ._core import Core, clock, rebind, seconds_to_ns
 from ._driver import CallableDriver, Driver, overrides
 from ._errors import NoConnectionsAvailable
 from ._keeper.keeper import keeper, needs_keeping

@@ -17,7 +17,6 @@ from ._telemetry.events import Listeners
 
 MOST_CONNECTIONS = 65535
 MOST_OF_ANYTHING = 2**31 - 1
-MOST_NS = 2**62 - 1  # 146 years: added to any clock's now it still fits the core's int64
 
 Servers: TypeAlias = tuple[Server, ...] | Callable[[], Iterable[Any]]
 Balance: TypeAlias = str | Callable[[tuple[Server, ...], Mapping[Any, int]], Any]
@@ -90,19 +89,6 @@ class Config:
     def given(self) -> dict[str, Any]:
         """The options that differ from their defaults: what has to be said again to get an equal Config."""
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
-
-
-def seconds_to_ns(name: str, value: Any, none: int = -1) -> int:
-    """A time of the public interface (seconds >= 0, None: ``none``) as the core's integer nanoseconds.
-
-    More than the core can hold (146 years) becomes the most that it can; a time above 0 stays above 0.
-    """
-    if value is None:
-        return none
-    seconds = _seconds(name, value)
-    if seconds * 1e9 >= MOST_NS:
-        return MOST_NS
-    return max(round(seconds * 1e9), 1 if seconds > 0 else 0)
 
 
 def _shown(value: Any) -> str:

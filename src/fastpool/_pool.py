@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 
 from ._base import BasePool
-from ._config import seconds_to_ns
 from ._connecting.behind import go_on
 from ._connecting.opening import NAP_S, Opening, warming
-from ._core import BlockingCore, clock
+from ._core import BlockingCore, clock, deadline_after, seconds_to_ns
 from ._core.greenlets import pause
 from ._keeper.keeper import keeper
 from ._light.hints import TYPE_CHECKING, Any, C, Self, Unpack
@@ -73,12 +72,12 @@ class Pool(BasePool[C], BlockingCore[C]):
         ``timeout``: wait so many seconds for those that are out, and take them away then; their blocks end quietly.
         It may be called again. A closed pool stays closed.
         """
-        limit = seconds_to_ns("timeout", timeout)
+        deadline = deadline_after(timeout)
         first = self._shut()
         try:
             self._retire_idle("closed", 0)
             if timeout is not None:
-                self._wait_for_leases(limit / 1e9)
+                self._wait_for_leases(deadline)
                 self._drop_leased()
         finally:
             keeper.forget(self)
@@ -121,8 +120,7 @@ class Pool(BasePool[C], BlockingCore[C]):
             if not (opening.is_short and self._open_one(limit, opening.opened)):
                 pause(NAP_S)
 
-    def _wait_for_leases(self, seconds: float) -> None:
-        deadline = clock() + seconds
+    def _wait_for_leases(self, deadline: float) -> None:
         nap = 0.0005
         while True:
             _, leased, connecting, *_ = self._counts()

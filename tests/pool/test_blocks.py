@@ -296,7 +296,7 @@ def test_a_timeout_out_of_range(timeout):
 def test_a_timeout_that_is_no_number(timeout):
     pool = Plain().pool()
     for take in (pool.connection, pool.checkout):
-        with pytest.raises(TypeError, match="timeout must be a number of seconds or None"):
+        with pytest.raises(TypeError, match="'timeout' must be a number of seconds or None"):
             take(timeout=timeout)
 
 

@@ -4,11 +4,13 @@ import copy
 import dataclasses
 import math
 import pickle
+from decimal import Decimal
 from fractions import Fraction
 
 import pytest
 
-from fastpool._config import MOST_NS, Config, seconds_to_ns
+from fastpool._config import Config
+from fastpool._core import clock, deadline_after, seconds_to_ns
 from fastpool._servers import normalise_servers, server_text
 
 DEFAULTS = {
@@ -315,18 +317,28 @@ def test_a_default_port_fills_in():
 
 @pytest.mark.parametrize(
     ("seconds", "ns"),
-    [(0, 0), (1, 10**9), (0.5, 5 * 10**8), (1e-9, 1), (1e-30, 1), (1e300, MOST_NS), (5e9, MOST_NS), (None, -1)],
+    [
+        *[(0, 0), (1, 10**9), (0.5, 5 * 10**8), (1e-9, 1), (1e-30, 1)],
+        *[(Fraction(1, 4), 25 * 10**7), (Decimal(2), 2 * 10**9)],
+        *[(None, -1), (math.inf, -1), (1e300, -1), (10**400, -1), (10**9, 10**18)],
+    ],
 )
 def test_seconds_to_ns(seconds, ns):
     assert seconds_to_ns("timeout", seconds) == ns
     assert type(seconds_to_ns("timeout", seconds)) is int
 
 
-def test_seconds_to_ns_refuses_what_an_option_would_and_names_it():
-    assert seconds_to_ns("timeout", None, none=7) == 7
-    with pytest.raises(ValueError, match=r"^timeout must be a number of seconds >= 0 or None and finite, not -1"):
-        seconds_to_ns("timeout", -1)
-    with pytest.raises(TypeError, match=r"^timeout must be a number of seconds >= 0 or None, not 'x' \(str\)"):
-        seconds_to_ns("timeout", "x")
+def test_a_deadline_may_be_for_ever():
+    assert deadline_after(None) == deadline_after(1e300) == math.inf
+    assert 59 < deadline_after(60) - clock() <= 60
+
+
+def test_seconds_to_ns_refuses_what_is_no_time_and_names_it():
+    for value in (-1, -1e-9, -(10**400), -math.inf):
+        with pytest.raises(ValueError, match=r"^'keepalive' must be a non-negative number of seconds or None, not -"):
+            seconds_to_ns("keepalive", value)
+    for value in ("x", b"1", True, [], object()):
+        with pytest.raises(TypeError, match=r"^'timeout' must be a number of seconds or None, not .* \(\w+\)$"):
+            seconds_to_ns("timeout", value)
     with pytest.raises(ValueError, match="not nan"):
         seconds_to_ns("timeout", math.nan)

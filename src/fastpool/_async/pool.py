@@ -12,9 +12,8 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from .._base import BasePool
-from .._config import seconds_to_ns
 from .._connecting.opening import NAP_S, Opening, warming
-from .._core import AwaitingCore, clock, running_task
+from .._core import AwaitingCore, clock, deadline_after, running_task
 from .._core.time_limit import TimeLimit
 from .._driver import Driver, overrides
 from .._keeper.keeper import keeper
@@ -92,8 +91,7 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
 
         A driver's close that takes longer, or than ``timeout``, goes on alone.
         """
-        limit = seconds_to_ns("timeout", timeout)
-        deadline = clock() + (CLOSES_S if timeout is None else limit / 1e9)
+        deadline = deadline_after(CLOSES_S if timeout is None else timeout)
         first = self._shut()
         try:
             self._retire_idle("closed", 0)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .._config import seconds_to_ns
-from .._core import clock
+from .._core import clock, deadline_after
 from .._errors import PoolClosed
 from .._light.hints import TYPE_CHECKING, Any
 
@@ -98,8 +97,8 @@ def warming(pool: BasePool, n: int | None, timeout: float | None) -> Opening:
         raise ValueError(f"n must be from 0 to max_size ({most}), not {n}")
     if pool.closed:
         raise PoolClosed(f"pool {pool.name!r} is closed")
-    limit = seconds_to_ns("timeout", timeout)
-    opening = Opening(pool, most if n is None else n, None if timeout is None else clock() + limit / 1e9, None)
+    until = deadline_after(timeout)
+    opening = Opening(pool, most if n is None else n, None if timeout is None else until, None)
     if opening.goes_on and not pool.was_opened:
         pool._first_use()
     return opening

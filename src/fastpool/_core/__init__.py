@@ -91,6 +91,9 @@ from .core import (
     clock_stop as clock_stop,
 )
 from .core import (
+    deadline_after as deadline_after,
+)
+from .core import (
     do_without as do_without,
 )
 from .core import (
@@ -110,6 +113,9 @@ from .core import (
 )
 from .core import (
     running_task as running_task,
+)
+from .core import (
+    seconds_to_ns as seconds_to_ns,
 )
 from .core import (
     thread_is_alive as thread_is_alive,

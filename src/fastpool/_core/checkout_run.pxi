@@ -116,25 +116,6 @@ cdef object checkout_exhausted(Core core, str phase, int64_t began, kind=None):
     return core._exhausted(phase, (clock_ns() - began) / 1e9, kind)
 
 
-cdef int64_t checkout_timeout_ns(object timeout) except -2:
-    """A caller's timeout in ns, -1 for no limit."""
-    cdef double seconds
-    if timeout is None:
-        return -1
-    if isinstance(timeout, bool):
-        raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}")
-    if not isinstance(timeout, (int, float)):
-        try:
-            seconds = timeout.__float__()
-        except (AttributeError, TypeError):
-            raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}") from None
-    else:
-        seconds = timeout
-    if not seconds >= 0:
-        raise ValueError(f"'timeout' must be a non-negative number, not {timeout!r}")
-    return <int64_t>(seconds * 1e9) if seconds < 9e9 else -1
-
-
 cdef object checkout_seconds_left(int64_t deadline):
     cdef int64_t left
     if deadline == INT64_MAX:

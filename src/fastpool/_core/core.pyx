@@ -202,6 +202,33 @@ def clock():
     return clock_ns() / 1e9
 
 
+cpdef int64_t seconds_to_ns(str name, object value) except -2:
+    """A time of the public interface in ns: seconds >= 0; -1, no limit, for None and for more than 285 years.
+
+    TypeError, ValueError: name the argument and the value.
+    """
+    cdef double seconds
+    if value is None:
+        return -1
+    if isinstance(value, (bool, str, bytes)) or not hasattr(value, "__float__"):
+        raise TypeError(f"{name!r} must be a number of seconds or None, not {value!r} ({type(value).__name__})")
+    try:
+        seconds = value if isinstance(value, float) else float(value)
+    except OverflowError:  # an int of more than 308 digits
+        seconds = 9e9 if value > 0 else -1
+    if not seconds >= 0:
+        raise ValueError(f"{name!r} must be a non-negative number of seconds or None, not {value!r}")
+    if seconds >= 9e9:
+        return -1
+    return <int64_t>(seconds * 1e9 + 0.5) or (seconds > 0)
+
+
+def deadline_after(timeout):
+    """When, by the pool's clock in seconds, `timeout` seconds are over; infinity for None.  Raises as seconds_to_ns."""
+    cdef int64_t limit = seconds_to_ns("timeout", timeout)
+    return float("inf") if limit < 0 else (clock_ns() + limit) / 1e9
+
+
 def running_task():
     """The current task of the loop that runs in this thread, or None."""
     owner_notice_imports()

@@ -67,7 +67,7 @@ cdef inline int lease_init(AnyLease self, Core core, object timeout) except -1:
     elif core.lazy_timeout and timeout is not None:
         self.timeout = timeout
     else:
-        self.timeout_ns = checkout_timeout_ns(timeout)
+        self.timeout_ns = seconds_to_ns("timeout", timeout)
     return 0
 
 
@@ -225,7 +225,7 @@ cdef object lease_enter_slow(AnyLease self, Slot *slot):
     cdef Core core = self.core
     cdef uint64_t word
     if self.timeout is not None:
-        self.timeout_ns = checkout_timeout_ns(self.timeout)
+        self.timeout_ns = seconds_to_ns("timeout", self.timeout)
         self.timeout = None
     if core.nested and slot == NULL and lease_share(self):
         return (<Entry>self.slot.entry).connection

@@ -32,7 +32,7 @@ cdef class Core(CoreState):
 
     def _new_checkout(self, timeout, loop):
         """Begin a checkout step by step."""
-        return checkout_new(self, self.timeout_ns if timeout is ... else checkout_timeout_ns(timeout), loop)
+        return checkout_new(self, self.timeout_ns if timeout is ... else seconds_to_ns("timeout", timeout), loop)
 
     def _checkin_of(self, AnyLease lease, error):
         """Begin the checkin of a lease step by step; None if nothing is left to do."""
@@ -213,7 +213,7 @@ cdef class BlockingCore(Core):
     @cython.binding(False)
     def checkout(self, timeout=...):
         """Check out a connection; return it with `checkin`, exactly once.  Raises what `connection` raises."""
-        cdef int64_t limit = self.timeout_ns if timeout is ... else checkout_timeout_ns(timeout)
+        cdef int64_t limit = self.timeout_ns if timeout is ... else seconds_to_ns("timeout", timeout)
         cdef uint64_t word
         cdef Slot *slot = checkout_slow(self, limit, BY_HAND, NULL, &word)
         c = (<Entry>slot.entry).connection

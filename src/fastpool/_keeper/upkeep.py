@@ -6,8 +6,7 @@ or log handlers. For one pool, each kind is done by one helper at a time, and no
 
 from __future__ import annotations
 
-from .._config import seconds_to_ns
-from .._core import clock
+from .._core import clock, seconds_to_ns
 from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
 from .._telemetry.report import info_of, is_news, is_told, leases_of

@@ -164,7 +164,7 @@ cdef object task_acquire_slow(AsyncLease self, Core core, object loop, Slot *slo
     """Enter by the slow path; `slot`: an idle one just taken that must be looked at first, or NULL."""
     cdef Checkout checkout
     if self.timeout is not None:
-        self.timeout_ns = checkout_timeout_ns(self.timeout)
+        self.timeout_ns = seconds_to_ns("timeout", self.timeout)
         self.timeout = None
     if core.nested and slot == NULL and not self.by_hand and lease_share(self):
         return lease_connection(self, core)

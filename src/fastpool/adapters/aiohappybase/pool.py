@@ -21,8 +21,7 @@ import aiohappybase
 
 from ... import _errors
 from ..._async.pool import AsyncPool
-from ..._config import seconds_to_ns
-from ..._core import loop_of_thread
+from ..._core import loop_of_thread, seconds_to_ns
 from ..._keeper.keeper import keeper
 from .._thrift.arguments import PATIENCE_S, checked_size, options_among
 from .._thrift.driver import ThriftDriver
