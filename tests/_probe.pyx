@@ -68,11 +68,11 @@ cdef class Rig:
     cdef Pool pool
     cdef readonly uint64_t waits     # how many of those who called `sleep` had to
 
-    def __cinit__(self, uint32_t limit=8, uint32_t max_connecting=1 << 20):
+    def __cinit__(self, uint32_t limit=8, uint32_t max_connecting=1 << 20, bint oldest_first=False):
         self.pool.id = thread_self().uid << 32 | <uint32_t><size_t><void *>self
         self.pool.wake = ring
         self.pool.max_size = self.pool.limit = limit
-        self.pool.max_connecting = max_connecting
+        self.pool.max_connecting, self.pool.idle.oldest_first = max_connecting, oldest_first
         if queue_open(&self.pool.queue) < 0:
             raise MemoryError
 

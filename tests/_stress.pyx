@@ -336,7 +336,7 @@ cdef void run_hot(Worker *me) noexcept nogil:
     while times and u64_peek(&pool.gate) == 0:
         times -= 1
         slot = <Slot *>hint.slot
-        if not lease_retake(hint):
+        if pool.idle.oldest_first or not lease_retake(hint):
             slot = idle_take(&pool.idle, &pool.table)
             if slot == NULL:
                 return

@@ -59,7 +59,7 @@ cdef void audit(Shared *shared) noexcept nogil:
         fail(shared, "warm slots counted, and there", u64_load(&pool.idle.warm), warm)
     for index in range(size):
         word = u64_load(&table_slot(&pool.table, index).word)
-        if slot_state(word) == IDLE and not word & LISTED:
+        if slot_state(word) == IDLE and not word & LISTED and not pool.idle.oldest_first:
             fail(shared, "an idle slot that nobody can find", index, word)
 
 
@@ -224,6 +224,7 @@ cdef public int program_main(int count, char **values) noexcept nogil:
         return 3
     shared.worker_count, shared.most = <uint32_t>atoll(values[1]), <uint32_t>atoll(values[2])
     shared.rounds, shared.seed = <uint64_t>atoll(values[3]), <uint64_t>atoll(values[4])
+    shared.pool.idle.oldest_first = shared.seed & 1  # as stressing.py says
     shared.hot = <uint64_t>atoll(values[5])
     shared.patience_ns = atoll(values[6]) * 1_000_000_000
     if not 1 <= shared.worker_count <= MOST_WORKERS or not 1 <= shared.most <= MOST_HANDS // 2 or not shared.hot:

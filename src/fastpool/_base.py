@@ -77,6 +77,7 @@ class BasePool(Core[C]):
         self._set_up(
             driver,
             config.name or "pool",
+            oldest_first=config.order == "fifo",
             nested=config.nested,
             timing=config.timing,
             reclaim=config.reclaim,

@@ -21,6 +21,7 @@ MOST_OF_ANYTHING = 2**31 - 1
 Servers: TypeAlias = tuple[Server, ...] | Callable[[], Iterable[Any]]
 Balance: TypeAlias = str | Callable[[tuple[Server, ...], Mapping[Any, int]], Any]
 
+ORDERS = ("lifo", "fifo")
 BALANCES = ("round_robin", "random", "least_leased")
 RESIZABLE = ("min_size", "max_size", "max_overflow", "max_idle")
 
@@ -35,6 +36,7 @@ class Config:
 
     max_size: int = 10
     min_size: int = 0
+    order: str = "lifo"
     max_overflow: int = 0
     max_idle: int | None = None
     timeout: float | None = 30.0
@@ -158,14 +160,19 @@ def _servers(name: str, value: Any) -> Servers | None:
 
 
 def _balance(name: str, value: Any) -> Balance:
-    wanted = f"{name} must be one of {', '.join(map(repr, BALANCES))} or a callable"
-    if callable(value):
-        return value  # type: ignore[no-any-return]
-    if not isinstance(value, str):
-        raise TypeError(f"{wanted}, not {_shown(value)}")
-    if value not in BALANCES:
-        raise ValueError(f"{wanted}, not {value!r}")
-    return value
+    return value if callable(value) else _one_of(*BALANCES, or_else=" or a callable")(name, value)  # type: ignore[no-any-return]
+
+
+def _one_of(*texts: str, or_else: str = "") -> _Check:
+    def check(name: str, value: Any) -> Any:
+        wanted = f"{name} must be one of {', '.join(map(repr, texts))}{or_else}"
+        if not isinstance(value, str):
+            raise TypeError(f"{wanted}, not {_shown(value)}")
+        if value not in texts:
+            raise ValueError(f"{wanted}, not {value!r}")
+        return value
+
+    return check
 
 
 def _backoff(name: str, value: Any) -> tuple[float, float]:
@@ -200,6 +207,7 @@ def _name(name: str, value: Any) -> str | None:
 _CHECKS: dict[str, _Check] = {
     "max_size": _count(1, MOST_CONNECTIONS),
     "min_size": _count(0, MOST_CONNECTIONS),
+    "order": _one_of(*ORDERS),
     "max_overflow": _count(-1, MOST_CONNECTIONS),
     "max_idle": _count(0, MOST_CONNECTIONS, optional=True),
     "timeout": _time(),

@@ -26,6 +26,7 @@ class CommonOptions(TypedDict, total=False):
     """The options that mean the same in every pool, the drop-ins included."""
 
     min_size: int
+    order: Literal["lifo", "fifo"]
     max_overflow: int
     max_idle: int | None
     max_waiting: int | None

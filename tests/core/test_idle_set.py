@@ -1,4 +1,4 @@
-"""The set of idle slots against a plain list: always the one returned last, whatever was taken past the stack."""
+"""The set of idle slots against a plain list: always the one returned last (or first), whatever was taken past it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.core.native import probe
 parts = probe()
 
 
-def rig_with(leased: int) -> Any:
-    rig = parts.Rig(leased)
+def rig_with(leased: int, oldest_first: bool = False) -> Any:
+    rig = parts.Rig(leased, oldest_first=oldest_first)
     for index in range(leased):
         rig.grow()
         rig.move(index, "LEASED")
@@ -25,9 +25,10 @@ def rig_with(leased: int) -> Any:
 class IdleSet(RuleBasedStateMachine):
     """`idle` is the model: the slots in the order in which they were returned."""
 
-    @initialize(size=st.sampled_from([1, 2, 3, 8, 9, 30, 70]))
-    def begin(self, size: int) -> None:
-        self.rig = rig_with(size)
+    @initialize(size=st.sampled_from([1, 2, 3, 8, 9, 30, 70]), oldest_first=st.booleans())
+    def begin(self, size: int, oldest_first: bool) -> None:
+        self.rig = rig_with(size, oldest_first)
+        self.oldest_first = oldest_first
         self.leased = list(range(size))
         self.idle: list[int] = []
 
@@ -40,7 +41,7 @@ class IdleSet(RuleBasedStateMachine):
 
     @rule()
     def take(self) -> None:
-        expected = self.idle.pop() if self.idle else None
+        expected = self.idle.pop(0 if self.oldest_first else -1) if self.idle else None
         assert self.rig.take() == expected
         if expected is not None:
             self.leased.append(expected)
@@ -69,7 +70,7 @@ class IdleSet(RuleBasedStateMachine):
         rig = self.rig
         stack = rig.stack()
         assert len(set(stack)) == len(stack), "an entry stands in the stack twice"
-        assert set(self.idle) <= set(stack), "an idle slot cannot be found"
+        assert self.oldest_first or set(self.idle) <= set(stack), "an idle slot cannot be found"
         assert {slot for slot in range(rig.size) if rig.listed(slot)} == set(stack)
         assert {rig.state(slot) for slot in self.idle} <= {"IDLE"}
         assert {rig.state(slot) for slot in self.leased} <= {"LEASED"}
@@ -87,6 +88,16 @@ def test_last_in_first_out() -> None:
     for slot in (3, 1, 4, 0, 2):
         rig.put(slot)
     assert [rig.take() for _ in range(6)] == [2, 0, 4, 1, 3, None]
+
+
+def test_first_in_first_out() -> None:
+    rig = rig_with(5, oldest_first=True)
+    for slot in (3, 1, 4, 0, 2):
+        rig.put(slot)
+    assert rig.grab(1, rig.word(1))
+    rig.put(1)
+    assert [rig.take() for _ in range(6)] == [3, 4, 0, 2, 1, None]
+    assert (rig.head & 0xFFFFFFFF, rig.warm) == (0, (0, [])), "neither the stack nor the map is used"
 
 
 def test_a_slot_retaken_from_below_is_the_last_returned_all_the_same() -> None:

@@ -95,11 +95,11 @@ FAULTS = [
         "a slot is published, and listed, in two steps",
         "_core/c/idle.pxd",
         "        word = u64_load(&slot.word)\n"
-        "        if u64_cas(&slot.word, word, ((word & ~<uint64_t>ENDING) + (EPOCH + IDLE - LEASED)) | LISTED):\n",
+        "        if u64_cas(&slot.word, word, ((word & ~<uint64_t>ENDING) + (EPOCH + IDLE - LEASED)) | listed):\n",
         "        word = u64_load(&slot.word)\n        if {}:\n"
         "            u64_cas(&slot.word, word, (word & ~<uint64_t>ENDING) + (EPOCH + IDLE - LEASED))\n"
-        "            u64_or(&slot.word, LISTED)\n            return not word & LISTED\n"
-        "        if u64_cas(&slot.word, word, ((word & ~<uint64_t>ENDING) + (EPOCH + IDLE - LEASED)) | LISTED):\n",
+        "            u64_or(&slot.word, listed)\n            return word\n"
+        "        if u64_cas(&slot.word, word, ((word & ~<uint64_t>ENDING) + (EPOCH + IDLE - LEASED)) | listed):\n",
     ),
 ]
 DECLARED = """

@@ -16,6 +16,7 @@ from fastpool._servers import normalise_servers, server_text
 DEFAULTS = {
     "max_size": 10,
     "min_size": 0,
+    "order": "lifo",
     "max_overflow": 0,
     "max_idle": None,
     "timeout": 30.0,

@@ -236,6 +236,7 @@ class CoreState:
         driver: Any,
         name: str,
         *,
+        oldest_first: bool,
         nested: bool,
         timing: bool,
         reclaim: bool,

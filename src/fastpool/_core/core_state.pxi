@@ -89,11 +89,12 @@ cdef class CoreState:
         if self.kept != NULL:
             Py_DECREF(<object>self.kept)
 
-    def _set_up(self, driver, str name, *, bint nested, bint timing, bint reclaim, bint collect_garbage,
+    def _set_up(self, driver, str name, *, bint oldest_first, bint nested, bint timing, bint reclaim, bint collect_garbage,
                 bint tracks_calls, bint lazy_timeout, bint has_check, bint has_reset, bint has_probe, bint may_probe):
         """Set what stays the same for the pool's life."""
         self.driver = driver
         self.name = name
+        self.pool.idle.oldest_first = oldest_first
         self.nested = nested
         self.timing = timing
         self.reclaim = reclaim

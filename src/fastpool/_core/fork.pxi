@@ -27,6 +27,7 @@ cdef int fork_after(Core core) except -1:
         return 0
     fresh = PoolInner()
     fresh.pool.max_size, fresh.pool.limit, fresh.pool.max_connecting = was.max_size, was.limit, was.max_connecting
+    fresh.pool.idle.oldest_first = was.idle.oldest_first
     fresh.pool.gate = was.gate & (CLOSED | SLOW_TAKE | SLOW_GIVE)
     inherited = core.entries
     Py_INCREF(old)

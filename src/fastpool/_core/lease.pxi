@@ -115,8 +115,11 @@ cdef inline bint lease_can_enter_fast(AnyLease self, Core core, ThreadHint *hint
 
 
 cdef inline Slot *lease_take_idle(Core core, ThreadHint *hint) noexcept nogil:
-    """Take this thread's last slot if it is idle, else the one returned last; NULL: no slot is idle."""
-    if lease_retake(hint):
+    """Take this thread's last slot if it is idle, else the one returned last; NULL: no slot is idle.
+
+    In order="fifo" the one returned first, whoever had it.
+    """
+    if not core.pool.idle.oldest_first and lease_retake(hint):
         return <Slot *>hint.slot
     return idle_take(&core.pool.idle, &core.pool.table)
 

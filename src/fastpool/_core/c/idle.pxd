@@ -17,11 +17,14 @@ word and writes no shared line at all.  Its entry stays in the stack (LISTED), a
   it can be lost from the map and never from the set.
 
 Taking costs a bounded number of steps, and one more for each stale entry, which some push has made.
+
+With ``oldest_first`` (``order="fifo"``) there is no stack: each return stamps ``order``, and a take compares all slots,
+so that it costs some nanoseconds for each slot of the table.
 """
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from .atomic cimport u32_peek, u32_put, u64_add, u64_and, u64_cas, u64_load, u64_load_sc, u64_or, u64_peek, \
+from .atomic cimport u32_load_sc, u32_peek, u32_put, u64_add, u64_and, u64_cas, u64_load, u64_load_sc, u64_or, u64_peek, \
     u64_put
 from .clock cimport clock_order
 from .slot cimport ENDING, EPOCH, IDLE, LEASED, LISTED, STATE, Slot, slot_grab, slot_state
@@ -34,6 +37,7 @@ cdef enum:
 cdef struct Idle:
     uint64_t head    # [atomic] top of the stack of entries for idle slots
     uint64_t warm    # [atomic] number of bits set in the warm map; 0: no need to read it
+    uint64_t oldest_first  # constant: whether the slot that was returned first is taken, not the one returned last
 
 
 cdef inline uint64_t stack_link(uint64_t head, uint32_t entry) noexcept nogil:
@@ -80,18 +84,27 @@ cdef inline bint idle_publish(Idle *idle, Table *table, Slot *slot) noexcept nog
         idle_heat(idle, table, slot)
     elif u64_peek(&idle.warm) != 0:
         u64_put(&slot.order, clock_order())
+    return not idle_release(slot, LISTED) & LISTED
+
+
+cdef inline uint64_t idle_release(Slot *slot, uint64_t listed) noexcept nogil:
+    """LEASED to IDLE, with LISTED turned on if `listed` is that; returns the word before."""
+    cdef uint64_t word
     while True:
         # One swap makes it IDLE and decides which side pushes: if LISTED were turned on in a second step, the slot
         # could be taken past the stack, and listed by its next holder, in between.  seq_cst: the next lease sees what
         # this one wrote, and if no entry is pushed this is the first half of "publish the slot, then look at the gate".
         word = u64_load(&slot.word)
-        if u64_cas(&slot.word, word, ((word & ~<uint64_t>ENDING) + (EPOCH + IDLE - LEASED)) | LISTED):
-            return not word & LISTED
+        if u64_cas(&slot.word, word, ((word & ~<uint64_t>ENDING) + (EPOCH + IDLE - LEASED)) | listed):
+            return word
 
 
 cdef inline void idle_put(Idle *idle, Table *table, Slot *slot) noexcept nogil:
     """Return a slot that the caller holds (LEASED) to the set, as the one returned last."""
-    if idle_publish(idle, table, slot):
+    if idle.oldest_first:
+        u64_put(&slot.order, clock_order())
+        idle_release(slot, 0)
+    elif idle_publish(idle, table, slot):
         idle_push(idle, table, slot)
 
 
@@ -145,12 +158,32 @@ cdef inline bint idle_unlist(Idle *idle, Table *table, Slot *slot) noexcept nogi
             return False
 
 
+cdef inline Slot *idle_take_oldest(Table *table) noexcept nogil:
+    """Take the idle slot that was returned first; NULL if none is idle."""
+    cdef uint64_t word, seen = 0
+    cdef uint32_t i
+    cdef Slot *slot
+    cdef Slot *oldest
+    while True:
+        oldest = NULL
+        # seq_cst, size and words: a waiter looks here after it has counted itself in the gate
+        for i in range(u32_load_sc(&table.size)):
+            slot = table_slot(table, i)
+            word = u64_load_sc(&slot.word)
+            if slot_state(word) == IDLE and (oldest == NULL or u64_peek(&slot.order) < u64_peek(&oldest.order)):
+                oldest, seen = slot, word
+        if oldest == NULL or slot_grab(oldest, seen):
+            return oldest
+
+
 cdef inline Slot *idle_take(Idle *idle, Table *table) noexcept nogil:
-    """Take the idle slot that was returned last: LEASED and the caller's; NULL if none is idle."""
+    """Take the idle slot that was returned last, or first: LEASED and the caller's; NULL if none is idle."""
     cdef uint64_t head, word
     cdef Slot *slot
     cdef Slot *warm = NULL
     cdef bint looked = False
+    if idle.oldest_first:
+        return idle_take_oldest(table)
     while True:
         # seq_cst: a waiter looks here after it has counted itself in the gate
         head = u64_load_sc(&idle.head)

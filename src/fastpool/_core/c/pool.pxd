@@ -38,7 +38,7 @@ cdef struct Pool:
     Idle idle
     uint64_t id              # never reused; 0: no pool
     uint64_t generation      # of the process this pool works in
-    uint64_t spare[3]        # to the end of the line
+    uint64_t spare[2]        # to the end of the line
     # Written where something slow is done anyway.
     uint64_t vacant          # [atomic] top of the stack of vacant slots
     uint64_t gone            # [atomic] top of the stack of slots that a resize removed

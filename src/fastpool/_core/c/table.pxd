@@ -11,7 +11,7 @@ A chunk's address is written once, before the first index in it is published.
 from libc.stdint cimport INT64_MAX, uint32_t, uint64_t
 from libc.string cimport memset
 
-from .atomic cimport LINE, lines_free, lines_new, u32_load, u32_store
+from .atomic cimport LINE, lines_free, lines_new, u32_add, u32_load
 from .slot cimport GONE, Slot
 
 cdef extern from * nogil:
@@ -90,8 +90,8 @@ cdef inline int table_grow(Table *table) noexcept nogil:
     slot.index = index
     slot.word = GONE
     slot.expires_ns = INT64_MAX
-    # release: a thread that reads the new size also sees the chunk
-    u32_store(&table.size, index + 1)
+    # A thread that reads the new size also sees the chunk; seq_cst for idle_take_oldest.
+    u32_add(&table.size, 1)
     return 0
 
 
