@@ -247,6 +247,19 @@ def test_the_keeper_opens_another_in_the_loop_of_those_that_are_open_and_resize_
     asyncio.run(main())
 
 
+def test_fifo_uses_the_connections_in_turn() -> None:
+    async def main() -> None:
+        async with fastpool.AsyncPool(object, max_size=3, order="fifo") as pool:
+            three = [await pool.checkout() for _ in range(3)]
+            for c in three:
+                pool.checkin(c)
+            for expected in three * 2:
+                async with pool.connection() as used:
+                    assert used is expected
+
+    asyncio.run(main())
+
+
 def test_no_option_and_no_method_is_tried_with_threads_only() -> None:
     root = Path(__file__).parent
     options, methods = set[str](), set[str]()

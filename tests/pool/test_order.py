@@ -54,25 +54,6 @@ def test_lifo_uses_the_one_returned_last():
     assert used_in(pool, 3) == [c, c, c]
 
 
-def test_fifo_for_tasks():
-    async def main():
-        async def connect():
-            return Connection()
-
-        async with fastpool.AsyncPool(connect, max_size=3, order="fifo") as pool:
-            three = [await pool.checkout() for _ in range(3)]
-            for c in three:
-                pool.checkin(c)
-            used = []
-            for _ in range(5):
-                async with pool.connection() as c:
-                    used.append(c)
-            a, b, c = three
-            assert used == [a, b, c, a, b]
-
-    asyncio.run(main())
-
-
 def test_fifo_in_blocks_that_are_awaited():
     async def main():
         pool, (a, b, c) = filled("fifo")

@@ -142,20 +142,19 @@ cdef object task_acquire_fast(AsyncLease self):
     cdef Thread *me = thread_self()
     cdef ThreadHint *hint = hint_find(me, core.pool.id)
     cdef Slot *slot = NULL
-    cdef Entry entry
     cdef int64_t now
     loop = self.loop = timer_loop_here()
     if lease_can_enter_fast(self, core, hint, core.nested and not self.by_hand):
         slot = lease_take_idle(core, hint)
         if slot != NULL:
-            entry = <Entry>slot.entry
             now = clock_near_ns(me)
-            if lease_is_fresh(slot, now) and (entry.loop is loop or not core.of_loops):
+            if lease_is_fresh(slot, now) and (not core.of_loops or (<Entry>slot.entry).loop is loop):
                 lease_bind(self, core, slot, me, hint, now)
-                entry.bound = not self.by_hand
-                entry.returning = False
-                core.by_hand += self.by_hand
-                task_record_owner(entry, owner_ref(owner_task_in(loop)))
+                (<Entry>slot.entry).bound = not self.by_hand
+                (<Entry>slot.entry).returning = False
+                if self.by_hand:
+                    core.by_hand += 1
+                task_record_owner(<Entry>slot.entry, owner_ref(owner_task_in(loop)))
                 return task_connection(self, core)
     return task_acquire_slow(self, core, loop, slot)
 
@@ -236,7 +235,9 @@ cdef object task_connection(AsyncLease self, Core core):
 
 cdef inline int task_record_owner(Entry entry, object task) except -1:
     """Record the lease's owner: the running task (and its greenlet, if the loop runs in one)."""
-    entry.green, entry.task = owner_ref(owner_greenlet()), task
+    green = owner_greenlet()
+    entry.green = None if green is None else owner_ref(green)
+    entry.task = task
     return 0
 
 
@@ -247,7 +248,9 @@ cdef int task_release(AsyncLease self) except -1:
     cdef Core core = self.core
     cdef bint at_once = self.state != ENTERED
     cdef bint looked = False
-    error, self.error = self.error, None
+    error = self.error
+    if error is not None:
+        self.error = None
     if at_once:
         pass  # over already: lease_exit raises LeaseError
     elif core.of_loops:
