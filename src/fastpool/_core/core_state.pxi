@@ -89,8 +89,9 @@ cdef class CoreState:
         if self.kept != NULL:
             Py_DECREF(<object>self.kept)
 
-    def _set_up(self, driver, str name, *, bint oldest_first, bint nested, bint timing, bint reclaim, bint collect_garbage,
-                bint tracks_calls, bint lazy_timeout, bint has_check, bint has_reset, bint has_probe, bint may_probe):
+    def _set_up(self, driver, str name, *, bint oldest_first, bint nested, bint timing, bint reclaim,
+                bint collect_garbage, bint tracks_calls, bint lazy_timeout, bint has_check, bint has_reset,
+                bint has_probe, bint may_probe):
         """Set what stays the same for the pool's life."""
         self.driver = driver
         self.name = name

@@ -24,8 +24,8 @@ so that it costs some nanoseconds for each slot of the table.
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from .atomic cimport u32_load_sc, u32_peek, u32_put, u64_add, u64_and, u64_cas, u64_load, u64_load_sc, u64_or, u64_peek, \
-    u64_put
+from .atomic cimport u32_load_sc, u32_peek, u32_put, u64_add, u64_and, u64_cas, u64_load, u64_load_sc, u64_or, \
+    u64_peek, u64_put
 from .clock cimport clock_order
 from .slot cimport ENDING, EPOCH, IDLE, LEASED, LISTED, STATE, Slot, slot_grab, slot_state
 from .table cimport Table, low_bit, table_chunks, table_slot, table_warm, table_warm_words
