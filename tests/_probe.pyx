@@ -42,21 +42,21 @@ SLEPT = ("slot", "too late", "closed", "no memory")
 SLOT_BYTES = sizeof(Slot)
 LINE_BYTES = LINE
 WAITER_BYTES = sizeof(Waiter)
-VISITS_KEPT = HINTS
+HINTS_KEPT = HINTS
 SLOTS_AT_MOST = MOST_SLOTS
 EPOCH_STEP = EPOCH
 
 
-cdef struct Bell:
-    int rung      # how often the waiter was roused
+cdef struct WakeCount:
+    int rung      # how often the waiter was woken
     bint deaf     # its loop is gone: rousing fails
     bint gone     # let go of by the queue
 
 
 cdef bint ring(Waiter *waiter) noexcept nogil:
-    cdef Bell *bell = <Bell *>waiter.object
-    bell.rung += 1
-    return not bell.deaf
+    cdef WakeCount *wakes = <WakeCount *>waiter.object
+    wakes.rung += 1
+    return not wakes.deaf
 
 
 cdef object name_of(Slot *slot):
@@ -316,19 +316,19 @@ cdef class Rig:
 
 @cython.no_gc_clear  # __dealloc__ needs the rig, also when the two are found together in a garbage cycle
 cdef class Line:
-    """One who waits: a thread (it has a lock to sleep on) or another kind (a bell is rung)."""
+    """One who waits: a thread (it has a lock to sleep on) or another kind (its wake-ups are counted)."""
     cdef Rig rig
     cdef Waiter *waiter
-    cdef Bell bell
+    cdef WakeCount wakes
 
     def __cinit__(self, Rig rig not None, bint thread=False, bint deaf=False, bint may_look=False):
         self.rig = rig
         self.waiter = waiter_new(thread, thread_self().uid, clock_ns())
         if self.waiter == NULL:
             raise MemoryError
-        self.bell.deaf = deaf
+        self.wakes.deaf = deaf
         self.waiter.may_look = may_look
-        self.waiter.object = &self.bell
+        self.waiter.object = &self.wakes
 
     def __dealloc__(self):
         if self.waiter != NULL:
@@ -392,7 +392,7 @@ cdef class Line:
 
     @property
     def rung(self):
-        return self.bell.rung
+        return self.wakes.rung
 
 
 cdef class Owner:

@@ -69,7 +69,7 @@ cdef extern from * nogil:   # not module variables: a program without Python doe
     const uint64_t MIX "FP_MIX"
     const uint64_t STEP "FP_STEP"
 
-cdef struct Bell:           # what a waiter that is not a thread is woken by
+cdef struct WakeEvent:           # what a waiter that is not a thread is woken by
     thread_lock lock
     uint32_t refs           # [atomic] the waiter's and the line's
     bint deaf               # its loop is gone
@@ -123,13 +123,13 @@ cdef void fail(Shared *shared, const char *what, uint64_t a, uint64_t b) noexcep
 
 # ---- a slot is in one hand at most ---------------------------------------------------------------------------------
 
-cdef Slot *hold(Worker *me, Slot *slot) noexcept nogil:
+cdef Slot *own_slot(Worker *me, Slot *slot) noexcept nogil:
     if slot != NULL and not u32_cas(&me.shared.hands[slot.index], 0, me.number):
         fail(me.shared, "a slot in two hands", slot.index, u32_load(&me.shared.hands[slot.index]))
     return slot
 
 
-cdef Slot *let_go(Worker *me, Slot *slot) noexcept nogil:
+cdef Slot *release_slot(Worker *me, Slot *slot) noexcept nogil:
     if not u32_cas(&me.shared.hands[slot.index], me.number, 0):
         fail(me.shared, "a slot that is not in the hand that gives it", slot.index, me.number)
     return slot
@@ -137,18 +137,18 @@ cdef Slot *let_go(Worker *me, Slot *slot) noexcept nogil:
 
 # ---- waiting -------------------------------------------------------------------------------------------------------
 
-cdef void bell_drop(Bell *bell) noexcept nogil:
-    if u32_add(&bell.refs, <uint32_t>-1) == 1:
-        lock_free(bell.lock)
-        free(bell)
+cdef void event_drop(WakeEvent *event) noexcept nogil:
+    if u32_add(&event.refs, <uint32_t>-1) == 1:
+        lock_free(event.lock)
+        free(event)
 
 
 cdef bint ring(Waiter *waiter) noexcept nogil:
-    cdef Bell *bell = <Bell *>waiter.object
-    cdef bint heard = not bell.deaf
+    cdef WakeEvent *event = <WakeEvent *>waiter.object
+    cdef bint heard = not event.deaf
     if heard:
-        lock_drop(bell.lock)
-    bell_drop(bell)
+        lock_drop(event.lock)
+    event_drop(event)
     return heard
 
 
@@ -191,19 +191,19 @@ cdef Slot *stand(Worker *me, bint front) noexcept nogil:
     cdef bint other_kind = chance(me, 3) == 0
     cdef bint cancelled = chance(me, 4) == 0
     cdef Waiter *waiter = waiter_new(not other_kind, me.number, 0)
-    cdef Bell *bell = NULL
+    cdef WakeEvent *event = NULL
     cdef Slot *slot
     cdef int64_t deadline = INT64_MAX
     me.counts[WAITS] += 1
     waiter.may_look = not other_kind
     if other_kind:
-        bell = <Bell *>calloc(1, sizeof(Bell))
-        bell.lock = lock_new()
-        lock_take(bell.lock, 1)
-        bell.refs = 2
-        bell.deaf = chance(me, 8) == 0
-        waiter.object = bell
-    if cancelled or chance(me, 2) or (bell != NULL and bell.deaf):
+        event = <WakeEvent *>calloc(1, sizeof(WakeEvent))
+        event.lock = lock_new()
+        lock_take(event.lock, 1)
+        event.refs = 2
+        event.deaf = chance(me, 8) == 0
+        waiter.object = event
+    if cancelled or chance(me, 2) or (event != NULL and event.deaf):
         deadline = clock_ns() + <int64_t>(chance(me, 3) * chance(me, 40000))
     if queue_enlist(&pool.queue, &pool.gate, waiter, front) & CLOSED:
         cancelled, deadline = True, 0
@@ -211,25 +211,25 @@ cdef Slot *stand(Worker *me, bint front) noexcept nogil:
         pool_settle(pool)
         tidy(me)
     check_duty(me.shared)
-    sleep_on(me, waiter, waiter.lock if bell == NULL else bell.lock, deadline)
+    sleep_on(me, waiter, waiter.lock if event == NULL else event.lock, deadline)
     slot = NULL
     if u64_load(&waiter.state) == WAITING and waiter_settle(waiter, CANCELLED if cancelled else TIMED_OUT):
-        if queue_leave(&pool.queue, &pool.gate, waiter) and bell != NULL:
-            bell_drop(bell)
+        if queue_leave(&pool.queue, &pool.gate, waiter) and event != NULL:
+            event_drop(event)
         me.counts[CANCELS if cancelled else TIMEOUTS] += 1
     else:
-        slot = hold(me, <Slot *>waiter_take(waiter))
+        slot = own_slot(me, <Slot *>waiter_take(waiter))
         if slot == NULL:
             me.counts[DEAF] += 1
         elif cancelled:
-            pool_pass(pool, let_go(me, slot))  # handed over at the very moment
+            pool_pass(pool, release_slot(me, slot))  # handed over at the very moment
             me.counts[PASSED_ON] += 1
             tidy(me)
             slot = NULL
         elif deadline != INT64_MAX and clock_ns() >= deadline:
             me.counts[LATE] += 1
-    if bell != NULL:
-        bell_drop(bell)
+    if event != NULL:
+        event_drop(event)
     waiter_drop(waiter)
     return slot
 
@@ -242,7 +242,7 @@ cdef bint connect(Worker *me, Slot *slot) noexcept nogil:
         sched_yield()
     if chance(me, 5) == 0:
         me.counts[FAILED_CONNECTS] += 1
-        pool_give_vacant(&me.shared.pool, let_go(me, slot), True)
+        pool_give_vacant(&me.shared.pool, release_slot(me, slot), True)
         tidy(me)
         return False
     me.counts[CONNECTS] += 1
@@ -261,7 +261,7 @@ cdef Slot *checkout(Worker *me, bint patient) noexcept nogil:
     while not u64_load(&pool.gate) & CLOSED:
         if not u64_load_sc(&pool.gate) & QUEUED_MASK:
             slot = <Slot *>hint.slot if lease_retake(hint) else pool_take_free(pool)
-            hold(me, slot)
+            own_slot(me, slot)
         if slot == NULL:
             if not patient:
                 return NULL
@@ -280,7 +280,7 @@ cdef Slot *checkout(Worker *me, bint patient) noexcept nogil:
                 if not connect(me, slot):
                     return NULL
             else:
-                pool_give_vacant(pool, let_go(me, slot), False)
+                pool_give_vacant(pool, release_slot(me, slot), False)
                 tidy(me)
                 slot, front = NULL, True
                 continue
@@ -294,7 +294,7 @@ cdef Slot *checkout(Worker *me, bint patient) noexcept nogil:
 cdef void retire(Worker *me, Slot *slot) noexcept nogil:
     me.counts[DISCARDS] += 1
     slot_move(slot, RETIRING)
-    pool_give_vacant(&me.shared.pool, let_go(me, slot), False)
+    pool_give_vacant(&me.shared.pool, release_slot(me, slot), False)
 
 
 cdef void tidy(Worker *me) noexcept nogil:
@@ -309,7 +309,7 @@ cdef void tidy(Worker *me) noexcept nogil:
         keep = 0 if u64_load_sc(&pool.gate) & CLOSED else u32_load(&pool.limit)
         if i64_peek(&pool.opened) <= keep:
             return
-        slot = hold(me, idle_take(&pool.idle, &pool.table))
+        slot = own_slot(me, idle_take(&pool.idle, &pool.table))
         if slot == NULL:
             return
         retire(me, slot)
@@ -322,7 +322,7 @@ cdef void checkin(Worker *me, Slot *slot) noexcept nogil:
     if chance(me, 8) == 0 or u64_load(&pool.gate) & CLOSED or i64_peek(&pool.opened) > u32_load(&pool.limit):
         retire(me, slot)
     else:
-        pool_give(pool, let_go(me, slot))
+        pool_give(pool, release_slot(me, slot))
     tidy(me)
 
 
@@ -340,10 +340,10 @@ cdef void run_hot(Worker *me) noexcept nogil:
             slot = idle_take(&pool.idle, &pool.table)
             if slot == NULL:
                 return
-        hold(me, slot)
+        own_slot(me, slot)
         lease_open(slot, thread, hint, 0)
         me.counts[CHECKOUTS] += 1
-        lease_shut(let_go(me, slot), thread, hint)
+        lease_shut(release_slot(me, slot), thread, hint)
         idle_put(&pool.idle, &pool.table, slot)
         if u64_load_sc(&pool.gate):
             pool_settle_if(pool)
@@ -354,7 +354,7 @@ cdef void check_mailbox(Worker *me, uint64_t content) noexcept nogil:
     """Leave a leased slot (or nothing) in the mailbox, and return what was in it."""
     cdef Slot *slot = <Slot *>u64_swap(&me.shared.mailbox, content)
     if slot != NULL:
-        checkin(me, hold(me, slot))
+        checkin(me, own_slot(me, slot))
 
 
 # ---- what else can happen ------------------------------------------------------------------------------------------
@@ -369,11 +369,11 @@ cdef void look_over(Worker *me) noexcept nogil:
         slot = table_slot(&pool.table, index)
         word = u64_load(&slot.word)
         if slot_state(word) == IDLE and slot_grab(slot, word):
-            hold(me, slot)
+            own_slot(me, slot)
             if chance(me, 2):
                 retire(me, slot)
             else:
-                pool_give(pool, let_go(me, slot))
+                pool_give(pool, release_slot(me, slot))
             tidy(me)
 
 
@@ -415,7 +415,7 @@ cdef void do_something(Worker *me) noexcept nogil:
         if what % 4 == 0:
             sched_yield()
         if what % 8 == 1:
-            check_mailbox(me, <uint64_t>let_go(me, slot))
+            check_mailbox(me, <uint64_t>release_slot(me, slot))
             return
         second = checkout(me, False) if what % 8 == 2 else NULL
         checkin(me, slot)

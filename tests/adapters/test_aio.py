@@ -1,4 +1,4 @@
-"""The guarded connection of fastpool.aio: nobody gets somebody else's reply, nothing is used after its return."""
+"""The guarded connection of fastpool.aio: no caller gets another's reply, and nothing is usable after its return."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_nothing_is_used_after_its_return(hbase: HBaseServer) -> None:
                     await other.wait()
 
             holder: asyncio.Task[None] | None = None
-            for scan in scans:  # nobody holds it; somebody else does
+            for scan in scans:  # no task holds it, then another task does
                 for use in (c.tables, table.families, late_batch.send, lambda scan=scan: anext(scan)):
                     with pytest.raises(fastpool.LeaseError):
                         await use()
@@ -160,7 +160,7 @@ def test_nothing_is_used_after_its_return(hbase: HBaseServer) -> None:
             await holder
             async with pool.connection() as again:
                 assert again is c
-                for use in (table.families, late_batch.send):  # made under an earlier lease, though of the same task
+                for use in (table.families, late_batch.send):  # made under an earlier lease of the same task
                     with pytest.raises(fastpool.LeaseError):
                         await use()
                 assert await again.tables() == [b"t"]

@@ -1,4 +1,4 @@
-"""What a task's lease on a guarded connection promises: whose error it is, who may use what, and for how long."""
+"""A task's lease on a guarded connection: which error the caller sees, who may use the lease, and how long."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_table_a_batch_and_a_scan_of_an_earlier_lease_send_nothing(plain_serve
                 await anext(scan)
             assert plain_server.calls[-1] == "scannerClose"
             calls = len(plain_server.calls)
-            async with pool.connection() as again:  # the same task's, even
+            async with pool.connection() as again:  # a later lease of the same task
                 assert again is c
                 for use in (
                     lambda: table.row(b"r"),

@@ -1,4 +1,4 @@
-"""The guarded client alone, on a fake entry: what costs the connection, what does not, and whose reply is whose."""
+"""The guarded client alone, on a fake entry: what costs the connection, and which reply belongs to which call."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_bytes_behind_a_reply_taint(held: Held, server: ScriptedServer, extra: b
     big = b"k" * 20_000  # the extra bytes then arrive in a read that also has the reply's end
     assert held.row(b"a") == row(b"a")
     if held.entry.fit:
-        # They may have come in a segment of their own: then the next reply is not the next thing read.
+        # They may have come in a segment of their own: then the next call reads them before its own reply.
         with pytest.raises(Exception):
             held.row(big)
     assert not held.entry.fit

@@ -1,4 +1,4 @@
-"""AsyncPool has all that Pool has: options and methods that no scenario of tests/conformance plays with tasks."""
+"""Options and methods of AsyncPool that no scenario of tests/conformance runs with tasks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def served(server: Any) -> Served:
 
 
 async def all_of(pool: fastpool.AsyncPool, count: int) -> list[Any]:
-    """So many connections, out at once and back again."""
+    """That many connections, all checked out at once and then returned."""
     held = [await pool.checkout() for _ in range(count)]
     for c in held:
         pool.checkin(c)

@@ -1,4 +1,4 @@
-"""The limit of a block of a task, beside asyncio's own, whose behaviour it has."""
+"""The time limit of a task's block behaves as asyncio's own."""
 
 from __future__ import annotations
 

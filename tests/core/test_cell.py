@@ -7,7 +7,7 @@ import time
 import pytest
 
 from fastpool._core import Cell, Register, Section
-from tests.pool.world import frees_what_is_dropped
+from tests.pool.fake_driver import frees_what_is_dropped
 
 
 def test_it_is_replaced_by_who_saw_the_current_value():

@@ -7,7 +7,7 @@ import pytest
 
 import fastpool
 from tests.metrics.connections import Plain, refuse
-from tests.pool.world import frees_what_is_dropped
+from tests.pool.fake_driver import frees_what_is_dropped
 
 pytest.importorskip("opentelemetry.sdk.metrics")
 

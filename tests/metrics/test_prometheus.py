@@ -8,7 +8,7 @@ import pytest
 import fastpool
 from fastpool._telemetry.stats import Histogram
 from tests.metrics.connections import Plain, refuse
-from tests.pool.world import frees_what_is_dropped
+from tests.pool.fake_driver import frees_what_is_dropped
 
 prometheus_client = pytest.importorskip("prometheus_client")
 

@@ -151,7 +151,7 @@ proctype forker() {
     :: else -> skip
     fi;
     /* its block ends */
-#ifdef LEASE_ENDS_IN_THE_NEW_HOUSE
+#ifdef PARENTS_LEASE_ENDS_IN_CHILD
     if
     :: house == generation -> give(house, 0)
     :: else -> skip

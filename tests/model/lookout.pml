@@ -33,7 +33,7 @@ bit closed;
 mtype:word word[CLIENTS];
 bit lookout[CLIENTS];
 bit rung[CLIENTS];
-bit let_go[CLIENTS];        /* the lock that this client sleeps on */
+bit unlocked[CLIENTS];        /* the lock that this client sleeps on */
 byte watchmen;              /* how many in line can look, and */
 byte lookouts;              /* how many do */
 byte finished;
@@ -44,9 +44,9 @@ byte finished;
 inline ring(w) {
     if
 #ifdef RUNG_BY_ALL
-    :: true -> assert(let_go[w] == 0); let_go[w] = 1
+    :: true -> assert(unlocked[w] == 0); unlocked[w] = 1
 #else
-    :: rung[w] == 0 -> rung[w] = 1; assert(let_go[w] == 0); let_go[w] = 1
+    :: rung[w] == 0 -> rung[w] = 1; assert(unlocked[w] == 0); unlocked[w] = 1
     :: else -> skip
 #endif
     fi
@@ -235,8 +235,8 @@ proctype client(byte me) {
 #endif
         };
 sleep:  if                                  /* until */
-        :: let_go[me] ->
-            let_go[me] = 0;
+        :: unlocked[me] ->
+            unlocked[me] = 0;
 #ifdef RUNG_TAKEN_BACK_LATE
             if
             :: word[me] != WAITING -> break

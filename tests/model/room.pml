@@ -81,8 +81,8 @@ inline permit_take() {
 
 inline permit_drop() { d_step { assert(connecting > 0); connecting-- } }
 
-/* After a shrink: is this vacant slot, the caller's, one too many? Then it is swallowed: got becomes NONE. */
-inline swallow() {
+/* After a shrink: is this vacant slot, the caller's, one too many? Then it goes out of use: got becomes NONE. */
+inline shrink_slot() {
     if
     :: in_game <= limit -> skip
     :: else ->
@@ -122,9 +122,9 @@ inline take_vacant() {
         :: else -> skip
         fi;
         vacant_take();
-#ifndef TAKE_WITHOUT_SWALLOW
+#ifndef TAKE_WITHOUT_SHRINK
         if
-        :: got != NONE -> swallow()
+        :: got != NONE -> shrink_slot()
         :: else -> new_slot()
         fi;
 #else
@@ -166,7 +166,7 @@ inline hand() {
 
 inline publish_vacant() {
     d_step { state[got] = VACANT; opened-- };
-    swallow();
+    shrink_slot();
     if
     :: got != NONE -> vacant_put()
     :: else -> skip
@@ -315,13 +315,13 @@ settling:
 resizing:
 #ifdef SHRINK
     limit = 1;
-    do                                      /* swallow_vacant */
+    do                                      /* shrink_vacant */
     :: in_game <= limit -> break
     :: else ->
         vacant_take();
         if
         :: got == NONE -> break
-        :: else -> swallow()
+        :: else -> shrink_slot()
         fi;
         if
         :: got != NONE -> vacant_put(); got = NONE

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import fastpool
 from tests.orders.stage import Scene, Struck
-from tests.pool.world import Failure, Plain, balanced, serves
+from tests.pool.fake_driver import Failure, Plain, balanced, serves
 
 Parts = Sequence[Callable[[], Any]]
 
@@ -20,8 +20,8 @@ class OnPool(Scene):
     options: ClassVar[dict[str, Any]] = {}
 
     def set_up(self) -> Parts:
-        self.world = Plain()
-        self.pool = self.world.pool(max_size=self.size, check_after=None, timeout=None, **self.options)
+        self.driver = Plain()
+        self.pool = self.driver.pool(max_size=self.size, check_after=None, timeout=None, **self.options)
         self.out = [self.pool.checkout() for _ in range(self.leased)]
         self.served: list[str] = []
         return self.parts()
@@ -60,7 +60,7 @@ class OnPool(Scene):
                 assert isinstance(result, self.may_raise), f"{result!r} in {results}"
         stats = balanced(self.pool)
         assert stats.leased == 0, f"{stats.leased} leased when all have ended"
-        assert len(self.world.open) == stats.size, "open connections that the pool does not know of, or the reverse"
+        assert len(self.driver.open) == stats.size, "open connections that the pool does not know of, or the reverse"
         self.still_serves()
 
     may_raise: tuple[type[BaseException], ...] = ()
@@ -150,11 +150,11 @@ class FailedConnectAndWait(OnPool):
     options: ClassVar = {"max_connecting": 1}
 
     def parts(self) -> Parts:
-        self.world.connecting.mode = self.fail_once
+        self.driver.connecting.mode = self.fail_once
         return [self.user(), self.user()]
 
     def fail_once(self) -> None:
-        if self.world.connecting.calls == 1:
+        if self.driver.connecting.calls == 1:
             raise Failure("refused")
 
     def judge(self, results: list[Any]) -> None:
@@ -181,7 +181,7 @@ class CloseAndWait(OnPool):
         return [self.pool.close, self.user()]
 
     def still_serves(self) -> None:
-        assert self.world.open == [], "open in a closed pool"
+        assert self.driver.open == [], "open in a closed pool"
 
     def judge(self, results: list[Any]) -> None:
         assert isinstance(results[1], fastpool.PoolClosed)
@@ -198,7 +198,7 @@ class CloseAndReturn(OnPool):
         return [self.pool.close, self.give, self.user()]
 
     def still_serves(self) -> None:
-        assert self.world.open == [], "open in a closed pool"
+        assert self.driver.open == [], "open in a closed pool"
 
 
 class CloseAndBlock(OnPool):
@@ -211,8 +211,8 @@ class CloseAndBlock(OnPool):
         return [self.block, lambda: self.pool.close(timeout=0)]
 
     def still_serves(self) -> None:
-        assert self.world.open == [], "open in a closed pool"
-        assert all(c.closes == 1 for c in self.world.made), "closed twice"
+        assert self.driver.open == [], "open in a closed pool"
+        assert all(c.closes == 1 for c in self.driver.made), "closed twice"
 
 
 class CloseNowAndReturn(OnPool):
@@ -242,7 +242,7 @@ class ShrinkAndReturn(OnPool):
         return [lambda: self.pool.resize(max_size=1), self.give, lambda: self.pool.checkin(self.out[1])]
 
     def still_serves(self) -> None:
-        assert len(self.world.open) <= 1, "more open than max_size"
+        assert len(self.driver.open) <= 1, "more open than max_size"
         serves(self.pool, 1, 0)
         c = self.pool.checkout(timeout=0)
         try:

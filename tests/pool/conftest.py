@@ -4,7 +4,7 @@ import pytest
 
 from fastpool.testing import VirtualClock
 
-from .world import SocketPairs
+from .fake_driver import SocketPairs
 
 
 @pytest.fixture

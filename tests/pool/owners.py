@@ -9,7 +9,7 @@ import pytest
 import fastpool
 from fastpool._core import Core, thread_is_alive
 
-from .world import until
+from .fake_driver import until
 
 WITH_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 COUNTED = pytest.mark.skipif(not WITH_GIL, reason="reference counts are not exact on a free-threaded build")

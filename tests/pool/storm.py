@@ -13,7 +13,7 @@ from typing import Any
 
 import fastpool
 
-from .world import Abort, Failure
+from .fake_driver import Abort, Failure
 
 KINDS = ("raise", "abort", "hang", "lie")
 

@@ -18,7 +18,7 @@ import pytest
 
 from fastpool import NoConnectionsAvailable
 from fastpool.testing import VirtualClock
-from tests.pool.world import PATIENCE, Abort, Failure, Run, World, balanced, holding, serves, until, waiting
+from tests.pool.fake_driver import PATIENCE, Abort, Failure, FakeDriver, Run, balanced, holding, serves, until, waiting
 
 STAGES = ("connect", "check", "reset", "close", "replace")
 ENDS = ("ok", "error", "base", "slow", "never")
@@ -37,20 +37,20 @@ class Case:
     """A pool with one connection, unused for long, and a step of it that is about to be told what to do."""
 
     def __init__(self, clock, stage, size=SIZE):
-        self.world = World()
-        self.pool = self.world.pool(max_size=size, max_connecting=size, timeout=5)
+        self.driver = FakeDriver()
+        self.pool = self.driver.pool(max_size=size, max_connecting=size, timeout=5)
         self.stage = stage
         if stage != "connect":
             serves(self.pool, 1)
             clock.advance(1)
         if stage == "replace":
-            self.world.made[0].dead = True
+            self.driver.made[0].dead = True
         steps = {
-            "connect": self.world.connecting,
-            "check": self.world.checking,
-            "reset": self.world.resetting,
-            "close": self.world.closing,
-            "replace": self.world.closing,  # in a checkout, of the dead connection
+            "connect": self.driver.connecting,
+            "check": self.driver.checking,
+            "reset": self.driver.resetting,
+            "close": self.driver.closing,
+            "replace": self.driver.closing,  # in a checkout, of the dead connection
         }
         self.step = steps[stage]
 
@@ -73,15 +73,15 @@ class Case:
         """
         self.step.mode = "ok"
         self.step.released.set()
-        for c in self.world.made:
+        for c in self.driver.made:
             c.dead = False
         serves(self.pool, size)
         with holding(self.pool, size):
             with pytest.raises(NoConnectionsAvailable):
                 self.pool.checkout(timeout=0)
         stats = balanced(self.pool)
-        assert len(self.world.open) - unclosed == stats.size == size
-        assert all(c.closes <= 1 for c in self.world.made)
+        assert len(self.driver.open) - unclosed == stats.size == size
+        assert all(c.closes <= 1 for c in self.driver.made)
 
 
 def outcome(run):
@@ -255,8 +255,8 @@ def test_who_waits_is_served_however_it_ends(stage, end):
 @pytest.mark.parametrize("others", [0, 1, 3])
 def test_an_interrupt_in_line(others):
     """The main thread waits in line; Ctrl-C gets it out, and the line goes on without it."""
-    world = World()
-    pool = world.pool(max_size=1, timeout=None)
+    driver = FakeDriver()
+    pool = driver.pool(max_size=1, timeout=None)
     with holding(pool):
         before = [Run(pool.checkout) for _ in range(others)]
         waiting(pool, others)
@@ -279,8 +279,8 @@ def test_an_interrupt_in_line(others):
 
 def test_a_slot_handed_over_at_the_moment_of_the_interrupt_goes_to_the_next():
     """Many times, so that the two meet: the interrupt, and the hand-over."""
-    world = World()
-    pool = world.pool(max_size=1, timeout=None)
+    driver = FakeDriver()
+    pool = driver.pool(max_size=1, timeout=None)
     outcomes = []
     for n in range(60):
         c = pool.checkout()
@@ -318,8 +318,8 @@ def test_a_slot_handed_over_at_the_moment_of_the_interrupt_goes_to_the_next():
 @pytest.mark.usefixtures("log_without_locks")
 def test_alarms_at_any_instruction():
     """A signal handler that raises, at random moments of checkouts and checkins of all kinds."""
-    world = World()
-    pool = world.pool(max_size=2, check_after=0, max_uses=3)
+    driver = FakeDriver()
+    pool = driver.pool(max_size=2, check_after=0, max_uses=3)
     hits = 0
 
     def strike(*_):

@@ -11,7 +11,7 @@ import pytest
 from fastpool import AsyncPool, NoConnectionsAvailable, Pool
 from fastpool._core import clock
 from tests._slots import in_hand
-from tests.pool.world import PATIENCE, Run, balanced, until
+from tests.pool.fake_driver import PATIENCE, Run, balanced, until
 
 MANY = 6
 LIMIT = 0.2

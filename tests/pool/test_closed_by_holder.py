@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from fastpool import AsyncPool, Driver, LeaseError, Pool
-from tests.pool.world import FREE_THREADED, Abort, Run, balanced, until, waiting
+from tests.pool.fake_driver import FREE_THREADED, Abort, Run, balanced, until, waiting
 
 
 class Described:

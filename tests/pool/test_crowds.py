@@ -9,7 +9,7 @@ import pytest
 
 import fastpool
 from fastpool._telemetry import report as _report
-from tests.pool.world import Plain, Run, holding, waiting
+from tests.pool.fake_driver import Plain, Run, holding, waiting
 from tests.process._scripts import run
 
 CROWD = 100

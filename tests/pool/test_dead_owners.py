@@ -11,8 +11,8 @@ import fastpool
 from fastpool._core import Core, thread_is_alive
 from tests._slots import in_hand
 
+from .fake_driver import until
 from .owners import Connection, exhausted, held_by_a_generator, in_a_thread_that_ends, people, warnings
-from .world import until
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from fastpool import NoConnectionsAvailable, PoolDeadlock
 from fastpool.testing import VirtualClock
-from tests.pool.world import Holder, Plain, Run, balanced, serves, waiting
+from tests.pool.fake_driver import Holder, Plain, Run, balanced, serves, waiting
 
 
 def when_one_waits(pool, do, *args):
@@ -113,18 +113,18 @@ def test_one_by_hand_among_blocks():
 
 
 def test_no_deadlock_while_a_connection_is_being_opened():
-    world = Plain()
-    pool = world.pool(max_size=2)
+    driver = Plain()
+    pool = driver.pool(max_size=2)
     with pool.connection():
-        world.connecting.hold()
+        driver.connecting.hold()
         opening = Run(pool.checkout)
-        world.connecting.held()
+        driver.connecting.held()
         asking = Run(lambda: pool.checkout(timeout=20))
         waiting(pool, 1)
         with pytest.raises(NoConnectionsAvailable) as caught:
             pool.checkout(timeout=0.01)
         assert not isinstance(caught.value, PoolDeadlock)
-        world.connecting.go()
+        driver.connecting.go()
         pool.checkin(opening.result())
         pool.checkin(asking.result())
 

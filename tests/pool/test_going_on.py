@@ -10,8 +10,8 @@ import pytest
 import fastpool
 from fastpool import AsyncPool, NoConnectionsAvailable, Pool, PoolClosed
 from fastpool._async.workers import staff_of
-from tests.pool.opening_world import in_loop, soon
-from tests.pool.world import PATIENCE, Connection, Failure, Run, until
+from tests.pool.fake_driver import PATIENCE, Connection, Failure, Run, until
+from tests.pool.opening_driver import in_loop, soon
 
 ASKED = contextvars.ContextVar("asked", default="nobody")
 

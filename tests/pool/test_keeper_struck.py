@@ -15,7 +15,7 @@ import fastpool
 from fastpool._keeper import crew as _crew
 from fastpool._keeper import keeper as _keeper
 from fastpool._keeper.keeper import keeper
-from tests.pool.world import PATIENCE, Abort, Failure, Plain, Run, forget_earlier_pools, serves, until
+from tests.pool.fake_driver import PATIENCE, Abort, Failure, Plain, Run, forget_earlier_pools, serves, until
 
 SOURCES = str(Path(fastpool.__file__).parent)
 
@@ -92,7 +92,7 @@ def kill_the_keeper(monkeypatch):
     with monkeypatch.context() as patch:
         ending = SimpleNamespace(is_finalizing=lambda: keeper.crew.desk.called.clear() or True)
         patch.setattr(_keeper, "sys", ending)
-        keeper.ring()
+        keeper.wake()
         until(lambda: not keeper.running, "the keeper's end")
 
 

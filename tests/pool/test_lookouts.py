@@ -14,7 +14,7 @@ import pytest
 import fastpool
 from fastpool.testing import VirtualClock
 from tests.core.native import load
-from tests.pool.world import Plain, Run, holding, until, waiting
+from tests.pool.fake_driver import Plain, Run, holding, until, waiting
 
 LOOKOUTS = 4
 YEAR = 365 * 24 * 3600.0

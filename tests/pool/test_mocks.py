@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 
 import fastpool
-from tests.pool.world import FREE_THREADED
+from tests.pool.fake_driver import FREE_THREADED
 from tests.process._scripts import run
 
 

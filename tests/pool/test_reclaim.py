@@ -145,8 +145,8 @@ def test_a_log_handler_that_raises_costs_no_slot_when_a_dropped_lease_is_told(mo
 
 
 @COUNTED
-@pytest.mark.parametrize("world", ["a thread", "a task"])
-def test_what_nobody_can_give_back_stays_out_until_the_pool_is_exhausted(world, caplog):
+@pytest.mark.parametrize("driver", ["a thread", "a task"])
+def test_what_nobody_can_give_back_stays_out_until_the_pool_is_exhausted(driver, caplog):
     async def open_one():
         return Connection()
 
@@ -171,7 +171,7 @@ def test_what_nobody_can_give_back_stays_out_until_the_pool_is_exhausted(world, 
     async def dropped(pool):
         await pool.checkout()
 
-    pool, held = thread() if world == "a thread" else asyncio.run(task())
+    pool, held = thread() if driver == "a thread" else asyncio.run(task())
     assert pool.stats().closed["error"] == 1 and pool.stats().connects == 3
     assert any("was dropped without checkin()" in said for said in warnings(caplog))
     for c in held:

@@ -19,7 +19,7 @@ import pytest
 
 import fastpool
 from tests.core.native import probe
-from tests.pool.world import PATIENCE, Plain, balanced, until
+from tests.pool.fake_driver import PATIENCE, Plain, balanced, until
 
 MOST = 65_535
 FEW, MANY = 1_000, 10_000
@@ -115,8 +115,8 @@ THREADS = 4
 
 def test_growing_by_resize_stops_nobody() -> None:
     """The table grows under the feet of threads that use it, and whoever asks while there is room is served at once."""
-    world = Plain()
-    pool = world.pool(max_size=THREADS + 1, max_connecting=64)
+    driver = Plain()
+    pool = driver.pool(max_size=THREADS + 1, max_connecting=64)
     end, counts, errors = cycling(pool, THREADS)
     held = []
     try:
@@ -138,8 +138,8 @@ def test_growing_by_resize_stops_nobody() -> None:
 
 
 def test_growing_by_overflow_stops_nobody() -> None:
-    world = Plain()
-    pool = world.pool(max_size=THREADS, max_overflow=-1, max_connecting=64)
+    driver = Plain()
+    pool = driver.pool(max_size=THREADS, max_overflow=-1, max_connecting=64)
     end, counts, errors = cycling(pool, THREADS)
     try:
         held = [pool.checkout(timeout=0) for _ in range(1500)]

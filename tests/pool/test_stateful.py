@@ -18,9 +18,9 @@ from hypothesis.stateful import (
 
 import fastpool
 from fastpool.testing import VirtualClock
+from tests.pool.fake_driver import Abort, Failure, FakeDriver, Plain
 from tests.pool.machines import run
 from tests.pool.pool_model import Closed, Conn, Exhausted, Model, Options, Refused
-from tests.pool.world import Abort, Failure, Plain, World
 
 RAISES = {Closed: fastpool.PoolClosed, Exhausted: fastpool.NoConnectionsAvailable, Refused: Failure}
 ENDS = st.sampled_from([None, None, None, LookupError(), Failure(), Abort()])
@@ -60,7 +60,7 @@ class OnePool(RuleBasedStateMachine):
             lease.__exit__(None, None, None)
         if self.pool is not None:
             self.pool.close(timeout=0)
-            assert self.world.open == [], "open after the end"
+            assert self.driver.open == [], "open after the end"
         self.clock.__exit__(None, None, None)
 
     @initialize(
@@ -75,8 +75,8 @@ class OnePool(RuleBasedStateMachine):
         nested=st.booleans(),
     )
     def begin(self, checks: bool, **options: Any) -> None:
-        self.world = World() if checks else Plain()
-        self.pool = Unkept(driver=self.world, timeout=0, **options)
+        self.driver = FakeDriver() if checks else Plain()
+        self.pool = Unkept(driver=self.driver, timeout=0, **options)
         self.model = Model(Options(**options), checks, self.clock.now)
 
     # ---- checkout and checkin
@@ -84,7 +84,7 @@ class OnePool(RuleBasedStateMachine):
     def take(self, take: Any) -> Conn | None:
         """Have the pool and the model give one; None if neither does."""
         before = self.model.next_idle()
-        made = len(self.world.made)
+        made = len(self.driver.made)
         try:
             real = take()
         except (fastpool.PoolError, Failure) as error:
@@ -95,10 +95,10 @@ class OnePool(RuleBasedStateMachine):
             assert type(error) is RAISES[type(expected.value)], f"{error!r}"
             return None
         chosen = next((c for c in before if c.real is real or c.real.closed), None)
-        assert chosen is not None or not before or len(self.world.made) > made, f"{real} came, {before} were next"
+        assert chosen is not None or not before or len(self.driver.made) > made, f"{real} came, {before} were next"
         c = self.model.check_out(chosen if chosen is not None else (before[0] if before else None))
         if c.real is None:
-            assert len(self.world.made) == made + 1, f"{real} is not new"
+            assert len(self.driver.made) == made + 1, f"{real} is not new"
             c.real = real
         assert c.real is real, f"{real} was handed out, and not {c.real}"
         return c
@@ -205,7 +205,7 @@ class OnePool(RuleBasedStateMachine):
     @rule(n=st.integers(0, 4))
     def warm(self, n: int) -> None:
         n = min(n, self.model.options.max_size)
-        made = len(self.world.made)
+        made = len(self.driver.made)
         if self.model.closed:
             with pytest.raises(fastpool.PoolClosed):
                 self.pool.warm(n)
@@ -218,7 +218,7 @@ class OnePool(RuleBasedStateMachine):
         else:
             assert self.pool.warm(n) == self.model.size
         new = [c for c in self.model.idle if c.real is None]
-        for c, real in zip(new, self.world.made[made:], strict=True):
+        for c, real in zip(new, self.driver.made[made:], strict=True):
             c.real = real
 
     @rule(drop=st.booleans(), sure=SELDOM)
@@ -230,7 +230,7 @@ class OnePool(RuleBasedStateMachine):
         self.dropped += [c for c in self.by_hand if c in taken]
         self.by_hand = [c for c in self.by_hand if c not in taken]
 
-    # ---- the world around it
+    # ---- the driver around it
 
     @rule(after=seconds)
     def time_passes(self, after: int) -> None:
@@ -240,7 +240,7 @@ class OnePool(RuleBasedStateMachine):
     @rule(up=st.sampled_from([True, True, False]))
     def server_refuses(self, up: bool) -> None:
         self.model.server_up = up
-        self.world.connecting.mode = "ok" if up else Failure("refused")
+        self.driver.connecting.mode = "ok" if up else Failure("refused")
 
     @rule()
     def server_hangs_up(self) -> None:
@@ -262,7 +262,7 @@ class OnePool(RuleBasedStateMachine):
     @rule(works=st.sampled_from([True, True, False]))
     def reset_fails(self, works: bool) -> None:
         self.model.resets = works
-        self.world.resetting.mode = "ok" if works else Failure("no reset")
+        self.driver.resetting.mode = "ok" if works else Failure("no reset")
 
     # ---- after every step
 
@@ -278,8 +278,8 @@ class OnePool(RuleBasedStateMachine):
         assert {why: n for why, n in stats.closed.items() if n} == {why: n for why, n in model.reasons.items() if n}
         assert stats.checkouts == stats.checkins + stats.leased
         assert stats.connects == sum(stats.closed.values()) + stats.size
-        assert {id(c) for c in self.world.open} == {id(c.real) for c in [*model.idle, *model.leased]}
-        assert all(c.closes <= 1 for c in self.world.made), "closed twice"
+        assert {id(c) for c in self.driver.open} == {id(c.real) for c in [*model.idle, *model.leased]}
+        assert all(c.closes <= 1 for c in self.driver.made), "closed twice"
         assert sorted(info.depth for info in self.pool.leases()) == sorted(c.depth for c in model.leased)
 
 

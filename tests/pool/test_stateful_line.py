@@ -19,8 +19,8 @@ from hypothesis.stateful import (
 
 import fastpool
 from fastpool.testing import VirtualClock
+from tests.pool.fake_driver import Failure, Plain, Run, until
 from tests.pool.machines import run
-from tests.pool.world import Failure, Plain, Run, until
 
 
 class Waiter:
@@ -52,10 +52,10 @@ class Line(RuleBasedStateMachine):
 
     @initialize(max_size=st.integers(1, 3), max_waiting=st.sampled_from([None, 1, 3]))
     def begin(self, max_size: int, max_waiting: int | None) -> None:
-        self.world = Plain()
-        self.world.connecting.mode = self.connect
+        self.driver = Plain()
+        self.driver.connecting.mode = self.connect
         self.limit, self.idle, self.max_waiting = max_size, 0, max_waiting
-        self.pool = self.world.pool(
+        self.pool = self.driver.pool(
             max_size=max_size, max_waiting=max_waiting, timeout=0, check_after=None, max_connecting=10
         )
 
@@ -173,7 +173,7 @@ class Line(RuleBasedStateMachine):
         assert not any(waiter.run.done for waiter in self.line), "out of line, and nothing was free"
         assert stats.checkouts == stats.checkins + stats.leased
         assert stats.connects == sum(stats.closed.values()) + stats.size
-        assert len(self.world.open) == stats.size == stats.idle + stats.leased
+        assert len(self.driver.open) == stats.size == stats.idle + stats.leased
 
 
 def test_the_line_and_its_model_agree() -> None:

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import fastpool
+from tests.pool.fake_driver import balanced, serves, until
 from tests.pool.storm import Caller, Stormy
-from tests.pool.world import balanced, serves, until
 
 STEPS = {"connect before", "connect after", "check", "reset", "close", "fileno", "usable"}
 

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from fastpool import Pool
-from tests.pool.world import PATIENCE, balanced
+from tests.pool.fake_driver import PATIENCE, balanced
 
 trustme = pytest.importorskip("trustme")
 

@@ -8,12 +8,12 @@ import pytest
 import fastpool
 from fastpool import NoConnectionsAvailable, PoolOverloaded
 from fastpool.testing import VirtualClock
-from tests.pool.world import Failure, Holder, Plain, Run, World, balanced, holding, serves, until, waiting
+from tests.pool.fake_driver import Failure, FakeDriver, Holder, Plain, Run, balanced, holding, serves, until, waiting
 
-WORLDS = pytest.mark.parametrize("kind", [Plain, World], ids=["fast", "slow"])
+BOTH_DRIVERS = pytest.mark.parametrize("kind", [Plain, FakeDriver], ids=["fast", "slow"])
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_first_come_first_served(kind):
     pool = kind().pool(max_size=1)
     served = []
@@ -33,7 +33,7 @@ def test_first_come_first_served(kind):
     assert balanced(pool).waits == 20
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_who_returns_a_connection_does_not_get_it_again_before_those_who_wait(kind):
     """happybase's pool lets the same few threads do all the work."""
     pool = kind().pool(max_size=1)
@@ -76,17 +76,17 @@ def test_while_anyone_waits_newcomers_queue_behind():
 
 def test_one_deadline_for_waiting_and_connecting():
     """SQLAlchemy's pool arms the whole timeout again after a lost race."""
-    world = Plain()
+    driver = Plain()
     with VirtualClock() as clock:
-        pool = world.pool(max_size=1, timeout=10)
+        pool = driver.pool(max_size=1, timeout=10)
         with pool.connection():
             late = Run(pool.checkout)
             waiting(pool, 1)
             clock.advance(7)
-            world.connecting.mode = lambda: clock.advance(2)
+            driver.connecting.mode = lambda: clock.advance(2)
             pool.clear()
         late.result()
-        assert world.timeouts == [10, pytest.approx(3)]
+        assert driver.timeouts == [10, pytest.approx(3)]
 
 
 def test_never_early():
@@ -205,20 +205,20 @@ def test_the_error_explains_itself():
 
 
 def test_the_error_while_connecting():
-    world = Plain()
+    driver = Plain()
     with VirtualClock() as clock:
-        pool = world.pool(timeout=2, name="p")
+        pool = driver.pool(timeout=2, name="p")
 
         def slow():
             clock.advance(3)
-            world.connecting.hold()  # the next one, which is made without the caller
+            driver.connecting.hold()  # the next one, which is made without the caller
             raise Failure("too slow")
 
-        world.connecting.mode = slow
+        driver.connecting.mode = slow
         with pytest.raises(NoConnectionsAvailable) as caught:
             pool.checkout()
-        world.connecting.held()
-        world.connecting.go()
+        driver.connecting.held()
+        driver.connecting.go()
         assert (caught.value.phase, caught.value.waited) == ("connect", pytest.approx(3))
         assert isinstance(caught.value.__cause__, Failure)
         assert "within 3 s (connecting)" in str(caught.value)
@@ -237,28 +237,28 @@ def test_the_holders_stack_is_to_be_had():
 # ---- connections that come, and go, while somebody waits
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_a_discard_wakes_who_waits(kind):
-    world = kind()
-    pool = world.pool(max_size=1)
+    driver = kind()
+    pool = driver.pool(max_size=1)
     c = pool.checkout()
     late = Run(pool.checkout)
     waiting(pool, 1)
     pool.checkin(c, discard=True)
-    assert late.result() is world.made[1]
+    assert late.result() is driver.made[1]
 
 
 def test_a_discard_wakes_who_waits_before_its_close_is_over():
-    world = Plain()
-    pool = world.pool(max_size=1)
+    driver = Plain()
+    pool = driver.pool(max_size=1)
     c = pool.checkout()
     late = Run(pool.checkout)
     waiting(pool, 1)
-    world.closing.hold()
+    driver.closing.hold()
     closing = Run(lambda: pool.checkin(c, discard=True))
-    world.closing.held()
-    assert late.result() is world.made[1]
-    world.closing.go()
+    driver.closing.held()
+    assert late.result() is driver.made[1]
+    driver.closing.go()
     closing.result()
 
 
@@ -283,10 +283,10 @@ def test_those_who_gave_up_are_out_of_the_line_before_their_turn():
 
 def test_a_spike_opens_few_connections():
     """HikariCP's spike: 50 callers at once, slow connects, fast use. Who waits to connect takes what comes back."""
-    world = Plain()
-    pool = world.pool(max_size=50, max_connecting=2)
+    driver = Plain()
+    pool = driver.pool(max_size=50, max_connecting=2)
     connects = threading.Semaphore(0)
-    world.connecting.mode = connects.acquire
+    driver.connecting.mode = connects.acquire
 
     def use():
         with pool.connection():
@@ -297,11 +297,11 @@ def test_a_spike_opens_few_connections():
     waiting(pool, 48)
     connects.release()  # one connection is open; the other connects take their time
     until(lambda: sum(run.done for run in runs) == 48)
-    assert len(world.made) == 1
+    assert len(driver.made) == 1
     connects.release(2)
     for run in runs:
         run.result()
-    assert len(world.made) == 3, "nothing is opened when the burst is over"
+    assert len(driver.made) == 3, "nothing is opened when the burst is over"
     balanced(pool)
 
 

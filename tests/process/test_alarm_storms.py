@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pool.world import FREE_THREADED
+from tests.pool.fake_driver import FREE_THREADED
 
 from ._alarm_storm import CALLS
 from ._scripts import run_case

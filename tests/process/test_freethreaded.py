@@ -55,11 +55,11 @@ import sys, threading
 import fastpool
 
 with fastpool.Pool(object, close=id) as pool:
-    door = type(pool.connection()).__dict__["__enter__"]
-    before = sys.getrefcount(pool), sys.getrefcount(door)
-    more = [pool] * 100 + [door] * 100
+    descriptor = type(pool.connection()).__dict__["__enter__"]
+    before = sys.getrefcount(pool), sys.getrefcount(descriptor)
+    more = [pool] * 100 + [descriptor] * 100
     leases = [pool.connection() for _ in range(100)]
-    assert (sys.getrefcount(pool), sys.getrefcount(door)) == before, "counted"
+    assert (sys.getrefcount(pool), sys.getrefcount(descriptor)) == before, "counted"
     assert sys.getrefcount(more) < 10
 """
     )

@@ -23,7 +23,7 @@ import pytest
 
 import fastpool
 from fastpool import _registry
-from tests.pool.world import frees_what_is_dropped, until
+from tests.pool.fake_driver import frees_what_is_dropped, until
 
 from . import _travellers as way
 from ._scripts import run

@@ -22,7 +22,7 @@ def test_all_who_wait_look_again_when_something_is_told():
     for thread in threads:
         thread.join(10)
     assert seen == [True] * 3
-    assert not news._bells
+    assert not news._sleepers
 
 
 def test_who_waits_in_vain_is_told_so():
@@ -39,7 +39,7 @@ def test_what_the_condition_raises_leaves_nobody_in_line():
         news.wait_for(lambda: 1 / 0)
     except ZeroDivisionError:
         pass
-    assert not news._bells
+    assert not news._sleepers
 
 
 def test_a_flag_wakes_whoever_waits():

@@ -57,7 +57,7 @@ cdef extern from "green.h":
     bint holds_gil "fp_holds_gil"() nogil
     object fp_rebind(object cls, object descriptor)
 
-cdef extern from "door.h":
+cdef extern from "enter_exit.h":
     void fp_call_through(object cls, Py_ssize_t offset)
     int fp_name_in_class(object cls, object name, object value) except -1
 

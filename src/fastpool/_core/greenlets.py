@@ -121,7 +121,7 @@ class EventletSleeper:
             near.close()
             far.close()
 
-    def rouse(self) -> bool:
+    def wake(self) -> bool:
         """Wake the greenlet, from whatever thread; False when its thread, and so its hub, is gone."""
         if not self._is_alive(self._thread):
             return False

@@ -90,8 +90,8 @@ class Step:
         self.released.set()
 
 
-class World(fastpool.Driver):
-    """A driver of `Connection`s. ``world.connecting.hold()``, ``world.checking.mode = Failure()`` …"""
+class FakeDriver(fastpool.Driver):
+    """A driver of `Connection`s. ``driver.connecting.hold()``, ``driver.checking.mode = Failure()`` …"""
 
     def __init__(self) -> None:
         self.made: list[Connection] = []
@@ -152,7 +152,7 @@ class World(fastpool.Driver):
         return [c for c in self.made if not c.closed]
 
 
-class Plain(World):
+class Plain(FakeDriver):
     """The same without check and reset, so that the fast ways in and out are taken."""
 
     check = fastpool.Driver.check  # type: ignore[assignment]
@@ -238,15 +238,15 @@ def holding(pool: fastpool.Pool, count: int = 1) -> Iterator[list[Holder]]:
 
 
 @contextmanager
-def resetting(world: World, pool: fastpool.Pool) -> Iterator[Any]:
+def resetting(driver: FakeDriver, pool: fastpool.Pool) -> Iterator[Any]:
     """A thread's block has ended, and its connection, which is given, is being reset for the length of the body."""
-    world.resetting.hold()
+    driver.resetting.hold()
     holder = Holder(pool)
     c = holder.got()
     holder.leave.set()
-    world.resetting.held()
+    driver.resetting.held()
     yield c
-    world.resetting.go()
+    driver.resetting.go()
     holder.run.result()
 
 

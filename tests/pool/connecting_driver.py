@@ -14,7 +14,7 @@ class Refused(Exception):
     """What the driver says of a server that refuses."""
 
 
-class World(Driver):
+class TimedDriver(Driver):
     """A driver and a clock: servers can be down, or take their time."""
 
     def __init__(self):
@@ -55,5 +55,5 @@ class World(Driver):
         return [server for server, _ in self.asked]
 
 
-def open_(connector, world, timeout=None):
-    return connector.open(None, timeout, lambda: world.leased)
+def open_(connector, driver, timeout=None):
+    return connector.open(None, timeout, lambda: driver.leased)

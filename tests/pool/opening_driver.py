@@ -3,14 +3,14 @@
 import asyncio
 
 import fastpool
-from tests.pool.world import PATIENCE, Connection
+from tests.pool.fake_driver import PATIENCE, Connection
 
 
-def unopened(world, **options):
-    return world.pool(open=False, **options)
+def unopened(driver, **options):
+    return driver.pool(open=False, **options)
 
 
-class Loop:
+class AsyncPlain:
     """The same as `Plain` for an AsyncPool: its connects and closes are coroutine functions, told what to do."""
 
     def __init__(self):

@@ -1,6 +1,6 @@
 /* Make the instances of a class callable without an argument tuple, and replace names in a class. */
-#ifndef FASTPOOL_DOOR_H
-#define FASTPOOL_DOOR_H
+#ifndef FASTPOOL_ENTER_EXIT_H
+#define FASTPOOL_ENTER_EXIT_H
 
 #include "Python.h"
 #include "share.h"
