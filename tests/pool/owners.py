@@ -1,4 +1,4 @@
-"""Owners that end, or drop what they hold, and how that is reported."""
+"""Owners that end or drop what they hold, and the reports of that."""
 
 import logging
 import sys
@@ -16,7 +16,7 @@ COUNTED = pytest.mark.skipif(not WITH_GIL, reason="reference counts are not exac
 
 
 class Connection:
-    """Nobody but the pool refers to it."""
+    """A connection to which only the pool refers."""
 
     closes = 0
 
@@ -25,7 +25,7 @@ class Connection:
 
 
 def in_a_thread_that_ends(work):
-    """Do it there, and wait until the system, too, has seen the thread end."""
+    """Run it in a thread, and wait until the operating system, too, has ended the thread."""
     told = []
     thread = threading.Thread(target=lambda: told.extend((Core._thread_uid(), work())))
     thread.start()

@@ -1,4 +1,4 @@
-"""How long a connection lives: lifetime, idle time, keep-alive; on a clock that is told the time."""
+"""How long a connection lives: lifetime, idle time, keep-alive; on a virtual clock."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ def use(pool):
 
 @pytest.fixture
 def unkept(monkeypatch):
-    """Pools that no keeper looks after."""
+    """Pools without a keeper."""
     monkeypatch.setattr(fastpool.Pool, "_keep", lambda self: None)
 
 
@@ -154,14 +154,14 @@ def test_idle_ones_are_closed_down_to_the_minimum(clock):
     clock.advance(3600)
     assert len(pool) == 2
     assert balanced(pool).closed["idle"] == 3
-    # and even those of the minimum are not handed out after so long
+    # even those of the minimum are not handed out after that time
     c = use(pool)
     assert c.number > 5
     pool.close()
 
 
 def test_the_least_used_go_first(clock):
-    """Who comes gets the one returned last, so that the others grow old together."""
+    """A checkout gets the one returned last, so that the others reach idle_timeout."""
     driver = Plain()
     pool = driver.pool(max_size=5, idle_timeout=60)
     pool.warm()
@@ -200,7 +200,7 @@ def test_an_idle_connection_is_checked_so_often(clock):
 
 
 class Pinging(FakeDriver):
-    """Its check, and its ping, of which each says that it was called."""
+    """A driver whose check and ping record their calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -277,7 +277,7 @@ def test_use_counts_as_a_check(clock):
     for _ in range(5):
         use(pool)
         clock.advance(29)
-    assert driver.checking.calls == 4  # those of the checkouts: it had been unused for longer than check_after
+    assert driver.checking.calls == 4  # the checks of checkouts: the connection was unused for longer than check_after
     pool.close()
 
 
@@ -313,7 +313,7 @@ def test_keepalive_does_not_change_whose_turn_it_is(clock):
 
 
 def test_keepalive_and_a_caller_at_the_same_time(clock):
-    """The connection under examination is nobody's; who comes meanwhile gets another one."""
+    """A connection that is being checked cannot be handed out; a caller meanwhile gets another one."""
     driver = FakeDriver()
     pool = driver.pool(max_size=2, keepalive=30, check_after=None)
     first = use(pool)

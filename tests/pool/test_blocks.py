@@ -1,4 +1,4 @@
-"""A lease and its block: what the caller gets, what the caller sees, and which connection comes next."""
+"""A lease and its block: the connection that the caller gets, the errors that it sees, and which connection is next."""
 
 import gc
 
@@ -173,7 +173,7 @@ def test_a_coroutine_function_is_not_decorated_by_a_lease_that_ends_before_it_ru
     pool = Plain().pool()
 
     async def work():
-        """Never called."""
+        """Decorated below; never called."""
 
     with pytest.raises(TypeError, match=r"coroutine function.*aconnection"):
         pool.connection()(work)

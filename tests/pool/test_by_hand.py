@@ -1,4 +1,4 @@
-"""checkout() and checkin(): exactly once, from any thread, and nothing from under a block."""
+"""checkout() and checkin(): once per lease, from any thread, and not for a connection that a block holds."""
 
 import gc
 import sysconfig
@@ -54,7 +54,7 @@ def test_once_is_enough(kind):
 
 
 def test_twice_at_once():
-    """The second one comes while the first one's reset runs."""
+    """The second return comes while the reset of the first runs."""
     driver = FakeDriver()
     pool = driver.pool(max_size=2)
     c = pool.checkout()
@@ -154,7 +154,7 @@ def test_an_inner_block_that_discards():
     assert outer.closes == 1
 
 
-# ---- dropped
+# ---- dropped connections
 
 COUNTS = pytest.mark.skipif(
     bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="reference counts are approximate"
@@ -162,7 +162,7 @@ COUNTS = pytest.mark.skipif(
 
 
 class Unowned:
-    """A connection that nobody but the pool refers to."""
+    """A connection to which only the pool refers."""
 
     def __init__(self, closed):
         self.closed = closed
@@ -197,7 +197,7 @@ def test_what_was_dropped_without_checkin_is_replaced_when_somebody_would_have_t
 
 
 def test_what_was_thrown_away_is_still_out_for_a_second():
-    """Or a pool would give out more than it has to one who only counts."""
+    """Otherwise a pool could have more than max_size connections open for callers that count them."""
     with VirtualClock() as clock:
         pool = Pool(lambda: Unowned([]), max_size=1)
         pool.checkout()
@@ -229,7 +229,7 @@ def test_what_a_block_holds_is_not_taken_although_its_name_is_gone():
         assert pool.stats().leased == 1
 
 
-# ---- on the way back
+# ---- during a return
 
 
 def test_a_return_that_nobody_finishes_leaves_a_lease_that_can_be_ended():

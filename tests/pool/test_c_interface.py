@@ -1,4 +1,4 @@
-"""The C interface: native threads take connections out and put them back, without the GIL, beside Python's threads."""
+"""The C interface: native threads check connections out and in, without the GIL, beside Python's threads."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_checkout_and_a_checkin() -> None:
     driver = Plain()
     pool = driver.pool(max_size=2)
     native, held = user.Native(pool), Held()
-    assert native.checkout(held, 1) == ("ok", "")  # connects: native code may be the first
+    assert native.checkout(held, 1) == ("ok", "")  # connects: native code may be the first user
     assert native.connection(held) is driver.made[0]
     assert (pool.stats().leased, pool.stats().idle) == (1, 0)
     (info,) = pool.leases()
@@ -50,7 +50,8 @@ def test_a_checkout_and_a_checkin() -> None:
 
 
 def test_what_is_plain_needs_no_gil() -> None:
-    """More threads than connections: the wait in line and the hand-over as well. The GIL is kept from all of them."""
+    """With more threads than connections, waiting and handing over need no GIL either; it is withheld from all of
+    them."""
     pool = Plain().pool(max_size=3)
     native, held = opened(pool), [Held() for _ in range(3)]
     assert [native.checkout(one)[0] for one in held] == ["ok"] * 3
@@ -75,7 +76,7 @@ def test_native_threads_beside_python_threads(size: int) -> None:
 
     def hint(c: Any) -> None:
         c.holders += 1
-        time.sleep(0)  # others run meanwhile
+        time.sleep(0)  # other threads run meanwhile
         if c.holders != 1:
             doubles.append(c)
         c.holders -= 1
@@ -96,7 +97,7 @@ def test_native_threads_beside_python_threads(size: int) -> None:
 
 
 def test_all_that_can_go_wrong_at_once() -> None:
-    """Short timeouts, failing connects, and a pool that is resized and cleared and used up all the while."""
+    """Short timeouts, failing connects, and a pool that is resized, cleared and used meanwhile."""
     driver = FakeDriver()
     pool = driver.pool(max_size=3, max_uses=50, check_after=0)
     native = user.Native(pool)
@@ -111,12 +112,12 @@ def test_all_that_can_go_wrong_at_once() -> None:
                 driver.connecting.mode = Failure("refused") if driver.connecting.mode == "ok" else "ok"
                 with suppress(Failure, fastpool.NoConnectionsAvailable), pool.connection(timeout=0.002):
                     held.append(size)
-                    time.sleep(0.004)  # longer than anybody waits
+                    time.sleep(0.004)  # longer than any wait
 
     shaking = Run(shake)
     said: Counter[str] = Counter()
     rounds = 0
-    while rounds < 50 and not (said["ok"] and said["timed out"] and said["failed"]):  # how long that takes is luck
+    while rounds < 50 and not (said["ok"] and said["timed out"] and said["failed"]):  # its duration is random
         said.update(native.team(6, 400, 0.002))
         rounds += 1
     stop.set()
@@ -154,7 +155,7 @@ def test_native_waiters_are_served_in_line() -> None:
 
 
 def test_who_waits_looks_for_what_is_lost() -> None:
-    """A block whose thread has ended is reported, also when nobody but native code waits."""
+    """A block whose thread has ended is reported, even if only native code waits."""
     pool = Plain().pool(max_size=1)
     native = opened(pool)
     lease = pool.connection()
@@ -217,7 +218,7 @@ def test_closed_pools() -> None:
     waiting(pool, 2)
     pool.close(timeout=0)
     assert late.result() == CLEAN | {"closed": 2}
-    assert driver.made[0].closed  # taken from native code, too
+    assert driver.made[0].closed  # released from native code, too
     with pytest.raises(fastpool.PoolClosed, match="took this connection back"):
         native.connection(held)
     assert native.checkin(held) == "ok"
@@ -296,7 +297,7 @@ def test_a_native_lease_is_no_block_of_its_thread() -> None:
     mine = native.connection(held)
     with pool.connection() as c:
         assert c is not mine
-        # and nothing is concluded from who waits: whichever thread likes may give it back
+        # and no deadlock is concluded: any thread may return it
         with pytest.raises(fastpool.NoConnectionsAvailable) as caught:
             pool.checkout(timeout=0.01)
         assert not isinstance(caught.value, fastpool.PoolDeadlock)
@@ -321,7 +322,7 @@ def test_misuse_is_answered() -> None:
         foreign.connection(held)
     copy = held.copy()
     assert native.checkin(held) == "ok" and native.checkin(held) == "misuse"
-    assert native.checkin(copy) == "misuse"  # it is over
+    assert native.checkin(copy) == "misuse"  # it is ended
     spoilt = Held()
     spoilt.spoil()
     assert native.checkout(spoilt)[0] == "misuse"

@@ -1,4 +1,4 @@
-"""The price of `with pool.connection(): pass`, and of the same with `async`, counted and not timed.
+"""The cost of `with pool.connection(): pass`, and of `async with`, counted and not timed.
 
 No Python frame, few C calls, no memory.
 """
@@ -63,7 +63,7 @@ def test_a_cycle_in_a_greenlet_costs_no_more():
 
 
 def test_the_counting_sees_frames_calls_and_memory(monkeypatch):
-    """A pool written in Python, counted in the same way: each of the four figures shows it."""
+    """A pool written in Python is counted in the same way: each of the four figures must be larger than 0."""
     import contextlib
 
     from tests.pool import budget as counting

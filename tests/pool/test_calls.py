@@ -1,4 +1,4 @@
-"""What is known of a callable without `inspect` is what `inspect` says."""
+"""What is found out about a callable without `inspect` agrees with `inspect`."""
 
 import functools
 import inspect

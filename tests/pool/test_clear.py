@@ -1,4 +1,4 @@
-"""clear(): all connections of now are replaced, none of later."""
+"""clear(): all present connections are replaced, and none opened later."""
 
 from fastpool.testing import VirtualClock
 from tests.pool.fake_driver import FakeDriver, Holder, Plain, Run, balanced, resetting, serves, until, waiting

@@ -1,4 +1,4 @@
-"""close(), in all its words, and what open() and warm() do."""
+"""close() with all its arguments, and open() and warm()."""
 
 import gc
 import weakref
@@ -124,7 +124,7 @@ def test_one_that_is_being_checked_ends_closed():
         driver.checking.held()
         pool.close()
         driver.checking.go()
-        c = late.result()  # it was a moment earlier, and has its lease
+        c = late.result()  # it was checked out just before the close, and its lease is valid
         pool.checkin(c)
         assert c.closes == 1
         assert balanced(pool).closed["closed"] == 1
@@ -218,7 +218,7 @@ def test_it_waits_for_those_who_connect_too():
 
 
 def test_a_lease_that_is_being_given_back_is_not_dropped_as_well():
-    """The slot would have two owners, and the connection would be closed twice."""
+    """Otherwise the slot would have two owners, and the connection would be closed twice."""
     driver = FakeDriver()
     pool = driver.pool(max_size=1)
     with resetting(driver, pool) as c:
@@ -236,7 +236,7 @@ def test_a_bad_timeout_closes_nothing(timeout):
     serves(pool, 1)
 
 
-# ---- from elsewhere, and with a driver that misbehaves
+# ---- from other threads, and with a driver that fails
 
 
 def test_from_several_threads_at_once():
@@ -271,7 +271,7 @@ def test_a_close_that_hangs_holds_up_nobody_but_its_caller():
     driver.closing.hold()
     closing = Run(pool.close)
     driver.closing.held()
-    driver.closing.mode = "ok"  # for the others
+    driver.closing.mode = "ok"  # for the other callers
     assert holder.end().closes == 1
     assert len(pool) == 0
     driver.closing.go()

@@ -1,4 +1,4 @@
-"""A connection that its holder closed is not handed on: its descriptor is asked for when it comes back."""
+"""A connection that its holder closed is not reused: its descriptor is asked for when it is returned."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.pool.fake_driver import FREE_THREADED, Abort, Run, balanced, until, w
 
 
 class Described:
-    """A connection whose descriptor is whatever a test says; it counts how often that is asked for."""
+    """A connection whose descriptor a test sets; it counts how often `fileno` is called."""
 
     def __init__(self, fd=7):
         self.fd, self.asked, self.closes = fd, 0, 0
@@ -28,7 +28,7 @@ class Described:
 
 
 def described(**options):
-    """A pool of them, and those that were opened."""
+    """A pool of `Described` connections, and the list of those opened."""
     made = []
     pool = Pool(lambda: made.append(Described()) or made[-1], max_size=1, **options)
     return pool, made
@@ -39,7 +39,7 @@ def use(pool):
         return c
 
 
-# ---- the ways back; `meanwhile` is called while the connection is out
+# ---- the ways to return one; `meanwhile` is called while the connection is leased
 
 
 def by_block(pool, meanwhile):
@@ -184,7 +184,7 @@ def test_a_task_does_not_close_what_is_left_of_it_in_its_loops_thread():
     assert balanced(pool).closed["dead"] == 1 and len(made) == 1
 
 
-# ---- what is asked, and how often
+# ---- when `fileno` is called, and how often
 
 
 @pytest.mark.parametrize("fd", [-1, None, ValueError("closed"), OSError("closed")])
@@ -303,7 +303,7 @@ def test_a_clear_while_it_is_asked():
 
 
 def test_one_by_hand_that_nobody_refers_to_is_taken_back_all_the_same(clock):
-    """What the pool keeps to ask for a descriptor does not count as somebody who has it."""
+    """The references that the pool keeps to call `fileno` do not count as a user's."""
     if FREE_THREADED:
         pytest.skip("reference counts are not known so well without the GIL")
     pool = Pool(Described, max_size=1)

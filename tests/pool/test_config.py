@@ -1,4 +1,4 @@
-"""Every option, its default, what it refuses and how it says so."""
+"""Every option, its default, the values that it refuses, and the error for them."""
 
 import copy
 import dataclasses

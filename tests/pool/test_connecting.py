@@ -1,4 +1,4 @@
-"""Opening a connection: which server is asked, which is left alone, and what the caller is told."""
+"""Opening a connection: which server is asked, which is left alone, and which error the caller gets."""
 
 import asyncio
 import random

@@ -63,7 +63,7 @@ def test_one_impatient_caller_does_not_put_a_server_down_but_two_in_a_row_do(dri
 def test_the_patient_ask_a_server_that_only_impatient_callers_have_given_up(driver, was_down):
     connector = driver.connector(servers=["a:1"], backoff=(10, 10))
     driver.refuse(A)
-    if was_down:  # it refused by itself: a rest that counts for the patient, too
+    if was_down:  # it refused by itself, so the back-off applies to callers with more time as well
         for patient in (False, True):
             with pytest.raises(Refused):
                 connector.open(None, 30, dict, patient)

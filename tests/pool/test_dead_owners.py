@@ -1,4 +1,5 @@
-"""Owners that ended while they held: reported once, with age and owner; taken back only when nobody else can."""
+"""Owners that ended while holding a lease: reported once, with age and owner; the lease is ended only if nobody else
+can."""
 
 import _thread
 import asyncio

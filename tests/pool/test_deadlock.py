@@ -1,4 +1,4 @@
-"""Who could never get a connection is told so at once."""
+"""A caller that could never get a connection gets PoolDeadlock at once."""
 
 import asyncio
 import gc
@@ -12,7 +12,7 @@ from tests.pool.fake_driver import Holder, Plain, Run, balanced, serves, waiting
 
 
 def when_one_waits(pool, do, *args):
-    """Do it, in a thread, as soon as somebody stands in line."""
+    """Call it in a thread, as soon as a caller stands in line."""
     return Run(lambda: (waiting(pool, 1), do(*args)))
 
 
@@ -20,7 +20,7 @@ def test_who_holds_all_and_asks_for_more_would_wait_for_himself():
     pool = Plain().pool(max_size=2, timeout=None, name="p")
     with pool.connection(), pool.connection():
         with VirtualClock(), pytest.raises(PoolDeadlock) as caught, pool.connection():
-            pass  # without any time: it is not the look of once a second that finds it
+            pass  # without advancing the clock, so that the check once a second cannot be what finds it
         assert isinstance(caught.value, NoConnectionsAvailable)
         assert "pool 'p': every lease is held by owners that wait for this very pool" in str(caught.value)
         assert "nested=True" in str(caught.value)
@@ -48,7 +48,7 @@ def test_two_threads_with_one_each_that_ask_for_another():
     runs = [Run(work), Run(work)]
     for run in runs:
         run.result()
-    # the one who closed the circle is told; that frees the other
+    # the thread that closed the circle gets the error, which frees the other
     assert sorted(outcomes) == ["deadlock", "served"]
     assert balanced(pool).idle == 2
 
@@ -90,14 +90,14 @@ def test_no_deadlock_while_one_holder_does_not_wait():
 def test_what_was_taken_by_hand_may_be_returned_by_another_thread():
     pool = Plain().pool(max_size=1)
     c = pool.checkout()
-    asking = Run(pool.checkout)  # not the holder: it would be a false alarm anyway
+    asking = Run(pool.checkout)  # not the holder
     waiting(pool, 1)
     Run(pool.checkin, c).result()
     assert asking.result() is c
     pool.checkin(c)
     c = pool.checkout()
     returning = when_one_waits(pool, pool.checkin, c)
-    assert pool.checkout(timeout=20) is c  # the very thread that took it by hand waits for it, and gets it
+    assert pool.checkout(timeout=20) is c  # the thread that checked it out by hand waits for it, and gets it
     returning.result()
     pool.checkin(c)
 
@@ -164,7 +164,7 @@ def test_a_task_whose_loop_would_sleep_with_the_one_who_asks():
         holder = asyncio.create_task(hold(taken, leave))
         await taken.wait()
         with pytest.raises(PoolDeadlock):
-            pool.checkout(timeout=20)  # a thread's: it stops the very loop in which the holder goes on
+            pool.checkout(timeout=20)  # a thread's wait, which blocks the loop that the holder needs
         leave.set()
         await holder
 
@@ -173,7 +173,7 @@ def test_a_task_whose_loop_would_sleep_with_the_one_who_asks():
 
 
 def test_no_deadlock_while_only_garbage_holds():
-    """With the option the collector is called, but not for a lease of a moment ago, and not time and again."""
+    """With the option the collector is called, but not for a lease of a moment ago, and not repeatedly."""
     pool = Plain().pool(max_size=1, collect_garbage=True)
     collections = []
 

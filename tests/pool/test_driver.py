@@ -1,4 +1,4 @@
-"""What a pool may be made of: callables, or a Driver; what is taken for granted, and what is refused, and how."""
+"""What a pool can be made of: callables, or a Driver; the defaults, and what is refused with which error."""
 
 import functools
 import re
@@ -64,7 +64,7 @@ def test_a_connect_without_a_return_is_told_so():
 
 
 class Opener:
-    """Called as connect in as many ways as there are signatures."""
+    """Callables for `connect`, one for each kind of signature."""
 
     def __init__(self):
         self.got = []
@@ -229,7 +229,7 @@ def test_pools_have_names_of_their_own():
 
 
 class Users(Pool):
-    """A pool of one's own kind."""
+    """A user's subclass of Pool."""
 
     def __init__(self):
         super().__init__(Bare, name="users")

@@ -1,4 +1,4 @@
-"""Each worked example, run against a server: what it shows is what happens."""
+"""Each example, run against a server: it does what it shows."""
 
 import imaplib
 import importlib.util

@@ -1,4 +1,4 @@
-"""The keeper: one thread for all pools of a process, started when something needs it, gone when nothing does."""
+"""The keeper: one thread for all pools of a process, started when a pool needs it, ended when none does."""
 
 import gc
 import itertools
@@ -29,7 +29,7 @@ def keepers():
 
 @pytest.fixture(autouse=True)
 def nobody_else():
-    """Whatever other tests left behind is gone first."""
+    """Drop the pools that other tests left."""
     forget_earlier_pools()
     until(lambda: not keepers(), "the keeper of earlier tests' pools being gone")
 
@@ -271,7 +271,7 @@ def test_the_same_failure_is_logged_each_hour_however_seldom_it_comes(caplog):
 
 
 def test_texts_that_are_never_the_same_do_not_fill_the_log(caplog):
-    """A text with a number in it, and the one that says for how long each server is left alone."""
+    """Both a text with a number in it, and the one that says how long each server is left alone."""
     numbers = itertools.count()
 
     def fails():

@@ -1,4 +1,4 @@
-"""What one pool's driver does to the keeper, however long it takes, is no other pool's business."""
+"""A driver call that hangs in the keeper does not delay the upkeep of other pools."""
 
 import asyncio
 import ctypes
@@ -25,7 +25,7 @@ def helpers():
 
 @pytest.fixture(autouse=True)
 def nobody_else():
-    """Whatever other tests left behind is gone first."""
+    """Drop the pools that other tests left."""
     forget_earlier_pools()
     until(lambda: not keeper.running and not helpers(), "the keeper of earlier tests' pools being gone")
 
@@ -54,7 +54,7 @@ def lose_one(pool):
 
 
 def restored(pool):
-    """How long it takes until a pool with a minimum of one has it again, after it was lost."""
+    """Discard the one connection of a pool with min_size=1; the seconds until it has one again."""
     began = time.monotonic()
     lose_one(pool)
     until(lambda: len(pool) == 1)
@@ -95,7 +95,7 @@ def hang_in_a_listener(driver, make):
 
 
 class Hanging(logging.Handler):
-    """Hangs without its lock, so that it is each record that hangs and not only the first."""
+    """Hangs without holding its lock, so that every record hangs and not only the first."""
 
     def __init__(self, go):
         super().__init__()
@@ -132,7 +132,7 @@ def test_pools_that_hang_do_not_delay_the_upkeep_of_another(hang, pools):
 
 
 def test_when_all_begin_to_hang_at_once_the_others_are_late_by_less_than_a_second(pools):
-    """The hanging ones' checks and closes are all due before the healthy one's connect is."""
+    """The checks and closes of the hanging pools are all due before the healthy pool's connect."""
     healthy, others = Plain(), [FakeDriver() for _ in range(HANGING)]
     with VirtualClock() as clock:
         good = pools(healthy, min_size=1, idle_timeout=1000)
@@ -143,7 +143,7 @@ def test_when_all_begin_to_hang_at_once_the_others_are_late_by_less_than_a_secon
         clock.advance(100)
         for pool in made:
             serves(pool, 2)  # two will be checked; the third will be closed
-        clock.advance(200)  # the third has been checked: no check will have it when it is to be closed
+        clock.advance(200)  # the third has been checked, so no check holds it when it is to be closed
         for driver in others:
             driver.checking.hold()
             driver.closing.hold()
@@ -208,7 +208,7 @@ def test_helpers_end_with_the_keeper(pools):
     assert time.monotonic() - began < _crew._REST_S / 2
 
 
-# ---- a helper dies, or cannot be had
+# ---- a helper dies, or cannot be started
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -280,7 +280,7 @@ def test_a_loop_that_is_busy_does_not_hold_up_another_pool(pools):
         await asyncio.sleep(0.2)  # checks are made
         pool._make_stale()
         busy.set()
-        assert go.wait(PATIENCE)  # the loop does not run on: neither connect nor check is answered
+        assert go.wait(PATIENCE)  # the loop is suspended: neither connect nor check is answered
         await asyncio.sleep(0)
         await pool.close()
 

@@ -1,4 +1,4 @@
-"""Many threads in line: a few look around for all, the others sleep, and nothing goes unnoticed."""
+"""Many threads in line: a few look for leaks, the others sleep, and nothing goes unnoticed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WITH_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 def in_line(pool: fastpool.Pool, count: int, call: Any, *args: Any) -> list[Run]:
-    """So many threads, in line one after the other: the first four are the lookouts."""
+    """That many threads, in line one after the other: the first four are the lookouts."""
     runs = []
     for _ in range(count):
         before = pool.stats().waiting
@@ -63,7 +63,7 @@ def test_who_waits_sleeps() -> None:
         before = [switches(run) for run in runs]
         time.sleep(3)
         woken = [run for run, was in zip(runs, before, strict=True) if switches(run) != was]
-        # The last one may have been on its way to sleep yet.
+        # The last one may have been on its way to sleep.
         assert len(woken) <= LOOKOUTS + 1, f"{len(woken)} of {len(runs)} threads did not sleep through"
     for run in runs:
         run.result()
@@ -86,20 +86,20 @@ def test_native_threads_that_wait_sleep() -> None:
         runs = in_line(pool, 60, call)
         before = of_the_process()
         time.sleep(3)
-        # Each team has one more thread, which joins; a lookout wakes three times, and may have to wait for the GIL.
+        # Each call has one more thread, which joins; a lookout wakes three times, and may have to wait for the GIL.
         assert of_the_process() - before < 60
     for run in runs:
         assert run.result()["ok"] == 1
 
 
 class Connection:
-    """Nobody but the pool refers to it."""
+    """A connection to which only the pool refers."""
 
 
 @pytest.mark.skipif(not WITH_GIL, reason="without the GIL it is not known that nobody refers to a connection")
 @pytest.mark.parametrize("way", ["timed out", "served"])
 def test_the_duty_is_passed_on(way: str) -> None:
-    """The lookouts leave. What is lost afterwards is found by those who wait without a deadline."""
+    """The lookouts leave. Leases lost afterwards are found by the waiters without a deadline."""
     pool = fastpool.Pool(Connection, max_size=1)
     kept: list[Any] = [pool.checkout()]
 

@@ -1,4 +1,4 @@
-"""open(): what it has opened when it returns."""
+"""open(): the connections that are open when it returns."""
 
 import asyncio
 import threading
@@ -173,7 +173,7 @@ def test_closed_while_a_task_waits_for_what_another_opens():
 
 
 def test_it_waits_for_what_a_caller_is_connecting_but_not_for_ever():
-    """As a signal handler would, that struck in a connect and opens the pool."""
+    """For example in a signal handler that interrupts a connect and opens the pool: it must not wait for ever."""
     driver = Plain()
     with VirtualClock() as clock:
         pool = unopened(driver, min_size=1, max_connecting=1, timeout=5)

@@ -1,4 +1,4 @@
-"""open() that fails half way, however it does: what it had opened is closed, and the pool can be opened again."""
+"""open() that fails half way, in each way: the connections that it opened are closed, and it can be called again."""
 
 import asyncio
 
@@ -104,7 +104,7 @@ def test_a_connection_that_took_the_place_of_one_it_had_opened_is_not_its_own():
                 clock.advance(1)
                 successor.append(pool.checkout())
                 pool.checkin(successor[0])
-            elif driver.connecting.calls >= 4:  # also the keeper, whom the checkouts above have brought in
+            elif driver.connecting.calls >= 4:  # also the keeper, which the checkouts above have started
                 raise Failure
 
         driver.connecting.mode = connect

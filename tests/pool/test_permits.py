@@ -1,4 +1,4 @@
-"""Connecting: so many at once, never under a lock, and a connect that fails costs nobody else anything."""
+"""Connecting: a limited number at once, never under a lock, and a connect that fails delays nobody else."""
 
 import threading
 from contextlib import suppress
@@ -170,6 +170,6 @@ def test_waiting_for_a_permit_is_waiting():
         assert error.phase == "wait"
         assert "1 connecting" in str(error)
         driver.connecting.go()
-        # it took longer than its caller had, and is good all the same
+        # it took longer than its caller had time, and is still usable
         pool.checkin(opening.result())
         until(lambda: pool.stats().idle == 1)

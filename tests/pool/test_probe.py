@@ -1,4 +1,5 @@
-"""Before an unused connection is handed out it is looked at, without reading; then the driver's check is asked."""
+"""Before an unused connection is handed out its socket is probed, without reading; then the driver's check is
+called."""
 
 import os
 import select
@@ -29,7 +30,7 @@ def test_one_that_the_other_side_has_closed_is_replaced(pairs, clock):
     c = use(pool)
     pairs.far[0].close()
     clock.advance(0.4)
-    assert use(pool) is c  # not looked at before check_after is over
+    assert use(pool) is c  # not probed before check_after is over
     clock.advance(0.6)
     assert use(pool) is pairs.near[1]
     assert c.fileno() == -1
@@ -315,7 +316,7 @@ def test_after_one_death_the_others_are_looked_at_however_fresh_they_are(pairs, 
     pool.checkin(out[1])  # fresh; and out[2] is still leased
     for far in pairs.far:
         far.close()
-    with pool.connection() as fresh:  # this one is not looked at
+    with pool.connection() as fresh:  # this one is not probed
         assert fresh is out[1]
         assert pool.checkout() is pairs.near[3]  # out[0] was found dead
     pool.checkin(out[2])

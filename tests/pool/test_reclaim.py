@@ -1,4 +1,4 @@
-"""What holders throw away: the pool takes it back and tells of it, unless an option turns that off."""
+"""Leases that their holders dropped: the pool ends and reports them, unless an option turns that off."""
 
 import asyncio
 import gc
@@ -192,7 +192,7 @@ def test_tasks_in_line_look_as_well():
             while not pool.stats().waiting:
                 await asyncio.sleep(0)
             del c
-            kept.clear()  # dropped while somebody waits
+            kept.clear()  # dropped while another caller waits
             pool.checkin(await waiting)
             assert pool.stats().connects == 3
 

@@ -1,4 +1,4 @@
-"""Records are what `dataclasses` makes of the same words, as far as anybody can see."""
+"""Records behave as the dataclasses of equal definitions."""
 
 import copy
 import dataclasses
@@ -12,7 +12,7 @@ from fastpool._light.record import dataclass, field, fields, replace
 
 
 def both():
-    """The same class by each of the two."""
+    """One class definition, made by each of the two."""
     made = []
     for decorate, one in ((dataclasses.dataclass, dataclasses.field), (dataclass, field)):
 

@@ -74,7 +74,7 @@ def test_shrinking_while_connections_are_being_opened():
     pool.resize(max_size=1)
     driver.connecting.go()
     for holder in holders:
-        holder.got()  # they were promised
+        holder.got()  # their connects had begun before the resize
     for holder in holders:
         holder.end()
     assert len(pool) == 1

@@ -1,4 +1,5 @@
-"""A pool of several servers: who is asked, who is left alone, and what a death says of the others."""
+"""A pool of several servers: which is asked, which is left alone, and what a death means for connections to the
+others."""
 
 from collections import Counter
 

@@ -1,5 +1,5 @@
-"""Any sequence of what one thread can do to a pool, beside a plain model of it: the same connection is handed out, the
-same ones are closed for the same reasons, the same errors are raised, and every number agrees, after every step."""
+"""Random sequences of one thread's operations on a pool, beside a model of it: after every step the connection handed
+out, the closed connections and their reasons, the errors and all counts agree."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.pool.pool_model import Closed, Conn, Exhausted, Model, Options, Refus
 
 RAISES = {Closed: fastpool.PoolClosed, Exhausted: fastpool.NoConnectionsAvailable, Refused: Failure}
 ENDS = st.sampled_from([None, None, None, LookupError(), Failure(), Abort()])
-SELDOM = st.sampled_from([False, False, False, True])  # what leaves little for the steps after it
+SELDOM = st.sampled_from([False, False, False, True])  # these leave little for the steps after them
 few = st.integers(1, 4)
 seconds = st.sampled_from([1, 2, 5, 20])
 
@@ -34,7 +34,7 @@ def maybe(strategy: Any) -> Any:
 
 
 class Unkept(fastpool.Pool):
-    """No keeper, and lifetimes that are not drawn: what happens is what the calls do."""
+    """A pool without a keeper, whose lifetimes have no random part: only calls change it."""
 
     __slots__ = ()
 
@@ -82,13 +82,13 @@ class OnePool(RuleBasedStateMachine):
     # ---- checkout and checkin
 
     def take(self, take: Any) -> Conn | None:
-        """Have the pool and the model give one; None if neither does."""
+        """Have the pool and the model check out one; None if neither does."""
         before = self.model.next_idle()
         made = len(self.driver.made)
         try:
             real = take()
         except (fastpool.PoolError, Failure) as error:
-            # what was found dead or too old on the way is closed before the connect is tried
+            # what was found dead or too old is closed before the connect is tried
             chosen = next((c for c in before if c.real.closed), None)
             with pytest.raises(tuple(RAISES)) as expected:
                 self.model.check_out(chosen)
@@ -114,7 +114,7 @@ class OnePool(RuleBasedStateMachine):
 
     @rule(times=st.integers(1, 3), after=st.sampled_from([0, 0, 1, 4]))
     def use(self, times: int, after: int) -> None:
-        """Blocks, one after the other, and a while after each."""
+        """Blocks, one after the other, with some time after each."""
         for _ in range(times):
             entered = len(self.blocks)
             self.enter()
@@ -230,7 +230,7 @@ class OnePool(RuleBasedStateMachine):
         self.dropped += [c for c in self.by_hand if c in taken]
         self.by_hand = [c for c in self.by_hand if c not in taken]
 
-    # ---- the driver around it
+    # ---- servers and the clock
 
     @rule(after=seconds)
     def time_passes(self, after: int) -> None:
@@ -250,7 +250,8 @@ class OnePool(RuleBasedStateMachine):
     @precondition(lambda self: self.model.checks and not self.model.options.nested and len(self.by_hand) > 1)
     @rule()
     def a_death_is_found(self) -> None:
-        """... at a checkout, while others of that server are out: those are looked at when they have come back."""
+        """A checkout finds a death while others of that server are leased: those are checked when they have come
+        back."""
         self.check_in(0, False)
         self.server_hangs_up()
         self.time_passes(5)
@@ -289,7 +290,7 @@ def test_the_pool_and_its_model_agree() -> None:
 
 
 def test_one_death_and_the_others_of_that_server() -> None:
-    """A way through the machine that few random sequences take."""
+    """A sequence that random choice seldom produces."""
     unlimited = dict.fromkeys(("max_idle", "max_lifetime", "idle_timeout", "max_uses"))
     machine = OnePool()
     machine.begin(checks=True, max_size=3, max_overflow=0, check_after=5, nested=False, **unlimited)

@@ -23,7 +23,7 @@ from fastpool._telemetry.stats import (
 
 
 def core_edges():
-    """The edges of the core's buckets: 0 to 3 ns have one each, above that four to a power of two."""
+    """The edges of the core's buckets: one each for 0 to 3 ns, then four per power of two."""
     return [0, 1, 2, 3] + [(4 + (i & 3)) << (i >> 2) for i in range(62 * 4)]
 
 

@@ -1,4 +1,4 @@
-"""What a pool tells its listeners: every event, in order, with what belongs to it."""
+"""What a pool tells its listeners: every event, in order, with its fields."""
 
 import pytest
 
@@ -11,7 +11,7 @@ A, B = ("a", 1), ("b", 2)
 
 
 class Ear:
-    """Remembers all that it is told."""
+    """A listener that records every event."""
 
     def __init__(self):
         self.heard = []
@@ -265,7 +265,7 @@ def test_a_listener_that_raises_harms_nobody(name, caplog):
             lease.discard()
             late = Run(pool.checkout)
             waiting(pool, 1)
-        got = late.result()  # before its time is over
+        got = late.result()  # before its deadline
         driver.refusing.clear()
         clock.advance(100)
         pool.checkin(got)
@@ -284,7 +284,7 @@ def test_a_listener_that_raises_harms_nobody(name, caplog):
 
 
 def test_only_who_listens_to_a_checkout_makes_it_slower():
-    """Flags decide that once: a pool whose listener hears of connects alone takes the fast ways."""
+    """Flags decide that once: a pool whose listener hears of connects alone takes the fast paths."""
     heard = []
     pool = Pool(object, listeners=[{"connected": heard.append}])
     for _ in range(5):

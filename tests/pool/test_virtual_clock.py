@@ -1,4 +1,4 @@
-"""fastpool.testing.VirtualClock: time that passes when it is told."""
+"""fastpool.testing.VirtualClock: time that passes only when a test advances it."""
 
 import time
 

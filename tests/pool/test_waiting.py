@@ -1,4 +1,4 @@
-"""Waiting: first come, first served; one deadline; nobody too early, nobody for ever."""
+"""Waiting: first come, first served; one deadline; no wait ends early or lasts for ever."""
 
 import threading
 import time
@@ -75,7 +75,7 @@ def test_while_anyone_waits_newcomers_queue_behind():
 
 
 def test_one_deadline_for_waiting_and_connecting():
-    """SQLAlchemy's pool arms the whole timeout again after a lost race."""
+    """SQLAlchemy's pool starts the whole timeout again after a lost race."""
     driver = Plain()
     with VirtualClock() as clock:
         pool = driver.pool(max_size=1, timeout=10)
@@ -167,7 +167,7 @@ def test_max_waiting():
         with pytest.raises(PoolOverloaded, match="pool 'p': 2 callers wait already, and max_waiting is 2"):
             pool.checkout()
         with pytest.raises(NoConnectionsAvailable):
-            pool.checkout(timeout=0)  # asks for what is free now, and stands in nobody's way
+            pool.checkout(timeout=0)  # asks for what is free now, and does not stand in line
         stats = pool.stats()
         assert (stats.rejected, stats.waiting, stats.timeouts) == (1, 2, 1)
     c = late[0].result()
@@ -234,7 +234,7 @@ def test_the_holders_stack_is_to_be_had():
         assert "in _hold" in "".join(info.stack())
 
 
-# ---- connections that come, and go, while somebody waits
+# ---- connections that come and go while a caller waits
 
 
 @BOTH_DRIVERS
@@ -282,7 +282,7 @@ def test_those_who_gave_up_are_out_of_the_line_before_their_turn():
 
 
 def test_a_spike_opens_few_connections():
-    """HikariCP's spike: 50 callers at once, slow connects, fast use. Who waits to connect takes what comes back."""
+    """HikariCP's spike: 50 callers at once, slow connects, fast use. A waiter for a permit takes what is returned."""
     driver = Plain()
     pool = driver.pool(max_size=50, max_connecting=2)
     connects = threading.Semaphore(0)
