@@ -1,4 +1,4 @@
-"""The rules of the compiled core's house: a function's name begins with its part, files and functions stay short."""
+"""Rules for the compiled core: a function's name begins with its part, and files and functions stay short."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the bookkeeping is kept in without a lock: a cell, replaced by who saw its value; a register of who exists."""
+"""Lock-free bookkeeping: a cell that is replaced by compare-and-swap, and a register of live objects."""
 
 import gc
 import threading

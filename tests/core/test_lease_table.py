@@ -1,4 +1,4 @@
-"""Who holds what, and what a thread remembers of the pools it used: never too little."""
+"""Which slots a thread holds, and which pools it remembers having used: never too few."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The line: first come, first served, out of it from anywhere, and whose memory is whose."""
+"""The line: first come, first served, leaving from any place, and the ownership of a waiter's memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ parts = probe()
 
 
 class Waiters(RuleBasedStateMachine):
-    """`line` is the model: a list of those who wait."""
+    """`line` is the model: a list of the waiters."""
 
     @initialize()
     def begin(self) -> None:

@@ -21,7 +21,7 @@ numbers = itertools.count(1)
 
 
 class Collected:
-    """A meter, and what a reader makes of it."""
+    """A meter, and the data that a reader collects from it."""
 
     def __init__(self):
         self.reader = InMemoryMetricReader()

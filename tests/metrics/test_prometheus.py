@@ -1,4 +1,4 @@
-"""What a scrape says of a pool, and that it says what the pool's own stats say."""
+"""A scrape reports what the pool's own stats report."""
 
 import gc
 import itertools

@@ -1,4 +1,4 @@
-"""The scenes: what is under way at once, and what must hold whatever comes first."""
+"""The scenes: what runs concurrently, and what must hold in every order."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class OnPool(Scene):
         return c
 
     def use(self, c: Any) -> None:
-        """What the pool hands out works; that nobody else has it shows when both give it back."""
+        """The connection is open; if another part had it as well, returning it would fail."""
         assert not c.closed, f"{c} had been closed when it was handed out"
 
     def judge(self, results: list[Any]) -> None:
@@ -76,7 +76,7 @@ class ReturnAndWait(OnPool):
 
 
 class TwoBlocks(OnPool):
-    """The fast way in and the fast way out, one connection for two."""
+    """The fast path in and out, one connection for two."""
 
     leased = 0
 
@@ -86,7 +86,7 @@ class TwoBlocks(OnPool):
 
 
 class OwnSlotAgain(OnPool):
-    """Each re-takes its own last slot, past the stack, while the other returns it."""
+    """Each takes its own last slot again, past the stack, while the other returns it."""
 
     size = 2
     leased = 0
@@ -102,12 +102,12 @@ class OwnSlotAgain(OnPool):
         return [twice, twice]
 
     def still_serves(self) -> None:
-        for _ in range(2):  # an entry that is there twice gives one connection to two
+        for _ in range(2):  # a second entry would give one connection to two
             super().still_serves()
 
 
 class TimeoutAndHandOff(OnPool):
-    """The deadline passes before the return begins: who waits may wake at any point of it."""
+    """The deadline passes before the return begins: the waiter may wake at any point of it."""
 
     may_raise = (fastpool.NoConnectionsAvailable,)
 
@@ -136,7 +136,7 @@ class CancelAndHandOff(OnPool):
 
 
 class CancelAndNextInLine(OnPool):
-    """What a cancelled waiter had been handed goes to the next."""
+    """A slot that was handed to a cancelled waiter goes to the next."""
 
     may_raise = (Struck,)
 
@@ -164,7 +164,7 @@ class FailedConnectAndWait(OnPool):
 
 
 class OnePermit(OnPool):
-    """Room for two and leave to open one at a time: whoever waits for the permit gets it, or what was returned."""
+    """Room for two and one permit: the waiter for the permit gets it, or the connection that was returned."""
 
     size = 2
     leased = 0
@@ -190,7 +190,7 @@ class CloseAndWait(OnPool):
 
 
 class CloseAndReturn(OnPool):
-    """... and somebody in line for it."""
+    """The pool is closed while a connection is returned and another caller waits for it."""
 
     may_raise = (fastpool.PoolClosed,)
 
@@ -202,7 +202,7 @@ class CloseAndReturn(OnPool):
 
 
 class CloseAndBlock(OnPool):
-    """close(timeout=0) takes the connection from whoever holds it, unless the block has ended: one of the two."""
+    """close(timeout=0) and the block's end race for the lease: exactly one of them ends it."""
 
     leased = 0
     may_raise = (fastpool.PoolClosed,)
@@ -216,7 +216,7 @@ class CloseAndBlock(OnPool):
 
 
 class CloseNowAndReturn(OnPool):
-    """The same by hand: what close() took is given back without an error, and closed once."""
+    """A connection by hand whose lease close() ended is returned without an error, and closed once."""
 
     def parts(self) -> Parts:
         return [lambda: self.pool.close(timeout=0), self.give]
@@ -254,7 +254,7 @@ class ShrinkAndReturn(OnPool):
 
 
 class ShrinkGrowAndWait(OnPool):
-    """Sizes change both ways while somebody returns and somebody waits."""
+    """Sizes change both ways while one connection is returned and one caller waits."""
 
     size = 2
     leased = 2
@@ -308,7 +308,7 @@ class FirstComeFirstServed(OnPool):
     def judge(self, results: list[Any]) -> None:
         super().judge(results)
         came = [actor for actor in self.stood_in_line() if actor in (1, 2)]
-        if len(came) == 2:  # the other one found it free, or had it before anybody stood in line
+        if len(came) == 2:  # otherwise it was free, or was taken before anyone stood in line
             assert self.served == ["abc"[actor] for actor in came], f"{came} came, {self.served} were served"
 
 

@@ -1,6 +1,6 @@
-"""Storms of alarms whose handler raises, for each public call: an interrupted call bricks nothing.
+"""Storms of alarms whose handler raises, for each public call: an interrupted call leaves the pool usable.
 
-On CPython 3.14 such a handler can strike between a lock's ``__enter__`` and its block; the lock then stays taken.
+On CPython 3.14 such a handler can run between a lock's ``__enter__`` and its block; the lock then stays taken.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What measures: does it find what is there? Clocks and pools are made up, so that the right answer is known."""
+"""The measuring code: made-up clocks and pools, so that the right results are known."""
 
 import contextlib
 import gc
@@ -104,7 +104,7 @@ def test_what_a_team_or_a_thread_raises_is_raised_to_who_asked():
 
 
 class Unfair:
-    """A pool of one connection that lets one thread in and keeps all others out, until that one is gone."""
+    """A pool of one connection that lets one thread in and keeps all others out until that thread has ended."""
 
     def __init__(self):
         self.chosen = None
@@ -112,7 +112,7 @@ class Unfair:
         self.outside = threading.Semaphore(0)
         self.two_outside = False
         self.over = threading.Event()
-        self.waits = []  # (asked, got) of those who were kept out
+        self.waits = []  # (asked, got) of those that were kept out
 
     def table(self, name):
         return self
@@ -251,7 +251,7 @@ def test_the_question_about_concurrency_models_is_answered_for_each_situation_in
 
 
 def needed(finding):
-    """Is everything there that this finding needs?"""
+    """Whether everything that this finding needs is installed."""
     modules = {"greenlet": "gevent", "aiohappybase": "aiohappybase", "asyncpg": "asyncpg", "redis": "redis"}
     modules |= {"SQLAlchemy": "sqlalchemy", "psycopg_pool": "psycopg_pool"}
     about = f"{finding.question} {finding.what}"
@@ -259,7 +259,7 @@ def needed(finding):
 
 
 def test_what_is_handed_over_is_waited_for():
-    """The situations are what they are called: counted by the pool itself."""
+    """Each situation is what its name says: the pool itself counts the waits."""
     from fastpool._cli.compare import asyncio_candidates
 
     seen = {}

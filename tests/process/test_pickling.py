@@ -1,4 +1,4 @@
-"""A pool travels as its configuration: pickled here, copied, and sent to other processes."""
+"""A pool is pickled as its configuration: unpickled here, copied, and sent to other processes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_of_two_equal_ones_each_is_its_own_original() -> None:
 
 
 def test_who_arrives_does_not_look_through_all_that_were_closed_before() -> None:
-    """Without the GIL a closed pool stays for ever; here it does because somebody has it."""
+    """Without the GIL a closed pool is never freed; here the test refers to it."""
     kept = []
     for _ in range(20):
         pool = way.make(name="again and again")
@@ -106,7 +106,7 @@ def test_a_pickle_outlives_its_pool() -> None:
 
 @frees_what_is_dropped
 def test_those_that_arrived_last_stay_although_nobody_holds_them() -> None:
-    """A task brings its pool along, and lets go of it at its end; the next task is to find it with its connections."""
+    """A task brings its pool along, and drops it at its end; the next task must find it with its connections."""
     data = []
     for n in range(_registry._MOST_ARRIVED + 3):
         pool = way.make(name=f"stays-{n}")
@@ -133,7 +133,7 @@ def test_those_that_arrived_last_stay_although_nobody_holds_them() -> None:
 
 
 def test_who_unpickle_one_at_once_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All have found none, and make one: nobody waits for another, and all get the same."""
+    """All have found none, and make one: none waits for another, and all get the same pool."""
     pool = way.Met(way.Connection, name="met")
     data = pickle.dumps(pool)
     pool.close()
@@ -283,7 +283,7 @@ def test_a_pool_of_coroutines() -> None:
 
 @contextmanager
 def child(method: str) -> Iterator[Any]:
-    """A process that does what it is asked; it ends with the block."""
+    """A process that calls what it is sent; it ends with the block."""
     context = multiprocessing.get_context(method)
     (calls, its_calls), (answers, its_answers) = context.Pipe(), context.Pipe()
     process = context.Process(target=way.serve, args=(its_calls, its_answers))

@@ -1,4 +1,4 @@
-"""Waiting for news, and a flag that is threading's Event but for its lock."""
+"""Waiting for news, and a flag that works as threading's Event without its lock."""
 
 import threading
 import time
