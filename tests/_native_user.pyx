@@ -41,7 +41,7 @@ cdef struct Team:
     uint32_t rounds, every
     double timeout
     uint64_t outcomes[OUTCOME_COUNT]   # [atomic]
-    uint64_t doubles                   # [atomic] connections found in two hands
+    uint64_t doubles                   # [atomic] connections that two threads had
     uint64_t refused                   # [atomic] checkins that were not OK
     uint32_t done                      # [atomic] threads that have ended
     void *hint                        # a Python callable; called with the GIL in every `every`-th lease
@@ -98,7 +98,7 @@ cdef class Held:
         return other
 
     def spoil(self):
-        """As if its memory had never been zeroed."""
+        """Fill the lease with garbage, as if its memory had never been zeroed."""
         memset(&self.lease, 0xA5, sizeof(self.lease))
 
 
@@ -133,7 +133,7 @@ cdef class Native:
         return fastpool.native_connection(self.pool, &held.lease)
 
     def without(self):
-        """What they say when they are given nothing."""
+        """The outcomes of all functions for NULL arguments."""
         cdef fastpool.NativeLease lease
         memset(&lease, 0, sizeof(lease))
         return [OUTCOMES[fastpool.native_checkout(NULL, 0, &lease, NULL, 0)],
@@ -143,7 +143,7 @@ cdef class Native:
 
     def team(self, int threads, int rounds, double timeout=-1, *, int every=0, hint=None, bint keep_gil=False,
              begun=None):
-        """So many native threads, so many rounds each.
+        """Run that many native threads for that many rounds each.
 
         Returns how often a checkout ended how, and what went wrong.
         keep_gil: the caller keeps the GIL for as long as they run, but for 20 s at most ("stuck" if they did not end).

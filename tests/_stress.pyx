@@ -55,9 +55,9 @@ cdef extern from "time.h" nogil:
 cdef enum:
     MOST_WORKERS = 64
     MOST_HANDS = 256        # slots that may ever exist in a run
-    SLICE_US = 5000         # of an endless sleep: how soon an inquest is answered
+    SLICE_US = 5000         # length of one sleep without a deadline, so that an inquest is answered soon
 
-cdef enum:                  # what is counted
+cdef enum:                  # the counters
     CHECKOUTS, CONNECTS, FAILED_CONNECTS, WAITS, TIMEOUTS, CANCELS, LATE, DISCARDS, PASSED_ON, RESIZES, CLOSES, DEAF, \
         COUNTS
 
@@ -83,18 +83,18 @@ cdef struct Worker:
     uint64_t random
     uint64_t deeds          # [atomic] done so far
     uint64_t naps           # [atomic] begun and ended: odd while it sleeps without a deadline
-    uint64_t answer         # [atomic] the inquest for which it swore that nothing has been decided for it
+    uint64_t answer         # [atomic] the last inquest that it answered: its wait is undecided
     uint64_t counts[COUNTS]
 
 cdef struct Shared:
     Pool pool
     Worker workers[MOST_WORKERS]
-    uint32_t hands[MOST_HANDS]   # [atomic] which worker has the slot, 0: none
+    uint32_t hands[MOST_HANDS]   # [atomic] the worker that has the slot, 0: none
     uint64_t mailbox             # [atomic] a leased slot left for any other worker to return
     uint32_t worker_count
     uint32_t most                # the limit is never set higher
     uint64_t hot                 # the longest run of the fast path
-    int64_t patience_ns          # nothing has moved for so long: something runs in a circle
+    int64_t patience_ns          # without progress for so long the run counts as livelocked
     uint64_t rounds
     uint64_t round               # under the mutex, as `arrived`
     uint64_t seed
@@ -114,24 +114,24 @@ cdef uint64_t chance(Worker *me, uint64_t below) noexcept nogil:
 
 
 cdef void fail(Shared *shared, const char *what, uint64_t a, uint64_t b) noexcept nogil:
-    """The first to fail says why."""
+    """Record the first failure."""
     if u32_cas(&shared.failed, 0, 1):
         snprintf(shared.verdict, sizeof(shared.verdict), "round %llu: %s (%llu, %llu)",
                  <unsigned long long>shared.round, what, <unsigned long long>a, <unsigned long long>b)
         u32_store(&shared.failed, 2)
 
 
-# ---- a slot is in one hand at most ---------------------------------------------------------------------------------
+# ---- a slot has one owner at most ---------------------------------------------------------------------------------
 
 cdef Slot *own_slot(Worker *me, Slot *slot) noexcept nogil:
     if slot != NULL and not u32_cas(&me.shared.hands[slot.index], 0, me.number):
-        fail(me.shared, "a slot in two hands", slot.index, u32_load(&me.shared.hands[slot.index]))
+        fail(me.shared, "a slot with two owners", slot.index, u32_load(&me.shared.hands[slot.index]))
     return slot
 
 
 cdef Slot *release_slot(Worker *me, Slot *slot) noexcept nogil:
     if not u32_cas(&me.shared.hands[slot.index], me.number, 0):
-        fail(me.shared, "a slot that is not in the hand that gives it", slot.index, me.number)
+        fail(me.shared, "a slot given by a worker that does not own it", slot.index, me.number)
     return slot
 
 
@@ -156,7 +156,7 @@ cdef void sleep_on(Worker *me, Waiter *waiter, thread_lock lock, int64_t deadlin
     cdef int64_t left
     cdef uint64_t asked
     if deadline == INT64_MAX:
-        check_mailbox(me, 0)  # who left a lease there looks again before it sleeps: none is there when all do
+        check_mailbox(me, 0)  # look into the mailbox again before sleeping: it must be empty when all sleep
         u64_add(&me.naps, 1)
     while u64_load(&waiter.state) == WAITING:
         if deadline == INT64_MAX:
@@ -177,7 +177,7 @@ cdef void sleep_on(Worker *me, Waiter *waiter, thread_lock lock, int64_t deadlin
 
 
 cdef void check_duty(Shared *shared) noexcept nogil:
-    """As long as a thread that may look stands in line, one does."""
+    """Check that a lookout exists while a thread that can be one stands in line."""
     cdef Queue *queue = &shared.pool.queue
     lock_take(queue.mutex, 1)
     if queue.watchmen != 0 and queue.lookouts == 0:
@@ -186,7 +186,7 @@ cdef void check_duty(Shared *shared) noexcept nogil:
 
 
 cdef Slot *stand(Worker *me, bint front) noexcept nogil:
-    """In line, one way or another; what comes of it."""
+    """Wait in line in a random way; the outcome."""
     cdef Pool *pool = &me.shared.pool
     cdef bint other_kind = chance(me, 3) == 0
     cdef bint cancelled = chance(me, 4) == 0
@@ -222,7 +222,7 @@ cdef Slot *stand(Worker *me, bint front) noexcept nogil:
         if slot == NULL:
             me.counts[DEAF] += 1
         elif cancelled:
-            pool_pass(pool, release_slot(me, slot))  # handed over at the very moment
+            pool_pass(pool, release_slot(me, slot))  # handed over at the same moment
             me.counts[PASSED_ON] += 1
             tidy(me)
             slot = NULL
@@ -272,7 +272,7 @@ cdef Slot *checkout(Worker *me, bint patient) noexcept nogil:
             if not connect(me, slot):
                 return NULL
         elif chance(me, 10) == 0:
-            # Not fit for use: closed and opened again in its place, or given up for want of a permit.
+            # Unfit: closed and opened again in its place, or made vacant for want of a permit.
             me.counts[DISCARDS] += 1
             slot_move(slot, RETIRING)
             if permit_take(pool):
@@ -298,7 +298,7 @@ cdef void retire(Worker *me, Slot *slot) noexcept nogil:
 
 
 cdef void tidy(Worker *me) noexcept nogil:
-    """After all that settles: nothing is kept open that is too many, or in a closed pool.
+    """After each change: close connections over the limit, or of a closed pool.
 
     A slot may have been in a settler's hands while the pool was closed, or shrank, and whoever did that missed it.
     """
@@ -327,7 +327,7 @@ cdef void checkin(Worker *me, Slot *slot) noexcept nogil:
 
 
 cdef void run_hot(Worker *me) noexcept nogil:
-    """The core's fast path, again and again: the own last slot or the one returned last, and back."""
+    """The core's fast path, repeatedly: take the own last slot or the one returned last, and return it."""
     cdef Pool *pool = &me.shared.pool
     cdef Thread *thread = thread_self()
     cdef ThreadHint *hint = hint_make(thread, pool.id, &pool.table)
@@ -357,10 +357,10 @@ cdef void check_mailbox(Worker *me, uint64_t content) noexcept nogil:
         checkin(me, own_slot(me, slot))
 
 
-# ---- what else can happen ------------------------------------------------------------------------------------------
+# ---- other operations ------------------------------------------------------------------------------------------
 
 cdef void look_over(Worker *me) noexcept nogil:
-    """A keeper's round: idle slots are taken where they stand, kept or closed."""
+    """A keeper's round: take idle slots past the stack, and keep or close them."""
     cdef Pool *pool = &me.shared.pool
     cdef Slot *slot
     cdef uint64_t word

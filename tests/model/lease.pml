@@ -1,7 +1,7 @@
-/* A lease ends once (`try_end`, `__exit__`, `checkin`, `close(timeout)`), whoever tries, and however many at once.
+/* A lease ends once (`lease_try_end`, `__exit__`, `checkin`, `close(timeout)`), however many threads try at once.
  *
  * The holder's block ends; `others` check the same connection in by hand, or take it away because the pool was closed.
- * An ending takes a while (the driver's reset, the listeners), and everyone else may look at the slot meanwhile. A
+ * An ending takes a while (the driver's reset, the listeners), and the others may look at the slot meanwhile. A
  * newcomer takes the slot as soon as it is free, and ends its own lease.
  *
  * What must hold: one owner at a time, one ending to a lease, and the slot is free in the end.

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 
-GRACE_S = 2.0  # what it wrote is thrown away: no need to let it finish
+GRACE_S = 2.0  # its output is discarded, so it need not finish
 PR_SET_PDEATHSIG = 1
 
 
