@@ -47,7 +47,7 @@ def open_pool(servers: list[str], **options: Any) -> fastpool.Pool[redis.Redis]:
     )
 
 
-def count_visit(pool: fastpool.Pool[redis.Redis], page: str) -> int:
+def count_view(pool: fastpool.Pool[redis.Redis], page: str) -> int:
     with pool.connection() as client:
         return client.incr(f"visits:{page}")
 
@@ -55,7 +55,7 @@ def count_visit(pool: fastpool.Pool[redis.Redis], page: str) -> int:
 def main(*servers: str) -> None:
     with open_pool(list(servers)) as pool:
         for _ in range(3):
-            print(f"visit {count_visit(pool, 'home')} of the home page")
+            print(f"visit {count_view(pool, 'home')} of the home page")
         print(pool)
 
 

@@ -1,8 +1,8 @@
 """Drives the C parts of the core alone, one step at a time; built for tests, never shipped.
 
-A `Rig` is one native pool with nothing Python in it. Its methods are the parts' own functions, down to the steps that
-two threads can interleave, so a race is played by hand: call one's first step, then the other's, then the rest.
-Slots are named by their index, None for no slot. `Line` is one who waits, `Owner` one thread's own block.
+A `Rig` is one native pool without Python objects. Its methods are the parts' own functions, down to the steps that two
+threads can interleave, so a test plays a race by hand: it calls one's first step, then the other's, then the rest.
+Slots are named by their index, None for no slot. `Line` is a waiter, `Owner` a thread's state.
 """
 
 cdef extern from * nogil:

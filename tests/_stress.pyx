@@ -1,9 +1,9 @@
-"""Threads that do at once all that a pool allows, without Python, and an audit whenever they are all at rest.
+"""Threads that run every operation of a pool concurrently, without Python, and an audit whenever all are at rest.
 
 Work comes in rounds. In a round every worker does a few random things: check out (patiently or not, as a thread or
-as another kind of waiter), connect or fail to, return, discard, replace, leave a slot to another thread, resize, tidy,
-close. Between rounds nothing is under way, so the books must be exact; and a worker that sleeps without a deadline
-while all others sleep or are done has missed its wake-up. That is known for sure, not guessed from a time: `inquest`.
+as another kind of waiter), connect or fail to, return, discard, replace, leave a slot to another thread, resize,
+close. Between rounds nothing is under way, so all counts must be exact; and a worker that sleeps without a deadline
+while all others sleep or are done has missed its wake-up. `inquest` proves that, without a time limit.
 
 tools/native.py makes a program of it, which needs no Python: for speed, or under a sanitizer.
 """
@@ -209,7 +209,7 @@ cdef Slot *stand(Worker *me, bint front) noexcept nogil:
         cancelled, deadline = True, 0
     else:
         pool_settle(pool)
-        tidy(me)
+        close_excess(me)
     check_duty(me.shared)
     sleep_on(me, waiter, waiter.lock if event == NULL else event.lock, deadline)
     slot = NULL
@@ -224,7 +224,7 @@ cdef Slot *stand(Worker *me, bint front) noexcept nogil:
         elif cancelled:
             pool_pass(pool, release_slot(me, slot))  # handed over at the same moment
             me.counts[PASSED_ON] += 1
-            tidy(me)
+            close_excess(me)
             slot = NULL
         elif deadline != INT64_MAX and clock_ns() >= deadline:
             me.counts[LATE] += 1
@@ -243,12 +243,12 @@ cdef bint connect(Worker *me, Slot *slot) noexcept nogil:
     if chance(me, 5) == 0:
         me.counts[FAILED_CONNECTS] += 1
         pool_give_vacant(&me.shared.pool, release_slot(me, slot), True)
-        tidy(me)
+        close_excess(me)
         return False
     me.counts[CONNECTS] += 1
     slot_move(slot, LEASED)
     pool_permit_back(&me.shared.pool)
-    tidy(me)
+    close_excess(me)
     return True
 
 
@@ -281,7 +281,7 @@ cdef Slot *checkout(Worker *me, bint patient) noexcept nogil:
                     return NULL
             else:
                 pool_give_vacant(pool, release_slot(me, slot), False)
-                tidy(me)
+                close_excess(me)
                 slot, front = NULL, True
                 continue
         me.counts[CHECKOUTS] += 1
@@ -297,10 +297,10 @@ cdef void retire(Worker *me, Slot *slot) noexcept nogil:
     pool_give_vacant(&me.shared.pool, release_slot(me, slot), False)
 
 
-cdef void tidy(Worker *me) noexcept nogil:
+cdef void close_excess(Worker *me) noexcept nogil:
     """After each change: close connections over the limit, or of a closed pool.
 
-    A slot may have been in a settler's hands while the pool was closed, or shrank, and whoever did that missed it.
+    A slot may have been in a settler's hands while the pool was closed or shrank, and that operation missed it.
     """
     cdef Pool *pool = &me.shared.pool
     cdef int64_t keep
@@ -323,7 +323,7 @@ cdef void checkin(Worker *me, Slot *slot) noexcept nogil:
         retire(me, slot)
     else:
         pool_give(pool, release_slot(me, slot))
-    tidy(me)
+    close_excess(me)
 
 
 cdef void run_hot(Worker *me) noexcept nogil:
@@ -347,7 +347,7 @@ cdef void run_hot(Worker *me) noexcept nogil:
         idle_put(&pool.idle, &pool.table, slot)
         if u64_load_sc(&pool.gate):
             pool_settle_if(pool)
-        tidy(me)
+        close_excess(me)
 
 
 cdef void check_mailbox(Worker *me, uint64_t content) noexcept nogil:
@@ -374,7 +374,7 @@ cdef void look_over(Worker *me) noexcept nogil:
                 retire(me, slot)
             else:
                 pool_give(pool, release_slot(me, slot))
-            tidy(me)
+            close_excess(me)
 
 
 cdef void resize(Worker *me) noexcept nogil:
@@ -385,7 +385,7 @@ cdef void resize(Worker *me) noexcept nogil:
     u32_swap(&pool.limit, limit)
     pool_shrink_vacant(pool)
     pool_settle_if(pool)
-    tidy(me)
+    close_excess(me)
 
 
 cdef void close(Worker *me) noexcept nogil:
@@ -393,7 +393,7 @@ cdef void close(Worker *me) noexcept nogil:
     me.counts[CLOSES] += 1
     u64_or(&pool.gate, CLOSED)
     pool_abandon_waiters(pool)
-    tidy(me)
+    close_excess(me)
 
 
 cdef void do_something(Worker *me) noexcept nogil:

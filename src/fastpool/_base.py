@@ -154,7 +154,7 @@ class BasePool(Core[C]):
         return stats_of(self)
 
     def leases(self) -> list[LeaseInfo]:
-        """Who holds what, for how long: one entry for each connection that is out."""
+        """The present leases with their holders and ages: one entry for each connection that is leased."""
         return holders_of(self)
 
     def __repr__(self) -> str:

@@ -1,6 +1,6 @@
 """What a pool must know of a kind of connection.
 
-No lock is held, and no slot is in two hands, while any of these methods runs.
+No lock is held, and the slot has one owner, while any of these methods runs.
 """
 
 from __future__ import annotations

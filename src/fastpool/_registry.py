@@ -152,7 +152,7 @@ def _key(kind: Any, driver: Driver, config: Config) -> bytes:
         return pickle.dumps((kind, driver, config))
     except Exception as error:
         raise TypeError(
-            f"pool {config.name!r} cannot be pickled: it travels as its configuration; {type(error).__name__}: "
+            f"pool {config.name!r} cannot be pickled: a pool is pickled as its configuration; {type(error).__name__}: "
             f"{error}; use module-level functions for connect and the other callables"
         ) from error
 

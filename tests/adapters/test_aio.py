@@ -17,7 +17,7 @@ from ._aio import WITHIN_S, Late, aiohappybase, ask, pool_to, run
 from ._scripted import Call, ScriptedServer, row
 
 
-def test_an_interrupted_call_gives_nobody_somebody_elses_row(server: ScriptedServer) -> None:
+def test_the_reply_of_an_interrupted_call_reaches_no_other_caller(server: ScriptedServer) -> None:
     async def main() -> None:
         pool = pool_to(server)
         server.script = late = Late(b"first")
@@ -171,7 +171,7 @@ def test_nothing_is_used_after_its_return(hbase: HBaseServer) -> None:
     run(main())
 
 
-def test_a_connection_that_was_replaced_is_nobodys(hbase: HBaseServer) -> None:
+def test_a_connection_that_was_replaced_cannot_be_used(hbase: HBaseServer) -> None:
     async def main() -> None:
         async with pool_to(hbase) as pool:
             async with pool.connection() as c:

@@ -16,7 +16,7 @@ from ._aio import WITHIN_S, Late, ask, pool_to, run, whole_after
 from ._scripted import Call, ScriptedServer, hang_up, row
 
 
-def test_the_callers_error_is_what_he_sees_also_when_the_server_is_gone(plain_server: ScriptedServer) -> None:
+def test_the_caller_sees_its_own_error_also_when_the_server_is_gone(plain_server: ScriptedServer) -> None:
     async def main() -> None:
         async with pool_to(plain_server) as pool:
             plain_server.script = hang_up

@@ -333,15 +333,15 @@ def test_a_lease_can_be_discarded(server: ScriptedServer) -> None:
     run(main())
 
 
-def test_travels_as_its_configuration(server: ScriptedServer) -> None:
+def test_pickles_as_its_configuration_only(server: ScriptedServer) -> None:
     async def main() -> None:
-        async with pool_to(server, name="traveller") as pool:
+        async with pool_to(server, name="pickled") as pool:
             assert pickle.loads(pickle.dumps(pool)) is pool
 
     run(main())
 
 
-def test_who_waits_when_it_is_closed(server: ScriptedServer) -> None:
+def test_a_waiter_of_a_pool_that_is_closed(server: ScriptedServer) -> None:
     async def main() -> None:
         pool = pool_to(server)
         server.script = late = Late(b"mine")

@@ -110,7 +110,7 @@ def test_calls(wire: Wire, kind: Any) -> None:
     run(main())
 
 
-def test_a_cancelled_call_gives_nobody_somebody_elses_row(wire: Wire) -> None:
+def test_the_reply_of_a_cancelled_call_reaches_no_other_caller(wire: Wire) -> None:
     async def main() -> None:
         async with wire.pool() as pool:
             wire.server.script = late = Late(b"first")
@@ -140,7 +140,7 @@ def test_a_server_that_hung_up_is_noticed_before_the_block(wire: Wire) -> None:
 
 
 @stream_wires
-def test_an_unasked_reply_while_idle_is_nobodys(wire: Wire) -> None:
+def test_an_unasked_reply_while_idle_reaches_no_caller(wire: Wire) -> None:
     async def main() -> None:
         async with wire.pool(check_after=0) as pool:
             assert await ask(pool) == row(b"k")

@@ -258,7 +258,7 @@ def test_child_leaves_the_parents_connection_alone(plain: Held, leave: str) -> N
     assert plain.entry.fit
 
 
-def test_nobody_elses_use(plain: Held) -> None:
+def test_use_without_a_lease_is_refused(plain: Held) -> None:
     plain.entry.give_back()
     for use in (plain.connection.open, plain.connection.close, plain.connection.tables):
         if use != plain.connection.open:

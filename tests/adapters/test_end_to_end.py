@@ -79,7 +79,7 @@ def test_misbehaviour_harms_one_call(hbase: HBaseServer, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.startswith("extra")])
-def test_extra_reply_is_nobodys(hbase: HBaseServer, kind: str) -> None:
+def test_extra_reply_reaches_no_caller(hbase: HBaseServer, kind: str) -> None:
     with pool_to(hbase, hbase, size=1) as pool:
         wrong = hbase.misbehave(kind, "getRowWithColumns")
         with pool.table("t") as table:

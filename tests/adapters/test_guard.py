@@ -26,7 +26,7 @@ def must_be_lost(held: Held) -> None:
     assert caught.value.type == TTransportException.NOT_OPEN
 
 
-def test_call_gets_its_reply_and_leaves_the_seat_clean(held: Held) -> None:
+def test_call_gets_its_reply_and_leaves_the_entry_clean(held: Held) -> None:
     for i in range(20):
         assert held.row(b"%d" % i) == row(b"%d" % i)
         assert held.entry.fit
@@ -156,7 +156,7 @@ def test_garbage_for_a_reply(server: ScriptedServer, garbage: bytes) -> None:
     held.end()
 
 
-def test_timeout_then_late_reply_is_nobodys(plain_server: ScriptedServer) -> None:
+def test_timeout_then_late_reply_reaches_no_caller(plain_server: ScriptedServer) -> None:
     held = Held(plain_server, timeout=100)
     timed_out = threading.Event()
 

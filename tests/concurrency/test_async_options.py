@@ -169,7 +169,7 @@ def test_a_descriptor_that_the_other_side_closed_is_noticed() -> None:
         far.close()
 
 
-def test_it_says_who_holds_what_and_how_it_stands() -> None:
+def test_leases_stats_and_repr() -> None:
     async def main() -> None:
         pool = fastpool.AsyncPool(served, servers=["a:1"], name="people", nested=True, timing=True, max_size=2)
         assert "people" in repr(pool) and len(pool) == 0 and pool

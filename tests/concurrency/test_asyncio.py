@@ -93,7 +93,7 @@ def test_close_with_a_timeout_takes_what_is_out_and_the_block_ends_quietly() -> 
     asyncio.run(main())
 
 
-def test_close_wakes_those_who_wait() -> None:
+def test_close_wakes_the_waiters() -> None:
     async def main() -> None:
         pool = made()
         c = await pool.checkout()

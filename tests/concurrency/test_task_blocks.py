@@ -43,7 +43,7 @@ class CountingLoop(asyncio.SelectorEventLoop):
 
 
 @pytest.mark.parametrize("kind", [fastpool.AsyncPool, fastpool.Pool])
-def test_all_who_wait_in_a_loop_share_one_timer(kind: Any) -> None:
+def test_all_waiters_of_a_loop_share_one_timer(kind: Any) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, CountingLoop)
@@ -176,7 +176,7 @@ def test_a_coroutine_that_is_closed_in_line_leaves_it() -> None:
     asyncio.run(main())
 
 
-def test_a_closed_loop_is_kept_by_those_who_waited_in_it_no_longer_than_their_turn_comes() -> None:
+def test_a_closed_loop_is_freed_once_its_waiters_have_left_the_line() -> None:
     loop = asyncio.new_event_loop()
     pool = fastpool.Pool(Connection, max_size=1, timeout=30)
     with pool.connection():
@@ -334,7 +334,7 @@ def ends_well(what: Callable[[], bool]) -> bool:
 
 
 @pytest.mark.parametrize("as_block", [True, False])
-def test_a_stop_iteration_thrown_into_who_waits_is_no_end_of_the_wait(as_block: bool) -> None:
+def test_a_stop_iteration_thrown_into_a_waiter_does_not_end_the_wait(as_block: bool) -> None:
     """As in any coroutine it becomes a RuntimeError; as a normal end it would return a slot that was never handed
     over."""
 

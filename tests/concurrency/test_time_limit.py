@@ -60,7 +60,7 @@ def test_a_block_that_ends_with_another_error_after_its_time_raises_that(limit: 
 
 
 @alike
-def test_a_cancellation_by_somebody_else_goes_through(limit: Any) -> None:
+def test_a_cancellation_from_outside_goes_through(limit: Any) -> None:
     async def use() -> None:
         async with limit(0):
             task = asyncio.current_task()

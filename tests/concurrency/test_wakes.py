@@ -38,7 +38,7 @@ async def in_line(pool: Any, *steps: Any) -> list[asyncio.Task[Any]]:
     return tasks
 
 
-def test_all_who_are_served_in_a_turn_go_on_with_one_call_in_their_order() -> None:
+def test_all_tasks_served_in_one_iteration_resume_with_one_call_in_their_order() -> None:
     order: list[int] = []
 
     async def use(pool: Any, number: int) -> None:
@@ -86,7 +86,7 @@ def test_each_goes_on_in_its_own_context() -> None:
 
 
 @pytest.mark.parametrize("strike", [None, "before", "after"])
-def test_who_ends_the_loop_does_not_take_the_others_with_it(strike: str | None) -> None:
+def test_a_task_that_ends_the_loop_does_not_cost_the_others_their_wake_up(strike: str | None) -> None:
     """SystemExit and KeyboardInterrupt leave the loop at once; the tasks not yet resumed are resumed when it runs
     again.
 
@@ -121,7 +121,7 @@ def test_who_ends_the_loop_does_not_take_the_others_with_it(strike: str | None) 
     loop.close()
 
 
-def test_a_loop_that_is_closed_first_lets_go_of_all_of_them() -> None:
+def test_a_loop_that_is_closed_first_releases_all_slots() -> None:
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(lambda loop, context: None)  # for tasks that are destroyed while they wait
     pool = fastpool.Pool(Connection, max_size=2, timeout=30)

@@ -183,7 +183,7 @@ def test_a_check_that_outlasts_its_limit_keeps_its_slot_and_its_task_goes_on_to_
 
 
 @pytest.mark.parametrize("options", [{}, {"reset": lambda c: None}, {"max_uses": 1}])
-def test_closes_that_hang_are_four_and_hold_up_nobody_else(options: dict[str, Any]) -> None:
+def test_at_most_four_closes_hang_and_delay_no_other_caller(options: dict[str, Any]) -> None:
     closing = Hanging()
     pool = fastpool.Pool(Told, close=closing, max_size=6, max_connecting=6, **options)
 

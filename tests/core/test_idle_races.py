@@ -109,7 +109,7 @@ def test_a_head_that_looks_the_same_is_the_same() -> None:
     assert drain(rig) == [2, 0]
 
 
-def test_two_who_pop_get_different_entries() -> None:
+def test_two_poppers_get_different_entries() -> None:
     rig = rig_with(0, 1)
     head = rig.head
     assert rig.pop(head) == 1

@@ -113,7 +113,7 @@ def test_an_heir_that_is_about_to_leave_passes_the_duty_on() -> None:
     assert line[4].woken()
 
 
-def test_who_comes_while_there_are_few_lookouts_becomes_one() -> None:
+def test_a_waiter_that_comes_while_there_are_few_lookouts_becomes_one() -> None:
     rig = parts.Rig()
     line = in_line(rig, 5)
     for one in line[:2]:
@@ -123,7 +123,7 @@ def test_who_comes_while_there_are_few_lookouts_becomes_one() -> None:
     assert lookouts(late) == [0, 1]
 
 
-def test_a_lock_is_let_go_once_however_many_have_news() -> None:
+def test_a_lock_is_released_once_for_several_reasons_to_wake() -> None:
     """Two releases without an acquire between them are an error with some kinds of locks."""
     rig = parts.Rig(1)
     rig.connected(rig.take_vacant())

@@ -167,7 +167,7 @@ def test_leaving_the_line_costs_the_same_wherever_one_stands_and_however_many_wa
     assert costs[1_000] == costs[10_000]
 
 
-def test_a_giver_passes_over_those_who_left_in_linear_time() -> None:
+def test_a_giver_skips_waiters_that_left_in_linear_time() -> None:
     costs = {}
     for waiters in (1_000, 10_000):
         rig = rig_with(0, 1)

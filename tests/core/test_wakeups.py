@@ -156,7 +156,7 @@ def test_two_wait_and_one_slot_comes_exactly_one_is_served(frees: str) -> None:
         assert rig.waiting == 1
 
 
-def test_a_slot_in_the_hands_of_one_who_finds_nobody_goes_to_who_came_meanwhile() -> None:
+def test_a_slot_in_hand_while_the_line_was_empty_goes_to_a_waiter_that_came_meanwhile() -> None:
     """`settle` takes a slot, finds the line empty, puts it back, and looks at the gate once more."""
     rig = rig_with(1, leased=1)
     gone, late = parts.Line(rig), parts.Line(rig)

@@ -34,7 +34,7 @@ class Conn:
     depth: int = 0
     dead: bool = False  # its server has hung up, which the pool has not noticed
     doubted: bool = False  # must be checked at the next checkout
-    outdated: bool = False
+    stale: bool = False
     tainted: bool = False
     warmed: int = 0  # opened by warm(), and not used since
 
@@ -154,17 +154,17 @@ class Model:
             return "closed"
         if c.tainted or broken:
             return "error"
-        if c.outdated:
+        if c.stale:
             return "cleared"
         if self.checks and not self.resets:
             return "error"
         if o.max_uses is not None and c.uses >= o.max_uses:
             return "max_uses"
-        crowded = self.size > o.max_size
-        fast = not (by_hand or self.checks or crowded or o.max_idle is not None)
+        over_size = self.size > o.max_size
+        fast = not (by_hand or self.checks or over_size or o.max_idle is not None)
         if not fast and o.max_lifetime is not None and c.born + o.max_lifetime <= self.now:
             return "lifetime"  # the fast checkin leaves that to the next checkout
-        if crowded:
+        if over_size:
             return "resized" if self.size > o.limit else "overflow"
         if o.max_idle is not None and len(self.idle) >= o.max_idle:
             return "max_idle"
@@ -180,7 +180,7 @@ class Model:
             self.end(c, "cleared")
         self.idle.clear()
         for c in self.leased:
-            c.outdated = True
+            c.stale = True
 
     def shrink_by(self) -> tuple[int, int]:
         """After a resize: the number of idle connections closed because of max_size, and because of max_idle."""

@@ -172,7 +172,7 @@ class Unowned:
 
 
 @COUNTS
-def test_what_was_dropped_without_checkin_is_replaced_when_somebody_would_have_to_wait(caplog):
+def test_what_was_dropped_without_checkin_is_replaced_when_a_caller_would_have_to_wait(caplog):
     closed = []
     with VirtualClock() as clock:
         told = []
@@ -208,7 +208,7 @@ def test_what_was_thrown_away_is_still_out_for_a_second():
 
 
 @COUNTS
-def test_who_waits_already_gets_it_within_a_second():
+def test_a_present_waiter_gets_it_within_a_second():
     with VirtualClock() as clock:
         pool = Pool(lambda: Unowned([]), max_size=1, timeout=5)
         c = pool.checkout()

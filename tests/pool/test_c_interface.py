@@ -60,7 +60,7 @@ def test_what_is_plain_needs_no_gil() -> None:
         waiting(pool, 8)
         assert [native.checkin(one) for one in held] == ["ok"] * 3
 
-    assert native.team(8, 2000, keep_gil=True, begun=all_in_line) == CLEAN | {"ok": 16000}
+    assert native.run_threads(8, 2000, keep_gil=True, begun=all_in_line) == CLEAN | {"ok": 16000}
     stats = balanced(pool)
     assert (stats.checkouts, stats.leased, stats.idle) == (16003, 0, 3)
     assert stats.wait.count >= stats.waits >= 8
@@ -87,7 +87,7 @@ def test_native_threads_beside_python_threads(size: int) -> None:
                 hint(c)
 
     python = [Run(work) for _ in range(4)]
-    said = native.team(4, 3000, 20, every=10, hint=hint)
+    said = native.run_threads(4, 3000, 20, every=10, hint=hint)
     for one in python:
         one.result()
     assert said == CLEAN | {"ok": 12000} and not doubles
@@ -118,7 +118,7 @@ def test_all_that_can_go_wrong_at_once() -> None:
     said: Counter[str] = Counter()
     rounds = 0
     while rounds < 50 and not (said["ok"] and said["timed out"] and said["failed"]):  # its duration is random
-        said.update(native.team(6, 400, 0.002))
+        said.update(native.run_threads(6, 400, 0.002))
         rounds += 1
     stop.set()
     shaking.result()
@@ -136,7 +136,7 @@ def test_native_waiters_are_served_in_line() -> None:
     order: list[int] = []
 
     def natively(number: int) -> None:
-        assert native.team(1, 1, 20, every=1, hint=lambda c: order.append(number))["ok"] == 1
+        assert native.run_threads(1, 1, 20, every=1, hint=lambda c: order.append(number))["ok"] == 1
 
     def in_python(number: int) -> None:
         with pool.connection():
@@ -154,20 +154,20 @@ def test_native_waiters_are_served_in_line() -> None:
     native.close()
 
 
-def test_who_waits_looks_for_what_is_lost() -> None:
+def test_a_waiter_looks_for_lost_leases() -> None:
     """A block whose thread has ended is reported, even if only native code waits."""
     pool = Plain().pool(max_size=1)
     native = opened(pool)
     lease = pool.connection()
     Run(lease.__enter__).result()
-    late = Run(native.team, 1, 1, 20)
+    late = Run(native.run_threads, 1, 1, 20)
     until(lambda: pool.stats().leaks == 1, "a report")
     lease.__exit__(None, None, None)
     assert late.result() == CLEAN | {"ok": 1}
     native.close()
 
 
-def test_who_waits_with_the_gil_does_not_keep_it() -> None:
+def test_a_wait_that_begins_with_the_gil_releases_it() -> None:
     pool = Plain().pool(max_size=1)
     native, held = opened(pool), Held()
     with holding(pool) as (holder,):
@@ -202,7 +202,7 @@ def test_a_connect_that_fails_says_why_and_costs_no_slot() -> None:
     driver.connecting.mode = Failure("é" * 200)
     outcome, why = native.checkout(held, 1)  # cut off, and not within a character
     assert outcome == "failed" and set(why.removeprefix("Failure: ")) == {"é"} and len(why) > 50
-    assert native.team(1, 1, 1) == CLEAN | {"failed": 1}
+    assert native.run_threads(1, 1, 1) == CLEAN | {"failed": 1}
     driver.connecting.mode = "ok"
     assert native.checkout(held, 1) == ("ok", "") and native.checkin(held) == "ok"
     assert balanced(pool).connect_errors == 3
@@ -214,7 +214,7 @@ def test_closed_pools() -> None:
     pool = driver.pool(max_size=1)
     native, held = opened(pool), Held()
     assert native.checkout(held)[0] == "ok"
-    late = Run(native.team, 2, 1)
+    late = Run(native.run_threads, 2, 1)
     waiting(pool, 2)
     pool.close(timeout=0)
     assert late.result() == CLEAN | {"closed": 2}

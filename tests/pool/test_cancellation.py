@@ -215,7 +215,7 @@ def test_an_exception_sent_to_a_thread(stage):
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("stage", STAGES)
-def test_who_waits_is_served_however_it_ends(stage, end):
+def test_a_waiter_is_served_however_the_call_ends(stage, end):
     """There is one slot, and a caller waits for it without a deadline."""
     with VirtualClock() as clock:
         case = Case(clock, stage, size=1)

@@ -163,7 +163,7 @@ def test_a_check_that_is_content_in_between_begins_anew(net, clock):
     assert balanced(pool).closed["dead"] == 3
 
 
-def test_who_has_hardly_any_time_condemns_nobody(net, clock):
+def test_a_caller_with_hardly_any_time_marks_no_server_as_down(net, clock):
     pool = net.pool(timeout=60)
     hold(pool, MANY)
     clock.advance(1)
@@ -174,7 +174,7 @@ def test_who_has_hardly_any_time_condemns_nobody(net, clock):
         assert balanced(pool).closed["dead"] == n
 
 
-def test_nor_does_who_has_none(net, clock):
+def test_nor_does_a_thread_without_a_lease(net, clock):
     pool = net.pool(timeout=60)
     hold(pool, MANY)
     clock.advance(1)

@@ -85,7 +85,7 @@ def test_one_that_is_being_checked_is_not_handed_out():
         assert balanced(pool).closed["cleared"] == 1
 
 
-def test_who_waits_stays_in_line_and_gets_a_new_one():
+def test_a_waiter_stays_in_line_and_gets_a_new_one():
     driver = Plain()
     pool = driver.pool(max_size=1)
     holder = Holder(pool)
@@ -114,7 +114,7 @@ def test_what_was_opened_after_is_kept_by_the_next_clear_only():
     assert b.closed
 
 
-def test_a_close_that_hangs_holds_up_nobody_else():
+def test_a_close_that_hangs_delays_no_other_caller():
     driver = Plain()
     pool = driver.pool(max_size=2)
     pool.warm()

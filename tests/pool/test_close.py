@@ -62,7 +62,7 @@ def test_again_is_harmless_and_closed_is_for_good():
     assert repr(pool) == "<fastpool.Pool 'p' 0 leased, 0 idle, 0 waiting, max 4, closed>"
 
 
-def test_all_who_wait_get_pool_closed():
+def test_all_waiters_get_pool_closed():
     pool = Plain().pool(max_size=1, name="p")
     holder = Holder(pool)
     holder.got()
@@ -77,7 +77,7 @@ def test_all_who_wait_get_pool_closed():
     assert (stats.waits, stats.timeouts, stats.cancelled) == (3, 0, 0)
 
 
-def test_who_is_connecting_gets_pool_closed_and_the_connection_is_closed():
+def test_a_connecting_caller_gets_pool_closed_and_the_connection_is_closed():
     driver = Plain()
     pool = driver.pool(name="p")
     driver.connecting.hold()
@@ -202,7 +202,7 @@ def test_it_waits_no_longer_than_it_was_told():
         holder.end()
 
 
-def test_it_waits_for_those_who_connect_too():
+def test_it_waits_for_connects_too():
     driver = Plain()
     pool = driver.pool()
     driver.connecting.hold()

@@ -127,7 +127,7 @@ def test_it_is_replaced(pairs, way, options):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_who_stands_in_line_gets_a_new_one(pairs, way):
+def test_a_waiter_gets_a_new_one(pairs, way):
     pool = Pool(pairs.connect, max_size=1, keep_on=LookupError, nested=True)
     line = []
 
@@ -148,11 +148,11 @@ def test_an_async_pool(pairs, hand, reset):
     async def connect():
         return pairs.connect()
 
-    async def tidy(c):
+    async def do_reset(c):
         c.getsockname()
 
     async def main():
-        async with AsyncPool(connect, max_size=1, reset=tidy if reset else None) as pool:
+        async with AsyncPool(connect, max_size=1, reset=do_reset if reset else None) as pool:
             if hand:
                 c = await pool.checkout()
                 c.close()
@@ -272,7 +272,7 @@ def test_a_pool_that_is_closed_while_it_is_asked():
     assert use(pool).closes == 1 and balanced(pool).closed["closed"] == 1
 
 
-def test_who_comes_into_line_while_it_is_asked_is_served():
+def test_a_waiter_that_comes_during_a_check_is_served():
     line = []
 
     class Slow(Described):

@@ -102,7 +102,7 @@ def test_least_leased_takes_turns_between_equals(driver):
     assert [open_(connector, driver)[1] for _ in range(6)] == [A, B, C, A, B, C]
 
 
-def test_a_balance_of_ones_own_sees_who_can_be_asked_and_what_is_leased(driver):
+def test_a_custom_balance_gets_the_available_servers_and_the_leases_of_each(driver):
     seen = []
 
     def last(servers, leased_by_server):

@@ -81,7 +81,7 @@ def test_the_patient_ask_a_server_that_only_impatient_callers_have_given_up(driv
     assert connector.states() == {}
 
 
-def test_the_patient_ask_first_whom_nobody_doubts(driver):
+def test_the_patient_ask_undoubted_servers_first(driver):
     connector = driver.connector(servers=["a:1", "b:2"])
     driver.refuse(A)
     driver.takes[A] = FAIR_TRIAL / 2
@@ -269,7 +269,7 @@ def raised(error, cause=None):
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_an_echo_is_equal_in_all_but_its_traceback(error):
+def test_a_copy_without_traceback_is_equal_otherwise(error):
     original = raised(error)
     original.note = "kept"
     fresh = without_traceback(original)
@@ -281,7 +281,7 @@ def test_an_echo_is_equal_in_all_but_its_traceback(error):
         assert getattr(fresh, field, None) == getattr(original, field, None)
 
 
-def test_an_echo_has_echoes_for_causes_and_contexts():
+def test_a_copy_without_traceback_has_copies_of_causes_and_contexts():
     try:
         try:
             raise OSError(111, "Connection refused")

@@ -77,7 +77,7 @@ def test_a_few_tell_each_its_own(monkeypatch: Any) -> None:
     assert len({id(error.stats) for error in errors}) == 10
 
 
-def test_who_comes_later_is_not_told_what_was_before(monkeypatch: Any) -> None:
+def test_a_later_waiter_gets_no_earlier_report(monkeypatch: Any) -> None:
     """An error must not describe a state from before its own wait."""
     time = Time(0)
     monkeypatch.setattr(_report, "monotonic", time)

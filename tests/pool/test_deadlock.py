@@ -16,7 +16,7 @@ def when_one_waits(pool, do, *args):
     return Run(lambda: (waiting(pool, 1), do(*args)))
 
 
-def test_who_holds_all_and_asks_for_more_would_wait_for_himself():
+def test_a_holder_of_all_connections_would_wait_for_itself():
     pool = Plain().pool(max_size=2, timeout=None, name="p")
     with pool.connection(), pool.connection():
         with VirtualClock(), pytest.raises(PoolDeadlock) as caught, pool.connection():
@@ -151,7 +151,7 @@ def test_a_deadlock_between_blocks_and_the_room_above_max_size():
     balanced(pool)
 
 
-def test_a_task_whose_loop_would_sleep_with_the_one_who_asks():
+def test_a_task_whose_loop_the_waiting_caller_would_block():
     pool = Plain().pool(max_size=1)
 
     async def hold(taken, leave):

@@ -128,7 +128,7 @@ def test_tasks_that_are_never_patient_enough_are_served_in_the_end(servers):
     in_loop(main)
 
 
-def test_who_is_first_in_line_then_gets_it():
+def test_the_first_in_line_then_gets_it():
     slow = Slow()
     pool = Pool(slow.connect, close=close, max_size=1, max_connecting=1)
     assert asks(pool) == "connect"

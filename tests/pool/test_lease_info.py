@@ -63,7 +63,7 @@ def test_the_stack_is_the_one_of_now():
     assert "later" in later()
 
 
-def test_the_asking_itself_is_left_out_of_ones_own_stack():
+def test_the_call_of_leases_is_left_out_of_the_callers_own_stack():
     assert functions(here())[-1] == "functions"
 
 
@@ -215,7 +215,7 @@ def test_gevents_own_names_are_used():
     assert owner.startswith(f"greenlet {name} in thread ")
 
 
-def test_it_travels_without_its_holder(parked_thread):
+def test_it_is_pickled_without_its_holder(parked_thread):
     info = lease_info(**FACTS, ident=parked_thread.ident)
     there = copy.deepcopy(info)
     assert there == info

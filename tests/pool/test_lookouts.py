@@ -52,11 +52,11 @@ native = pytest.mark.skipif(sys.platform == "win32", reason="the test extension 
 def natively(pool: fastpool.Pool, timeout: float) -> Any:
     pool.warm()
     user = load("_native_user", "tests/_native_user.pyx").Native(pool)
-    return lambda: user.team(1, 1, timeout)
+    return lambda: user.run_threads(1, 1, timeout)
 
 
 @needs_proc
-def test_who_waits_sleeps() -> None:
+def test_a_waiter_sleeps() -> None:
     pool = Plain().pool(max_size=1)
     with holding(pool):
         runs = in_line(pool, 200, use, pool, None)
@@ -202,7 +202,7 @@ def test_all_notice_a_clock_that_is_stopped_a_second_time() -> None:
                 assert isinstance(run.error(), fastpool.NoConnectionsAvailable)
 
 
-def test_those_who_do_not_look_are_told_of_a_close_and_served_in_turn() -> None:
+def test_waiters_that_do_not_look_are_told_of_a_close_and_served_in_turn() -> None:
     pool = Plain().pool(max_size=1)
     order: list[int] = []
 

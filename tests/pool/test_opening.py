@@ -55,7 +55,7 @@ def test_each_of_several_tasks_that_open_it_returns_when_all_are_open():
     in_loop(main)
 
 
-def test_what_another_failed_to_open_is_opened_by_who_waited_for_it():
+def test_what_one_caller_failed_to_open_is_opened_by_the_one_that_waited_for_it():
     driver = Plain()
     pool = unopened(driver, min_size=1, max_connecting=1)
     entered, go = threading.Event(), threading.Event()
@@ -96,7 +96,7 @@ def test_when_all_fail_each_says_why_its_own_did():
     pool.close()
 
 
-def test_who_had_begun_when_the_first_failed_and_fails_too_does_not_leave_it_open(monkeypatch):
+def test_an_open_that_fails_after_the_first_failed_does_not_leave_the_pool_open(monkeypatch):
     driver = Plain()
     pool = unopened(driver, min_size=1)
     begun, over = threading.Event(), threading.Event()

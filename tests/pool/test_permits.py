@@ -26,7 +26,7 @@ def test_no_more_than_max_connecting_at_once():
     balanced(pool)
 
 
-def test_who_waits_to_connect_takes_a_connection_that_comes_back_first():
+def test_a_waiter_for_a_permit_takes_a_connection_that_comes_back_first():
     driver = Plain()
     pool = driver.pool(max_size=3, max_connecting=1)
     holder = Holder(pool)
@@ -43,7 +43,7 @@ def test_who_waits_to_connect_takes_a_connection_that_comes_back_first():
     assert len(driver.made) == 2
 
 
-def test_who_waits_to_connect_connects_as_soon_as_a_permit_is_free():
+def test_a_waiter_for_a_permit_connects_as_soon_as_one_is_free():
     driver = Plain()
     pool = driver.pool(max_size=3, max_connecting=1)
     driver.connecting.hold()

@@ -54,7 +54,7 @@ def leave_in_cycles(hold, pool):
     assert pool.stats().leased == 2
 
 
-def test_a_generator_that_is_garbage_is_ended_by_the_collector_when_somebody_would_have_to_wait(collections):
+def test_a_generator_that_is_garbage_is_collected_when_a_caller_would_have_to_wait(collections):
     pool, _ = people(collect_garbage=True)
     leave_in_cycles(held_by_a_generator, pool)
     with pool.connection(timeout=0), pool.connection(timeout=0):

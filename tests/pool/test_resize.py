@@ -11,7 +11,7 @@ def gives_two_and_no_more(pool):
         pool.checkout(timeout=0)
 
 
-def test_growing_serves_those_who_wait():
+def test_growing_serves_the_waiters():
     driver = Plain()
     pool = driver.pool(max_size=1)
     with holding(pool):
@@ -52,7 +52,7 @@ def test_shrinking_while_all_are_leased_closes_them_as_they_come_back():
     gives_two_and_no_more(pool)
 
 
-def test_who_waits_during_a_shrink_gets_one_only_when_there_is_room_below_the_new_size():
+def test_a_waiter_during_a_shrink_gets_one_only_when_there_is_room_below_the_new_size():
     pool = Plain().pool(max_size=3)
     out = [pool.checkout() for _ in range(3)]
     late = Run(pool.checkout)
@@ -158,7 +158,7 @@ def test_overflow_is_opened_while_all_are_leased_and_closed_when_it_comes_back()
     assert balanced(pool).closed["overflow"] == 2
 
 
-def test_overflow_goes_to_who_waits_instead_of_being_closed():
+def test_overflow_goes_to_a_waiter_instead_of_being_closed():
     driver = Plain()
     pool = driver.pool(max_size=1, max_overflow=1)
     a, b = pool.checkout(), pool.checkout()

@@ -141,7 +141,7 @@ def test_stats_have_the_fields_that_are_promised_and_are_frozen():
     assert dataclasses.asdict(stats)["closed"]["dead"] == 0
 
 
-def test_what_an_error_says_of_the_pool_travels_with_it():
+def test_what_an_error_says_of_the_pool_is_pickled_with_it():
     error = NoConnectionsAvailable("none")
     error.stats, error.waited, error.phase = some_stats(wait=histogram_of([5, 7])), 0.5, "wait"
     error.holders = (lease_info(0, None, threading.get_ident()),)

@@ -152,7 +152,7 @@ def only_ends(end):
 
 @pytest.mark.parametrize("check", [None, lambda c: True], ids=["alone", "with check"])
 @pytest.mark.parametrize("leaves", [says_goodbye, hangs_up, only_ends])
-def test_a_goodbye_behind_the_tickets_is_noticed(server, clock, leaves, check):
+def test_a_close_notify_behind_the_tickets_is_noticed(server, clock, leaves, check):
     pool = Pool(server.connect, max_size=1, check=check)
     pool.warm()
     first = server.opened[0]
@@ -166,7 +166,7 @@ def test_a_goodbye_behind_the_tickets_is_noticed(server, clock, leaves, check):
     pool.close()
 
 
-def test_a_plain_alert_is_a_goodbye(old_server, clock):
+def test_a_plain_alert_closes_the_connection(old_server, clock):
     """A close_notify of TLS 1.2, whose tickets come within the handshake."""
     pool = Pool(old_server.connect, max_size=1)
     pool.warm()

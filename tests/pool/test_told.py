@@ -283,7 +283,7 @@ def test_a_listener_that_raises_harms_nobody(name, caplog):
     assert driver.open == []
 
 
-def test_only_who_listens_to_a_checkout_makes_it_slower():
+def test_only_a_listener_to_checkouts_makes_them_slower():
     """Flags decide that once: a pool whose listener hears of connects alone takes the fast paths."""
     heard = []
     pool = Pool(object, listeners=[{"connected": heard.append}])

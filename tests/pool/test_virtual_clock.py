@@ -47,7 +47,7 @@ def test_the_clock_runs_again_after_an_exception():
     assert not fastpool._core.clock_is_stopped()
 
 
-def test_who_waits_notices():
+def test_a_waiter_notices():
     pool = Plain().pool(max_size=1, timeout=300)
     with VirtualClock() as clock, pool.connection():
         late = Run(pool.checkout)

@@ -34,7 +34,7 @@ def test_first_come_first_served(kind):
 
 
 @BOTH_DRIVERS
-def test_who_returns_a_connection_does_not_get_it_again_before_those_who_wait(kind):
+def test_a_returned_connection_goes_to_a_waiter_before_its_last_user(kind):
     """happybase's pool lets the same few threads do all the work."""
     pool = kind().pool(max_size=1)
     mine = []
@@ -140,7 +140,7 @@ def test_timeout_none_has_no_limit_whatever_the_pools_is():
         assert holder.end() is late.result()
 
 
-def test_who_gave_up_leaves_no_trace_in_the_line():
+def test_a_waiter_that_left_leaves_no_trace_in_the_line():
     pool = Plain().pool(max_size=1)
     holder = Holder(pool)
     holder.got()
@@ -238,7 +238,7 @@ def test_the_holders_stack_is_to_be_had():
 
 
 @BOTH_DRIVERS
-def test_a_discard_wakes_who_waits(kind):
+def test_a_discard_wakes_a_waiter(kind):
     driver = kind()
     pool = driver.pool(max_size=1)
     c = pool.checkout()
@@ -248,7 +248,7 @@ def test_a_discard_wakes_who_waits(kind):
     assert late.result() is driver.made[1]
 
 
-def test_a_discard_wakes_who_waits_before_its_close_is_over():
+def test_a_discard_wakes_a_waiter_before_its_close_is_over():
     driver = Plain()
     pool = driver.pool(max_size=1)
     c = pool.checkout()
@@ -262,7 +262,7 @@ def test_a_discard_wakes_who_waits_before_its_close_is_over():
     closing.result()
 
 
-def test_those_who_gave_up_are_out_of_the_line_before_their_turn():
+def test_waiters_that_timed_out_are_out_of_the_line_before_their_turn():
     """Vitess handed connections to waiters that had expired long ago, one after another."""
     with VirtualClock() as clock:
         pool = Plain().pool(max_size=1)
@@ -305,7 +305,7 @@ def test_a_spike_opens_few_connections():
     balanced(pool)
 
 
-def test_the_wait_histogram_has_those_who_stood_in_line():
+def test_the_wait_histogram_has_the_callers_that_stood_in_line():
     with VirtualClock() as clock:
         pool = Plain().pool(max_size=1)
         with pool.connection():

@@ -51,7 +51,7 @@ def test_warm_raises_what_connect_raises():
     assert balanced(pool).connect_errors == 1
 
 
-def test_warm_serves_those_who_wait():
+def test_warm_serves_the_waiters():
     driver = Plain()
     pool = driver.pool(max_size=2, max_connecting=1)
     driver.connecting.hold()

@@ -97,7 +97,7 @@ def look() -> None:
         len(pool)
 
 
-def travel() -> None:
+def pickled() -> None:
     """Pickle and unpickle: the same pool, and another one."""
     assert pickle.loads(pickle.dumps(pool)) is pool
 
@@ -123,7 +123,7 @@ CALLS: dict[str, Callable[[], None]] = {
     "warm": warm,
     "resize": resize,
     "look": look,
-    "travel": travel,
+    "pickled": pickled,
     "scrape": scrape,
 }
 

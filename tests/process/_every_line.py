@@ -165,7 +165,7 @@ def look(pool: Any) -> None:
     assert len(pool) >= 0
 
 
-def travel(pool: Any) -> None:
+def pickled(pool: Any) -> None:
     """Pickle and unpickle; a closed pool becomes another one."""
     arrived = pickle.loads(pickle.dumps(pool))
     if arrived is not pool:
@@ -243,7 +243,7 @@ CALLS: dict[str, Call] = {
     "resize": resize,
     "clear": clear,
     "look": look,
-    "travel": travel,
+    "pickled": pickled,
     "arrive": arrive,
     "scrape": scrape,
     "tasks": tasks,
@@ -275,7 +275,7 @@ def change(pool: Any) -> None:
 
 
 STRIKES: dict[str, Call] = {"make": make, "use": use, "close": close, "change": change, "look": look, "scrape": scrape}
-STRIKES |= {"kept": kept, "travel": travel}
+STRIKES |= {"kept": kept, "pickled": pickled}
 
 
 class Injector:

@@ -84,7 +84,7 @@ def test_the_collector_rests_while_a_side_is_timed(enabled):
         (gc.enable if before else gc.disable)()
 
 
-def test_a_team_shares_the_work():
+def test_threads_share_the_work():
     done = []
     with run_in_threads(done.append, 4) as together:
         together(100)
@@ -92,7 +92,7 @@ def test_a_team_shares_the_work():
     assert done == [25] * 4 + [10] * 4
 
 
-def test_what_a_team_or_a_thread_raises_is_raised_to_who_asked():
+def test_what_a_thread_raises_is_raised_to_the_caller():
     def fail(n):
         raise LookupError("in a thread")
 
@@ -137,7 +137,7 @@ class Unfair:
         yield self
 
 
-def test_a_load_shows_who_starves():
+def test_a_load_shows_starved_threads():
     pool = Unfair()
     seen = load.run(pool, threads=3, connections=1, seconds=0.3, every=0.05, tick=lambda n: n and pool.over.set())
     assert seen.operations == sum(seen.per_thread) > 0
@@ -234,8 +234,8 @@ def test_the_questions_about_stubs_are_answered_without_a_server():
     assert sizes[2].value is None or 0 <= sizes[2].value < 2000
     (line,) = QUESTIONS["line"](None, Effort(turns=1))
     assert 0 < line.value < 5
-    crowded = crowd.compared(100, 1, 0.2)
-    assert crowded.value > 0 and "s / " in tables.made_of(crowded.figures)
+    many = crowd.compared(100, 1, 0.2)
+    assert many.value > 0 and "s / " in tables.made_of(many.figures)
     (parallel,) = QUESTIONS["parallel"](None, quick)
     assert (parallel.value is None) == (scale.no_free_threads() is not None)
 

@@ -12,7 +12,7 @@ def started(work):
     return thread
 
 
-def test_all_who_wait_look_again_when_something_is_told():
+def test_all_waiters_look_again_when_something_is_told():
     news, values, seen = News(), [], []
     threads = [started(lambda: seen.append(news.wait_for(lambda: len(values) > 1, 10))) for _ in range(3)]
     for value in range(2):
@@ -25,7 +25,7 @@ def test_all_who_wait_look_again_when_something_is_told():
     assert not news._sleepers
 
 
-def test_who_waits_in_vain_is_told_so():
+def test_a_wait_in_vain_ends_with_an_error():
     began = time.monotonic()
     assert not News().wait_for(lambda: False, 0.05)
     assert time.monotonic() - began >= 0.05
@@ -42,7 +42,7 @@ def test_what_the_condition_raises_leaves_nobody_in_line():
     assert not news._sleepers
 
 
-def test_a_flag_wakes_whoever_waits():
+def test_a_flag_wakes_all_waiters():
     flag, seen = Flag(), []
     assert not flag.is_set() and not flag.wait(0)
     thread = started(lambda: seen.append(flag.wait()))

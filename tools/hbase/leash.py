@@ -1,4 +1,4 @@
-"""Run one command that must not outlive whoever started it: `leash.py SECONDS COMMAND…`, standard input a pipe.
+"""Run one command that must not outlive its starter: `leash.py SECONDS COMMAND…`, standard input a pipe.
 
 The command is ended (asked first, then made to) when the pipe closes, which is also what happens when the starter
 is killed; when the seconds are over; or when the leash itself is asked to end. Exits with the command's status.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CLOSING = 4
 ENDING = 32  # ends of leases whose reset may block; each has a slot of its own, so there is no fear of many that hang
-REST_S = 2.0  # a worker whom nobody needs for so long ends
+REST_S = 2.0  # a worker without a job for so long ends
 
 
 class Workers:
@@ -94,10 +94,10 @@ class Workers:
             del job
         leave_hub()
         post.resign()
-        self._call_another()  # for somebody who saw this thread still there
+        self._call_another()  # for a caller that saw this thread still there
 
     def _call_another(self) -> None:
-        """Whoever put what is still to be done may have counted on this very thread."""
+        """Call another worker for the remaining jobs: their callers may have counted on this thread."""
         if self._jobs:
             try:
                 self._call_one()
@@ -113,7 +113,7 @@ class Workers:
             try:
                 self._resting.remove(event)
             except ValueError:
-                pass  # whoever took it has a job
+                pass  # the caller that took the event has a job
 
 
 class Staff:

@@ -61,7 +61,7 @@ def listed_thread(name: str, work: Callable[[], None]) -> tuple[dict[Any, Any], 
     thread: Any = threading.Thread(target=work, name=name, daemon=True)
     if lacks("start of threads") or not hasattr(thread, "_bootstrap") or not isinstance(limbo, dict):
         return None
-    if hasattr(thread, "_context"):  # from 3.14 on: not the context of whoever happens to be the first to need it
+    if hasattr(thread, "_context"):  # from 3.14 on: not the context of the first caller
         import contextvars
 
         thread._context = contextvars.Context()

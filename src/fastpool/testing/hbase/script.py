@@ -139,7 +139,7 @@ class Misbehaviour(_Held):
         elif self.kind == "close":
             transport.hang_up()
         elif self.kind == "late_reply":
-            self._enter()  # before anybody hears of it: who releases it then waits until it is sent
+            self._enter()  # before it is announced: release() then waits until it is sent
         self.happened.set()
         if self.kind == "half_reply":
             transport.drain()

@@ -8,7 +8,7 @@ import dask
 import psutil
 from distributed import Client, LocalCluster
 
-from . import _travellers as way
+from . import _pickled_pools as way
 
 
 def main(folder: str) -> None:
