@@ -146,8 +146,8 @@ def copy_source(package: Path) -> None:
         place = text.index("\ncdef ")  # behind the imports
         path.write_text(text[:place] + DECLARED + text[place:])
     # As on a free-threaded build, other threads run between any two accesses, not only where the GIL is released.
-    green = core / "c" / "green.h"
-    green.write_text(green.read_text().replace("#ifdef Py_GIL_DISABLED", "#if 1"))
+    header = core / "c" / "compat_thread_state.h"
+    header.write_text(header.read_text().replace("#ifdef Py_GIL_DISABLED", "#if 1"))
     with (core / "core.pyx").open("a") as source:
         source.write('\ninclude "steps.pxi"\n')
     shutil.copy(HERE / "steps.pxi", core)

@@ -50,10 +50,10 @@ def eventlets_end(greenlet: Any) -> Any:
     return None if lacks("eventlet's end") else getattr(greenlet, "_exit_event", None)
 
 
-def listed_thread(name: str, work: Callable[[], None]) -> tuple[dict[Any, Any], Any] | None:
-    """Give threading's book of threads that are about to be, and a thread for it, so that it is listed by its name.
+def listed_thread(name: str, work: Callable[[], None]) -> tuple[Callable[[], None], dict[Any, Any], Any] | None:
+    """The function to start a thread with, threading's dictionary of starting threads, and a Thread for it.
 
-    None where threading has changed: then the thread is in none of its lists.
+    So the thread is listed by its name. None where threading has changed: then the thread is in none of its lists.
     """
     import threading
 
@@ -65,7 +65,7 @@ def listed_thread(name: str, work: Callable[[], None]) -> tuple[dict[Any, Any], 
         import contextvars
 
         thread._context = contextvars.Context()
-    return limbo, thread
+    return thread._bootstrap, limbo, thread
 
 
 def listed_thread_of(ident: int) -> Any:

@@ -67,8 +67,7 @@ def start(post: Post, name: str, work: Callable[[], None]) -> None:
     if listed is None:
         post.fill(start_new_thread, work)
     else:
-        limbo, thread = listed
-        post.fill(start_new_thread, thread._bootstrap, limbo, thread)
+        post.fill(start_new_thread, *listed)
 
 
 def leave_hub() -> None:

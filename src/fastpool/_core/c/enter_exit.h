@@ -3,7 +3,7 @@
 #define FASTPOOL_ENTER_EXIT_H
 
 #include "Python.h"
-#include "share.h"
+#include "compat_immortal.h"
 
 /* Instances of the class are called through the vectorcallfunc that each has `offset` bytes from its start. */
 static inline void fp_call_through(PyObject *cls, Py_ssize_t offset)
