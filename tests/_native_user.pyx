@@ -142,7 +142,7 @@ cdef class Native:
                 OUTCOMES[fastpool.native_checkin(self.pool, NULL, False)]]
 
     def run_threads(self, int threads, int rounds, double timeout=-1, *, int every=0, hint=None, bint keep_gil=False,
-             begun=None):
+                    begun=None):
         """Run that many native threads for that many rounds each.
 
         Returns how often a checkout ended how, and what went wrong.

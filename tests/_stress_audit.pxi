@@ -101,8 +101,8 @@ cdef bint inquest(Shared *shared) noexcept nogil:
     """Whether a worker sleeps for ever; True only if that is certain.
 
     Every worker is found asleep without a deadline, or at the end of this round. Each sleeper is then asked, and
-    answers that its wait is undecided; and none has woken since it was found. So between the two no thread was left that
-    could ever wake another.
+    answers that its wait is undecided; and none has woken since it was found. So between the two no thread was left
+    that could ever wake another.
     """
     cdef uint64_t naps[MOST_WORKERS]
     cdef uint64_t asked, round
