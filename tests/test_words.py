@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not (ROOT / "src").is_dir(), reason="the tests r
 FOLDERS = ["src", "tests", "bench", "tools", "examples"]
 SUFFIXES = {".py", ".pyi", ".pyx", ".pxi", ".pxd"}
 GENERATED = {".venv", "build", "__pycache__"}
-RIDDLE = re.compile(r"(The same|Again|Who|Whoever|Those who)\b|[^\n]*\?(\n|\Z)|.*\?\Z", re.DOTALL)
+RIDDLE = re.compile(r"(The same|Again|What|Who|Whoever|Those who)\b|[^\n]*\?(\n|\Z)|.*\?\Z", re.DOTALL)
 CYTHON_DOCSTRING = re.compile(r'^ *r?"""(.*?)"""', re.DOTALL | re.MULTILINE)
 
 # Word of a name -> what this project says instead
@@ -78,7 +78,7 @@ def names(text: str, suffix: str) -> set[str]:
 
 
 def replaced(name: str) -> list[str]:
-    """What to say instead of the words of a name that were replaced."""
+    """The present words for those words of a name that were replaced."""
     return [REPLACED[word] for part in PART.findall(name) if (word := part.lower()) in REPLACED]
 
 

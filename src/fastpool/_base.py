@@ -29,7 +29,7 @@ _HOT = ("connection", "aconnection", "checkout", "checkin")
 
 
 class BasePool(Core[C]):
-    """What every pool can do without waiting; opening, closing and checking out are its subclasses'."""
+    """The operations of a pool that never wait; its subclasses open, close and check out."""
 
     config: Config
     connector: Connector

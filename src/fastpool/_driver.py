@@ -1,4 +1,4 @@
-"""What a pool must know of a kind of connection.
+"""The functions that a pool needs for a kind of connection.
 
 No lock is held, and the slot has one owner, while any of these methods runs.
 """

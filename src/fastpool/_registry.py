@@ -83,7 +83,7 @@ atexit.register(_warn_of_open)
 
 
 def pack(pool: Core) -> tuple[Any, ...]:
-    """What pickle keeps of a pool; TypeError if its driver or a listener cannot be pickled."""
+    """The pickled form of a pool; TypeError if its driver or a listener cannot be pickled."""
     parts = (type(pool), pool.driver, pool.config)
     _key(*parts)
     address = (_process, pool._id)

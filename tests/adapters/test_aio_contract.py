@@ -1,4 +1,4 @@
-"""What aiohappybase's pool does and ours must do as well: each test runs against both."""
+"""The behaviour of aiohappybase's pool that ours must have as well: each test runs against both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an OpenTelemetry reader collects of a pool."""
+"""The metrics that an OpenTelemetry reader collects of a pool."""
 
 import gc
 import itertools

@@ -86,7 +86,7 @@ Graph = tuple[tuple[Event, ...], tuple[tuple[str, tuple[int, ...]], ...]]
 
 
 def outcomes(*threads: Thread, **start: Any) -> set[Any]:
-    """What the threads can return, over all executions; `start` sets locations that do not begin as 0."""
+    """The possible results of the threads, over all executions; `start` sets locations that do not begin as 0."""
     found: set[Any] = set()
     seen: set[Any] = set()
     todo: list[Graph] = [((), ())]

@@ -118,7 +118,7 @@ def hand_off(o: Orders) -> tuple[list[Thread], Callable[[Any], bool]]:
 
 
 def lease(o: Orders) -> tuple[list[Thread], Callable[[Any], bool]]:
-    """What a lease wrote in its slot (`uses`, `born_ns` …, plain) is seen by the next lease of it."""
+    """A lease's plain writes to its slot (`uses`, `born_ns` …) are seen by the next lease of it."""
 
     def holder() -> Steps:
         yield Write("uses", 1, NA)

@@ -40,7 +40,7 @@ def install(core: str) -> None:
 
 
 class Scene:
-    """What is played: `set_up` makes `pool` and the actors' parts, `judge` checks the result.
+    """The subject of a run: `set_up` makes `pool` and the actors' parts, `judge` checks the result.
 
     The actors are called a, b, c … in the order of `parts`.
     """
@@ -132,7 +132,7 @@ class Play:
 
     @property
     def story(self) -> str:
-        """What happened in the last run."""
+        """A description of the last run."""
         return _story(self.steps, self.names)
 
     def _act(self, number: int, part: Callable[[], Any], results: list[Any]) -> None:
@@ -151,7 +151,7 @@ class Play:
 
 
 def _story(steps: list[Step], names: dict[int, str]) -> str:
-    """What happened, a line for each switch to another actor."""
+    """A description of a run, a line for each switch to another actor."""
     lines: list[str] = []
     for number, step in enumerate(steps):
         where = names.get(step.where, "sleep" if step.kind in (SLEEPS, DROPS) else "waiter")

@@ -31,7 +31,7 @@ def core() -> str:
 
 
 def play(how: str, *scenes: str, fault: int = 0, patience: float = 280) -> list[dict[str, Any]]:
-    """What program.py prints for each scene."""
+    """The output of program.py for each scene."""
     command = [sys.executable, str(HERE / "program.py"), core(), str(fault), how, *scenes]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience)
     assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}"

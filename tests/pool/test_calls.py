@@ -1,4 +1,4 @@
-"""What is found out about a callable without `inspect` agrees with `inspect`."""
+"""Signatures read without `inspect` agree with `inspect`."""
 
 import functools
 import inspect

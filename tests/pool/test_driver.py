@@ -1,4 +1,4 @@
-"""What a pool can be made of: callables, or a Driver; the defaults, and what is refused with which error."""
+"""The ways to make a pool: of callables, or of a Driver; the defaults, and the errors for bad arguments."""
 
 import functools
 import re

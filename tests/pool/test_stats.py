@@ -1,4 +1,4 @@
-"""What a pool reports: histograms, snapshots, and the readable message of an exhausted pool."""
+"""Reports of a pool: histograms, snapshots, and the readable message of an exhausted pool."""
 
 import dataclasses
 import pickle

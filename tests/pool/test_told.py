@@ -1,4 +1,4 @@
-"""What a pool tells its listeners: every event, in order, with its fields."""
+"""The events that a pool's listeners get: all of them, in order, with their fields."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What Python code takes from private structures of others. docs/compat.md lists all of it, the core's part too.
+"""Private structures of other projects that Python code uses. docs/compat.md lists them, and those of the core.
 
 Each function here gives the answer in a public way where the private one is missing.
 """

@@ -33,7 +33,7 @@ allocate_lock = _original("_thread", "allocate_lock")
 
 
 class WakeEvent:
-    """What a thread of the pools' own sleeps on."""
+    """An event on which one of the pools' own threads sleeps."""
 
     __slots__ = ("_lock",)
 

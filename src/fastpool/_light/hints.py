@@ -1,4 +1,4 @@
-"""What annotations are written with. `typing` costs as much to import as all of fastpool, so only type checkers see it.
+"""The names for annotations. `typing` costs as much to import as all of fastpool, so only type checkers see it.
 
 Annotations that are evaluated at run time find stand-ins here.
 """

@@ -1,4 +1,4 @@
-"""What a pool reports: numbers (:class:`Stats`, :class:`Histogram`) and holders (:class:`LeaseInfo`)."""
+"""Reports of a pool: numbers (:class:`Stats`, :class:`Histogram`) and holders (:class:`LeaseInfo`)."""
 
 from __future__ import annotations
 

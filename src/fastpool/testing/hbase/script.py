@@ -1,4 +1,4 @@
-"""What a test asks the server to do with calls and replies: hold them, slow them down, misbehave.
+"""The orders of a test to the server about calls and replies: hold them, slow them down, misbehave.
 
 Waits are on conditions, never on time; a connection that is dropped wakes the threads that wait for its calls.
 """
