@@ -1,4 +1,5 @@
-"""The register of promises, and the tables of the documents that are written from it: ``python -m tests._promises``."""
+"""The register of promises, and the tables of the documents that are generated from it: ``python -m
+tests._promises``."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ def statements() -> list[tuple[str, list[str]]]:
 
 
 def tables() -> dict[tuple[str, str], str]:
-    """(document, name of the place in it): the table that belongs there."""
+    """(document, name of the place in it) -> the table that belongs there."""
     works = [(where, what, _shown(tests)) for where, those in REGISTER[WHERE].items() for what, tests in those.items()]
     return {
         ("docs/concurrency.md", "concurrency"): _markdown([("where", "what works", "shown by"), *works]),

@@ -29,7 +29,7 @@ _HOT = ("connection", "aconnection", "checkout", "checkin")
 
 
 class BasePool(Core[C]):
-    """What every pool can do without waiting; opening, closing and checking out are its subclasses'."""
+    """The operations of a pool that never wait; its subclasses open, close and check out."""
 
     config: Config
     connector: Connector
@@ -155,7 +155,7 @@ class BasePool(Core[C]):
         return stats_of(self)
 
     def leases(self) -> list[LeaseInfo]:
-        """Who holds what, for how long: one entry for each connection that is out."""
+        """The present leases with their holders and ages: one entry for each connection that is leased."""
         return holders_of(self)
 
     def __repr__(self) -> str:

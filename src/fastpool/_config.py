@@ -1,4 +1,4 @@
-"""What a pool was told: every option, checked once, and immutable from then on.
+"""The options of a pool, checked once, and immutable from then on.
 
 A bad option is a TypeError (unknown name, wrong type) or a ValueError (out of range), and the message names the
 option and shows the value. A bool is no number here: ``max_size=True`` is a slip, not a pool of one.

@@ -1,6 +1,6 @@
-"""What a pool must know of a kind of connection.
+"""The functions that a pool needs for a kind of connection.
 
-No lock is held, and no slot is in two hands, while any of these methods runs.
+No lock is held, and the slot has one owner, while any of these methods runs.
 """
 
 from __future__ import annotations
@@ -72,10 +72,10 @@ class Driver(Generic[C]):
     def abandon(self, c: C) -> None:
         """Forget ``c`` in a forked child, without a word on the wire: the parent goes on using it."""
 
-    # What the pool calls; a driver that works with the slot's seat (the guarded happybase connection) overrides these.
+    # What the pool calls; a driver that works with the slot's entry (the guarded happybase connection) overrides these.
 
     def open_entry(self, entry: Entry, server: Any, timeout: float | None) -> Any:
-        """Open the connection of ``seat``; the default knows nothing of seats."""
+        """Open the connection of ``entry``; the default ignores the entry."""
         return self.connect(server, timeout)
 
 

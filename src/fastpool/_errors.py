@@ -1,4 +1,4 @@
-"""What can go wrong with a pool.
+"""The errors of a pool.
 
 ::
 
@@ -55,7 +55,7 @@ class AllServersUnavailable(PoolError):
 
 
 class LeaseError(PoolError, RuntimeError):
-    """A connection was used, or given back, by someone who does not hold it."""
+    """A connection was used or returned without a valid lease on it."""
 
 
 for _error in (

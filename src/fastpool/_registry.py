@@ -83,7 +83,7 @@ atexit.register(_warn_of_open)
 
 
 def pack(pool: Core) -> tuple[Any, ...]:
-    """What pickle keeps of a pool; TypeError if its driver or a listener cannot be pickled."""
+    """The pickled form of a pool; TypeError if its driver or a listener cannot be pickled."""
     parts = (type(pool), pool.driver, pool.config)
     _key(*parts)
     address = (_process, pool._id)
@@ -152,7 +152,7 @@ def _key(kind: Any, driver: Driver, config: Config) -> bytes:
         return pickle.dumps((kind, driver, config))
     except Exception as error:
         raise TypeError(
-            f"pool {config.name!r} cannot be pickled: it travels as its configuration; {type(error).__name__}: "
+            f"pool {config.name!r} cannot be pickled: a pool is pickled as its configuration; {type(error).__name__}: "
             f"{error}; use module-level functions for connect and the other callables"
         ) from error
 

@@ -61,7 +61,7 @@ def hbase() -> Iterator[HBaseServer]:
 
 @pytest.fixture
 def closed_port() -> Iterator[Callable[[], int]]:
-    """Gives ports of which each refuses, and is nobody else's, until the test is over."""
+    """Returns ports that refuse connections, reserved until the test ends."""
     with contextlib.ExitStack() as bound:
 
         def closed_port() -> int:
@@ -75,10 +75,11 @@ def closed_port() -> Iterator[Callable[[], int]]:
 
 @pytest.fixture(params=["aiohappybase", "fastpool"])
 def kind(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """The pool of aiohappybase, and ours."""
+    """The ConnectionPool of aiohappybase, and that of fastpool."""
     from ._aio import aio, aiohappybase
 
     theirs = request.param == "aiohappybase"
     yield (aiohappybase if theirs else aio).ConnectionPool
     if theirs:
-        gc.collect()  # it leaves connections open, which complain when they are collected: here, where it is known of
+        # aiohappybase leaves connections open, which warn when they are collected: collect them where that is filtered
+        gc.collect()

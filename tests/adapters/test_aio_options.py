@@ -1,4 +1,4 @@
-"""fastpool's own options, each with fastpool.aio.ConnectionPool: they do there what they do in the other pools."""
+"""fastpool's own options with fastpool.aio.ConnectionPool: each has the same effect as in the other pools."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def server(plain_server: ScriptedServer) -> ScriptedServer:
 
 
 class Holders:
-    """Tasks that hold a connection each, until they are let go."""
+    """Tasks that hold a connection each until `release` is called."""
 
     def __init__(self, pool: Any) -> None:
         self.pool = pool
@@ -54,12 +54,12 @@ class Holders:
         for _ in range(count):
             await taken.acquire()
 
-    async def let_go(self) -> None:
+    async def release(self) -> None:
         self.go.set()
         await asyncio.gather(*self.tasks)
 
 
-TESTED = {  # by the tests below, or by the one that is named
+TESTED = {  # each option is tested below, or by the test named here
     *("min_size", "max_overflow", "max_idle", "checkout_timeout", "max_waiting", "nested", "max_lifetime"),
     *("idle_timeout", "max_uses", "max_connecting", "servers", "balance", "backoff", "leak_after", "listeners"),
     *("open", "name", "timing", "reclaim", "collect_garbage"),
@@ -123,7 +123,7 @@ def test_max_overflow_and_max_idle(server: ScriptedServer) -> None:
             await holders.hold(4)
             with pytest.raises(fastpool.NoConnectionsAvailable):
                 await ask(pool, timeout=0)
-            await holders.let_go()
+            await holders.release()
             assert len(pool) == 1
             assert pool.stats().closed["overflow"] + pool.stats().closed["max_idle"] == 3
 
@@ -144,7 +144,7 @@ def test_checkout_timeout_and_max_waiting(server: ScriptedServer) -> None:
             with pytest.raises(aio.NoConnectionsAvailable) as caught:
                 await asyncio.create_task(ask(pool))
             assert caught.value.phase == "wait" and caught.value.waited >= 0.04
-            await holders.let_go()
+            await holders.release()
 
     run(main())
 
@@ -184,7 +184,7 @@ def test_too_old_or_unused_for_too_long(server: ScriptedServer, clock: VirtualCl
 
 
 def test_max_connecting(server: ScriptedServer) -> None:
-    """As many connects at once as there are connections, unless another number is given."""
+    """By default as many connects run at once as the pool has slots; `max_connecting` limits them."""
     most = 0
 
     def count(event: Any) -> None:
@@ -198,7 +198,7 @@ def test_max_connecting(server: ScriptedServer) -> None:
             async with pool_to(server, 4, listeners=[{"connect_started": count}], **options) as pool:
                 holders = Holders(pool)
                 await holders.hold(4)
-                await holders.let_go()
+                await holders.release()
             assert most == expected
 
     run(main())
@@ -217,7 +217,7 @@ def test_servers_and_balance(server: ScriptedServer) -> None:
                     await holders.hold(1)
                 first, other = first + ones, other + others
                 assert (server.connections(first), second.connections(other)) == (first, other)
-                await holders.let_go()
+                await holders.release()
                 async with pool.connection() as c:
                     assert c.port in (server.port, second.port) and await c.tables() == [b"t"]
 
@@ -333,15 +333,15 @@ def test_a_lease_can_be_discarded(server: ScriptedServer) -> None:
     run(main())
 
 
-def test_travels_as_its_configuration(server: ScriptedServer) -> None:
+def test_pickles_as_its_configuration_only(server: ScriptedServer) -> None:
     async def main() -> None:
-        async with pool_to(server, name="traveller") as pool:
+        async with pool_to(server, name="pickled") as pool:
             assert pickle.loads(pickle.dumps(pool)) is pool
 
     run(main())
 
 
-def test_who_waits_when_it_is_closed(server: ScriptedServer) -> None:
+def test_a_waiter_of_a_pool_that_is_closed(server: ScriptedServer) -> None:
     async def main() -> None:
         pool = pool_to(server)
         server.script = late = Late(b"mine")

@@ -1,4 +1,4 @@
-"""One Thrift call without a socket: the bytes that it gives and takes, and what each way out of it costs."""
+"""One Thrift call without a socket: the bytes that it produces and consumes, and which outcomes cost the connection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ._faults import Interruption, Trap
 
 
 class Wire:
-    """A transport that carries nothing, and notes how it was closed."""
+    """A transport that carries nothing, and records how it was closed."""
 
     address = "nowhere:1"
 
@@ -45,14 +45,14 @@ class Wire:
 
 
 class Holder:
-    """A connection whose lease everybody has."""
+    """A connection whose lease check always succeeds."""
 
     def check_holder(self) -> None:
         pass
 
 
 class Client(BaseClient):
-    """A client that neither sends nor receives; ``more`` is there behind the reply."""
+    """A client that neither sends nor receives; ``more`` is the data left behind the reply."""
 
     more = False
 
@@ -214,7 +214,7 @@ def test_a_call_of_a_connection_that_was_taken_away_leaves_the_entry_alone(rig: 
     rig.client.retire()
     assert rig.wire.interrupted
     rig.entry.replaced()
-    rig.entry.begin_call()  # somebody else's, on the connection that has the slot now
+    rig.entry.begin_call()  # the connection that has replaced it in the slot
     with pytest.raises(TTransportException) as caught:
         answered(call, message, success=[])
     call.fail(caught.value)
@@ -238,7 +238,7 @@ def sequence_id(message: bytes) -> int:
     return seqid
 
 
-# ---- the two clients that perform it
+# ---- the two clients that perform the call
 
 FOLDER = Path(fastpool.adapters.__file__).parent
 TWINS = ["client", "connection", "pool", "table", "transport"]

@@ -1,4 +1,4 @@
-"""The runner itself: what is not in the language is refused, and what does not come true has failed."""
+"""The runner itself: it refuses what is not in the language, and fails when an expectation is not met."""
 
 import pytest
 
@@ -102,7 +102,7 @@ def test_what_cannot_happen_fails(steps, said):
 
 
 def test_a_pool_that_lost_something_fails_at_the_end(monkeypatch):
-    """A connection that is not given back: here by an actor who forgets that he has one."""
+    """A connection that is not returned: here by an actor that loses track of it."""
     scenario = story("- ana: asks\n- ana: leaves\n  then: {ana: out}")
 
     async def forgets(actor):

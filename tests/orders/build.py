@@ -1,7 +1,7 @@
-"""Builds a core whose every shared access can be a turn of tests/orders, from a copy of its source; prints where it is.
+"""Builds a core in which every shared access can be a turn of tests/orders, from a copy of its source; prints its path.
 
-The copy has what `FAULTS` says put into it, each behind a switch that is off: one build is the core as it is, and every
-broken one. A fault whose place in the source is not found, or not found once, is an error: it has to be put right here.
+The copy contains the faults of `FAULTS`, each behind a switch that is off: one build serves as the correct core and as
+every faulty one. A fault whose place in the source is not found exactly once is an error, to be corrected here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NATIVE = {".pyx", ".pxi", ".pxd", ".h"}
 
 
 class Fault(NamedTuple):
-    """A line of the source, and what stands there when the fault is switched on (`{}`: its condition)."""
+    """A line of the source, and its replacement when the fault is switched on (`{}`: its condition)."""
 
     name: str
     file: str
@@ -108,7 +108,7 @@ cdef extern from * nogil:
     void fp_step(int kind, const void *where, const char *name) noexcept
 
 """
-# Where the core reads (0) or changes (1) a dict that other threads change, too: that is a shared access like any other.
+# Where the core reads (0) or changes (1) a dict that other threads change, too: a shared access like any other.
 DICTS = [
     ("_core/checkin.pxi", "    known = core.by_id.get(id(c))\n    if isinstance(known, list):\n", 0, "by_id"),
     ("_core/checkin.pxi", "    return core.dropped.pop(id(c), None) is not None\n", 1, "dropped"),
@@ -131,7 +131,7 @@ def put_in(path: Path, line: str, instead: str) -> None:
 
 
 def copy_source(package: Path) -> None:
-    """The core's source, with the faults in it, and what the tests ask it for."""
+    """The core's source, with the faults in it, and with hooks for the tests."""
     core = package / "_core"
     made = shutil.ignore_patterns("*.so", "*.c", "__pycache__")
     shutil.copytree(ROOT / "src" / "fastpool" / "_core", core, ignore=made)
@@ -145,9 +145,9 @@ def copy_source(package: Path) -> None:
         text = path.read_text()
         place = text.index("\ncdef ")  # behind the imports
         path.write_text(text[:place] + DECLARED + text[place:])
-    # As on a free-threaded build: other threads run between any two accesses, not only where the GIL is let go.
-    green = core / "c" / "green.h"
-    green.write_text(green.read_text().replace("#ifdef Py_GIL_DISABLED", "#if 1"))
+    # As on a free-threaded build, other threads run between any two accesses, not only where the GIL is released.
+    header = core / "c" / "compat_thread_state.h"
+    header.write_text(header.read_text().replace("#ifdef Py_GIL_DISABLED", "#if 1"))
     with (core / "core.pyx").open("a") as source:
         source.write('\ninclude "steps.pxi"\n')
     shutil.copy(HERE / "steps.pxi", core)

@@ -1,4 +1,4 @@
-/* The interpreter's locks and its look for signals, played: nothing ever really blocks, and each is a turn (steps.h). */
+/* Replacements of the interpreter's locks and its check for signals: none blocks, each call is a turn (steps.h). */
 #ifndef FASTPOOL_TEST_STEP_LOCKS_H
 #define FASTPOOL_TEST_STEP_LOCKS_H
 

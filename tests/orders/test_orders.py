@@ -1,7 +1,7 @@
-"""The real core, one shared access at a time: whatever order the steps of two or three threads come in, no slot is
-lost, nobody sleeps for ever, who came first is served first, and every count is exact.
+"""The real core, one shared access at a time: in every order of the steps of two or three threads no slot is lost, no
+waiter sleeps for ever, waiters are served in order, and every count is exact.
 
-`tests/orders/walk.py` says which orders need not be run because nothing could tell them from others.
+`tests/orders/walk.py` says which orders need not be run because they are equivalent to others.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from tests.orders.build import FAULTS
 from tests.orders.stepped import play, told
 
-# The first test builds the core; what follows is work, and takes as long as the machine is busy.
+# The first test builds the core; the others take as long as the machine is busy.
 pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(
@@ -24,7 +24,7 @@ pytestmark = [
     ),
 ]
 
-# In all orders: how many there are at least, so that a walk that has become blind is noticed.
+# In all orders: the least number of them, so that a walk that misses some is noticed.
 WALKED = {
     "ReturnAndWait": 150,
     "TwoBlocks": 400,

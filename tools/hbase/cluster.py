@@ -1,7 +1,7 @@
 """A real HBase for tests: a standalone master (with its region server and ZooKeeper) and any number of Thrift gateways.
 
-Everything listens on loopback, on ports that were free, keeps its state under `.cache/hbase` and is thrown away
-when it stops. Each JVM runs on a leash (leash.py): it ends with the process that started it, or after `seconds`.
+Everything listens on loopback, on ports that were free, keeps its state under `.cache/hbase`, and that is deleted at
+the end. Each JVM runs under leash.py: it ends with the process that started it, or after `seconds`.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class NotStarted(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class GatewayConfig:
-    """What of a Thrift gateway's settings matters to a pool; the defaults are HBase's own."""
+    """The settings of a Thrift gateway that matter to a pool; the defaults are HBase's own."""
 
     read_timeout_ms: int = 60_000
     max_workers: int = 1000
@@ -80,7 +80,7 @@ def tool(name: str) -> str:
 
 
 def java() -> list[str]:
-    """The command that starts a Java program, with what HBase needs opened to it from Java 9 on."""
+    """The command that starts a Java program, with the packages opened that HBase needs from Java 9 on."""
     path = tool("java")
     said = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stderr
     match = re.search(r'version "(\d+)', said)
@@ -93,7 +93,7 @@ def java() -> list[str]:
 
 
 def jars() -> Path:
-    """Give the folder with HBase's 150 jars, bringing them in by Maven the first time (108 MB)."""
+    """The folder with HBase's 150 jars; the first time Maven downloads them (108 MB)."""
     lib = STATE / "lib"
     stamp = lib / "pom.xml"
     pom = HERE / "pom.xml"
@@ -103,14 +103,14 @@ def jars() -> Path:
     STATE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=STATE, prefix="lib-") as scratch:
         command.append(f"-DoutputDirectory={scratch}/lib")
-        for _ in range(TRIES):  # what a broken download left behind is not brought in again
+        for _ in range(TRIES):  # remains of a broken download, which Maven would not download again
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode == 0:
                 break
         else:
             raise Unavailable(f"mvn could not bring HBase's jars (status {done.returncode}):\n{done.stdout[-2000:]}")
         fresh = Path(scratch, "lib")
-        shutil.copy(pom, fresh / "pom.xml")  # last: a folder with this file is whole
+        shutil.copy(pom, fresh / "pom.xml")  # last: a folder with this file is complete
         shutil.rmtree(lib, ignore_errors=True)
         fresh.rename(lib)
     return lib
@@ -126,7 +126,7 @@ def free_ports(n: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Is there a process with this id?"""
+    """Whether there is a process with this id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -137,14 +137,14 @@ def alive(pid: int) -> bool:
 
 
 def sweep() -> None:
-    """Remove what clusters left whose process was killed before it could."""
+    """Remove the state of clusters whose process was killed before it could do so."""
     for folder in STATE.glob("run-*-*"):
         if not alive(int(folder.name.split("-")[1])):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_site(folder: Path, settings: dict[str, object]) -> None:
-    """Write `hbase-site.xml` and the logging set-up: the gateway takes no other way of being told."""
+    """Write `hbase-site.xml` and the logging set-up, the only configuration that the gateway reads."""
     folder.mkdir(parents=True)
     body = "".join(
         f"  <property><name>{escape(name)}</name><value>{escape(text(value))}</value></property>\n"
@@ -159,7 +159,7 @@ def text(value: object) -> str:
 
 
 class Jvm:
-    """One Java program on a leash."""
+    """A Java program under leash.py."""
 
     def __init__(self, folder: Path, program: list[str], heap: str, seconds: float) -> None:
         self.log = folder / "log"

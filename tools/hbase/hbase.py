@@ -31,13 +31,13 @@ START_S = 300.0  # Maven's first download included
 
 
 def is_ours(pid: int) -> bool:
-    """Is the process with this id one of this program's, and not a later one with the same id?"""
+    """Whether the process with this id is one of this program's, and not a later one with the same id."""
     shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return Path(__file__).name in shown.stdout
 
 
 def running() -> dict[str, object] | None:
-    """What `start` wrote, if what it started is still there."""
+    """The data that `start` wrote, if the process that it started is still running."""
     with contextlib.suppress(OSError, ValueError):
         state: dict[str, object] = json.loads(RUNNING.read_text())
         if is_ours(int(str(state["pid"]))):
@@ -46,7 +46,7 @@ def running() -> dict[str, object] | None:
 
 
 def environment(gateway: Gateway) -> dict[str, str]:
-    """The variables that happybase's own tests look at, and the protocol, which they do not."""
+    """The variables that happybase's own tests read, and the protocol, for which they have none."""
     config = gateway.config
     return {
         "HAPPYBASE_HOST": gateway.host,
@@ -57,7 +57,7 @@ def environment(gateway: Gateway) -> dict[str, str]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Hold a cluster until the command, the seconds, or the process that it goes with have ended."""
+    """Run a cluster until the command, the time limit, or the process that it belongs to has ended."""
     over = threading.Event()
 
     def end(_signal: int, _frame: FrameType | None) -> None:
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
             print(" ".join(f"{name}={value}" for name, value in where.items()), flush=True)
         command = subprocess.Popen(args.command, env=os.environ | where) if args.command else None
         ends = time.monotonic() + args.seconds
-        starter = None if args.state else os.getppid()  # what `start` leaves in the background outlives it
+        starter = None if args.state else os.getppid()  # the background process of `start` outlives it
         while not over.wait(0.2) and time.monotonic() < ends:
             if command is not None and command.poll() is not None:
                 break
@@ -127,7 +127,7 @@ def start(args: argparse.Namespace) -> int:
 
 
 def stop(_args: argparse.Namespace) -> int:
-    """End what `start` started; it is no error if nothing is running."""
+    """Stop what `start` started; not an error if nothing is running."""
     state = running()
     if state is None:
         print("HBase is not running")

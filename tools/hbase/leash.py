@@ -1,4 +1,4 @@
-"""Run one command that must not outlive whoever started it: `leash.py SECONDS COMMAND…`, standard input a pipe.
+"""Run one command that must not outlive its starter: `leash.py SECONDS COMMAND…`, standard input a pipe.
 
 The command is ended (asked first, then made to) when the pipe closes, which is also what happens when the starter
 is killed; when the seconds are over; or when the leash itself is asked to end. Exits with the command's status.
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 
-GRACE_S = 2.0  # what it wrote is thrown away: no need to let it finish
+GRACE_S = 2.0  # its output is discarded, so it need not finish
 PR_SET_PDEATHSIG = 1
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Loop = asyncio.AbstractEventLoop
 
-_GLANCE_S = 0.5  # how often who waits for a loop looks whether it still runs
+_GLANCE_S = 0.5  # how often a waiter for a loop checks that the loop still runs
 
 
 class LoopDriver(Driver[Any]):

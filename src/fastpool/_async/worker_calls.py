@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from .._core import AsyncLease, Checkout
     from .workers import Workers
 
-_BEGUN, _END = 1, 2  # the questions that are decided by who answers first
+_BEGUN, _END = 1, 2  # the questions of which only the first answer counts
 _GONE = object()
 
 
 class Signal:
-    """What a task waits for while a worker works for it."""
+    """A future that a task awaits while a worker works for it."""
 
     __slots__ = ("_loop", "future")
 
@@ -48,7 +48,7 @@ class Signal:
 
 
 class Outcome:
-    """What has come of a step: the slot, and what the step gave or raised."""
+    """The outcome of a step: the checkout, and what the step returned or raised."""
 
     __slots__ = ("checkout", "error", "value")
 
@@ -185,7 +185,7 @@ class WorkerCalls:
         close_all(self._pool, self.close, own.closing())
 
     def _leave(self, checkout: Checkout) -> None:
-        """The connection is for whoever wants one."""
+        """Put the connection into the pool for the next caller."""
         checkout.put()
         close_all(self._pool, self.close, checkout.closing())
 

@@ -108,7 +108,7 @@ class Connector:
 
 
 async def _within(seconds: float | None, connecting: Awaitable[Any]) -> Any:
-    """What ``connecting`` gives; OutOfTime if that takes longer."""
+    """The result of ``connecting``; OutOfTime if that takes longer."""
     from .._core.time_limit import TimeLimit
 
     # Not wait_for, which would make a task of its own and, on 3.11, can lose what that returned.

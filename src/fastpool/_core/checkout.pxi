@@ -177,17 +177,17 @@ cdef class Checkout:
 
     def throw(self, kind, value=None, trace=None):
         """Leave the line and raise in the waiting task; a slot handed over meanwhile goes to the next in line."""
-        line_give_up(self)
+        line_end_wait(self)
         raise task_thrown(kind, value, trace)
 
     def close(self):
         """Leave the line: the task is ended."""
-        line_give_up(self)
+        line_end_wait(self)
 
     def __dealloc__(self):
         if self.core is None or self.born_in != generation():
             return
-        line_give_up(self)
+        line_end_wait(self)
         if self.slot != NULL:
             checkout_abandon(self.core, self.slot)
             checkout_return_permit(self)

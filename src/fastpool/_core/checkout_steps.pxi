@@ -151,7 +151,7 @@ cdef int checkout_fail(Checkout self) except -1:
     """After a failure: leave the line and free the slot; the state of its connection is unknown."""
     if self.born_in != generation():
         return 0
-    line_give_up(self)
+    line_end_wait(self)
     if self.slot == NULL:
         return 0
     if checkout_connecting(self):

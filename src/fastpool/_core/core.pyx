@@ -46,7 +46,7 @@ from .._errors import LeaseError, NoConnectionsAvailable, OutOfTime, PoolClosed,
 cdef extern from "sole.h":
     pass
 
-cdef extern from "green.h":
+cdef extern from "compat_thread_state.h":
     bint FREE_THREADED "FP_FREE_THREADED"
     bint on_main_stack "fp_on_main_stack"() nogil
     void remember_main_stack "fp_remember_main_stack"() nogil
@@ -55,9 +55,11 @@ cdef extern from "green.h":
     bint shows_contexts "fp_shows_contexts"() nogil
     void hide "fp_hide"(bint stacks, bint contexts) nogil
     bint holds_gil "fp_holds_gil"() nogil
+
+cdef extern from "compat_methods.h":
     object fp_rebind(object cls, object descriptor)
 
-cdef extern from "door.h":
+cdef extern from "enter_exit.h":
     void fp_call_through(object cls, Py_ssize_t offset)
     int fp_name_in_class(object cls, object name, object value) except -1
 
@@ -66,10 +68,10 @@ cdef extern from "await.h":
     void fp_await_through(object cls, sendfunc send)
     object await_step "fp_await_step"(object self)
 
-cdef extern from "loops.h":
+cdef extern from "compat_running_loop.h":
     PyObject *noted_loop "fp_noted_loop"(object name)
 
-cdef extern from "share.h":
+cdef extern from "compat_immortal.h":
     bint MAKES_IMMORTAL "FP_MAKES_IMMORTAL"
     void fp_immortal(object o)
 
@@ -79,10 +81,6 @@ cdef extern from "probe.h":
         CLOSED_BY_PEER "FP_CLOSED_BY_PEER"
         DATA_WAITS "FP_DATA_WAITS"
     int probe "fp_probe"(long long fd, bint young) nogil
-
-cdef extern from "main.h":
-    bint os_is_main_thread "_PyOS_IsMainThread"()
-    bint os_knows_main_thread "fp_knows_main_thread"()
 
 cdef extern from "Python.h":
     ctypedef void *vectorcallfunc

@@ -4,7 +4,7 @@
 @cython.no_gc_clear
 cdef class AnyLease:
     """One checkout, good for one block: the base of a thread's lease and a task's."""
-    cdef vectorcallfunc called  # see Door
+    cdef vectorcallfunc called  # see EnterExit
     cdef Core core
     cdef Slot *slot
     cdef uint64_t word          # the slot's word while this lease holds it

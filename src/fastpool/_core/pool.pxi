@@ -40,7 +40,7 @@ cdef class Core(CoreState):
 
     def _checkin_by_hand(self, c, bint discard):
         """Begin the checkin of a connection that was checked out by hand; None if nothing is left to do."""
-        cdef Slot *slot = checkin_claim_by_hand(self, c)
+        cdef Slot *slot = checkin_find_by_hand(self, c)
         return None if slot == NULL else checkin_new(self, slot, None, discard)
 
     # ---- called by the Python half --------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the keeper does for one pool: the minimum, lifetimes, idle times, keep-alive, and reports of leaks.
+"""The keeper's work for one pool: the minimum, lifetimes, idle times, keep-alive, and reports of leaks.
 
 `tend` looks at a pool and orders what is due. The four kinds of JOBS may block, because they call the driver, listeners
 or log handlers. For one pool, each kind is done by one helper at a time, and none waits for another kind.

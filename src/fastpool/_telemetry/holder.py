@@ -1,4 +1,4 @@
-"""Who holds a connection: a thread, a greenlet or a task, described once and for all."""
+"""The holder of a connection: a thread, a greenlet or a task, described at the checkout."""
 
 from __future__ import annotations
 

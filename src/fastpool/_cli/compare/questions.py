@@ -85,7 +85,7 @@ def contended(server: Server, effort: Effort) -> Iterator[Finding]:
 
 
 def options(server: Server, effort: Effort) -> Iterator[Finding]:
-    """What an option adds to a checkout of fastpool.Pool."""
+    """The cost that an option adds to a checkout of fastpool.Pool."""
     listener: dict[str, Callable[[Any], None]] = {"checked_out": lambda event: None}
     cases: dict[str, dict[str, Any]] = {
         "timing=True": {"timing": True},
@@ -102,7 +102,7 @@ def options(server: Server, effort: Effort) -> Iterator[Finding]:
 
 
 def size(server: Server, effort: Effort) -> Iterator[Finding]:
-    """What a big pool costs more, in time and in memory."""
+    """The additional cost of a big pool, in time and in memory."""
     question = "large pools"
     large, most = partial(_pool, 4096, {}), Target(1.2, at_most=True)
     what, base = "checkout + checkin with 4096 slots", "the same with 8"
@@ -120,7 +120,7 @@ def size(server: Server, effort: Effort) -> Iterator[Finding]:
 
 
 def line(server: Server, effort: Effort) -> Iterator[Finding]:
-    """What a waiter costs more where many wait."""
+    """The additional cost of a waiter in a long line."""
     question, what, base = "a long line", "each of 10,000 tasks that wait and are cancelled", "each of 1,000"
     if missing := POOL.missing():
         yield Finding(question, what, base, missing=missing)

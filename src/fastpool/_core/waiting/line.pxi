@@ -19,7 +19,7 @@ cdef int line_wait(Checkout self) except -1:
             if line_look(self, until):
                 return 0
     except BaseException:
-        line_give_up(self)
+        line_end_wait(self)
         raise
 
 
@@ -121,7 +121,7 @@ cdef bint line_collect(Checkout self) except -1:
     return False
 
 
-cdef int line_give_up(Checkout self) except -1:
+cdef int line_end_wait(Checkout self) except -1:
     """Leave the line, in any state; a slot handed over meanwhile goes to the next in line."""
     cdef Core core = self.core
     cdef Waiter *waiter
@@ -186,7 +186,7 @@ cdef bint line_leave(Core core, Waiter *waiter, uint64_t outcome) noexcept:
     return True
 
 
-cdef int line_rouse_orphans(Pool *was) except -1:
+cdef int line_wake_orphans(Pool *was) except -1:
     """In a forked child: wake this thread's greenlets that wait in the parent's line, so that they check out again."""
     cdef uint64_t me = thread_self().uid
     cdef Waiter *waiter = was.queue.first

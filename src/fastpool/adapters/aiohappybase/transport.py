@@ -85,7 +85,7 @@ class GuardedSocket(SingleUseSocket):
     # ---- bytes on the wire
 
     async def _receive(self) -> bytes:
-        """What has arrived, at least one byte; TTransportException(END_OF_FILE) once the server hung up."""
+        """The bytes that have arrived, at least one; TTransportException(END_OF_FILE) once the server hung up."""
         tls = self._tls
         while True:
             if tls is not None and (plain := tls.decrypted()):

@@ -1,4 +1,4 @@
-"""What a ConnectionPool can be given by name, as types."""
+"""The keyword arguments of a ConnectionPool, as types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a test asks the server to do with calls and replies: hold them, slow them down, misbehave.
+"""The orders of a test to the server about calls and replies: hold them, slow them down, misbehave.
 
 Waits are on conditions, never on time; a connection that is dropped wakes the threads that wait for its calls.
 """
@@ -139,7 +139,7 @@ class Misbehaviour(_Held):
         elif self.kind == "close":
             transport.hang_up()
         elif self.kind == "late_reply":
-            self._enter()  # before anybody hears of it: who releases it then waits until it is sent
+            self._enter()  # before it is announced: release() then waits until it is sent
         self.happened.set()
         if self.kind == "half_reply":
             transport.drain()

@@ -30,7 +30,7 @@ Column = tuple[bytes, bytes | None]
 """A family and a qualifier; None instead of a qualifier means the whole family."""
 
 Versions = list[tuple[int, bytes]]
-"""What one column holds: (time stamp, value), newest first."""
+"""The versions of one column: (time stamp, value), newest first."""
 
 _TABLE_NAME = re.compile(rb"(?:[\w][\w.-]*:)?[\w][\w.-]*", re.ASCII)
 

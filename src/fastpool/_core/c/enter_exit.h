@@ -1,9 +1,9 @@
 /* Make the instances of a class callable without an argument tuple, and replace names in a class. */
-#ifndef FASTPOOL_DOOR_H
-#define FASTPOOL_DOOR_H
+#ifndef FASTPOOL_ENTER_EXIT_H
+#define FASTPOOL_ENTER_EXIT_H
 
 #include "Python.h"
-#include "share.h"
+#include "compat_immortal.h"
 
 /* Instances of the class are called through the vectorcallfunc that each has `offset` bytes from its start. */
 static inline void fp_call_through(PyObject *cls, Py_ssize_t offset)

@@ -1,4 +1,4 @@
-"""Dask's distributed scheduler around one pool: `main(folder)` prints what its tasks said."""
+"""Dask's distributed scheduler around one pool: `main(folder)` prints what its tasks returned."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import dask
 import psutil
 from distributed import Client, LocalCluster
 
-from . import _travellers as way
+from . import _pickled_pools as way
 
 
 def main(folder: str) -> None:
     """Run tasks that have the pool in their closure, and tasks that are given it, in two processes."""
     pool = way.make(name="sent by dask")
     way.use(pool)
-    # No dashboard, and no look at the disk, the network or newer versions: what is tried is how a pool travels.
+    # No dashboard, and no look at the disk, the network or newer versions: the test is about pickling.
     dask.config.set({"temporary-directory": folder, "distributed.diagnostics.nvml": False})
     with (
         LocalCluster(

@@ -1,5 +1,5 @@
-"""What the tests of Pool share: connections of no kind, a driver whose every step can be told what to do, threads
-whose end is awaited, and conditions that come true."""
+"""Helpers for the tests of Pool: fake connections, a driver whose every call can be held or made to fail, threads whose
+end is awaited, and conditions to wait for."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ frees_what_is_dropped = pytest.mark.skipif(
     FREE_THREADED, reason="without the GIL nothing frees a pool that is only dropped (decision 16)"
 )
 
-PATIENCE = 20.0  # real seconds: a test that needs so long has failed
+PATIENCE = 20.0  # real seconds: a test that takes longer has failed
 
 
 class Failure(Exception):
-    """What a driver's step raises when told to fail."""
+    """Raised by a driver's call that was told to fail."""
 
 
 class Abort(BaseException):
-    """The same, and not an Exception."""
+    """Raised like `Failure`, and not an Exception."""
 
 
 class Connection:
-    """A connection that remembers what was done to it."""
+    """A connection that records what was done to it."""
 
     def __init__(self, number: int, server: Any) -> None:
         self.number = number
@@ -56,7 +56,7 @@ class Connection:
 
 
 class Step:
-    """One of the driver's methods: runs as told, and lets a test wait until it runs, and hold it there."""
+    """One of the driver's methods: it can be held or made to fail, and a test can wait until it runs."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -76,12 +76,12 @@ class Step:
             raise mode
 
     def hold(self) -> None:
-        """From now on every call waits for `go`."""
+        """From now on every call waits until `go` is called."""
         self.released.clear()
         self.mode = "hold"
 
     def held(self, calls: int = 1) -> None:
-        """Wait until so many (more) calls wait here."""
+        """Wait until that many further calls are held here."""
         for _ in range(calls):
             assert self.entered.acquire(timeout=PATIENCE), "nobody came here"
 
@@ -90,22 +90,22 @@ class Step:
         self.released.set()
 
 
-class World(fastpool.Driver):
-    """A driver of `Connection`s. ``world.connecting.hold()``, ``world.checking.mode = Failure()`` …"""
+class FakeDriver(fastpool.Driver):
+    """A driver of `Connection`s. ``driver.connecting.hold()``, ``driver.checking.mode = Failure()`` …"""
 
     def __init__(self) -> None:
         self.made: list[Connection] = []
         self.connecting, self.checking, self.resetting, self.closing = Step(), Step(), Step(), Step()
         self.refusing: set[Any] = set()
         self.timeouts: list[float | None] = []
-        # No lock: a signal may strike in here, and from 3.14 on also between a lock's __enter__ and its block.
+        # No lock: a signal handler may run in here, and from 3.14 on also between a lock's __enter__ and its block.
         self._numbers = itertools.count(1)
         self._connecting_now: set[object] = set()
         self._counted: list[int] = []
 
     @property
     def together(self) -> int:
-        """How many connects are under way."""
+        """The number of connects under way."""
         return len(self._connecting_now)
 
     @property
@@ -152,15 +152,15 @@ class World(fastpool.Driver):
         return [c for c in self.made if not c.closed]
 
 
-class Plain(World):
-    """The same without check and reset, so that the fast ways in and out are taken."""
+class Plain(FakeDriver):
+    """A driver without check and reset, so that the fast paths in and out are used."""
 
     check = fastpool.Driver.check  # type: ignore[assignment]
     reset = fastpool.Driver.reset  # type: ignore[assignment]
 
 
 class Run:
-    """A call in a thread of its own; its result, or what it raised, is collected by `result`."""
+    """A call in a new thread; `result` returns its result, or raises what it raised."""
 
     def __init__(self, call: Callable[..., Any], *args: Any) -> None:
         self._outcome: tuple[bool, Any] | None = None
@@ -224,7 +224,7 @@ class Holder:
 
 @contextmanager
 def holding(pool: fastpool.Pool, count: int = 1) -> Iterator[list[Holder]]:
-    """So many threads that hold a connection each for the length of the block."""
+    """For the length of the block, that many threads hold a connection each."""
     holders = [Holder(pool) for _ in range(count)]
     for holder in holders:
         holder.got()
@@ -238,15 +238,15 @@ def holding(pool: fastpool.Pool, count: int = 1) -> Iterator[list[Holder]]:
 
 
 @contextmanager
-def resetting(world: World, pool: fastpool.Pool) -> Iterator[Any]:
-    """A thread's block has ended, and its connection, which is given, is being reset for the length of the body."""
-    world.resetting.hold()
+def resetting(driver: FakeDriver, pool: fastpool.Pool) -> Iterator[Any]:
+    """For the length of the block, a thread's lease has ended and its connection, which is yielded, is being reset."""
+    driver.resetting.hold()
     holder = Holder(pool)
     c = holder.got()
     holder.leave.set()
-    world.resetting.held()
+    driver.resetting.held()
     yield c
-    world.resetting.go()
+    driver.resetting.go()
     holder.run.result()
 
 
@@ -277,7 +277,7 @@ def forget_earlier_pools() -> None:
 
 
 def until(condition: Callable[[], Any], what: str = "it") -> Any:
-    """Poll until the condition holds; its value."""
+    """Poll until the condition holds; returns its value."""
     deadline = time.monotonic() + PATIENCE
     while True:
         value = condition()
@@ -288,12 +288,12 @@ def until(condition: Callable[[], Any], what: str = "it") -> Any:
 
 
 def waiting(pool: fastpool.Pool, count: int) -> None:
-    """Wait until so many callers stand in line."""
+    """Wait until that many callers stand in line."""
     until(lambda: pool.stats().waiting == count, f"{count} waiting")
 
 
 def serves(pool: fastpool.Pool, count: int, seconds: float = 5.0) -> list[Any]:
-    """The pool gives out `count` different connections at once, and takes them back."""
+    """Check that the pool gives out `count` different connections at once, and takes them back."""
     out = [pool.checkout(timeout=seconds) for _ in range(count)]
     assert len({id(c) for c in out}) == count
     assert all(not c.closed for c in out)
@@ -303,7 +303,7 @@ def serves(pool: fastpool.Pool, count: int, seconds: float = 5.0) -> list[Any]:
 
 
 def balanced(pool: fastpool.Pool) -> fastpool.Stats:
-    """The totals are exact. Only for a pool in which nothing is under way."""
+    """Check that the totals are exact; only for a pool in which nothing is under way."""
     stats = pool.stats()
     assert stats.checkouts == stats.checkins + stats.leased
     assert stats.connects == sum(stats.closed.values()) + stats.size

@@ -1,4 +1,4 @@
-"""Pools that can travel, and what is done with them where they arrive. Importable by name, as pickle wants it."""
+"""Pools that can be pickled, and what is done with them on arrival. Importable by name, as pickle needs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _counting = threading.Lock()
 
 
 class Connection:
-    """Knows the process it was opened in."""
+    """A connection that knows the process it was opened in."""
 
     def __init__(self, server: Any = None) -> None:
         global opened
@@ -29,7 +29,7 @@ class Connection:
 
 
 class Driver(fastpool.Driver):
-    """A driver with something to carry."""
+    """A driver with an attribute to pickle."""
 
     def __init__(self, tag: str) -> None:
         self.tag = tag
@@ -39,7 +39,7 @@ class Driver(fastpool.Driver):
 
 
 class Told:
-    """A listener that can travel."""
+    """A listener that can be pickled."""
 
     def connected(self, event: Any) -> None:
         pass
@@ -50,14 +50,14 @@ async def connect_later() -> Connection:
 
 
 class Holder:
-    """Something that has a pool among its attributes."""
+    """An object that has a pool among its attributes."""
 
     def __init__(self, pool: Any) -> None:
         self.pool = pool
 
 
 class Met(fastpool.Pool):
-    """Those who make one at the same time meet before it can be found."""
+    """A pool whose construction waits, so that several threads unpickle it before it can be found."""
 
     before = staticmethod(lambda: None)
 
@@ -71,7 +71,7 @@ def make(**options: Any) -> fastpool.Pool:
 
 
 def use(pool: Any, number: int = 0) -> dict[str, Any]:
-    """Use it; say where, and on what."""
+    """Use it; the process, the pool and the connection."""
     with pool.connection() as c:
         return {
             "number": number,
@@ -85,7 +85,7 @@ def use(pool: Any, number: int = 0) -> dict[str, Any]:
 
 
 def use_at_once(pools: list[Any]) -> list[dict[str, Any]]:
-    """Use each in a thread of its own."""
+    """Use each in a thread of its own, at once."""
     with ThreadPoolExecutor(len(pools)) as threads:
         return list(threads.map(use, pools))
 
@@ -105,7 +105,7 @@ _inherited: list[Any] = []
 
 
 def inherit(pool: Any) -> None:
-    """Remember what this process was begun with."""
+    """Remember the arguments that this process was started with."""
     _inherited[:] = [pool]
 
 

@@ -1,4 +1,4 @@
-"""A driver and a clock for the tests of connecting: servers can be down, or take their time."""
+"""A driver and a clock for the tests of connecting: servers can be down, or take time."""
 
 import random
 
@@ -11,11 +11,11 @@ NAMES = ["a:1", "b:2", "c:3"]
 
 
 class Refused(Exception):
-    """What the driver says of a server that refuses."""
+    """Raised by the driver for a server that refuses."""
 
 
-class World(Driver):
-    """A driver and a clock: servers can be down, or take their time."""
+class TimedDriver(Driver):
+    """A driver and a clock: servers can be down, or take time."""
 
     def __init__(self):
         self.now = 100.0
@@ -55,5 +55,5 @@ class World(Driver):
         return [server for server, _ in self.asked]
 
 
-def open_(connector, world, timeout=None):
-    return connector.open(None, timeout, lambda: world.leased)
+def open_(connector, driver, timeout=None):
+    return connector.open(None, timeout, lambda: driver.leased)

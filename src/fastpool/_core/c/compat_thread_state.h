@@ -4,8 +4,8 @@
  * thread lives.  So a thread state that is on the chunk on which its main greenlet was once seen is in its main
  * greenlet.  A task's step runs inside a context; a thread state without one runs no task.
  */
-#ifndef FASTPOOL_GREEN_H
-#define FASTPOOL_GREEN_H
+#ifndef FASTPOOL_COMPAT_THREAD_STATE_H
+#define FASTPOOL_COMPAT_THREAD_STATE_H
 
 #include "Python.h"
 #include <stdint.h>
@@ -64,16 +64,6 @@ static inline int fp_holds_gil(void)
 {
     PyThreadState *mine = PyGILState_GetThisThreadState();
     return mine != NULL && mine == FP_TSTATE();
-}
-
-/* A method's descriptor for a subclass: the interpreter's fast call of a method descriptor requires the exact type. */
-static inline PyObject *fp_rebind(PyObject *cls, PyObject *descriptor)
-{
-    if (!PyType_Check(cls) || Py_TYPE(descriptor) != &PyMethodDescr_Type) {
-        PyErr_SetString(PyExc_TypeError, "a class and a method descriptor are required");
-        return NULL;
-    }
-    return PyDescr_NewMethod((PyTypeObject *)cls, ((PyMethodDescrObject *)descriptor)->d_method);
 }
 
 #ifdef Py_GIL_DISABLED

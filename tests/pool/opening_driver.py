@@ -1,24 +1,24 @@
-"""What the tests of open() share: a pool that is not open yet, and connections that are opened with await."""
+"""Helpers for the tests of open(): a pool that is not open yet, and a driver whose connects are awaited."""
 
 import asyncio
 
 import fastpool
-from tests.pool.world import PATIENCE, Connection
+from tests.pool.fake_driver import PATIENCE, Connection
 
 
-def unopened(world, **options):
-    return world.pool(open=False, **options)
+def unopened(driver, **options):
+    return driver.pool(open=False, **options)
 
 
-class Loop:
-    """The same as `Plain` for an AsyncPool: its connects and closes are coroutine functions, told what to do."""
+class AsyncPlain:
+    """The counterpart of `Plain` for an AsyncPool: its connects and closes are coroutine functions."""
 
     def __init__(self):
         self.made, self.timeouts = [], []
         self.began = self.together = self.most_together = 0
         self.go = asyncio.Event()
         self.go.set()
-        self.failures = {}  # which connect raises what
+        self.failures = {}  # number of the connect -> what it raises
 
     async def connect(self, timeout):
         self.began += 1

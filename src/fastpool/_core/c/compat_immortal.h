@@ -1,8 +1,8 @@
 /* Objects that many threads use at once: on a free-threaded build each thread would write the reference count, a cache
  * line that then moves between processors (two threads on one pool do half of what one does alone).  So references to
  * them are not counted. */
-#ifndef FASTPOOL_SHARE_H
-#define FASTPOOL_SHARE_H
+#ifndef FASTPOOL_COMPAT_IMMORTAL_H
+#define FASTPOOL_COMPAT_IMMORTAL_H
 
 #include "Python.h"
 

@@ -1,8 +1,8 @@
 /* The asyncio loop that runs in this thread, read where asyncio's C part stores it: without a call, and on 3.11
  * without the system call that asyncio's function makes there.
  */
-#ifndef FASTPOOL_LOOPS_H
-#define FASTPOOL_LOOPS_H
+#ifndef FASTPOOL_COMPAT_RUNNING_LOOP_H
+#define FASTPOOL_COMPAT_RUNNING_LOOP_H
 
 #include "Python.h"
 #include "atomic.h"

@@ -1,7 +1,7 @@
 /* Whether this is the thread in which signal handlers run: CPython's own function, which every version so far exports;
  * its header is private since 3.13.  The symbol is weak: where it is missing, the module loads all the same. */
-#ifndef FASTPOOL_MAIN_H
-#define FASTPOOL_MAIN_H
+#ifndef FASTPOOL_COMPAT_MAIN_THREAD_H
+#define FASTPOOL_COMPAT_MAIN_THREAD_H
 
 #include "Python.h"
 
