@@ -22,8 +22,8 @@ def stress(
     path: Path, shape: tuple[int, int], rounds: int, seed: int, hot: int, patience: int = 20, fault: int = 0
 ) -> Run:
     """`hot`: the longest run of the fast path alone; `patience`: after that many seconds without progress the run
-    counts as livelocked. With an odd seed the oldest idle slot is taken, else the one returned last. A sanitizer's first
-    report ends the run."""
+    counts as livelocked. With an odd seed the oldest idle slot is taken, else the one returned last. A
+    sanitizer's first report ends the run."""
     command = [str(path), *map(str, [*shape, rounds, seed, hot, patience])]
     options = {"TSAN_OPTIONS": "halt_on_error=1", "UBSAN_OPTIONS": "print_stacktrace=1", "FAULT": str(fault)}
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | options, check=False)

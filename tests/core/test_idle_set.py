@@ -1,4 +1,4 @@
-"""The set of idle slots against a plain list: it gives the slot returned last (or first), whatever was taken past it."""
+"""The set of idle slots against a plain list: it gives the slot returned last (or first), however others were taken."""
 
 from __future__ import annotations
 
