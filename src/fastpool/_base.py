@@ -180,8 +180,10 @@ class BasePool(Core[C]):
 
         def _go_on_connecting(self, checkout: Checkout) -> None: ...
 
-    def _exhausted(self, phase: str, waited: float, kind: type | None) -> NoConnectionsAvailable:
-        return exhausted(self, phase, waited, kind)
+    def _exhausted(
+        self, phase: str, waited: float, kind: type | None, steps: list[Any] | None
+    ) -> NoConnectionsAvailable:
+        return exhausted(self, phase, waited, kind, steps)
 
     def _report_lost(self, lost: list[Any]) -> None:
         report_lost(self, lost)

@@ -43,7 +43,11 @@ class NoConnectionsAvailable(PoolError, RuntimeError):
 
 
 class PoolDeadlock(NoConnectionsAvailable):
-    """The caller could never have got a connection: every lease is held by owners that wait themselves."""
+    """The caller could never have got a connection: all leases are held by owners that wait themselves.
+
+    They may wait for this pool, or for another one whose leases are all held by such owners. Only blocks count: a
+    connection that was checked out by hand may be returned by anyone. Raised at once, whatever the timeout.
+    """
 
 
 class PoolOverloaded(PoolError):

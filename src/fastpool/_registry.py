@@ -16,7 +16,7 @@ import os
 import weakref
 from functools import partial
 
-from ._core import Register, private_in_use
+from ._core import pools_here, private_in_use
 from ._light.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ._driver import Driver
 
 # No lock: pools are made and pickled in signal handlers and finalizers, too. These are changed by single operations.
-_pools = Register()  # every pool of this process, by its name
 _process = os.urandom(16)  # this process
 _pickled: dict[tuple[bytes, int], weakref.ref[Any]] = {}  # by (process, pool's id)
 _arrived: dict[int, Any] = {}  # by the pool's id, the one that arrived last at the end
@@ -39,12 +38,12 @@ def register(pool: Core) -> None:
 
     From now on an equal one that arrives is this one, and a forked child does not harm its parent with it.
     """
-    _pools.add(pool.name, pool)
+    pools_here.add(pool.name, pool)
 
 
 def everyone() -> list[Any]:
     """All pools that exist."""
-    return _pools.everyone()
+    return pools_here.everyone()
 
 
 def weak_notifier(pool: Core) -> Callable[..., None]:
@@ -131,10 +130,10 @@ def _keep(pool: Any) -> None:
 def _equal(kind: Any, driver: Driver, config: Config) -> Any:
     key = _key(kind, driver, config)
     name = config.name or ""
-    named = _pools.named(name)
+    named = pools_here.named(name)
     over = [pool for pool in named if pool.closed and not len(pool)]
     if over:
-        _pools.drop(name, over)  # or each arrival would look through all that there ever were
+        pools_here.drop(name, over)  # or each arrival would look through all that there ever were
     for pool in named:
         if type(pool) is kind and not pool.closed:
             try:

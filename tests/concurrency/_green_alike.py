@@ -55,6 +55,29 @@ def case_nested(pool: Any, parts: Parts, api: Any) -> None:
         api.wait(other)
 
 
+def case_a_circle_over_two_pools(pool: Any, parts: Parts, api: Any) -> None:
+    """The greenlet that closes a circle of waits over two pools is told at once; that lets the other one go on."""
+    a, b = (fastpool.Pool(object, max_size=1, timeout=20, name=name) for name in "ab")
+    ends: list[str] = []
+
+    def take(first: Any, second: Any) -> None:
+        with first.connection():
+            parts.soon(lambda: a.stats().leased == b.stats().leased == 1)
+            try:
+                with second.connection():
+                    ends.append("entered")
+            except fastpool.PoolDeadlock as error:
+                ends.append(str(error))
+
+    for one in [api.spawn(take, a, b), api.spawn(take, b, a)]:
+        api.wait(one)
+    told, entered = ends
+    assert entered == "entered"
+    assert "holds a lease of pool 'a' and waits for pool 'b'" in told, told
+    assert "holds a lease of pool 'b' and waits for pool 'a'" in told, told
+    assert told.count("greenlet ") >= 2, told
+
+
 def case_thread_pool_workers(pool: Any, parts: Parts, api: Any) -> None:
     """Threads of the library's thread pool and greenlets wait in one line."""
     workers = [api.real(lambda: parts.use(100, None)) for _ in range(3)]

@@ -106,6 +106,9 @@ from .core import (
     loop_of_thread as loop_of_thread,
 )
 from .core import (
+    pools_here as pools_here,
+)
+from .core import (
     private_in_use as private_in_use,
 )
 from .core import (

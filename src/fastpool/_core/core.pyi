@@ -21,6 +21,7 @@ STEP_RESET: Final[int]
 STEP_CLOSE: Final[int]
 STEP_READY: Final[int]
 EVENT_NAMES: Final[tuple[str, ...]]
+pools_here: Register
 
 def clock() -> float: ...
 def seconds_to_ns(name: str, value: Any) -> int: ...

@@ -162,6 +162,7 @@ cdef int64_t HASTY_CHECK_NS = 20_000_000     # a check that fails sooner, at its
 cdef int64_t STOPPED_SLICE_NS = 5_000_000  # longest sleep while a test has stopped the clock
 cdef int64_t COARSE_NS = 11_000_000         # how far clock_near_ns may be behind: the longest tick and a margin
 cdef uint64_t last_pool_id = 0
+pools_here = Register()  # every pool of this process, by its name
 
 include "cell.pxi"
 include "compat.pxi"

@@ -9,7 +9,8 @@ from __future__ import annotations
 from .._core import clock, seconds_to_ns
 from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
-from .._telemetry.report import info_of, is_news, is_told, leases_of
+from .._telemetry.holder import info_of
+from .._telemetry.report import is_news, is_told, leases_of
 from .kept_pool import FLOOR_S, Failures, KeptPool
 
 if TYPE_CHECKING:

@@ -29,6 +29,12 @@ def lease_info(
     return LeaseInfo(slot, server, owner, thread, depth, age_s, ended, ident, greenlet, task)
 
 
+def info_of(row: tuple[Any, ...], now: float) -> LeaseInfo:
+    """The holder that one of the core's rows describes."""
+    slot, server, ident, green, task, depth, since, *_ = row
+    return lease_info(slot, server, ident, green, task, depth, max(now - since / 1e9, 0.0))
+
+
 def thread_name(ident: int | None) -> str:
     """The name of the thread with this ident, as far as ``threading`` knows it."""
     if ident is None:

@@ -72,7 +72,7 @@ cdef bint line_begin(Checkout self) except -1:
         raise PoolClosed(f"pool {core.name!r} is closed")
     u64_add(&core.totals[WAITS], 1)
     self.noted = deadlock_note_waiting(core, self.handle)
-    deadlock_look(core, waiter, self.began)
+    deadlock_look(self)
     if core.hears & EVENT_WAIT_STARTED:
         event_tell(core, "wait_started", {})
     return False
@@ -91,6 +91,7 @@ cdef bint line_look(Checkout self, int64_t until) except -1:
         return False
     reclaim_look(core)
     if clock_ns() >= self.deadline and line_leave(core, self.handle.waiter, TIMED_OUT):
+        line_over(self)  # before the error is made, which takes a while: this owner does not wait any more
         raise checkout_exhausted(core, "wait", self.began)
     return line_collect(self)
 
@@ -146,6 +147,7 @@ cdef int line_over(Checkout self) except -1:
     """Forget the handle: the wait is over."""
     cdef WaiterHandle handle = self.handle
     self.handle = None
+    u64_add(&self.core.waits_over, 1)
     deadlock_forget_waiting(self.core, self.noted, handle)
     self.noted = None
     handle.forget()
