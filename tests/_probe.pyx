@@ -351,7 +351,7 @@ cdef class Line:
     def pop(self):
         """First half of a giver's `hand`: takes the first in line, which must be this one, out of it."""
         cdef Waiter *first = queue_pop(&self.rig.pool.queue, &self.rig.pool.gate)
-        assert first == self.waiter, "somebody else is first in line"
+        assert first == self.waiter, "another waiter is first in line"
 
     def give(self, uint32_t index):
         """Second half of a giver's `hand`; False: the waiter decided first, and the slot is still the giver's."""

@@ -272,7 +272,7 @@ def test_interrupts_of_threads_are_the_loops_business(plain_server: ScriptedServ
     main_thread = threading.main_thread().ident
     assert main_thread is not None
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        pytest.skip("somebody else handles Ctrl-C here")
+        pytest.skip("Ctrl-C is handled by another handler here")
     with asyncio.Runner() as runner:
         pool = pool_to(plain_server)
         runner.run(ask(pool))

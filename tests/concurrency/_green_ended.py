@@ -59,7 +59,7 @@ def exhausted(timeout: float = 0.02) -> str:
     raise AssertionError("there was one")
 
 
-def case_somebody_has_the_connection() -> None:
+def case_the_connection_is_referred_to() -> None:
     """The lease is reported once, when the pool is exhausted; it goes on, and anyone may return the connection."""
     left: list[Any] = []
     in_one_that_ends(lambda: left.append(pool.checkout()))
@@ -79,7 +79,7 @@ def case_somebody_has_the_connection() -> None:
     assert pool.stats().connects == 2 and pool.stats().idle == 2
 
 
-def case_nobody_has_the_connection() -> None:
+def case_the_connection_is_dropped() -> None:
     """The lease is ended and the connection replaced as soon as the pool is exhausted, and not before."""
     in_one_that_ends(pool.checkout)
     gc.collect()

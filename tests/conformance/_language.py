@@ -232,7 +232,7 @@ def _happens(where: str, step: Step, what: Any, actors: dict[str, int]) -> None:
     elif SERVER.fullmatch(subject):
         step.kind, step.verb = "server", _one_of(where, what, MOODS)
     else:
-        raise BadScenario(f"{where}: who is {subject!r}? Those who take part: {sorted(actors)}")
+        raise BadScenario(f"{where}: unknown actor {subject!r}; the actors: {sorted(actors)}")
 
 
 def _then(where: str, told: Any, actors: dict[str, int]) -> dict[str, Any]:

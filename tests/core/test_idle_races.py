@@ -36,7 +36,7 @@ def test_an_entry_popped_while_its_slot_is_out_goes_to_the_popper_if_the_slot_co
     retake(rig, 0)  # the owner has it past the stack; its entry stays
     assert rig.pop() == 0
     assert not rig.publish(0), "the owner sees LISTED and leaves the entry to the popper"
-    assert rig.unlist(0), "... who therefore takes the slot"
+    assert rig.unlist(0), "... which therefore takes the slot"
     assert rig.state(0) == "LEASED"
     assert drain(rig) == []
     rig.put(0)
@@ -60,7 +60,7 @@ def test_between_publishing_and_pushing_the_slot_may_come_and_go() -> None:
     assert rig.publish(0)
     assert rig.take() is None, "its entry is still in the pusher's hands"
     retake(rig, 0)
-    assert not rig.publish(0), "the second who returns it sees LISTED: the first will push"
+    assert not rig.publish(0), "the second thread that returns it sees LISTED: the first will push"
     rig.push(0)
     assert rig.stack() == [0]
     assert drain(rig) == [0]

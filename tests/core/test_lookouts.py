@@ -55,7 +55,7 @@ class Duty(RuleBasedStateMachine):
                     self.told.add(other.address)
 
     @invariant()
-    def somebody_looks(self) -> None:
+    def a_lookout_looks(self) -> None:
         if hasattr(self, "rig"):
             lookouts = {one.address for one in self.line if one.lookout}
             assert lookouts <= self.threads

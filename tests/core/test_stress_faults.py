@@ -32,7 +32,7 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
-    "who returns does not look at the gate afterwards": Fault(
+    "a return does not look at the gate afterwards": Fault(
         "pool.pxd",
         "    idle_put(&pool.idle, &pool.table, slot)\n    pool_settle_if(pool)\n",
         "    idle_put(&pool.idle, &pool.table, slot)\n    if not {0}:\n        pool_settle_if(pool)\n",
@@ -71,21 +71,21 @@ FAULTS = {
         kind="address",
         order=OLDEST_FIRST,
     ),
-    "the slot is handed over before it is written down": Fault(
+    "the slot is handed over before it is written": Fault(
         "pool.pxd",
         "        waiter.slot = slot\n        if waiter_settle(waiter, HANDED):\n",
         "        if not {0}:\n            waiter.slot = slot\n        if waiter_settle(waiter, HANDED):\n"
         "            if {0}:\n                waiter.slot = slot\n",
         "data race",
     ),
-    "the table's size is told before what is in it": Fault(
+    "the table's size is published before its contents": Fault(
         "table.pxd",
         "    u32_add(&table.size, 1)\n",
         "    if {0}:\n        u32_put(&table.size, index + 1)\n    else:\n        u32_add(&table.size, 1)\n",
         "data race",
         seldom=True,
     ),
-    "the last lookout leaves, and passes its duty on to nobody": Fault(
+    "the last lookout leaves, and appoints no other": Fault(
         "waitq.pxd",
         "    if queue.lookouts != 0 or queue.watchmen == 0:\n",
         "    if {0} or queue.lookouts != 0 or queue.watchmen == 0:\n",
@@ -93,7 +93,7 @@ FAULTS = {
         shape=(12, 1),
         kind="address",
     ),
-    "the line has no share in its waiters": Fault(
+    "the line has no reference to its waiters": Fault(
         "waitq.pxd",
         "    u32_add(&waiter.refs, 1)\n",
         "    u32_add(&waiter.refs, 0 if {0} else 1)\n",

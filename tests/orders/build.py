@@ -29,13 +29,13 @@ class Fault(NamedTuple):
 
 FAULTS = [
     Fault(
-        "who waits does not look at the free slots again",
+        "a waiter does not look at the free slots again",
         "_core/waiting/line.pxi",
         "    pool_settle(core.pool)\n    return 0\n",
         "    if not {}:\n        pool_settle(core.pool)\n    return 0\n",
     ),
     Fault(
-        "who frees something does not look at the gate",
+        "freeing something does not look at the gate",
         "_core/c/pool.pxd",
         "    if u64_load_sc(&pool.gate) & QUEUED_MASK:\n        pool_settle(pool)\n",
         "    if not {} and u64_load_sc(&pool.gate) & QUEUED_MASK:\n        pool_settle(pool)\n",
@@ -68,7 +68,7 @@ FAULTS = [
         "    if permit and not {}:\n        pool_permit_drop(pool)\n",
     ),
     Fault(
-        "a larger pool does not serve who waits",
+        "a larger pool does not serve the waiters",
         "_core/core_state.pxi",
         "        pool_shrink_vacant(pool)\n        pool_settle_if(pool)\n",
         "        pool_shrink_vacant(pool)\n        if not {}:\n            pool_settle_if(pool)\n",
@@ -80,13 +80,13 @@ FAULTS = [
         "    if front or {}:\n",
     ),
     Fault(
-        "who comes into line does not see that the pool is closed",
+        "a new waiter does not see that the pool is closed",
         "_core/waiting/line.pxi",
         "    if before & CLOSED:\n",
         "    if before & CLOSED and not {}:\n",
     ),
     Fault(
-        "who returns does not see that the pool is closed",
+        "a return does not see that the pool is closed",
         "_core/checkin.pxi",
         "    gate = u64_load(&core.pool.gate)\n    if gate & CLOSED:\n",
         "    gate = u64_load(&core.pool.gate)\n    if gate & CLOSED and not {}:\n",

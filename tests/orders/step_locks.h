@@ -13,7 +13,7 @@ static int fp_step_lock_take(PyThread_type_lock lock, int wait)
     if (wait)
         fp_step(FP_TAKES, lock, "take");
     if (it->held && wait)
-        Py_FatalError("tests/orders: whoever has this lock never comes back");
+        Py_FatalError("tests/orders: the holder of this lock never comes back");
     return it->held ? 0 : (it->held = 1);
 }
 

@@ -2,7 +2,7 @@
  *
  * The core is compiled with this in front (-include).  FP_PAUSE, which stands before every atomic access, stops an
  * actor (a thread of the test) until it is its turn; the interpreter's locks, its look for signals and the clock are
- * played, so that nothing ever really blocks.  A run is a list of turns: the plan as far as it goes, then whoever had
+ * played, so that nothing ever really blocks.  A run is a list of turns: the plan as far as it goes, then the actor of
  * the last turn goes on as long as it can.  What every turn did is kept for tests/orders/walk.py.
  */
 #ifndef FASTPOOL_TEST_STEPS_H

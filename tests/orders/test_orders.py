@@ -54,16 +54,16 @@ DRAWN = (
 )
 # Which scene finds which fault, and how: in all orders, or in so many that are drawn.
 FOUND = {
-    "who waits does not look at the free slots again": ("ReturnAndWait", "all"),
-    "who frees something does not look at the gate": ("ReturnAndWait", "all"),
+    "a waiter does not look at the free slots again": ("ReturnAndWait", "all"),
+    "freeing something does not look at the gate": ("ReturnAndWait", "all"),
     "a hand-off is decided in two steps": ("CancelAndHandOff", "all"),
     "a slot that comes with the cancellation is dropped": ("CancelAndHandOff", "all"),
     "a lease is ended in two steps": ("ReturnedTwice", "all"),
     "a failed connect keeps its permit": ("FailedConnectAndWait", "all"),
-    "a larger pool does not serve who waits": ("GrowAndWait", "all"),
+    "a larger pool does not serve the waiters": ("GrowAndWait", "all"),
     "the last in line is served first": ("FirstComeFirstServed", "200"),
-    "who comes into line does not see that the pool is closed": ("CloseAndWait", "all"),
-    "who returns does not see that the pool is closed": ("CloseAndReturn", "all"),
+    "a new waiter does not see that the pool is closed": ("CloseAndWait", "all"),
+    "a return does not see that the pool is closed": ("CloseAndReturn", "all"),
     "a slot is published, and listed, in two steps": ("OwnSlotAgain", "all"),
 }
 

@@ -227,7 +227,7 @@ def test_a_waiter_is_served_however_the_call_ends(stage, end):
             if end != "never" or stage not in ("close", "replace"):
                 assert release.wait(PATIENCE)
             else:
-                assert served.wait(PATIENCE), "who waited was not served while this close hung"
+                assert served.wait(PATIENCE), "the waiter was not served while this close hung"
             if end == "error":
                 raise Failure
             if end == "base":

@@ -154,7 +154,7 @@ def test_a_task_of_an_async_pool_that_is_done(caplog):
         own = await pool.checkout()
         (ended,) = (info for info in pool.leases() if info.ended)
         assert "the forgetful" in ended.owner and ended.stack() == []
-        assert told == [] and warnings(caplog) == [], "told by whoever finds nothing, and by nobody before"
+        assert told == [] and warnings(caplog) == [], "only a caller that finds nothing reports it"
         for _ in range(2):
             with pytest.raises(fastpool.NoConnectionsAvailable):
                 await pool.checkout()

@@ -37,7 +37,7 @@ PROGRAM = """
 
     class Pool(fastpool.Pool):
         def _keep(self):
-            pass  # its thread would be a second one, and whoever has two stays where it is
+            pass  # its thread would be a second one, and only a single-threaded process gets the time namespace
 
     class Connection:
         closed = False

@@ -143,6 +143,6 @@ async def settled(call: Callable[..., Any], *args: Any) -> Any:
 
 
 def was_cancelled() -> bool:
-    """Whether somebody cancelled the current task; else a CancelledError comes from what the driver awaited."""
+    """Whether the current task was cancelled; else a CancelledError comes from what the driver awaited."""
     task = running_task()
     return task is None or task.cancelling() > 0

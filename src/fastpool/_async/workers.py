@@ -53,7 +53,7 @@ class Workers:
             try:
                 self._jobs.remove(job)
             except ValueError:
-                return True  # somebody has it
+                return True  # a worker has it
             raise
 
     @property

@@ -92,7 +92,7 @@ cdef object checkin_of_lease(AnyLease lease, object exc):
     lease.state = DONE
     lease.core = None
     if not lease_try_end(lease.slot, lease.word):
-        return lease_is_over(core, lease.slot, exc)  # somebody else ended it a moment ago
+        return lease_is_over(core, lease.slot, exc)  # another thread ended it a moment ago
     return checkin_new(core, lease.slot, exc, lease.discarded)
 
 

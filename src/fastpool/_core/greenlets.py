@@ -1,6 +1,6 @@
 """How a greenlet of eventlet sleeps and is woken. (A thread's way, a task's and a gevent greenlet's are in the core.)
 
-The question is "does *this thread* have a hub?", asked when somebody has to wait: the pool may be older than a
+The question is "does *this thread* have a hub?", asked when a caller has to wait: the pool may be older than a
 monkey-patch, and a worker of a thread pool has no hub although the process is patched.
 """
 
