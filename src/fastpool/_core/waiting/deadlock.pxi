@@ -120,7 +120,8 @@ cdef uint64_t deadlock_epochs(list steps) except? 0:
 
 
 cdef list deadlock_steps(Core core):
-    """Who keeps `core` and the pools that its holders wait for from ever giving a connection; None: something does not.
+    """The leases that keep `core`, and the pools for which its holders wait, from ever giving a connection; None: one of
+    these pools still can.
 
     Rows (pool, index of a slot of it, pool for which that slot's owner waits, whether that is the caller).
     """
