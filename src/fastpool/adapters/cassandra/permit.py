@@ -31,11 +31,10 @@ class Permit:
         """How many requests the driver has not ended yet."""
         return self._state.value[0]
 
-    def begin(self) -> Request:
+    def request_begins(self) -> None:
         """Note that a request is about to be sent."""
         while not self._state.replace(old := self._state.value, (old[0] + 1, old[1])):
             pass
-        return Request(self)
 
     def leave(self, free: Callable[[], object]) -> None:
         """End the block: ``free`` is called once no request runs, now or in the driver's event thread."""
@@ -59,16 +58,23 @@ class Permit:
 
 
 class Request:
-    """One request that the driver was given."""
+    """A request that the driver is given: for a result, or for one page of it after the other."""
 
     __slots__ = ("_permit", "_runs")
 
     def __init__(self, permit: Permit) -> None:
         self._permit = permit
-        self._runs = Cell(True)
+        self._runs = Cell(False)
+        self.begin()
+
+    def begin(self) -> None:
+        """Note that it is about to be sent."""
+        self._permit.request_begins()
+        if not self._runs.replace(False, True):
+            self._permit.request_ended()  # it runs already, and is one request all the same
 
     def end(self, *_: Any) -> None:
-        """Note its end. Any call but the first does nothing: the driver calls its callbacks again for each page."""
+        """Note its end, if it runs; as a callback it is called again for each page."""
         if self._runs.replace(True, False):
             self._permit.request_ended()
 

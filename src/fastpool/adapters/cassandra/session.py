@@ -7,12 +7,13 @@ from types import MethodType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..._errors import LeaseError
+from .permit import Request
 from .timeouts import UNSET, Budget
 from .workers import by_worker
 
 if TYPE_CHECKING:
     from ..._base import BasePool
-    from .permit import Permit, Request
+    from .permit import Permit
 
 # The arguments of the driver's execute_async that follow those which its execute has in another order.
 _FURTHER = ("execution_profile", "paging_state", "host", "execute_as")
@@ -88,12 +89,15 @@ class LeasedSession:
     def __repr__(self) -> str:
         return f"<{'' if self._held else 'ended '}lease of {self._session!r} from pool {self._pool.name!r}>"
 
-    def _begin(self) -> Request:
+    def _check_held(self) -> None:
         if not self._held:
             raise LeaseError(
                 f"this session's lease from pool {self._pool.name!r} has ended: send requests inside its block"
             )
-        return self._permit.begin()
+
+    def _begin(self) -> Request:
+        self._check_held()
+        return Request(self._permit)
 
     def _end(self) -> Permit:
         object.__setattr__(self, "_held", False)
@@ -112,32 +116,30 @@ class TrackedFuture:
     def __init__(self, leased: LeasedSession, future: Any, request: Request) -> None:
         self._leased = leased
         self._future = future
-        self._track(request)
+        self._request = request
+        # The first callback: the driver calls none after one that raises.
+        future.add_callbacks(request.end, request.end)
 
     def clear_callbacks(self) -> None:
         """Clear the callbacks, but for the permit's own."""
         self._future.clear_callbacks()
-        self._track(self._request)
+        self._future.add_callbacks(self._request.end, self._request.end)
 
     def start_fetching_next_page(self) -> None:
         """Send the request for the next page, under the same permit."""
-        request = self._leased._begin()
+        self._leased._check_held()
+        self._request.begin()
         try:
             self._future.start_fetching_next_page()
         except BaseException:
-            request.end()
+            self._request.end()
             raise
-        self._track(request)  # not before: the driver calls a new callback at once if it still has the last page
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._future, name)
 
     def __await__(self) -> Any:
         return _answer(self._future).__await__()
-
-    def _track(self, request: Request) -> None:
-        self._request = request
-        self._future.add_callbacks(request.end, request.end)
 
 
 async def _answer(future: Any) -> Any:
