@@ -10,6 +10,14 @@ PATIENCE = 20.0  # real seconds: a test that needs so long has failed
 NOTHING = object()
 
 
+class NoHostAvailable(Exception):
+    """As the driver's, whose module imports all event loops that there are."""
+
+    def __init__(self, message: str, errors: dict[Any, Exception]) -> None:
+        super().__init__(message, errors)
+        self.errors = errors
+
+
 class Future:
     """A ResponseFuture: its result is set first, then its callbacks are called, in the order in which they came."""
 

@@ -71,9 +71,10 @@ class Question:
         self._over.set()
 
     def _failed(self, error: BaseException) -> None:
-        # That the driver found no host to ask is all that its error says; the reason is inside.
-        reasons = getattr(error, "errors", None) if type(error).__name__ == "NoHostAvailable" else None
-        self.error = next(iter(reasons.values()), error) if isinstance(reasons, dict) else error
+        # NoHostAvailable says only that no host could be asked. Why is inside: host -> exception.
+        reasons = getattr(error, "errors", None)
+        inner = reasons.values() if isinstance(reasons, dict) else ()
+        self.error = next((one for one in inner if isinstance(one, BaseException)), error)
         self._over.set()
 
 

@@ -29,11 +29,13 @@ class SharedSession:
         self._cluster: Any = None
         self._given: Any = None
         self.wrapper: Any = None
+        if isinstance(given, type):
+            raise _neither(given)
         if callable(getattr(given, "execute_async", None)):
             self._given = given
         elif callable(getattr(getattr(given, "_session", None), "execute_async", None)):
             self.wrapper, self._given = given, given._session
-        elif callable(getattr(given, "connect", None)) and not isinstance(given, type):
+        elif callable(getattr(given, "connect", None)):
             if iscoroutinefunction(given.connect):
                 raise TypeError(
                     f"session_or_cluster is {given!r}, whose connect() must be awaited: "
@@ -41,10 +43,7 @@ class SharedSession:
                 )
             self._cluster = given
         else:
-            raise TypeError(
-                "session_or_cluster must be a session or a cluster of cassandra-driver, or a session of "
-                f"async-cassandra, not {given!r} ({type(given).__name__})"
-            )
+            raise _neither(given)
 
     @property
     def ready(self) -> bool:
@@ -88,3 +87,10 @@ class SharedSession:
         if self._keyspace is not None and self._given.keyspace != self._keyspace:
             self._given.set_keyspace(self._keyspace)
         return self._given
+
+
+def _neither(given: Any) -> TypeError:
+    return TypeError(
+        "session_or_cluster must be a session or a cluster of cassandra-driver, or a session of async-cassandra, not "
+        f"{given!r} ({type(given).__name__})"
+    )
