@@ -10,11 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+pytest.importorskip("cassandra", reason="cassandra-driver is not installed")
 from cassandra.connection import ConnectionException
 
 from fastpool.adapters.cassandra import HostHealth, SessionPool
 
-from ._cassandra import PATIENCE, Future, Host, NoHostAvailable, Session
+from ._cassandra_session import PATIENCE, Future, Host, NoHostAvailable, Session
 
 FAST = 0.01
 

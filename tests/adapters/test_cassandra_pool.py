@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("cassandra", reason="cassandra-driver is not installed")
+
 import fastpool
 from fastpool._config import Config
 from fastpool.adapters.cassandra import SessionPool
 
-from ._cassandra import PATIENCE, Cluster, Session
+from ._cassandra_session import PATIENCE, Cluster, Session
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from cassandra.policies import HostDistance
 from cassandra.query import SimpleStatement
 
 from ..._core import clock
+from .flag import Flag
 
 LIMIT_S = 5.0
 _QUESTION = "SELECT release_version FROM system.local WHERE key = 'local'"
@@ -52,7 +52,7 @@ class Question:
         self.latency: float | None = None
         self.error: BaseException | None = None
         self._limit = limit
-        self._over = threading.Event()
+        self._over = Flag()
         self._began = clock()
         try:
             # With `host` the driver asks this one and no other, whatever the policy.
@@ -63,7 +63,7 @@ class Question:
 
     def wait(self) -> None:
         """Wait for the answer until the limit, counted from when it was sent."""
-        if not self._over.wait(max(self._began + self._limit - clock(), 0.0)):
+        if not self._over.wait(self._began + self._limit - clock()):
             self._failed(TimeoutError(f"no answer within {self._limit:g} s"))
 
     def _answered(self, _: Any) -> None:

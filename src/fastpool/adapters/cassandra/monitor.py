@@ -14,6 +14,7 @@ from ..._async.driver import was_cancelled
 from ..._config import seconds_to_ns
 from ..._core import clock, loop_of_thread
 from ..._errors import PoolClosed
+from .flag import Flag
 from .health import LIMIT_S, HostHealth
 
 logger = logging.getLogger("fastpool.cassandra")
@@ -55,7 +56,7 @@ class Monitor:
         self._limit = min(LIMIT_S, self.interval)
         self._on_alert = on_alert
         self._pool = weakref.ref(pool)
-        self._stopped = threading.Event()
+        self._stopped = Flag()
         self._task: asyncio.Task[None] | None = None
         if self._loop is not None:
             self._task = self._loop.create_task(self._watch_in_task(), name=f"fastpool monitor of {pool.name}")
@@ -65,7 +66,7 @@ class Monitor:
     @property
     def running(self) -> bool:
         """Whether further rounds will come."""
-        return not self._stopped.is_set() and not (self._task is not None and self._task.done())
+        return not self._stopped.up and not (self._task is not None and self._task.done())
 
     def stop(self) -> None:
         """Stop: no callback begins after this. From any thread, also from the callback; may be repeated."""
@@ -88,7 +89,7 @@ class Monitor:
     # ---- in a thread
 
     def _watch(self) -> None:
-        while not self._stopped.is_set():
+        while not self._stopped.up:
             began = clock()
             try:
                 hosts = self._asked()
@@ -97,7 +98,7 @@ class Monitor:
                 self._alert(hosts)
             except BaseException as error:  # nobody else in this thread would hear of it
                 self._round_failed(error)
-            self._stopped.wait(max(began + self.interval - clock(), 0.0))
+            self._stopped.wait(began + self.interval - clock())
         self._stopped.set()
 
     def _asked(self) -> list[HostHealth] | None:
@@ -113,7 +114,7 @@ class Monitor:
 
     async def _watch_in_task(self) -> None:
         try:
-            while not self._stopped.is_set():
+            while not self._stopped.up:
                 began = clock()
                 try:
                     hosts = await self._asked_by_worker()
@@ -126,7 +127,7 @@ class Monitor:
                     if not isinstance(error, Exception) and was_cancelled():
                         raise
                     self._round_failed(error)
-                if not self._stopped.is_set():
+                if not self._stopped.up:
                     await asyncio.sleep(max(began + self.interval - clock(), 0.0))
         finally:
             self._stopped.set()
@@ -147,7 +148,7 @@ class Monitor:
         self.hosts = hosts
         self.rounds += 1
         unhealthy = [host for host in hosts if not host.healthy]
-        if not unhealthy or self._stopped.is_set():
+        if not unhealthy or self._stopped.up:
             return None
         if self._on_alert is not None:
             return self._on_alert(unhealthy)
@@ -159,7 +160,7 @@ class Monitor:
 
     def _round_failed(self, error: BaseException) -> None:
         """Log what the callback raised, or the driver when it was asked for its hosts."""
-        if not self._stopped.is_set():
+        if not self._stopped.up:
             logger.error(
                 "round %d of the monitor failed, the next comes in %g s: %s: %s",
                 self.rounds, self.interval, type(error).__name__, error, exc_info=error,

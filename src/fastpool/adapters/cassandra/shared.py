@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import os
-import threading
 from inspect import iscoroutinefunction
 from typing import Any
 
-from ..._core import Cell
+from ..._core import Cell, Post, Section
+from ..._core.threads import start
 from ..._errors import PoolError
 
 
@@ -23,7 +23,7 @@ class SharedSession:
             raise TypeError(f"keyspace must be a string or None, not {keyspace!r} ({type(keyspace).__name__})")
         self._keyspace = keyspace
         self._process = os.getpid()
-        self._lock = threading.Lock()
+        self._connecting = Section()
         self._open = Cell(True)
         self._session: Any = None
         self._cluster: Any = None
@@ -61,9 +61,7 @@ class SharedSession:
                 "the driver does not survive a fork; make the cluster and the pool after it"
             )
         if self._session is None:
-            with self._lock:
-                if self._session is None:
-                    self._session = self._connected()
+            self._connecting.run(self._connect)
         return self._session
 
     def wrapped(self, leased: Any) -> Any:
@@ -79,14 +77,17 @@ class SharedSession:
 
     def end_behind(self) -> None:
         """Do so in a thread: the caller may be the driver's event thread, which a shutdown would wait for."""
-        threading.Thread(target=self.end, name="fastpool-cassandra-shutdown", daemon=True).start()
+        start(Post(), "fastpool-cassandra-shutdown", self.end)
 
-    def _connected(self) -> Any:
+    def _connect(self) -> None:
+        if self._session is not None:
+            return
         if self._cluster is not None:
-            return self._cluster.connect() if self._keyspace is None else self._cluster.connect(self._keyspace)
+            self._session = self._cluster.connect() if self._keyspace is None else self._cluster.connect(self._keyspace)
+            return
         if self._keyspace is not None and self._given.keyspace != self._keyspace:
             self._given.set_keyspace(self._keyspace)
-        return self._given
+        self._session = self._given
 
 
 def _neither(given: Any) -> TypeError:
