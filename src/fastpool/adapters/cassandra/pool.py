@@ -135,6 +135,7 @@ class SessionPool(Pool[Any]):
         A task where a loop runs, otherwise a daemon thread. ``on_alert(hosts)`` is called with the unhealthy ones in
         each round that finds any, and may be a coroutine function in a task; None: they are logged.
         """
+        self._check_open()
         self._monitors = [monitor for monitor in self._monitors if monitor.running]
         monitor = Monitor(self, interval, on_alert)
         self._monitors.append(monitor)
@@ -196,9 +197,12 @@ class SessionPool(Pool[Any]):
         super()._configure(config)
 
     def _session_now(self) -> Any:
+        self._check_open()
+        return self.driver.shared.get()
+
+    def _check_open(self) -> None:
         if self.closed:
             raise PoolClosed(f"pool {self.name!r} is closed")
-        return self.driver.shared.get()
 
     def _leased(self, permit: Permit, timeout: float | None, began: float) -> LeasedSession:
         asked = timeout is not UNSET

@@ -74,7 +74,7 @@ class LeasedSession:
             request.end()
 
     def __getattr__(self, name: str) -> Any:
-        value = getattr(self._session, name)
+        value = getattr(_inner(self, "_session", name), name)
         function = getattr(value, "__func__", None)
         if function is not None and getattr(value, "__self__", None) is self._session:
             return MethodType(function, self)  # so that what the method sends is counted here, too
@@ -102,6 +102,13 @@ class LeasedSession:
     def _end(self) -> Permit:
         object.__setattr__(self, "_held", False)
         return self._permit
+
+
+def _inner(outer: Any, attribute: str, wanted: str) -> Any:
+    """What ``outer`` stands for. AttributeError if it is not set yet, as in a copy that is being made."""
+    if wanted in type(outer).__slots__:
+        raise AttributeError(wanted)
+    return getattr(outer, attribute)
 
 
 def _as_in_execute(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -136,7 +143,7 @@ class TrackedFuture:
             raise
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._future, name)
+        return getattr(_inner(self, "_future", name), name)
 
     def __await__(self) -> Any:
         return _answer(self._future).__await__()
@@ -187,7 +194,7 @@ class AwaitingSession:
         return await by_worker(leased._pool, lambda: leased.prepare(*args, **kwargs))
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._leased, name)
+        return getattr(_inner(self, "_leased", name), name)
 
     def __repr__(self) -> str:
         return f"<awaiting {self._leased!r}>"
