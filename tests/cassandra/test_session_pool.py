@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -202,23 +202,58 @@ IN_LINE = THREADS + TASKS - AT_ONCE
 TRIES = 8
 
 
+class Stalls:
+    """When this process did not run, because the machine was busy: seen by a thread that sleeps and comes back late."""
+
+    PERIOD, LATE = 0.01, 0.05
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[float, float]] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def _look(self) -> None:
+        last = time.monotonic()
+        while not self._over.wait(self.PERIOD):
+            now = time.monotonic()
+            if now - last > self.LATE:
+                self._seen.append((last + self.PERIOD, now))
+            last = now
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def within(self, begin: float, end: float) -> float:
+        """The seconds of this time in which the process stood still."""
+        return sum(max(min(end, over) - max(begin, since), 0.0) for since, over in self._seen)
+
+
 class Load:
     """64 threads and 1,000 tasks that ask for a permit, make one request, and begin again."""
 
     def __init__(self, pool: SessionPool, query: Any) -> None:
         self.pool, self.query = pool, query
-        self.waits: list[tuple[float, int]] = []  # seconds, and how many others were served meanwhile
-        self.threads = [threading.Thread(target=self.thread) for _ in range(THREADS)]
-        began = time.monotonic()
-        for one in self.threads:
-            one.start()
-        asyncio.run(self.tasks())
-        for one in self.threads:
-            one.join()
-        self.took = time.monotonic() - began
+        self.waits: list[tuple[float, float, int]] = []  # from, to, and how many others were served meanwhile
+        threads = [threading.Thread(target=self.thread) for _ in range(THREADS)]
+        with Stalls() as stalls:
+            began = time.monotonic()
+            for one in threads:
+                one.start()
+            asyncio.run(self.tasks())
+            for one in threads:
+                one.join()
+            ended = time.monotonic()
+        took = ended - began - stalls.within(began, ended)
         # Whoever comes finds all others in line but those that have a permit, and the line moves at the rate of all.
-        self.ideal = IN_LINE * self.took / len(self.waits)
-        self.longest = max(wait for wait, _ in self.waits)
+        self.ideal = IN_LINE * took / len(self.waits)
+        self.longest = max(to - since - stalls.within(since, to) for since, to, _ in self.waits)
+        self.overtaken = max(others for _, _, others in self.waits)
+        self.rate = len(self.waits) / took
 
     def thread(self) -> None:
         for n in range(ROUNDS):
@@ -241,12 +276,14 @@ class Load:
         return time.monotonic(), len(self.waits)
 
     def served(self, came: tuple[float, int]) -> None:
-        self.waits.append((time.monotonic() - came[0], len(self.waits) - came[1]))
+        self.waits.append((came[0], time.monotonic(), len(self.waits) - came[1]))
 
 
 def test_64_threads_and_1000_tasks_on_100_permits(session: Any) -> None:
-    """Never more than 100 in flight, as the driver counts; nobody is overtaken; the longest wait is at most twice the
-    ideal, in the best of a few tries: where the machine or Cassandra stalls for half a second, everybody waits for it.
+    """Never more than 100 in flight, as the driver counts; the longest wait is at most twice the ideal.
+
+    In time, the best of a few tries counts: where Cassandra's process gets no processor for half a second, everybody
+    waits for it. In others served meanwhile, each try counts: nothing but the line has a part in that.
     """
     query = session.prepare("SELECT name FROM users WHERE id = ?")
     ratios: list[float] = []
@@ -258,12 +295,12 @@ def test_64_threads_and_1000_tasks_on_100_permits(session: Any) -> None:
             with seen.sampled():
                 load = Load(pool, query)
             ratios.append(load.longest / load.ideal)
-            overtaken = max(others for _, others in load.waits)
-            rate = len(load.waits) / load.took
-            print(f"{rate:.0f} requests/s; longest wait {load.longest:.3f} s, ideal {load.ideal:.3f} s; ", end="")
-            print(f"{overtaken} others served meanwhile, {IN_LINE} in line; {seen.most} in flight at most")
+            print(
+                f"{load.rate:.0f} requests/s; longest wait {load.longest:.3f} s, ideal {load.ideal:.3f} s; "
+                f"{load.overtaken} others served meanwhile, {IN_LINE} in line; {seen.most} in flight at most"
+            )
             assert len(load.waits) == ROUNDS * (THREADS + TASKS)
-            assert overtaken <= IN_LINE + 2 * AT_ONCE, "those before it, and those that were served as it came and went"
+            assert load.overtaken <= IN_LINE + 3 * AT_ONCE, "those before it, and some that had it before they said so"
         assert (seen.most, pool.stats().leased, seen.now) == (AT_ONCE, 0, 0)
         assert 0 < seen.most_on_the_connections <= AT_ONCE
         assert len(seen.futures) == len(ratios) * len(load.waits)
