@@ -391,6 +391,7 @@ def test_no_permit_in_time_is_the_drivers_error_too(session: Session) -> None:
             with pytest.raises(kind, match="No permit for the Cassandra session within the timeout") as told:
                 pool.checkout()
             assert type(told.value) is NoConnectionsAvailable and told.value.errors is None
+            assert str(told.value).startswith("No permit for the Cassandra session within the timeout\n")
         with pytest.raises(NoConnectionsAvailable):
             asyncio.run(pool.execute("q"))
         pool.checkin(held)
