@@ -1,0 +1,51 @@
+"""Calls that block, made for tasks by threads of the pool's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..._async.worker_calls import Signal
+from ..._async.workers import staff_of
+
+if TYPE_CHECKING:
+    from ..._base import BasePool
+    from ..._core import Checkout
+
+T = TypeVar("T")
+
+
+async def by_worker(pool: BasePool, call: Callable[[], T]) -> T:
+    """What ``call`` returns or raises. It goes on if the task is cancelled, and nobody learns what it returns."""
+    signal = Signal()
+    returned: list[T] = []
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            returned.append(call())
+        except BaseException as error:
+            raised.append(error)
+        signal.give()
+
+    staff_of(pool).ending.do(work)
+    await signal.future
+    if raised:
+        raise raised.pop()
+    return returned[0]
+
+
+class DirectCalls:
+    """The driver's calls for a task's checkout, made in its loop: making a permit does not block."""
+
+    async def connect(self, checkout: Checkout) -> None:
+        """Make the permit."""
+        checkout.open()
+
+    async def check(self, checkout: Checkout) -> None:
+        """Nothing about a permit can be wrong."""
+        checkout.check_begins()
+        checkout.checked(True)
+
+    def close(self, c: Any) -> None:
+        """Nothing about a permit has to be closed."""
