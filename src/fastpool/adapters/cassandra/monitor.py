@@ -11,8 +11,7 @@ from inspect import isawaitable, iscoroutinefunction
 from typing import Any, Protocol
 
 from ..._async.driver import was_cancelled
-from ..._config import seconds_to_ns
-from ..._core import clock, loop_of_thread
+from ..._core import clock, loop_of_thread, seconds_to_ns
 from ..._errors import PoolClosed
 from .flag import Flag
 from .health import LIMIT_S, HostHealth
@@ -42,7 +41,7 @@ class Monitor:
     """
 
     def __init__(self, pool: Watched, interval: float, on_alert: OnAlert | None) -> None:
-        if not seconds_to_ns("interval", interval, 0):
+        if interval is None or not seconds_to_ns("interval", interval):
             raise ValueError(f"interval must be a number of seconds above 0, not {interval!r}")
         if on_alert is not None and not callable(on_alert):
             raise TypeError(f"on_alert must be callable or None, not {on_alert!r} ({type(on_alert).__name__})")
