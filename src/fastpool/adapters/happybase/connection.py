@@ -94,8 +94,9 @@ class GuardedConnection(BaseConnection[Table], happybase.Connection):
         client = self._new_client()
         try:
             client.open(limit)
-            self._entry.needs_reset = False
             self._set_client(client)
+            self.clear_prefixes()
+            self.note_reset()
         except BaseException:
             client.retire()
             raise

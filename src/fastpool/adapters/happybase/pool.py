@@ -12,18 +12,20 @@
 from __future__ import annotations
 
 import logging
-from types import TracebackType
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Unpack
 
 import happybase
 import happybase.pool
 
 from ... import _errors
+from ..._core import PrefixedCore
 from ..._pool import Pool
 from .._thrift.arguments import PATIENCE_S, checked_size, options_among
 from .._thrift.driver import ThriftDriver
+from .._thrift.prefix import Prefix, by_hand
+from .blocks import PrefixedLease, TableBlock
 from .connection import GuardedConnection
-from .table import Table
 
 if TYPE_CHECKING:
     from ..._core import Entry
@@ -64,11 +66,12 @@ class HappybaseDriver(ThriftDriver):
         return self.check(c, timeout)
 
     def reset(self, c: GuardedConnection) -> None:
-        """Close the scanners that the block left open."""
+        """Take back a table prefix, and close the scanners, that the block left."""
+        c.clear_prefixes()
         c.client.close_scanners(PATIENCE_S)
 
 
-class ConnectionPool(Pool[happybase.Connection]):
+class ConnectionPool(PrefixedCore[happybase.Connection], Pool[happybase.Connection]):
     """happybase.ConnectionPool, replaced.
 
     ``size`` is the most connections open at once. Options of :class:`fastpool.Pool` except ``max_size`` are taken by
@@ -98,32 +101,36 @@ class ConnectionPool(Pool[happybase.Connection]):
         """Open at least one connection with the pool, so that a server that cannot be reached is noticed at once."""
         return max(self.config.min_size, 1)
 
+    def get_connection(
+        self,
+        block: bool = True,
+        timeout: float | EllipsisType | None = ...,
+        table_prefix: str | bytes | None = None,
+        table_prefix_separator: str | bytes | None = None,
+    ) -> happybase.Connection:
+        """Check out a connection by hand; return it with :meth:`checkin`, exactly once.
+
+        ``block=False``: what is free now, or a new connection where there is room, else NoConnectionsAvailable at
+        once; ``timeout`` has no effect then. ``timeout``: seconds, None meaning no limit; by default the pool's own.
+        ``table_prefix`` and its separator hold until the connection is returned. Raises what ``checkout`` raises, and
+        TypeError or ValueError for a bad argument.
+        """
+        limit, prefix = by_hand(block, timeout, table_prefix, table_prefix_separator)
+        connection = self.checkout(limit)
+        try:
+            connection.push_prefix(prefix)
+        except BaseException:
+            self.checkin(connection, discard=True)
+            raise
+        return connection
+
+    def _prefixed(self, timeout: Any, text: Any, separator: Any) -> PrefixedLease:
+        """What ``connection`` gives for a prefix."""
+        return PrefixedLease(self, self.connection(timeout), timeout, Prefix(text, separator))
+
     def table(self, name: str | bytes, **lease_options: Any) -> TableBlock:
         """A checkout and its table in one: ``with pool.table("users") as table:``; options as for ``connection``."""
         return TableBlock(self.connection(**lease_options), name)
-
-
-class TableBlock:
-    """A ``with`` block that holds a lease and gives one table of its connection."""
-
-    __slots__ = ("_lease", "_name")
-
-    def __init__(self, lease: Any, name: str | bytes) -> None:
-        self._lease = lease
-        self._name = name
-
-    def __enter__(self) -> Table:
-        connection = self._lease.__enter__()
-        try:
-            return connection.table(self._name)
-        except BaseException as error:
-            self._lease.__exit__(type(error), error, error.__traceback__)
-            raise
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._lease.__exit__(kind, error, traceback)
 
 
 _replaced: dict[Any, Any] = {}
