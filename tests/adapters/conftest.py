@@ -18,12 +18,18 @@ from ._held import Held
 from ._scripted import ScriptedServer
 
 WIRES = [(t, p) for t in ("buffered", "framed") for p in ("binary", "compact")]
+TLS_WIRES = [WIRES[0], WIRES[-1]]
 
 
-@pytest.fixture(params=WIRES, ids="-".join)
+@pytest.fixture(params=[*WIRES, *((*wire, "tls") for wire in TLS_WIRES)], ids="-".join)
 def server(request: pytest.FixtureRequest) -> Iterator[ScriptedServer]:
-    """A scripted server, once for each transport and protocol."""
-    server = ScriptedServer(*request.param)
+    """A scripted server, once for each transport and protocol, and behind TLS."""
+    transport, protocol, *tls = request.param
+    if tls:
+        from ._tls import TlsServer as Server
+    else:
+        Server = ScriptedServer  # type: ignore[misc]
+    server = Server(transport, protocol)
     yield server
     server.close()
 

@@ -26,8 +26,12 @@ from .._thrift.driver import ThriftDriver
 from .._thrift.prefix import Prefix, by_hand
 from .blocks import PrefixedLease, TableBlock
 from .connection import GuardedConnection
+from .wire import Wire
 
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
     from ..._core import Entry
     from .options import ConnectionPoolOptions
 
@@ -45,18 +49,32 @@ class PoolDeadlock(_errors.PoolDeadlock, NoConnectionsAvailable):
 
 
 class HappybaseDriver(ThriftDriver):
-    """Opens guarded happybase connections; ``connection_kwargs`` are happybase.Connection's."""
+    """Opens guarded happybase connections; ``connection_kwargs`` are happybase.Connection's.
+
+    ``ssl_context``, ``socket_factory`` and ``transport_factory`` as :class:`ConnectionPool` has them.
+    """
 
     library_connection = happybase.Connection
     exhausted_error = NoConnectionsAvailable
     deadlock_error = PoolDeadlock
     exhausted_message = "No connection available from pool within specified timeout"
 
+    def __init__(
+        self,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        socket_factory: Callable[[str, int], Any] | None = None,
+        transport_factory: Callable[[Any, str, int], Any] | None = None,
+        **connection_kwargs: Any,
+    ) -> None:
+        self.wire = Wire(ssl_context, socket_factory, transport_factory)
+        super().__init__(**connection_kwargs)
+
     def open_entry(self, entry: Entry, server: tuple[str, int] | None, timeout: float | None) -> GuardedConnection:
         """Connect the slot's connection object, the same for the pool's life; TTransportException if that fails."""
         connection = entry.driver_data
         if connection is None:
-            connection = entry.driver_data = GuardedConnection(entry, **self.connection_kwargs)
+            connection = entry.driver_data = GuardedConnection(entry, self.wire, **self.connection_kwargs)
         connection.connect(server, timeout)
         return connection
 
@@ -77,6 +95,11 @@ class ConnectionPool(PrefixedCore[happybase.Connection], Pool[happybase.Connecti
     ``size`` is the most connections open at once. Options of :class:`fastpool.Pool` except ``max_size`` are taken by
     their names, but ``timeout`` is happybase's socket timeout in ms; the pool's own, how many seconds a checkout may
     take, is ``checkout_timeout`` (None: no limit). Everything else goes to happybase.Connection.
+
+    ``ssl_context``: an ssl.SSLContext, for TLS; the server's certificate is checked against ``host`` (or its name in
+    ``servers``) if the context says so. ``socket_factory(host, port)`` gives the socket, of thriftpy2's kind, and
+    ``transport_factory(socket, host, port)`` the transport around it, instead of what ``transport`` names; both are
+    called at each connect, and are not open yet.
 
     TypeError or ValueError for a bad argument; the first connection is opened here (unless ``open=False``), so
     TTransportException if the server cannot be reached.
