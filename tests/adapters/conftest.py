@@ -16,20 +16,19 @@ from fastpool.testing import HBaseServer
 
 from ._held import Held
 from ._scripted import ScriptedServer
+from ._ways import WAYS
 
 WIRES = [(t, p) for t in ("buffered", "framed") for p in ("binary", "compact")]
-TLS_WIRES = [WIRES[0], WIRES[-1]]
+ENDS = [WIRES[0], WIRES[-1]]
 
 
-@pytest.fixture(params=[*WIRES, *((*wire, "tls") for wire in TLS_WIRES)], ids="-".join)
+@pytest.fixture(
+    params=[*((*wire, "plain") for wire in WIRES), *((*wire, way) for wire in ENDS for way in WAYS)], ids="-".join
+)
 def server(request: pytest.FixtureRequest) -> Iterator[ScriptedServer]:
-    """A scripted server, once for each transport and protocol, and behind TLS."""
-    transport, protocol, *tls = request.param
-    if tls:
-        from ._tls import TlsServer as Server
-    else:
-        Server = ScriptedServer  # type: ignore[misc]
-    server = Server(transport, protocol)
+    """A scripted server, once for each transport and protocol, behind TLS, and for factories of the client's."""
+    transport, protocol, way = request.param
+    server = ScriptedServer(transport, protocol) if way == "plain" else WAYS[way](transport, protocol)
     yield server
     server.close()
 

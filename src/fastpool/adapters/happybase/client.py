@@ -20,7 +20,7 @@ from .._thrift.call import Call
 from .._thrift.client import BaseClient
 from .._thrift.service import Method, class_for
 from .factories import FactoryTransport
-from .transport import GuardedSocket
+from .transport import CannedReply, GuardedSocket
 
 if TYPE_CHECKING:
     from ..._core import Entry
@@ -48,7 +48,7 @@ class GuardedClient(BaseClient, TClient):
         TClient.__init__(self, service, protocol_class(transport, decode_response=False))
         BaseClient.__init__(self, connection, entry, sock, functools.partial(protocol_class, decode_response=False))
         self.transport = transport
-        self._buffers = sock if isinstance(sock, GuardedSocket) else None  # else the transport looks after its own
+        self._one_byte = sock.one_byte
         self._buffer_size = self._ask_buffers() or 1
 
     def _req(self, _api: str, *args: Any, **kwargs: Any) -> Any:
@@ -102,24 +102,24 @@ class GuardedClient(BaseClient, TClient):
         """Whether the buffers above the socket hold more than the reply that was read."""
         if self._socket.has_leftover():
             return True
-        if self._buffers is None:
+        if self._one_byte is None:
             return False
         asked = self._ask_buffers()
         return asked == 0 or asked % self._buffer_size != 0
 
     def _ask_buffers(self) -> int:
         """How many bytes the buffers have room for, when they have none to give; else 0."""
-        sock = self._buffers
-        if sock is None:
+        if self._one_byte is None:
             return 0
-        sock.feed_canned_reply()
+        canned = self._socket.canned = CannedReply(self._one_byte)
         try:
             self.transport.read(1)
+            return canned.asked
         except (TTransportException, MemoryError):
             # What is left promises a frame of more bytes than the canned reply has, or than there can be.
-            sock.end_canned_reply()
             return 0
-        return sock.end_canned_reply()
+        finally:
+            self._socket.canned = None
 
 
 def _method(service: ModuleType, name: str) -> Callable[..., Any]:

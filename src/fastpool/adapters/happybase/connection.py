@@ -15,6 +15,7 @@ from thriftpy2.transport import TFramedTransport
 from .._thrift.connection import BaseConnection
 from .client import GuardedClient, client_class
 from .factories import FactoryTransport
+from .heard import protocol_for
 from .table import Table
 from .transport import GuardedSocket
 from .wire import Wire
@@ -45,7 +46,7 @@ class GuardedConnection(BaseConnection[Table], happybase.Connection):
     def _new_client(self) -> GuardedClient:
         if self._wire.has_factories and self._initialized:
             made = FactoryTransport(self, self._wire)
-            protocol = made.protocol(self._protocol_class)
+            protocol = protocol_for(made.transport, self._protocol_class)
             return client_class(Hbase)(Hbase, self, self._entry, made, made.transport, protocol)
         framed = self._transport_class is TFramedTransport
         sock = GuardedSocket(self.host, self.port, self.timeout, framed, self.closing, self._wire.ssl_context)

@@ -9,37 +9,26 @@ import logging
 import os
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-from thriftpy2.protocol.binary import TBinaryProtocol as PlainBinaryProtocol
-from thriftpy2.protocol.compact import TCompactProtocol
-from thriftpy2.transport import TTransportException
-from thriftpy2.transport.cybase import CyTransportBase
+from thriftpy2.transport import TBufferedTransport, TFramedTransport, TTransportException
 
 from ..._servers import server_text
-from .transport import GuardedSocket
+from .._thrift.sockets import frame
+from .heard import SOCKET, TRANSPORT, Heard, made_by, set_timeout
+from .transport import CannedReply, GuardedSocket
 from .wire import Wire
 
 logger = logging.getLogger("fastpool")
-
-SOCKET = ("open", "close", "read", "write")
-TRANSPORT = (*SOCKET, "flush")
-
-
-def _made(name: str, one: Any, methods: tuple[str, ...]) -> Any:
-    missing = [method for method in methods if not callable(getattr(one, method, None))]
-    if missing:
-        raise TypeError(f"{name} must return an object with {', '.join(methods)}; {one!r} has no {', '.join(missing)}")
-    return one
 
 
 class FactoryTransport:
     """A transport that a factory made, or the socket under it, in the place of a GuardedSocket.
 
-    Its buffers cannot be looked into. After each reply, and before a connection that was idle is handed out, one more
-    byte is asked of it without waiting: there must be none. That needs a socket in the attribute ``sock`` of the one
-    or the other, as thriftpy2 has it; without (HTTP) only the reply itself is checked.
+    Its buffers cannot be looked into, unless they are thriftpy2's. After each reply, and before a connection that was
+    idle is handed out, one more byte is asked of it without waiting: there must be none. That needs a socket in the
+    attribute ``sock`` of the one or the other, as thriftpy2 has it; without (HTTP) only the reply itself is checked.
     """
 
     def __init__(self, connection: Any, wire: Wire) -> None:
@@ -55,19 +44,25 @@ class FactoryTransport:
             self._ours = GuardedSocket(host, port, timeout_ms, False, connection.closing, wire.ssl_context)
             self._under: Any = self._ours
         else:
-            self._under = _made("socket_factory", wire.socket_factory(host, port), SOCKET)
-            self._hear_of_close(self._under)
+            self._under = made_by("socket_factory", wire.socket_factory(host, port), SOCKET)
+        own = self._ours is not None  # which looks after the others itself
+        self._heard = Heard(self._under, {} if own else {"open": self._before_open, "close": self._before_close})
         if wire.transport_factory is None:
             self.transport = connection._transport_class(self._under)
         else:
-            self.transport = _made("transport_factory", wire.transport_factory(self._under, host, port), TRANSPORT)
+            self.transport = made_by("transport_factory", wire.transport_factory(self._under, host, port), TRANSPORT)
         self._is_open = getattr(self.transport, "is_open", None) or getattr(self.transport, "isOpen", None)
 
-    def protocol(self, compiled: Callable[..., Any]) -> Callable[..., Any]:
-        """The class of protocols that can read from the transport; ``compiled`` needs one of thriftpy2's compiled."""
-        if isinstance(self.transport, CyTransportBase):
-            return compiled
-        return TCompactProtocol if compiled is TCompactProtocol else PlainBinaryProtocol
+    def _before_close(self) -> None:
+        if not self._connection._entry.busy:  # a call that fails may close the socket, and costs it anyway
+            self.closing()
+
+    def _before_open(self) -> None:
+        if self._opened:
+            raise TTransportException(
+                TTransportException.ALREADY_OPEN,
+                f"the transport to {self.address} was opened before; use connection.open(), which makes a new one",
+            )
 
     # ---- opening
 
@@ -79,7 +74,11 @@ class FactoryTransport:
         else:
             self._bound(limit)
         try:
-            self.transport.open()
+            try:
+                self.transport.open()
+            finally:
+                if self._ours is not None and self._ours.sock is None:
+                    self._ours = None  # a transport that connects by itself
             self._opened = True
             if self.sock is None:
                 raise TTransportException(
@@ -96,7 +95,7 @@ class FactoryTransport:
     def _bound(self, limit: float | None) -> None:
         """Set the timeouts of a socket like thriftpy2's: happybase's, and for connecting what there is left."""
         if self._timeout_ms:
-            self._set_timeout_of(self._under, self._timeout_ms)
+            set_timeout(self._under, self._timeout_ms)
         if limit is not None and hasattr(self._under, "connect_timeout"):
             usual = self._under.connect_timeout
             self._under.connect_timeout = limit if usual is None else min(usual, limit)
@@ -106,17 +105,20 @@ class FactoryTransport:
         if self._ours is not None:
             self._ours.end_opening()
         if self._raw is None and self._timeout_ms:
-            self._set_timeout_of(self.transport, self._timeout_ms)
+            set_timeout(self.transport, self._timeout_ms)
         elif hasattr(self._under, "socket_timeout"):
             self.settimeout(self.socket_timeout)
 
-    @staticmethod
-    def _set_timeout_of(one: Any, milliseconds: float | None) -> None:
-        setter = getattr(one, "set_timeout", None) or getattr(one, "setTimeout", None)
-        if setter is not None:
-            setter(milliseconds)
-
     # ---- its state
+
+    @property
+    def canned(self) -> CannedReply | None:
+        """What the socket gives to a read instead of what the server sends."""
+        return self._heard.canned
+
+    @canned.setter
+    def canned(self, reply: CannedReply | None) -> None:
+        self._heard.canned = reply
 
     @property
     def sock(self) -> Any:
@@ -146,7 +148,7 @@ class FactoryTransport:
         if raw is not None:
             raw.settimeout(seconds)
         else:
-            self._set_timeout_of(self.transport, None if seconds is None else seconds * 1000)
+            set_timeout(self.transport, None if seconds is None else seconds * 1000)
 
     def fileno(self) -> int:
         """Give -1: :meth:`quiet` looks through the transport, and sees what it holds, too."""
@@ -157,9 +159,19 @@ class FactoryTransport:
         self.transport.write(message)
         self.transport.flush()
 
+    @property
+    def one_byte(self) -> bytes | None:
+        """A reply of one byte, if the buffers are of the kind that can be asked with one; else None."""
+        kind = type(self.transport)
+        return b"\0" if kind is TBufferedTransport else frame(b"\0") if kind is TFramedTransport else None
+
     def has_leftover(self) -> bool:
-        """Whether more than one reply has arrived."""
-        return self._raw is not None and self._next() is not None
+        """Whether more than one reply has arrived, as far as its buffers cannot be asked; see ``one_byte``."""
+        if self._ours is not None and self._ours.has_leftover():
+            return True
+        if self.one_byte is None:
+            return self._raw is not None and self._next() is not None
+        return isinstance(self._raw, ssl.SSLSocket) and self._raw.pending() > 0
 
     def quiet(self) -> bool:
         """Whether the transport is open and nothing has arrived unasked."""
@@ -169,12 +181,13 @@ class FactoryTransport:
         """What comes instead of the next byte, or that byte; None: nothing has arrived."""
         if self._ours is not None and self._ours.has_leftover():
             return True
+        before = self._heard.received
         try:
             with self._without_waiting():
                 return self.transport.read(1)
         except (BlockingIOError, ssl.SSLWantReadError):
-            return None
-        except (OSError, TTransportException, EOFError) as error:
+            return None if self._heard.received == before else True  # it had part of a frame, and lost it
+        except Exception as error:  # whatever it is: the connection is over, or what came is no reply
             return error
 
     @contextlib.contextmanager
@@ -192,18 +205,6 @@ class FactoryTransport:
         """Before the user closes the connection, which costs it."""
         if self._opened and not self._over:
             self._connection.closing()
-
-    def _hear_of_close(self, under: Any) -> None:
-        """Have ``connection.transport.close()``, which closes the socket, cost the connection, as without factories."""
-        close = under.close
-
-        def closed() -> None:
-            if not self._connection._entry.busy:  # a call that fails may close the socket, and costs it anyway
-                self.closing()
-            close()
-
-        with contextlib.suppress(AttributeError, TypeError):
-            under.close = closed
 
     def shut(self) -> None:
         """Close without asking and without waiting."""

@@ -18,6 +18,26 @@ from .._thrift.tls import Tls
 _PIECE = 1 << 16
 
 
+class CannedReply:
+    """What a socket serves instead of what the server sends, to find out whether the buffers above hold anything.
+
+    They cannot be looked into, but they can be asked for one byte more: an empty buffer asks the socket, for as many
+    bytes as it has room for, and is given this reply of one byte.
+    """
+
+    def __init__(self, one_byte: bytes) -> None:
+        self._left = one_byte
+        self.asked = 0  # how many bytes the first read asked for, 0 if none came
+
+    def read(self, size: int) -> bytes:
+        """Give the next bytes of the reply; TTransportException(END_OF_FILE) behind its end."""
+        self.asked = self.asked or size
+        given, self._left = self._left[:size], self._left[size:]
+        if not given:
+            raise TTransportException(TTransportException.END_OF_FILE, "asked for more than the canned reply")
+        return given
+
+
 class GuardedSocket(SingleUseSocket, TSocket):
     """One TCP connection, under one of thriftpy2's buffered transports. ``framed``: messages come and go in frames.
 
@@ -41,11 +61,9 @@ class GuardedSocket(SingleUseSocket, TSocket):
         self._deadline: float | None = None  # of what belongs to opening, on the monotonic clock
         self.address = server_text((host, port))
         self._framed = framed
-        self._one_byte = frame(b"\0") if framed else b"\0"
+        self.one_byte = frame(b"\0") if framed else b"\0"
         self._on_close = on_close
-        # A canned reply: while it is not None, read() serves these bytes and notes how many were asked for.
-        self._canned_reply: bytes | None = None
-        self._asked = 0
+        self.canned: CannedReply | None = None
 
     def open(self, limit: float | None = None) -> None:
         """Connect within ``limit`` seconds and the socket timeout; TTransportException(NOT_OPEN) if that fails.
@@ -178,13 +196,8 @@ class GuardedSocket(SingleUseSocket, TSocket):
 
     def read(self, sz: int) -> bytes:
         """Give what is there, 1 to ``sz`` bytes; TTransportException(END_OF_FILE) once the server hung up."""
-        canned = self._canned_reply
-        if canned is not None:
-            self._asked = self._asked or sz
-            self._canned_reply = canned[sz:]
-            if not canned:
-                raise TTransportException(TTransportException.END_OF_FILE, "asked for more than the canned reply")
-            return canned[:sz]
+        if self.canned is not None:
+            return self.canned.read(sz)
         most = sz if sz < LARGEST_READ else LARGEST_READ
         tls = self._tls
         if tls is None:
@@ -223,16 +236,3 @@ class GuardedSocket(SingleUseSocket, TSocket):
     def fileno(self) -> int:
         """Give the descriptor; -1 when closed, and with TLS, whose own records may arrive there at any time."""
         return -1 if self._tls is not None else super().fileno()
-
-    # Is anything left in the buffers above? They cannot be looked into, but they can be asked for one byte more:
-    # an empty buffer asks the socket, for as many bytes as it has room for, and is given a canned reply of one byte.
-
-    def feed_canned_reply(self) -> None:
-        """From now on serve a canned reply instead of what the server sends."""
-        self._asked = 0
-        self._canned_reply = self._one_byte
-
-    def end_canned_reply(self) -> int:
-        """Read from the server again; how many bytes the first read asked for, 0 if none came."""
-        self._canned_reply = None
-        return self._asked
