@@ -87,7 +87,9 @@ class ConnectionPool(AwaitingPrefixedCore[aiohappybase.Connection], AsyncPool[ai
 
     def __init__(self, size: int, *, checkout_timeout: float | None = None, nested: bool = True, **kwargs: Any) -> None:
         size = checked_size(size)
-        options = options_among(kwargs, size)
+        where = kwargs.get("host") or aiohappybase.DEFAULT_HOST, kwargs.get("port") or aiohappybase.DEFAULT_PORT
+        elsewhere = kwargs.get("unix_socket") or kwargs.get("url")
+        options = options_among(kwargs, size, None if elsewhere else where)
         if options.get("servers") is not None:
             for name in ("unix_socket", "url"):
                 if kwargs.get(name):

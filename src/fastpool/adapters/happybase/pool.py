@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import happybase
 import happybase.pool
+from happybase.connection import DEFAULT_HOST, DEFAULT_PORT
 
 from ... import _errors
 from ..._core import PrefixedCore
@@ -115,7 +116,8 @@ class ConnectionPool(PrefixedCore[happybase.Connection], Pool[happybase.Connecti
     ) -> None:
         size = checked_size(size)
         connection_kwargs: dict[str, Any] = {**kwargs}
-        options = options_among(connection_kwargs, size)
+        where = kwargs.get("host") or DEFAULT_HOST, kwargs.get("port") or DEFAULT_PORT
+        options = options_among(connection_kwargs, size, where)
         driver = HappybaseDriver(**connection_kwargs)
         logger.debug("Initializing connection pool with %d connections", size)
         super().__init__(driver=driver, max_size=size, timeout=checkout_timeout, nested=nested, **options)
