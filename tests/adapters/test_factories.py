@@ -22,6 +22,7 @@ import fastpool
 from ._fronts import HttpFront, Relay
 from ._sasl import SaslFront
 from ._scripted import Call, ScriptedServer, hang_up, row
+from ._settle import child_and_parent_ask
 from ._tls import HOST, Authority
 
 WITHIN_S = 20
@@ -270,17 +271,7 @@ def test_close_by_the_user_costs_the_connection(way: tuple[str, Option]) -> None
 )
 def test_a_child_leaves_the_parents_connection_alone(plain_server: ScriptedServer, option: Option) -> None:
     with pool_to(plain_server, **option) as pool:
-        ask(pool)
-        pid = os.fork()
-        if pid == 0:
-            try:
-                ask(pool, b"child's")
-                pool.close()
-                os._exit(0)
-            finally:
-                os._exit(1)
-        assert os.waitpid(pid, 0)[1] == 0
-        ask(pool, b"parent's")
+        child_and_parent_ask(pool, ask)
         assert pool.stats().connects == 1 and plain_server.connections(2) == 2
 
 

@@ -23,6 +23,7 @@ from fastpool.testing import HBaseServer
 
 from ._fronts import Relay
 from ._scripted import Call, row
+from ._settle import child_and_parent_ask
 from ._tls import HOST, Authority, End, TlsServer
 
 WITHIN_S = 20
@@ -118,6 +119,26 @@ def test_half_a_ticket_costs_nothing(server: TlsServer, monkeypatch: pytest.Monk
         torn.raw.sendall(torn.rest)
         ask(pool)
         assert pool.stats().connects == 1
+
+
+def test_half_a_ticket_costs_tasks_nothing_either(server: TlsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    aio = pytest.importorskip("fastpool.aio", reason="needs aiohappybase", exc_type=ImportError)
+    monkeypatch.setattr(server, "end_of", lambda sock: Torn(sock, server.authority.mine))
+
+    async def main() -> None:
+        async with aio.ConnectionPool(1, check_after=0, timeout=10_000, **server.connect) as pool:
+            await pool.warm()
+            torn = end_of(server)
+            assert isinstance(torn, Torn) and await asyncio.to_thread(torn.was_torn.wait, WITHIN_S)
+            for _ in range(2):
+                async with pool.connection():
+                    pass
+            torn.raw.sendall(torn.rest)
+            async with pool.connection() as c:
+                assert await c.table("t").row(b"k") == row(b"k")
+            assert pool.stats().connects == 1
+
+    asyncio.run(main())
 
 
 # ---- what makes an idle connection unfit
@@ -343,17 +364,7 @@ def test_many_threads(server: TlsServer) -> None:
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_child_connects_anew_and_leaves_the_parents_session_alone(server: TlsServer) -> None:
     with pool_to(server) as pool:
-        ask(pool)
-        pid = os.fork()
-        if pid == 0:
-            try:
-                ask(pool, b"child's")
-                pool.close()
-                os._exit(0)
-            finally:
-                os._exit(1)
-        assert os.waitpid(pid, 0)[1] == 0
-        ask(pool, b"parent's")
+        child_and_parent_ask(pool, ask)
         assert pool.stats().connects == 1 and server.connections(2) == 2
 
 

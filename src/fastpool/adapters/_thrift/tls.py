@@ -9,6 +9,7 @@ TLS.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 
 from thriftpy2.transport import TTransportException
 
@@ -90,14 +91,26 @@ class Tls:
             return True
         return more or self._cut_short
 
-    def quiet(self) -> bool:
-        """Whether the session goes on, and what has arrived since the last reply is only TLS's own (tickets)."""
+    def quiet(self, receive: Callable[[], bytes]) -> bool:
+        """Whether the session goes on, and what has arrived since the last reply is only TLS's own (tickets).
+
+        ``receive`` reads from the socket without waiting: b"" once the server hung up, BlockingIOError if nothing came.
+        """
         try:
-            return not self.decrypt() and not (self._answered and self._cut_short)
+            data = receive()
+            if not data:
+                return False
+            self.receive(data)
+        except BlockingIOError:
+            pass
+        except OSError:
+            return False
+        try:
+            return not self.decrypt() and not self._cut_short
         except (TTransportException, ssl.SSLError):
             return False
 
     @property
     def _cut_short(self) -> bool:
-        """Whether part of a record has arrived, and not its end."""
-        return bool(self._head or self._body)
+        """Whether part of a record has arrived, and not its end, after a first answer: it is no ticket."""
+        return self._answered and bool(self._head or self._body)

@@ -1,11 +1,9 @@
 """What a pool gives for a `async with` statement, beside its plain lease: a lease with a table prefix, and a table."""
 
-# mypy: warn-return-any=False
-
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..._core import AsyncLease
 from ..._core.decorate import leased_task
@@ -13,10 +11,18 @@ from .._thrift.prefix import BasePrefixedLease
 from .table import Table
 
 
-class PrefixedLease(BasePrefixedLease[AsyncLease[Any]]):
-    """A :class:`fastpool.AsyncLease` with a prefix, for one block; it has all that a lease has."""
+class LeaseBlock:
+    """A ``async with`` block that holds a lease; what it gives is made of the connection by ``_begun``."""
 
     __slots__ = ()
+
+    _lease: Any
+
+    def _begun(self, connection: Any) -> Any:
+        raise NotImplementedError
+
+    def _ending(self) -> None:
+        """Before the lease ends."""
 
     async def __aenter__(self) -> Any:
         connection = await self._lease.__aenter__()
@@ -34,29 +40,30 @@ class PrefixedLease(BasePrefixedLease[AsyncLease[Any]]):
         finally:
             await self._lease.__aexit__(kind, error, trace)
 
+
+class PrefixedLease(BasePrefixedLease[AsyncLease[Any]], LeaseBlock):
+    """A :class:`fastpool.AsyncLease` with a prefix, for one block; it has all that a lease has."""
+
+    __slots__ = ()
+
     def __call__(self, function: Any) -> Any:
         """As a decorator: every call of the coroutine function runs inside a lease of its own."""
         return leased_task(self._again(), self._timeout, function)
 
 
-class TableBlock:
-    """An ``async with`` block that holds a lease and gives one table of its connection."""
+class TableBlock(LeaseBlock):
+    """A ``async with`` block that holds a lease and gives one table of its connection."""
 
     __slots__ = ("_lease", "_name")
 
-    def __init__(self, lease: AsyncLease, name: str | bytes) -> None:
+    def __init__(self, lease: Any, name: str | bytes) -> None:
         self._lease = lease
         self._name = name
 
-    async def __aenter__(self) -> Table:
-        connection = await self._lease.__aenter__()
-        try:
-            return connection.table(self._name)
-        except BaseException as error:
-            await self._lease.__aexit__(type(error), error, error.__traceback__)
-            raise
+    def _begun(self, connection: Any) -> Table:
+        table: Table = connection.table(self._name)
+        return table
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._lease.__aexit__(kind, error, trace)
+    if TYPE_CHECKING:
+
+        async def __aenter__(self) -> Table: ...

@@ -118,13 +118,7 @@ class ConnectionPool(AwaitingPrefixedCore[aiohappybase.Connection], AsyncPool[ai
         table_prefix: str | bytes | None = None,
         table_prefix_separator: str | bytes | None = None,
     ) -> aiohappybase.Connection:
-        """Check out a connection by hand; return it with :meth:`checkin`, exactly once.
-
-        ``block=False``: what is free now, or a new connection where there is room, else NoConnectionsAvailable at
-        once; ``timeout`` has no effect then. ``timeout``: seconds, None meaning no limit; by default the pool's own.
-        ``table_prefix`` and its separator hold until the connection is returned. Raises what ``checkout`` raises, and
-        TypeError or ValueError for a bad argument.
-        """
+        """Check out a connection by hand, as :meth:`fastpool.ConnectionPool.get_connection` does."""
         limit, prefix = by_hand(block, timeout, table_prefix, table_prefix_separator)
         connection = await self.checkout(limit)
         try:

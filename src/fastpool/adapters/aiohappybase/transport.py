@@ -192,16 +192,7 @@ class GuardedSocket(SingleUseSocket):
             return False
         if tls is None:
             return True  # the pool probes the descriptor itself
-        try:
-            data = sock.recv(LARGEST_READ)
-            if not data:
-                return False
-            tls.receive(data)
-        except BlockingIOError:
-            pass
-        except OSError:
-            return False
-        return tls.quiet()
+        return tls.quiet(lambda: sock.recv(LARGEST_READ))
 
     def fileno(self) -> int:
         """Give the descriptor; -1 when closed, and with TLS, whose own records may arrive there at any time."""

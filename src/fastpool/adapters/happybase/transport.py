@@ -218,20 +218,11 @@ class GuardedSocket(SingleUseSocket, TSocket):
         sock, tls = self.sock, self._tls
         if sock is None or tls is None:
             return sock is not None
+        sock.settimeout(0)
         try:
-            sock.settimeout(0)
-            try:
-                data = sock.recv(_PIECE)
-            finally:
-                sock.settimeout(self.socket_timeout)
-            if not data:
-                return False
-            tls.receive(data)
-        except BlockingIOError:
-            pass
-        except OSError:
-            return False
-        return tls.quiet()
+            return tls.quiet(lambda: sock.recv(_PIECE))
+        finally:
+            sock.settimeout(self.socket_timeout)
 
     def fileno(self) -> int:
         """Give the descriptor; -1 when closed, and with TLS, whose own records may arrive there at any time."""
