@@ -330,7 +330,7 @@ def test_without_a_callback_it_logs(session: Hosts, caplog: pytest.LogCaptureFix
 
 @pytest.mark.parametrize("interval", [0, -1, None, "60", float("nan")])
 def test_a_bad_interval(session: Hosts, interval: Any) -> None:
-    with SessionPool(session) as pool, pytest.raises((TypeError, ValueError), match="interval'? must be a "):
+    with SessionPool(session) as pool, pytest.raises((TypeError, ValueError), match=r"interval'? must be a "):
         pool.monitor(interval)
 
 

@@ -24,7 +24,7 @@ def session() -> Session:
 
 NO_MEANING = {"servers", "max_size"}  # refused, with the reason
 OPTIONS = {
-    "min_size": 2, "max_overflow": 3, "max_idle": 2, "timeout": 1, "max_waiting": 5, "nested": True,
+    "min_size": 2, "order": "fifo", "max_overflow": 3, "max_idle": 2, "timeout": 1, "max_waiting": 5, "nested": True,
     "max_lifetime": 9, "idle_timeout": 9, "max_uses": 3, "check_timeout": 1, "check_after": 0, "keepalive": 9,
     "max_connecting": 1, "balance": "random", "backoff": (0, 0), "leak_after": 9, "listeners": [{"pool_closed": repr}],
     "open": False, "name": "n", "timing": True, "reclaim": False, "collect_garbage": True,

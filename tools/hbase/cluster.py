@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,18 @@ from types import TracebackType
 from typing import Self
 from xml.sax.saxutils import escape
 
-from tools.jvm.program import CACHE, FRUGAL, LOOPBACK, Jvm, Unavailable, free_ports, java, listening, scratch_folder
+from tools.jvm.program import (
+    CACHE,
+    FRUGAL,
+    LOOPBACK,
+    Jvm,
+    Unavailable,
+    free_ports,
+    java,
+    listening,
+    scratch_folder,
+    tool,
+)
 from tools.jvm.program import jars as bring_jars
 
 __all__ = ["Cluster", "Gateway", "GatewayConfig", "Unavailable"]
@@ -53,6 +65,8 @@ class GatewayConfig:
     max_workers: int = 1000
     framed: bool = False
     compact: bool = False
+    https: bool = False
+    """Serve HTTPS, with a certificate of its own (``Gateway.cafile``): HBase has TLS for its HTTP server only."""
     port: int = 0
     """0: one that is free."""
 
@@ -64,7 +78,7 @@ def jars() -> Path:
 
 def write_site(folder: Path, settings: dict[str, object]) -> None:
     """Write `hbase-site.xml` and the logging set-up, the only configuration that the gateway reads."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     body = "".join(
         f"  <property><name>{escape(name)}</name><value>{escape(text(value))}</value></property>\n"
         for name, value in settings.items()
@@ -84,6 +98,27 @@ def start(folder: Path, program: list[str], heap: str, seconds: float) -> Jvm:
     return Jvm(folder, [*command, "-cp", f"{folder}{os.pathsep}{jars()}/*", *program], seconds)
 
 
+KEYSTORE_PASSWORD = "of a test"  # of a key that lives as long as its gateway
+
+
+def https_settings(folder: Path) -> dict[str, object]:
+    """The settings of a gateway that serves HTTPS; makes its key, and its certificate in ``cert.pem``."""
+    store = folder / "keystore.p12"
+    common = ["-keystore", str(store), "-storetype", "PKCS12", "-storepass", KEYSTORE_PASSWORD, "-alias", "gateway"]
+    names = ["-dname", "CN=gateway", "-ext", f"san=ip:{LOOPBACK},dns:localhost"]
+    made = ["-genkeypair", "-keyalg", "EC", "-groupname", "secp256r1", "-validity", "2", *names]
+    for command in (made, ["-exportcert", "-rfc", "-file", str(folder / "cert.pem")]):
+        subprocess.run([tool("keytool"), *command, *common], capture_output=True, check=True)
+    return {
+        "hbase.regionserver.thrift.http": True,
+        "hbase.thrift.ssl.enabled": True,
+        "hbase.thrift.ssl.keystore.store": store,
+        "hbase.thrift.ssl.keystore.type": "pkcs12",
+        "hbase.thrift.ssl.keystore.password": KEYSTORE_PASSWORD,
+        "hbase.thrift.ssl.keystore.keypassword": KEYSTORE_PASSWORD,
+    }
+
+
 class Gateway:
     """A Thrift gateway in front of a cluster."""
 
@@ -101,7 +136,9 @@ class Gateway:
             "hbase.regionserver.thrift.framed": config.framed,
             "hbase.regionserver.thrift.compact": config.compact,
         }
-        write_site(folder, settings)
+        self.cafile = folder / "cert.pem"
+        folder.mkdir(parents=True)
+        write_site(folder, settings | (https_settings(folder) if config.https else {}))
         self.jvm = start(folder, [GATEWAY, "start", "-p", str(self.port)], "512m", seconds)
         self.jvm.wait_until(lambda: listening(self.host, self.port), "the Thrift gateway", 60)
 
