@@ -1,0 +1,72 @@
+"""The reaper: closes a pool's old connections every few moments, in a thread or in a greenlet of the caller's hub."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Any
+
+from ..._core.greenlets import pause, spawner_here
+
+_NAP_S = 0.25  # the longest a greenlet sleeps at once: it cannot be woken when it is stopped
+
+
+class ConnectionReaper:
+    """Calls ``pool.murder_connections()`` every ``delay`` seconds until it is stopped or the pool is gone.
+
+    Where greenlets run (gevent, eventlet) it is one of them, so that it may close their sockets; elsewhere a daemon
+    thread. It does not keep the pool alive.
+    """
+
+    running = False
+
+    def __init__(self, pool: Any, delay: float = 1.0) -> None:
+        self.delay = delay
+        self._stopped = threading.Event()
+        self._pool = weakref.ref(pool, self._end)
+
+    def ensure_started(self) -> None:
+        """Start it, unless it runs; one that was stopped stays so."""
+        if not self.running and not self._stopped.is_set():
+            self.start()
+
+    def start(self) -> None:
+        """Begin; the first round is after ``delay`` seconds."""
+        self.running = True
+        spawn = spawner_here()
+        if spawn is not None:
+            spawn(self._run_green)
+        else:
+            threading.Thread(target=self._run, name="fastpool-socketpool-reaper", daemon=True).start()
+
+    def stop(self) -> None:
+        """End it: no round begins from now on."""
+        self._stopped.set()
+
+    def _end(self, gone: object) -> None:
+        self._stopped.set()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopped.wait(self.delay):
+                self._round()
+        finally:
+            self.running = False
+
+    def _run_green(self) -> None:
+        try:
+            left = self.delay
+            while not self._stopped.is_set():
+                nap = min(left, _NAP_S)
+                pause(nap)
+                left -= nap
+                if left <= 0 and not self._stopped.is_set():
+                    self._round()
+                    left = self.delay
+        finally:
+            self.running = False
+
+    def _round(self) -> None:
+        pool = self._pool()
+        if pool is not None:
+            pool._murder_quietly()
