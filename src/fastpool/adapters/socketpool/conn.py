@@ -206,6 +206,18 @@ class UnixConnector(SocketConnector):
         return bool(match_options.get("socket_file") == self.socket_file)
 
 
+def matcher(factory: Any, options: dict[str, Any]) -> Callable[[Any], bool] | None:
+    """What ``matches(**options)`` says of each connector that ``factory`` makes, for less; None if that is not known."""
+    matches = getattr(factory, "matches", None)
+    if matches is TcpConnector.matches:
+        host, port = options.get("host"), options.get("port")
+        return lambda c: bool(c.host == host and c.port == port)
+    if matches is UnixConnector.matches:
+        socket_file = options.get("socket_file")
+        return lambda c: bool(c.socket_file == socket_file)
+    return None
+
+
 def _opened(family: int, address: Any, backend_mod: ModuleType | None) -> Any:
     """A connected socket of the backend's kind, within what the checkout has left."""
     make = socket.socket if backend_mod is None else backend_mod.Socket

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _OF_THIS_PROCESS = {"backend_mod", "pool", "has_servers", "entries", "addresses"}
+_LOOKS_AT_SOCKET = SocketConnector.is_connected
 
 
 class ConnectorDriver(Driver[Any]):
@@ -129,8 +130,8 @@ class ConnectorDriver(Driver[Any]):
 
     def check(self, c: Any, timeout: float | None) -> bool:
         """Ask the connector. The pool has just looked at a descriptor, so a socket of ours is not looked at again."""
-        if type(c).is_connected is SocketConnector.is_connected:
-            return bool(c._connected and not c._broken and not c._unread)
+        if type(c).is_connected is _LOOKS_AT_SOCKET:
+            return c._connected and not c._broken and not c._unread
         return bool(c.is_connected())
 
     def ping(self, c: Any, timeout: float | None) -> bool:
@@ -147,8 +148,10 @@ class ConnectorDriver(Driver[Any]):
 
     def too_old(self, c: Any) -> bool:
         """Whether its time is over, by its own ``get_lifetime()``; False for a connector without one."""
-        age = age_of(c)
-        return age is not None and self.max_lifetime is not None and age > self.max_lifetime
+        try:
+            return self.max_lifetime is not None and time.time() - c.get_lifetime() > self.max_lifetime
+        except NotImplementedError:
+            return False
 
 
 def age_of(c: Any) -> float | None:

@@ -14,6 +14,7 @@ from ..._keeper.keeper import needs_keeping
 from ..._light.log import logger
 from ..._pool import Pool
 from .arguments import checked, seconds_or_forever
+from .conn import matcher
 from .driver import ConnectorDriver, age_of
 from .errors import MaxConnectionsError, MaxTriesError
 
@@ -31,6 +32,10 @@ def _of_driver(name: str, what: str) -> Any:
         setattr(pool.driver, name, checked(name, value))
 
     return property(get, put, doc=what)
+
+
+# super() costs as much as what it finds here
+_checkout, _connection, _checkin = Pool.checkout, Pool.connection, Pool.checkin
 
 
 class ConnectionPool(Pool[Any]):
@@ -107,7 +112,7 @@ class ConnectionPool(Pool[Any]):
         none can be made.
         """
         selected = self._selected
-        return super().checkout(selected[1] if options == selected[0] else self._select(options))
+        return _checkout(self, selected[1] if options == selected[0] else self._select(options))
 
     def connection(self, selection: Any = None, /, **options: Any) -> Lease[Any]:
         """Give a ``with`` block a connector that matches; otherwise as ``get``.
@@ -118,11 +123,11 @@ class ConnectionPool(Pool[Any]):
         if selection is None:
             selected = self._selected
             selection = selected[1] if options == selected[0] else self._select(options)
-        return super().connection(selection)
+        return _connection(self, selection)
 
     def checkout(self, timeout: Any = ..., **options: Any) -> Any:
         """Check out as ``get`` does, with a limit of its own for this checkout."""
-        return super().checkout(self._for(timeout, options))
+        return _checkout(self, self._for(timeout, options))
 
     def aconnection(self, timeout: Any = ..., **options: Any) -> AsyncLease[Any]:
         """Give a task's ``async with`` block a connector that matches; it is made and asked in threads of the pool."""
@@ -130,9 +135,8 @@ class ConnectionPool(Pool[Any]):
 
     def release_connection(self, conn: Any) -> None:
         """Return a connector: kept if it is connected and young enough. LeaseError if it is not out, or not from here."""
-        if self._reaper is not None:
-            self._reaper.ensure_started()
-        self.checkin(conn, not self.driver.ping(conn, None))
+        driver = self.driver
+        _checkin(self, conn, not driver.check(conn, None) or driver.too_old(conn))
 
     def _for(self, timeout: Any, options: dict[str, Any]) -> Selection:
         if isinstance(timeout, Selection):  # a block that is used as a decorator brings its own
@@ -153,7 +157,7 @@ class ConnectionPool(Pool[Any]):
         told = {**request, "backend_mod": driver.backend_mod, "pool": proxy(self)}
         if driver.has_servers:
             return Selection(lambda c: c.matches(**{**told, **driver.address_of(c)}), request, timeout)
-        return Selection(methodcaller("matches", **told), request, timeout)
+        return Selection(matcher(driver.factory, told) or methodcaller("matches", **told), request, timeout)
 
     # ---- idle connectors
 
