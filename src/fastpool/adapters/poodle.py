@@ -64,9 +64,9 @@ class FactoryDriver(Driver[Any]):
 class Pool(_pool.Pool[Any]):
     """A pool in which each thread has one connection at a time: ``with pool.get() as c:``, nested blocks share it.
 
-    A connection is ``factory(*args, **kwargs)``. ``min`` are opened here. There is no upper limit unless ``max_size`` is
-    given. ``cleanup(c)``: called once at the end of every outermost block, whether an exception leaves it or not, and
-    ``c`` is not used again; without it ``c`` goes to the next thread that asks.
+    A connection is ``factory(*args, **kwargs)``; ``min`` are opened here. There is no upper limit unless ``max_size``
+    is given. ``cleanup(c)``: called once at the end of every outermost block, exception or not, and ``c`` is
+    not used again; without it ``c`` goes to the next thread that asks.
 
     Options of :class:`fastpool.Pool` are taken by their names. TypeError or ValueError for a bad argument.
     """

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Self
 
 from ..._core import Section
 from .pool import ConnectionPool
-
-if TYPE_CHECKING:
-    from .options import ConnectionPoolOptions
 
 _made: list[tuple[tuple[Any, ...], HappybaseConnectionPool]] = []
 _one_at_a_time = Section()
@@ -36,19 +33,17 @@ class HappybaseConnectionPool(ConnectionPool):
     TypeError or ValueError for a bad argument.
     """
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> HappybaseConnectionPool:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Give the pool of these arguments, made and set up when they are first given."""
         if not args and not kwargs:
             return super().__new__(cls)  # for pickle, which sets it up itself
         opens = kwargs.pop("open", False)
-        pool = _one_at_a_time.run(_of, cls, *_told(*args, **kwargs))
+        pool: Self = _one_at_a_time.run(_of, cls, *_told(*args, **kwargs))
         if opens:
             pool.open()
         return pool
 
-    def __init__(
-        self, host: str, port: int | str = 9090, max_size: int = 10, **options: Unpack[ConnectionPoolOptions]
-    ) -> None:
+    def __init__(self, host: str, port: int | str = 9090, max_size: int = 10, **options: Any) -> None:
         """Do nothing: `__new__` has set it up, perhaps long ago."""
 
 

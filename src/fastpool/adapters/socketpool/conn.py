@@ -207,7 +207,7 @@ class UnixConnector(SocketConnector):
 
 
 def matcher(factory: Any, options: dict[str, Any]) -> Callable[[Any], bool] | None:
-    """What ``matches(**options)`` says of each connector that ``factory`` makes, for less; None if that is not known."""
+    """What ``matches(**options)`` says of the connectors that ``factory`` makes, for less; None if that is unknown."""
     matches = getattr(factory, "matches", None)
     if matches is TcpConnector.matches:
         host, port = options.get("host"), options.get("port")

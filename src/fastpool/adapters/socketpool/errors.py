@@ -1,28 +1,31 @@
 """What socketpool's pool raises: its errors by their names, and ours. Its library need not be installed."""
 
-# mypy: disallow-subclassing-any=False
-
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ... import _errors
 
+# socketpool's own classes, so that code that catches them still does; Exception where socketpool is not installed.
+if TYPE_CHECKING:
 
-def _of_library(name: str) -> Any:
-    """socketpool's own class, so that code that catches it still does; Exception where socketpool is not installed."""
+    class _MaxTries(Exception): ...
+
+    class _MaxConnections(Exception): ...
+
+else:
     try:
-        from socketpool import pool
+        from socketpool.pool import MaxConnectionsError as _MaxConnections
+        from socketpool.pool import MaxTriesError as _MaxTries
     except ImportError:
-        return Exception
-    return getattr(pool, name)
+        _MaxTries = _MaxConnections = Exception
 
 
-class MaxTriesError(_errors.PoolError, _of_library("MaxTriesError")):
+class MaxTriesError(_errors.PoolError, _MaxTries):
     """Each of ``retry_max`` connections that the factory made said at once that it is not connected."""
 
 
-class MaxConnectionsError(_errors.NoConnectionsAvailable, _of_library("MaxConnectionsError")):
+class MaxConnectionsError(_errors.NoConnectionsAvailable, _MaxConnections):
     """``max_size`` connections are in use, and none came back within ``timeout``."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from operator import methodcaller
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any
 from weakref import proxy
 
 from ..._config import Config
@@ -17,9 +17,6 @@ from .arguments import checked, seconds_or_forever
 from .conn import matcher
 from .driver import ConnectorDriver, age_of
 from .errors import MaxConnectionsError, MaxTriesError
-
-if TYPE_CHECKING:
-    from ..._options import CommonOptions
 
 __all__ = ["ConnectionPool", "MaxConnectionsError", "MaxTriesError"]
 
@@ -44,11 +41,11 @@ class ConnectionPool(Pool[Any]):
     ``factory(**options)`` makes a connector, with ``backend_mod`` and ``pool`` among the options; it is tried
     ``retry_max`` times, ``retry_delay`` seconds apart. ``timeout``: seconds that a checkout may take, -1 or None for no
     limit. ``max_lifetime``: seconds. ``max_size``: most connectors that are open at once. ``options``: go to every call
-    of the factory, before those of the checkout. ``reap_connections``: idle connectors that are too old are closed every
+    of the factory, before those of the checkout. ``reap_connections``: close idle connectors that are too old, every
     ``reap_delay`` seconds. ``backend``: a name (thread, gevent, eventlet, or a module's dotted one), or a module.
 
     Options of :class:`fastpool.Pool` are taken by their names; ``check_after`` is 0 here, so every connector is looked
-    at before it is handed out. TypeError or ValueError for a bad argument, ImportError for a backend that does not exist.
+    at before it is handed out. TypeError or ValueError for a bad argument, ImportError for a backend there is none of.
     """
 
     driver: ConnectorDriver
@@ -68,7 +65,7 @@ class ConnectionPool(Pool[Any]):
         reap_connections: bool = True,
         reap_delay: float = 1,
         backend: str | ModuleType = "thread",
-        **pool_options: Unpack[CommonOptions],
+        **pool_options: Any,
     ) -> None:
         driver = ConnectorDriver(
             checked("factory", factory),
@@ -134,7 +131,7 @@ class ConnectionPool(Pool[Any]):
         return super().aconnection(self._for(timeout, options))
 
     def release_connection(self, conn: Any) -> None:
-        """Return a connector: kept if it is connected and young enough. LeaseError if it is not out, or not from here."""
+        """Return a connector; it stays if it is connected and young enough. LeaseError if this pool does not miss it."""
         driver = self.driver
         _checkin(self, conn, not driver.check(conn, None) or driver.too_old(conn))
 
@@ -212,7 +209,8 @@ class ConnectionPool(Pool[Any]):
     @property
     def backend_mod(self) -> ModuleType:
         """The backend's module."""
-        return self.driver.backend_mod
+        module: ModuleType = self.driver.backend_mod
+        return module
 
     @property
     def reap_delay(self) -> float:
