@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from fastpool.adapters.socketpool import Connector
 
@@ -11,8 +11,8 @@ from fastpool.adapters.socketpool import Connector
 class Fake(Connector):
     """Matches a request with the same `host`; the class lists all that were made."""
 
-    made: list[Fake] = []  # replaced by the fixture `fake`
-    refusals: list[Any] = []  # what the next calls of the factory raise, or None; then all succeed
+    made: ClassVar[list[Fake]] = []  # replaced by the fixture `fake`
+    refusals: ClassVar[list[Any]] = []  # what the next calls of the factory raise, or None; then all succeed
 
     def __init__(self, **options: Any) -> None:
         type(self).made.append(self)

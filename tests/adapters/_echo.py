@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from typing import Any
+from typing import Any, Self
 
 
 class Echo:
@@ -32,7 +32,7 @@ class Echo:
         """Close the server's side of a connection; the other side has heard of it when this returns."""
         self.accepted[number].shutdown(socket.SHUT_RDWR)
 
-    def __enter__(self) -> Echo:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

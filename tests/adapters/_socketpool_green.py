@@ -1,10 +1,10 @@
-"""A backend in a world: many workers share few connections, and then old connections are reaped. In its own process."""
+"""Every backend in one world: many workers share few connections, then the old ones are reaped. In its own process."""
 
 import os
 import subprocess
 import sys
 
-backend, world = sys.argv[1:]
+world = sys.argv[1]
 if world == "gevent patched":
     import gevent.monkey
 
@@ -14,7 +14,7 @@ if world == "eventlet patched":
 
     eventlet.monkey_patch()
 
-from fastpool.adapters.socketpool import ConnectionPool, TcpConnector
+from fastpool.adapters.socketpool import ConnectionPool, TcpConnector  # noqa: E402
 
 WORKERS, TURNS, SIZE = 6, 5, 2
 
@@ -68,7 +68,7 @@ def sleep(seconds):
         __import__("time").sleep(seconds)
 
 
-def main(port):
+def main(backend, port):
     served, most = [], []
     options = {"host": "127.0.0.1", "port": port}
     pool = ConnectionPool(TcpConnector, options=options, max_size=SIZE, backend=backend, timeout=20, reap_delay=0.05)
@@ -105,12 +105,14 @@ def main(port):
             break
         sleep(0.05)
     assert not reaper.running and len(pool) == 0
-    print("well")
 
 
 server = subprocess.Popen([sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 try:
-    main(int(server.stdout.readline()))
+    port = int(server.stdout.readline())
+    for backend in ("thread", "eventlet", "gevent"):
+        main(backend, port)
+    print("well")
 finally:
     server.stdin.close()
     server.wait(20)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-import pickle
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,7 +12,7 @@ import pytest
 import fastpool
 from fastpool.adapters import socketpool
 from fastpool.adapters.socketpool import ConnectionPool, Connector, MaxConnectionsError, MaxTriesError
-from tests.pool.world import PATIENCE, until, waiting
+from tests.pool.world import PATIENCE, waiting
 
 from ._connectors import Fake
 

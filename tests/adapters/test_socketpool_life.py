@@ -210,7 +210,12 @@ def test_a_child_connects_anew_and_has_a_reaper(make: Make) -> None:
 def test_fastpools_options_are_taken(make: Make, fake: type[Fake]) -> None:
     told: list[str] = []
     pool = make(
-        min_size=2, max_overflow=1, max_idle=2, max_uses=2, name="sp", listeners=[{"connected": lambda e: told.append(e.name)}]
+        min_size=2,
+        max_overflow=1,
+        max_idle=2,
+        max_uses=2,
+        name="sp",
+        listeners=[{"connected": lambda e: told.append(e.name)}],
     )
     assert (pool.size, pool.name, len(told)) == (2, "sp", 2)
     first = [pool.get() for _ in range(3)]

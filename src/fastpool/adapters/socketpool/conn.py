@@ -68,8 +68,6 @@ class SocketConnector(Connector):
         self._pool = pool
         self._life = time.time() - _jiggle(pool)
         self._connected = True
-        if type(sock) is socket.socket:
-            self.fileno = sock.fileno  # type: ignore[method-assign] # one call less, each time that the pool asks
 
     def __del__(self) -> None:
         if self._connected:
@@ -103,8 +101,16 @@ class SocketConnector(Connector):
 
     # ---- the socket's calls
 
-    def fileno(self) -> int:
-        """Its descriptor; -1 once it is closed."""
+    @property
+    def fileno(self) -> Callable[[], int]:
+        """Gives its descriptor, -1 once it is closed. A subclass that opens no socket here has no such attribute."""
+        if self._s is None:
+            raise AttributeError(f"{self!r} has no socket")
+        # the socket's own method, which costs less; but a green socket may be exchanged for another
+        fileno: Callable[[], int] = self._s.fileno if type(self._s) is socket.socket else self._descriptor
+        return fileno
+
+    def _descriptor(self) -> int:
         return int(self._s.fileno())
 
     def send(self, data: bytes) -> int:
@@ -220,8 +226,7 @@ def matcher(factory: Any, options: dict[str, Any]) -> Callable[[Any], bool] | No
 
 def _opened(family: int, address: Any, backend_mod: ModuleType | None) -> Any:
     """A connected socket of the backend's kind, within what the checkout has left."""
-    make = socket.socket if backend_mod is None else backend_mod.Socket
-    sock = make(family, socket.SOCK_STREAM)
+    sock = util.socket_class(backend_mod)(family, socket.SOCK_STREAM)
     try:
         limit = seconds_left.get()
         if limit is not None:

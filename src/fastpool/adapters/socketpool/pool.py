@@ -131,7 +131,7 @@ class ConnectionPool(Pool[Any]):
         return super().aconnection(self._for(timeout, options))
 
     def release_connection(self, conn: Any) -> None:
-        """Return a connector; it stays if it is connected and young enough. LeaseError if this pool does not miss it."""
+        """Return a connector; it stays if it is connected and young enough. LeaseError if it is not out."""
         driver = self.driver
         _checkin(self, conn, not driver.check(conn, None) or driver.too_old(conn))
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import importlib
 import select
 import socket
+import sys
+from _socket import socket as plain_socket  # as the system has it, whatever is patched
 from types import ModuleType
 from typing import Any
+
+from ..._core.compat import eventlets_hub, way_to_gevents_hub
 
 _DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has none
 
@@ -34,7 +38,7 @@ def is_connected(skt: Any) -> bool:
         if fd < 0 or (not _DONT_WAIT and not select.select([fd], [], [], 0)[0]):
             return bool(fd >= 0)
         # A plain socket on the same descriptor: a green one would wait for data in its hub.
-        plain = socket.socket(fileno=fd)
+        plain = plain_socket(fileno=fd)
     except (OSError, ValueError):
         return False
     try:
@@ -45,3 +49,15 @@ def is_connected(skt: Any) -> bool:
         return False
     finally:
         plain.detach()
+
+
+def socket_class(backend_mod: ModuleType | None) -> Any:
+    """The class of a new socket: the backend's, but not one library's where the hub of the other runs."""
+    if backend_mod is None:
+        return socket.socket
+    kind = backend_mod.Socket
+    library = kind.__module__.partition(".")[0]
+    in_gevent = "gevent.hub" in sys.modules and way_to_gevents_hub()() is not None
+    in_eventlet = eventlets_hub() is not None
+    other_only = {"gevent": in_eventlet and not in_gevent, "eventlet": in_gevent and not in_eventlet}
+    return socket.socket if other_only.get(library) else kind
