@@ -119,6 +119,12 @@ def test_bad_arguments(
         make(**arguments)
 
 
+def test_errors_are_socketpools_too_where_it_is_installed() -> None:
+    theirs = pytest.importorskip("socketpool.pool")
+    for error in (MaxTriesError, MaxConnectionsError):
+        assert issubclass(error, getattr(theirs, error.__name__)) and issubclass(error, fastpool.PoolError)
+
+
 # ---- matching
 
 
