@@ -1,4 +1,4 @@
-"""docs/compare.md: every yes in fastpool's column is shown by a test that exists. Examples of the drop-ins' pages run."""
+"""docs/compare.md: every yes of fastpool is shown by a test that exists. The examples of the drop-ins' pages run."""
 
 from __future__ import annotations
 
