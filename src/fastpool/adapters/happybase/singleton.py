@@ -8,7 +8,7 @@ from typing import Any, Self
 from ..._core import Section
 from .pool import ConnectionPool
 
-_made: list[tuple[tuple[Any, ...], HappybaseConnectionPool]] = []
+_made: list[tuple[tuple[Any, ...], Any]] = []  # what was told, and the pool
 _one_at_a_time = Section()
 
 
@@ -55,9 +55,8 @@ def _told(host: str, port: int | str = 9090, max_size: int = 10, **options: Any)
     return host, int(port), max_size, options
 
 
-def _of(
-    cls: type[HappybaseConnectionPool], host: str, port: int, max_size: int, options: dict[str, Any]
-) -> HappybaseConnectionPool:
+def _of(cls: Any, host: str, port: int, max_size: int, options: dict[str, Any]) -> Any:
+    """The pool of these arguments, made if there is none that is open; called by one thread at a time."""
     told = (cls, host, port, max_size, options)
     _made[:] = [(known, pool) for known, pool in _made if not pool.closed]
     for known, pool in _made:
