@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import socket
 import sys
 import threading
@@ -13,10 +14,9 @@ from pathlib import Path
 import pytest
 
 import fastpool
-from fastpool.adapters import socketpool
 from fastpool.adapters.socketpool import ConnectionPool, MaxConnectionsError, TcpConnector, UnixConnector, util
 from tests.pool.world import PATIENCE, until
-from tests.process._scripts import run_case
+from tests.process._scripts import run, run_case
 
 from ._echo import Echo
 
@@ -218,17 +218,29 @@ def test_threads_and_hosts_at_once(echo: Echo) -> None:
 # ---- backends
 
 
+BACKENDS = """
+from fastpool.adapters import socketpool
+from fastpool.adapters.socketpool import ConnectionPool, TcpConnector
+
+for name in ("thread", "gevent", "eventlet"):
+    module = getattr(socketpool, f"backend_{name}")
+    with ConnectionPool(TcpConnector, backend=name) as by_name, ConnectionPool(TcpConnector, backend=module) as as_one:
+        assert (by_name.backend, by_name.backend_mod) == (name, module)
+        assert (as_one.backend, as_one.backend_mod) == (module.__name__, module)
+        assert all(hasattr(module, part) for part in ("Socket", "Select", "Semaphore", "sleep", "PriorityQueue"))
+"""
+
+
+def needs_green() -> None:
+    """Skip without importing either: eventlet warns of every later fork of a process that has imported it."""
+    for library in ("gevent", "eventlet"):
+        if importlib.util.find_spec(library) is None:
+            pytest.skip(f"{library} is not installed")
+
+
 def test_backends_by_name_and_as_module() -> None:
-    for name in ("thread", "gevent", "eventlet"):
-        pytest.importorskip("greenlet" if name == "thread" else name)
-        module = getattr(socketpool, f"backend_{name}")
-        with (
-            ConnectionPool(TcpConnector, backend=name) as by_name,
-            ConnectionPool(TcpConnector, backend=module) as as_one,
-        ):
-            assert (by_name.backend, by_name.backend_mod) == (name, module)
-            assert (as_one.backend, as_one.backend_mod) == (module.__name__, module)
-            assert all(hasattr(module, part) for part in ("Socket", "Select", "Semaphore", "sleep", "PriorityQueue"))
+    needs_green()
+    run(BACKENDS)
 
 
 def test_a_backend_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,6 +265,5 @@ def test_a_backend_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("world", ["threads", "gevent", "gevent patched", "eventlet", "eventlet patched"])
 def test_any_backend_in_any_world(world: str) -> None:
-    for library in ("gevent", "eventlet"):
-        pytest.importorskip(library)
+    needs_green()
     run_case(CASES, world)

@@ -184,6 +184,8 @@ class TcpConnector(SocketConnector):
         for family in families:
             try:
                 return self._begin(_opened(family, (host, port), backend_mod), backend_mod, pool)
+            except TimeoutError:
+                raise  # the other family would take as long again
             except OSError as error:
                 failure = failure or error
         assert failure is not None

@@ -89,6 +89,7 @@ class ConnectionPool(Pool[Any]):
     def _start(self, driver: Any, config: Config) -> None:
         driver.use(driver.backend_mod, self, config.servers is not None)
         self._reaper: Any = None
+        self._reaping = False
         super()._start(driver, config)
         self._selected: tuple[dict[str, Any], Selection] = ({}, self._selection({}))
         if driver.reaps:
@@ -180,11 +181,13 @@ class ConnectionPool(Pool[Any]):
     def start_reaper(self) -> None:
         """Have ``murder_connections`` called every ``reap_delay`` seconds."""
         self.stop_reaper()
+        self._reaping = True
         self._reaper = self.driver.backend_mod.ConnectionReaper(self, delay=self.driver.reap_delay)
         self._reaper.ensure_started()
 
     def stop_reaper(self) -> None:
         """End the reaper: from now on nothing is closed for its age unless it is asked for or returned."""
+        self._reaping = False
         stop = getattr(getattr(self, "_reaper", None), "stop", None)  # a backend of the user's may have no such method
         if stop is not None:
             stop()
@@ -262,5 +265,5 @@ class ConnectionPool(Pool[Any]):
     def _forked(self) -> None:
         self.driver.entries = {}
         super()._forked()
-        if self._reaper is not None and self._reaper.running:  # in the parent: here it has no thread
-            self.start_reaper()
+        if self._reaping:
+            self.start_reaper()  # the other one runs in the parent

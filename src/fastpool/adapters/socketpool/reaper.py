@@ -22,12 +22,15 @@ class ConnectionReaper:
 
     def __init__(self, pool: Any, delay: float = 1.0) -> None:
         self.delay = delay
-        self._stopped = threading.Event()
+        self.stopped = False
+        # Released to wake the thread. Unlike an Event's, its release may be called by a finalizer in that very thread.
+        self._bell = threading.Lock()
+        self._bell.acquire()
         self._pool = weakref.ref(pool, self._end)
 
     def ensure_started(self) -> None:
         """Start it, unless it runs; one that was stopped stays so."""
-        if not self.running and not self._stopped.is_set():
+        if not self.running and not self.stopped:
             self.start()
 
     def start(self) -> None:
@@ -41,14 +44,18 @@ class ConnectionReaper:
 
     def stop(self) -> None:
         """End it: no round begins from now on."""
-        self._stopped.set()
+        self.stopped = True
+        try:
+            self._bell.release()
+        except RuntimeError:
+            pass  # it was stopped before
 
     def _end(self, gone: object) -> None:
-        self._stopped.set()
+        self.stop()
 
     def _run(self) -> None:
         try:
-            while not self._stopped.wait(self.delay):
+            while not self._bell.acquire(timeout=min(self.delay, threading.TIMEOUT_MAX)):
                 self._round()
         finally:
             self.running = False
@@ -56,11 +63,11 @@ class ConnectionReaper:
     def _run_green(self) -> None:
         try:
             left = self.delay
-            while not self._stopped.is_set():
+            while not self.stopped:
                 nap = min(left, _NAP_S)
                 pause(nap)
                 left -= nap
-                if left <= 0 and not self._stopped.is_set():
+                if left <= 0 and not self.stopped:
                     self._round()
                     left = self.delay
         finally:
