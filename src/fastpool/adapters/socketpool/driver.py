@@ -131,8 +131,20 @@ class ConnectorDriver(Driver[Any]):
     def check(self, c: Any, timeout: float | None) -> bool:
         """Ask the connector. The pool has just looked at a descriptor, so a socket of ours is not looked at again."""
         if type(c).is_connected is _LOOKS_AT_SOCKET:
-            return c._connected and not c._broken and not c._unread
+            return bool(c._connected and not c._broken and not c._unread)
         return bool(c.is_connected())
+
+    def fit(self, c: Any) -> bool:
+        """Whether a connector that is returned may stay: what ``check`` and ``too_old`` say, in one call."""
+        if type(c).is_connected is _LOOKS_AT_SOCKET:
+            if not c._connected or c._broken or c._unread:
+                return False
+        elif not c.is_connected():
+            return False
+        try:
+            return self.max_lifetime is None or time.time() - c.get_lifetime() <= self.max_lifetime
+        except NotImplementedError:
+            return True
 
     def ping(self, c: Any, timeout: float | None) -> bool:
         """Ask whether it is connected, and young enough."""

@@ -133,8 +133,7 @@ class ConnectionPool(Pool[Any]):
 
     def release_connection(self, conn: Any) -> None:
         """Return a connector; it stays if it is connected and young enough. LeaseError if it is not out."""
-        driver = self.driver
-        _checkin(self, conn, not driver.check(conn, None) or driver.too_old(conn))
+        _checkin(self, conn, not self.driver.fit(conn))
 
     def _for(self, timeout: Any, options: dict[str, Any]) -> Selection:
         if isinstance(timeout, Selection):  # a block that is used as a decorator brings its own
