@@ -15,6 +15,7 @@ import pytest
 
 import fastpool
 from fastpool.adapters.socketpool import ConnectionPool, Connector, TcpConnector
+from fastpool.testing import VirtualClock
 from tests.pool.world import PATIENCE, frees_what_is_dropped, until
 
 from ._connectors import Fake
@@ -23,6 +24,12 @@ from .test_socketpool import fake, make
 __all__ = ["fake", "make"]  # fixtures
 
 Make = Callable[..., ConnectionPool]
+
+
+@pytest.fixture
+def clock() -> Iterator[VirtualClock]:
+    with VirtualClock() as clock:
+        yield clock
 
 
 # ---- lifetimes
@@ -36,23 +43,26 @@ def test_too_old_connectors_do_not_come_back(make: Make) -> None:
     assert (pool.size, c.invalidated) == (0, 1)
 
 
-def test_too_old_connectors_are_not_handed_out(make: Make) -> None:
-    pool = make(max_lifetime=0.05, reap_connections=False)
+def test_too_old_connectors_are_not_handed_out(make: Make, clock: VirtualClock) -> None:
+    pool = make(max_lifetime=50, reap_connections=False)
     c = pool.get()
     pool.release_connection(c)
+    clock.advance(49)
+    assert pool.get() is c
+    pool.release_connection(c)
+    clock.advance(2)
     assert pool.size == 1
-    time.sleep(0.06)
     assert pool.get() is not c
     assert (c.invalidated, pool.stats().closed["lifetime"]) == (1, 1)
 
 
-def test_murder_closes_what_is_too_old(make: Make) -> None:
-    pool = make(max_lifetime=0.05, reap_connections=False)
+def test_murder_closes_what_is_too_old(make: Make, clock: VirtualClock) -> None:
+    pool = make(max_lifetime=50, reap_connections=False)
     c = pool.get()
     pool.release_connection(c)
     pool.murder_connections()
     assert pool.size == 1
-    time.sleep(0.06)
+    clock.advance(51)
     pool.murder_connections()
     assert (pool.size, len(pool), c.invalidated) == (0, 0, 1)
 
@@ -67,13 +77,15 @@ def test_murder_asks_the_connectors_themselves(make: Make) -> None:
     assert (pool.size, old.invalidated, young.invalidated) == (1, 1, 0)
 
 
-def test_a_connector_that_says_no_lifetime_has_the_pools(make: Make, fake: type[Fake]) -> None:
+def test_a_connector_that_says_no_lifetime_has_the_pools(make: Make, fake: type[Fake], clock: VirtualClock) -> None:
     fake.get_lifetime = Connector.get_lifetime  # type: ignore[method-assign]
-    pool = make(max_lifetime=0.1, reap_connections=False)
+    pool = make(max_lifetime=100, reap_connections=False)
     c = pool.get()
     pool.release_connection(c)
-    assert not pool.too_old(c)
-    time.sleep(0.11)
+    clock.advance(74)
+    pool.murder_connections()
+    assert not pool.too_old(c) and pool.size == 1
+    clock.advance(27)
     pool.murder_connections()
     assert pool.size == 0
 
@@ -113,15 +125,16 @@ def test_the_reaper_closes_what_is_too_old(make: Make) -> None:
     until(lambda: pool.size == 0 and c.invalidated, "the reaper closes it")
 
 
-def test_after_stop_reaper_nothing_is_reaped(make: Make) -> None:
-    pool = make(max_lifetime=0.05, reap_delay=0.02)
+def test_after_stop_reaper_nothing_is_reaped(make: Make, clock: VirtualClock) -> None:
+    pool = make(max_lifetime=50, reap_delay=0.02)
     reaper = pool._reaper
     assert reaper.running
     pool.stop_reaper()
     until(lambda: not reaper.running, "the reaper ends")
     c = pool.get()
     pool.release_connection(c)
-    time.sleep(0.2)
+    clock.advance(51)
+    time.sleep(0.2)  # ten rounds
     assert (pool.size, c.invalidated) == (1, 0)
     pool.start_reaper()
     until(lambda: pool.size == 0, "the new one closes it")

@@ -3,11 +3,12 @@
 
 @cython.final
 cdef class Selection:
-    """What a caller asks of its connection.  ``Selection(accepts, request, timeout)``:
+    """Which connections a checkout can use; given to ``connection``, ``aconnection`` or ``checkout`` as their timeout.
 
-    `accepts(connection)` says whether the caller can use an open connection.  It may be called for any idle one, must
-    not do I/O, and what it raises fails the checkout.  `request` is what the driver finds in `Entry.request` when it has
-    to open one; it is the connection's to satisfy, and `accepts` is not called for a new one.
+    `accepts(connection)`: whether the caller can use this open connection.  It may be called for any idle one, also
+    while another caller takes that, so it must not do I/O.  What it raises ends the checkout.
+    `request`: what the driver reads as `Entry.request` when this checkout opens a connection.  `accepts` is not called
+    for that one.
     `timeout`: as for ``connection``.
     """
     cdef readonly object accepts

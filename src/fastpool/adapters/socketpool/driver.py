@@ -95,13 +95,15 @@ class ConnectorDriver(Driver[Any]):
     def _made(self, options: dict[str, Any], timeout: float | None) -> Any:
         deadline = None if timeout is None else time.monotonic() + timeout
         last: Exception | None = None
-        for tries in range(self.retry_max):
+        tries = 0
+        while tries < self.retry_max:
             left = None if deadline is None else deadline - time.monotonic()
             if tries:
                 if left is not None and left <= self.retry_delay:
                     break
                 self.backend_mod.sleep(self.retry_delay)
                 left = None if left is None else left - self.retry_delay
+            tries += 1
             bound = seconds_left.set(left)
             try:
                 c = self.factory(**options)
@@ -112,10 +114,13 @@ class ConnectorDriver(Driver[Any]):
                 last = error
             finally:
                 seconds_left.reset(bound)
-        raise last or MaxTriesError(
-            f"{self.retry_max} connections in a row, made by {self.factory!r}, say at once that they are not connected "
-            "(is_connected() is false): is the server up, and the options right?"
-        )
+        try:
+            raise last or MaxTriesError(
+                f"each of {tries} connections that {self.factory!r} made says at once that it is not connected "
+                "(is_connected() is false): is the server up, and are the options right?"
+            )
+        finally:
+            last = None  # its traceback refers to this frame
 
     def _drop(self, c: Any) -> None:
         try:
