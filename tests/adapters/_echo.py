@@ -37,12 +37,13 @@ class Echo:
 
     def __exit__(self, *_: object) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join(self._limit)  # from now on no more are accepted
         for one in self.accepted:
             try:
                 one.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass  # it is closed on both sides
-        for thread in self._threads:
+        for thread in self._threads[1:]:
             thread.join(self._limit)
         for one in (self._listener, *self.accepted):
             one.close()
