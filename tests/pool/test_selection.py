@@ -180,7 +180,8 @@ def test_tasks() -> None:
                     pass
             behind = asyncio.create_task(kind_of("b"))
             await asyncio.to_thread(waiting, pool, 1)
-        assert await behind == "b" and a.closed
+        assert await behind == "b"
+        await asyncio.to_thread(until, lambda: a.closed)  # by a thread of the pool's own
         async with pool.aconnection(of("b")) as b:
             assert b.kind == "b"
         assert pool.stats().connects == 2
