@@ -197,7 +197,7 @@ class BasePool(Core[C]):
     def _leased_by_server(self) -> Mapping[Any, int]:
         return Counter(lease[1] for lease in self._leases())
 
-    def _draw_lifetime(self, limit_ns: int) -> int:
+    def _draw_lifetime(self, limit_ns: int, c: Any) -> int:
         """Up to a quarter less, drawn once per connection, so that those born together do not die together."""
         return int(limit_ns * (1 - self.connector.health.draw() / 4))
 

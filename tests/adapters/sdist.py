@@ -104,14 +104,15 @@ def run_suite(
     turns: int,
     environment: Mapping[str, str],
     within_s: float,
+    suite: Sequence[str] = ("test_api.py",),
 ) -> Outcome:
     """Run a suite of these ``files`` in ``folder`` with a pytest that ignores this project's configuration.
 
-    ``turns`` > 0 runs only ``pool_tests``, that many times in a row; otherwise all of test_api.py.
+    ``turns`` > 0 runs only ``pool_tests`` of test_api.py, that many times in a row; otherwise all of ``suite``.
     """
     for name, text in files.items():
         (folder / name).write_text(text, "utf-8")
-    tests = [f"test_api.py::{name}" for name in pool_tests] if turns else ["test_api.py"]
+    tests = [f"test_api.py::{name}" for name in pool_tests] if turns else [*suite]
     report = folder / "report.xml"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *tests],

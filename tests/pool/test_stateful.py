@@ -41,7 +41,7 @@ class Unkept(fastpool.Pool):
     def _keep(self) -> None:
         pass
 
-    def _draw_lifetime(self, limit_ns: int) -> int:
+    def _draw_lifetime(self, limit_ns: int, c: Any) -> int:
         return limit_ns
 
 

@@ -85,6 +85,9 @@ from .core import (
     Section as Section,
 )
 from .core import (
+    Selection as Selection,
+)
+from .core import (
     WaiterHandle as WaiterHandle,
 )
 from .core import (

@@ -13,11 +13,16 @@ cdef int connect_slot(Checkout self) except -1:
     """Open the connection for which there is room in hand, in this thread or greenlet."""
     cdef Core core = self.core
     cdef int64_t start = clock_ns()
+    cdef Entry entry
     try:
         if not self.for_others and not core.was_opened:  # else the code that opens ahead of use decides that
             core._first_use()
         entry = entry_of_slot(core, self.slot)
-        c, server = core.connector.open(entry, self.seconds_left, core._leased_by_server, self.behind)
+        entry.request = None if self.selection is None else self.selection.request
+        try:
+            c, server = core.connector.open(entry, self.seconds_left, core._leased_by_server, self.behind)
+        finally:
+            entry.request = None
     except BaseException as error:
         connect_failed(self, error)
     connect_done(self, c, server, clock_ns() - start)
@@ -46,6 +51,7 @@ cdef Checkout connect_behind(Checkout self):
     """A checkout that owns the room in hand, with its permit, for a connect that goes on without its caller."""
     cdef Checkout other = checkout_new(self.core, BEHIND_NS, self.loop)
     other.behind = other.for_others = True
+    other.selection = self.selection
     checkout_hold(other, self.slot)
     self.slot = NULL
     return other
@@ -113,7 +119,7 @@ cdef int connect_settle_in(Core core, Slot *slot, object c) except -1:
     fitness_look_up_descriptor(core, entry, c)
     slot.server = connect_server_key(core, entry.server)
     if core.life_ns >= 0:
-        slot.expires_ns = slot.born_ns + <int64_t>core._draw_lifetime(core.life_ns)
+        slot.expires_ns = slot.born_ns + <int64_t>core._draw_lifetime(core.life_ns, c)
     i64_put(&slot.fresh_ns, fitness_fresh_until(core, slot, slot.born_ns))
     return 0
 

@@ -103,10 +103,20 @@ class Register:
 class PoolInner: ...
 
 @final
+class Selection:
+    def __init__(self, accepts: Callable[[Any], bool], request: Any = None, timeout: float | None = ...) -> None: ...
+    @property
+    def accepts(self) -> Callable[[Any], bool]: ...
+    @property
+    def request(self) -> Any: ...
+
+@final
 class Entry:
     connection: Any
     driver_data: Any
     server: Any
+    @property
+    def request(self) -> Any: ...
     needs_reset: bool
     @property
     def task(self) -> ReferenceType[Any] | None: ...

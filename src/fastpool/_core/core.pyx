@@ -25,8 +25,8 @@ from fastpool._core.c.count cimport BUCKETS, Histogram, histogram_add, histogram
 from fastpool._core.c.idle cimport idle_put, idle_take
 from fastpool._core.c.lease cimport NATIVE, lease_lend, lease_open, lease_retake, lease_shut, hint_find, hint_make
 from fastpool._core.c.pool cimport CLOSED, OVER_SIZE, SLOW_GIVE, SLOW_TAKE, Pool, pool_abandon_waiters, \
-    pool_give, pool_give_vacant, pool_pass, pool_permit_back, pool_settle, pool_settle_if, pool_shrink_vacant, \
-    pool_take_vacant
+    permit_take, pool_give, pool_give_vacant, pool_pass, pool_permit_back, pool_settle, pool_settle_if, \
+    pool_shrink_vacant, pool_take_vacant
 from fastpool._core.c.sleep cimport OUT_OF_MEMORY, POOL_CLOSED, SLEPT_WELL, sleep_in_line
 from fastpool._core.c.slot cimport DESYNC, BUSY, CONNECTING, DROPPED, ENDING, EPOCH, IDLE, LEASED, LISTED, STALE, \
     RENEW, RETIRING, SUSPECT, TAINTED, NEEDS_RESET, Slot, slot_grab, slot_lease, slot_move, slot_state
@@ -169,6 +169,7 @@ include "compat.pxi"
 include "owner.pxi"
 include "entry.pxi"
 include "core_state.pxi"
+include "selection.pxi"
 include "pool.pxi"
 include "prefixed.pxi"
 include "events.pxi"

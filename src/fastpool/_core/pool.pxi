@@ -223,9 +223,15 @@ cdef class BlockingCore(Core):
     @cython.binding(False)
     def checkout(self, timeout=...):
         """Check out a connection; return it with `checkin`, exactly once.  Raises what `connection` raises."""
-        cdef int64_t limit = self.timeout_ns if timeout is ... else seconds_to_ns("timeout", timeout)
+        cdef int64_t limit
         cdef uint64_t word
-        cdef Slot *slot = checkout_slow(self, limit, BY_HAND, NULL, &word)
+        cdef Slot *slot
+        cdef Selection selection = None
+        if type(timeout) is Selection:
+            selection = <Selection>timeout
+            timeout = selection.timeout
+        limit = self.timeout_ns if timeout is ... else seconds_to_ns("timeout", timeout)
+        slot = checkout_slow(self, limit, BY_HAND, NULL, &word, selection)
         c = (<Entry>slot.entry).connection
         if c is None:
             raise lease_taken_back(self)  # by another thread's close(timeout)

@@ -120,8 +120,8 @@ cdef uint64_t deadlock_epochs(list steps) except? 0:
 
 
 cdef list deadlock_steps(Core core):
-    """The leases that keep `core`, and the pools for which its holders wait, from ever giving a connection; None: one of
-    these pools still can.
+    """The leases that keep `core`, and the pools for which its holders wait, from ever giving a connection; None: one
+    of these pools still can.
 
     Rows (pool, index of a slot of it, pool for which that slot's owner waits, whether that is the caller).
     """

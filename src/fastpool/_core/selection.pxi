@@ -1,0 +1,33 @@
+# Which of the pool's connections a checkout can use, where they are not all alike.
+
+
+@cython.final
+cdef class Selection:
+    """Which connections a checkout can use; given to ``connection``, ``aconnection`` or ``checkout`` as their timeout.
+
+    `accepts(connection)`: whether the caller can use this open connection.  It may be called for any idle one, also
+    while another caller takes that, so it must not do I/O.  What it raises ends the checkout.
+    `request`: what the driver reads as `Entry.request` when this checkout opens a connection.  `accepts` is not called
+    for that one.
+    `timeout`: as for ``connection``.
+    """
+    cdef readonly object accepts
+    cdef readonly object request
+    cdef object timeout
+
+    def __init__(self, accepts, request=None, timeout=...):
+        self.accepts = accepts
+        self.request = request
+        self.timeout = timeout
+
+
+cdef int64_t selection_timeout_ns(Core core, Selection self) except -2:
+    """The seconds of its checkout in ns; -1: no limit."""
+    return core.timeout_ns if self.timeout is ... else seconds_to_ns("timeout", self.timeout)
+
+
+cdef bint selection_suits(Selection self, Entry entry) except -1:
+    """Whether the caller can use the connection of this entry.  It may be in nobody's hands, and gone at any moment."""
+    with cython.critical_section(entry):
+        c = entry.connection
+    return c is not None and bool(self.accepts(c))

@@ -1,0 +1,79 @@
+"""The reaper: closes a pool's old connections every few moments, in a thread or in a greenlet of the caller's hub."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Any
+
+from ..._core.greenlets import pause, spawner_here
+
+_NAP_S = 0.25  # the longest a greenlet sleeps at once: it cannot be woken when it is stopped
+
+
+class ConnectionReaper:
+    """Calls ``pool.murder_connections()`` every ``delay`` seconds until it is stopped or the pool is gone.
+
+    Where greenlets run (gevent, eventlet) it is one of them, so that it may close their sockets; elsewhere a daemon
+    thread. It does not keep the pool alive.
+    """
+
+    running = False
+
+    def __init__(self, pool: Any, delay: float = 1.0) -> None:
+        self.delay = delay
+        self.stopped = False
+        # Released to wake the thread. Unlike an Event's, its release may be called by a finalizer in that very thread.
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self._pool = weakref.ref(pool, self._end)
+
+    def ensure_started(self) -> None:
+        """Start it, unless it runs; one that was stopped stays so."""
+        if not self.running and not self.stopped:
+            self.start()
+
+    def start(self) -> None:
+        """Begin; the first round is after ``delay`` seconds."""
+        self.running = True
+        spawn = spawner_here()
+        if spawn is not None:
+            spawn(self._run_green)
+        else:
+            threading.Thread(target=self._run, name="fastpool-socketpool-reaper", daemon=True).start()
+
+    def stop(self) -> None:
+        """End it: no round begins from now on."""
+        self.stopped = True
+        try:
+            self._bell.release()
+        except RuntimeError:
+            pass  # it was stopped before
+
+    def _end(self, gone: object) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        try:
+            while not self._bell.acquire(timeout=min(self.delay, threading.TIMEOUT_MAX)):
+                self._round()
+        finally:
+            self.running = False
+
+    def _run_green(self) -> None:
+        try:
+            left = self.delay
+            while not self.stopped:
+                nap = min(left, _NAP_S)
+                pause(nap)
+                left -= nap
+                if left <= 0 and not self.stopped:
+                    self._round()
+                    left = self.delay
+        finally:
+            self.running = False
+
+    def _round(self) -> None:
+        pool = self._pool()
+        if pool is not None:
+            pool._murder_quietly()
