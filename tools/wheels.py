@@ -1,6 +1,6 @@
 """Build an sdist, wheels from that sdist for each Python given (default: each at hand), and try each wheel.
 
-    python tools/wheels.py [--out DIR] [PYTHON …]
+    python -m tools.wheels [--out DIR] [PYTHON …]
 
 A wheel is tried (smoke.py) in an empty environment without a compiler on its path: what a user's machine is like.
 """
@@ -16,7 +16,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from contents import sdist_faults, wheel_faults
+from tools.contents import sdist_faults, wheel_faults
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_COMPILER = {"CC": "false", "CXX": "false", "LDSHARED": "false"}

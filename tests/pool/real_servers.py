@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-LEASH = Path(__file__).resolve().parents[2] / "tools" / "hbase" / "leash.py"
+LEASH = Path(__file__).resolve().parents[2] / "tools" / "jvm" / "leash.py"
 SECONDS = 120  # a server ends by itself after that, whatever becomes of the test
 
 

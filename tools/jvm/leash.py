@@ -1,7 +1,8 @@
 """Run one command that must not outlive whoever started it: `leash.py SECONDS COMMAND…`, standard input a pipe.
 
 The command is ended (asked first, then made to) when the pipe closes, which is also what happens when the starter
-is killed; when the seconds are over; or when the leash itself is asked to end. Exits with the command's status.
+is killed; when the seconds are over; or when the leash itself is asked to end. SIGUSR1 kills the command at once. Exits
+with the command's status.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def main(seconds: float, command: list[str]) -> int:
     child = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent if linux else None
     )
+
+    signal.signal(signal.SIGUSR1, lambda *_: child.kill())
 
     def watch_starter() -> None:
         while os.read(0, 1024):
