@@ -136,7 +136,8 @@ class _Trial:
     """
 
     __slots__ = (
-        "_began", "_connector", "_deadline", "_error", "_leased", "_patient", "_server", "_servers", "_tried", "over",
+        "_asked", "_began", "_connector", "_deadline", "_error", "_leased", "_patient", "_rounds", "_server",
+        "_servers", "_tried", "over",
     )  # fmt: skip
 
     def __init__(
@@ -152,6 +153,8 @@ class _Trial:
         self._leased = leased_by_server
         self._servers = connector.health.servers()
         self._tried: dict[Server, BaseException] = {}
+        self._asked: set[Server] = set()  # in this round
+        self._rounds = connector._driver.rounds
         self._server: Server | None = None
         self._error: BaseException | None = None
         self._began = 0.0
@@ -162,9 +165,11 @@ class _Trial:
         connector = self._connector
         if self._servers:
             resting = {server: state for server, state in connector.health.states().items() if state.retry_in > 0}
-            able = tuple(s for s in self._servers if s not in self._tried and s not in resting)
+            able = tuple(s for s in self._servers if s not in self._asked and s not in resting)
             if self._patient:
                 able = self._likely(able, resting)
+            if not able:
+                able = self._next_round()
             if not able or (self._tried and self._left() == 0.0):
                 raise self._none_left(resting)
             self._server = connector.health.choose(self._servers, able, self._leased)
@@ -176,6 +181,17 @@ class _Trial:
         doubted = self._connector.health.doubted
         slow = (s for s in self._servers if s not in self._tried and s in resting and resting[s].hasty)
         return tuple(s for s in able if s not in doubted) or able or tuple(slow)
+
+    def _next_round(self) -> tuple[Server, ...]:
+        """The servers to ask when none is left in the first round: after that, those left alone are asked, too."""
+        rounds = self._connector._driver.rounds
+        if self._rounds < rounds and (left := tuple(s for s in self._servers if s not in self._asked)):
+            return left
+        if self._rounds == 1:
+            return ()
+        self._rounds -= 1
+        self._asked.clear()
+        return self._servers
 
     def __enter__(self) -> None:
         pass
@@ -194,13 +210,16 @@ class _Trial:
         remembered = without_traceback(error)
         connector.last_error = remembered
         self._error = error
-        if server is not None:
+        blamed = connector._driver.blames_server(error)
+        if server is not None and blamed:
             self._tried[server] = remembered
+            self._asked.add(server)
             connector.health.refused(
                 server, remembered, fair=took >= FAIR_TRIAL or not (cut_off or self._left() == 0.0)
             )
         connector._tell("connect_failed", server=server, error=error, duration=took)
-        return not cut_off and len(set(self._servers)) > 1
+        several = len(set(self._servers)) > 1 or (server is not None and connector._driver.rounds > 1)
+        return several and blamed and not cut_off
 
     def _accepted(self) -> None:
         """Note that the connection is open."""
@@ -217,10 +236,10 @@ class _Trial:
     def _none_left(self, resting: Mapping[Server, ServerState]) -> BaseException:
         servers = tuple(dict.fromkeys(self._servers))
         if len(servers) == 1:
-            remembered = resting[servers[0]].error
+            remembered = self._tried.get(servers[0]) or resting[servers[0]].error
             again = without_traceback(remembered, 0)
             again.__cause__ = remembered
-            return again
+            return self._connector._driver.none_left(again)
         lines = [f"none of {len(servers)} servers gave a connection"]
         for server in servers:
             if server in self._tried:
@@ -235,4 +254,4 @@ class _Trial:
         failure = AllServersUnavailable("\n".join(lines))
         last = self._connector.last_error
         failure.__cause__ = self._error or (None if last is None else without_traceback(last))
-        return failure
+        return self._connector._driver.none_left(failure)
