@@ -103,8 +103,8 @@ class ConnectionWrapper(Retries):
                 raise InvalidRequestError(str(error)) from None
             self._entry.taint()
             self._entry.end_call()
-            self._quiet = True
             self._client.retire()
+        self._quiet = True
 
     def set_keyspace(self, keyspace: str) -> None:
         """Change to another keyspace, until the connection is returned."""
