@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Self
 
 from thriftpy2.protocol import TBinaryProtocol
 from thriftpy2.thrift import TApplicationException, TMessageType
@@ -69,8 +69,8 @@ class Stream:
 
 
 Script = Callable[[Call], Any]
-"""Called with each request but `login` and `set_keyspace`: None: the usual answer, bytes: sent as they are, an exception
-that is declared: the reply; OSError is raised to hang up."""
+"""Called with each request but `login` and `set_keyspace`. Gives None for the usual answer, bytes to be sent as they are,
+or an exception that is declared, as the reply; raises OSError to hang up."""
 
 
 class FakeCassandra:
@@ -124,7 +124,7 @@ class FakeCassandra:
             with contextlib.suppress(OSError):
                 stream.sock.shutdown(socket.SHUT_RDWR)
 
-    def __enter__(self) -> FakeCassandra:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -1,4 +1,4 @@
-"""One program for pycassa under Python 2.7 and for the adapter under Python 3: what it does, and the events that are told.
+"""One program for pycassa under Python 2.7 and for the adapter under Python 3, and the events that it tells.
 
     python _pycassa_story.py HOST:PORT [MODULE]
 

@@ -100,7 +100,7 @@ def test_pc1_a_pool_with_credentials_works_and_is_disposed() -> None:
 
 
 def test_pc2_an_empty_list_of_servers_is_refused_by_prefill() -> None:
-    with pytest.raises(AllServersUnavailable, match="^Cannot connect to any servers as server list is empty!$"):
+    with pytest.raises(AllServersUnavailable, match=r"^Cannot connect to any servers as server list is empty!$"):
         ConnectionPool(KEYSPACE, server_list=[])
     pool = ConnectionPool(KEYSPACE, server_list=[], prefill=False)
     with pytest.raises(AllServersUnavailable, match="empty"):
@@ -160,7 +160,7 @@ def test_pc4_to_pc7_and_pc10_overflow(make: MakePool, stats: StatsLogger, prefil
         if connection in gone:
             connection.return_to_pool()  # closed by the pool: nothing happens
         else:
-            with pytest.raises(InvalidRequestError, match="^Connection was already checked in or disposed$"):
+            with pytest.raises(InvalidRequestError, match=r"^Connection was already checked in or disposed$"):
                 connection.return_to_pool()
     assert counts["checked_in"] == 20 and counts["disposed"]["success"] == 10
 
@@ -210,8 +210,7 @@ def test_pc12_one_of_two_servers_is_bad(
         KEYSPACE, servers, pool_size=5, max_overflow=5, timeout=10, listeners=[stats], use_threadlocal=threadlocal,
         backoff=(0.0, 0.0),
     )  # fmt: skip
-    bad_first = 4 <= stats.stats["failed"] <= 5 and stats.stats["failed"] - 4
-    assert stats.stats["failed"] == 4 + bad_first, "without a pause, each second connect asks the bad one first"
+    assert stats.stats["failed"] in (4, 5), "without a pause, each second connect asks the bad one first"
     together = threading.Barrier(7)
 
     def work(_n: int) -> None:
@@ -275,14 +274,14 @@ def test_pc15_the_retries_end(
 def test_pc16_a_replacement_that_cannot_be_opened_is_a_retry(
     make: MakePool, cassandra: FakeCassandra, stats: StatsLogger
 ) -> None:
-    pool = make(pool_size=5, max_retries=3, use_threadlocal=False)
+    pool = make(pool_size=5, max_retries=3, use_threadlocal=False, backoff=(0.0, 0.0))
     cassandra.script = lambda call: t.TimedOutException()
 
     def refuse(host: str, port: int) -> Any:
         raise OSError("no sockets left")
 
     pool.socket_factory = refuse
-    with pytest.raises(MaximumRetryException, match="^Retried 4 times") as caught:
+    with pytest.raises(MaximumRetryException, match=r"^Retried 4 times") as caught:
         insert(pool)
     assert isinstance(caught.value, AllServersUnavailable) and "no sockets left" in str(caught.value)
     assert stats.stats["failed"] == 1 + 3 * 2, "the operation, and three times each of the attempts to connect"
@@ -294,16 +293,16 @@ def test_pc17_a_counter_is_not_retried(make: MakePool, cassandra: FakeCassandra,
     cassandra.script = lambda call: t.TimedOutException()
     for operation in ("add", "remove_counter"):
         stats.reset()
-        with pytest.raises(MaximumRetryException, match="^Retried 1 times"):
+        with pytest.raises(MaximumRetryException, match=r"^Retried 1 times"):
             argument = t.CounterColumn(name=b"c", value=1) if operation == "add" else ONE
             pool.execute(operation, b"key", PARENT, argument, *([ONE] if operation == "add" else []))
         assert stats.stats["failed"] == 1
     stats.reset()
-    with pytest.raises(MaximumRetryException, match="^Retried 4 times"):
+    with pytest.raises(MaximumRetryException, match=r"^Retried 4 times"):
         pool.execute("add", b"key", PARENT, t.CounterColumn(name=b"c", value=1), ONE, allow_retries=True)
     assert stats.stats["failed"] == 4
     stats.reset()
-    with pytest.raises(MaximumRetryException, match="^Retried 1 times"):
+    with pytest.raises(MaximumRetryException, match=r"^Retried 1 times"):
         pool.execute("insert", b"key", PARENT, column(b"v"), ONE, allow_retries=False)
     assert stats.stats["failed"] == 1
 
