@@ -69,8 +69,8 @@ class Stream:
 
 
 Script = Callable[[Call], Any]
-"""Called with each request but `login` and `set_keyspace`. Gives None for the usual answer, bytes to be sent as they are,
-or an exception that is declared, as the reply; raises OSError to hang up."""
+"""Called with each request but `login` and `set_keyspace`. Gives None for the usual answer, bytes to be sent as they
+are, or an exception that is declared, as the reply; raises OSError to hang up."""
 
 
 class FakeCassandra:

@@ -211,11 +211,14 @@ def test_pc12_one_of_two_servers_is_bad(
         backoff=(0.0, 0.0),
     )  # fmt: skip
     assert stats.stats["failed"] in (4, 5), "without a pause, each second connect asks the bad one first"
-    together = threading.Barrier(7)
+    turn = [threading.Event() for _ in range(8)]
+    turn[0].set()
 
-    def work(_n: int) -> None:
+    def work(number: int) -> None:
+        assert turn[number].wait(30)  # one after the other, and none returns its connection before all have one
         connection = pool.get()
-        together.wait(30)
+        turn[number + 1].set()
+        assert turn[7].wait(30)
         pool.put(connection)
 
     in_threads(7, work)
