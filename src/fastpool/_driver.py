@@ -32,8 +32,8 @@ class Driver(Generic[C]):
     exhausted_error: type[NoConnectionsAvailable] = NoConnectionsAvailable
     deadlock_error: type[PoolDeadlock] = PoolDeadlock
     exhausted_message: str | None = None  # how the error of an exhausted pool begins; None: with the pool's name
-    # How often one connect may ask each of the servers before it fails. In the last round even those are asked that are
-    # left alone because they refused lately.
+    # How often one connect may ask each of the servers before it fails. From the second round on even those are asked
+    # that are left alone because they refused lately, after a tenth of a second at most.
     rounds: int = 1
 
     def connect(self, server: Any, timeout: float | None) -> C | Awaitable[C]:

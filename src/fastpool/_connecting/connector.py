@@ -11,6 +11,7 @@ from _random import Random
 from collections.abc import Awaitable, Callable, Mapping
 
 from .._config import Config
+from .._core.greenlets import pause
 from .._driver import Driver
 from .._errors import AllServersUnavailable, OutOfTime
 from .._light.hints import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 # A connect that its caller's own deadline ended before this many seconds says little about the server: one impatient
 # caller must not turn all others away. A second one in a row does count, or a server that hangs would never be down.
 FAIR_TRIAL = 1.0
+
+# Where the driver has a server asked that is left alone, its caller waits so many seconds before, at the most.
+LONGEST_REST = 0.1
 
 
 class Connector:
@@ -66,7 +70,10 @@ class Connector:
         trial = _Trial(self, timeout, leased_by_server, patient)
         try:
             while not trial.over:
-                server, left = trial.next()
+                server, rest = trial.next()
+                if rest:
+                    pause(rest)
+                left = trial.begin()
                 with trial:
                     connection = self._driver.open_entry(entry, server, left)
             return _something(connection), server
@@ -89,7 +96,12 @@ class Connector:
         trial = _Trial(self, timeout, leased_by_server, patient)
         try:
             while not trial.over:
-                server, left = trial.next()
+                server, rest = trial.next()
+                if rest:
+                    from asyncio import sleep
+
+                    await sleep(rest)
+                left = trial.begin()
                 with trial:
                     connection = self._driver.open_entry(entry, server, left)
                     if isawaitable(connection):
@@ -131,8 +143,8 @@ def _something(connection: Any) -> Any:
 class _Trial:
     """Tries to open one connection: server after server, until one accepts or none is left.
 
-    ``next()`` chooses a server; as a context manager it notes how that one answers, and is ``over`` when it has
-    accepted. A refusal after which another server is to be asked goes no further.
+    ``next()`` chooses a server, ``begin()`` begins with it; as a context manager it notes how that one answers, and is
+    ``over`` when it has accepted. A refusal after which another server is to be asked goes no further.
     """
 
     __slots__ = (
@@ -160,9 +172,10 @@ class _Trial:
         self._began = 0.0
         self.over = False
 
-    def next(self) -> tuple[Server | None, float | None]:
-        """The server to ask now, and the seconds left; AllServersUnavailable (or the one server's own error)."""
+    def next(self) -> tuple[Server | None, float]:
+        """The server to ask, and how many seconds to wait before; AllServersUnavailable (or the one server's error)."""
         connector = self._connector
+        rest = 0.0
         if self._servers:
             resting = {server: state for server, state in connector.health.states().items() if state.retry_in > 0}
             able = tuple(s for s in self._servers if s not in self._asked and s not in resting)
@@ -173,9 +186,18 @@ class _Trial:
             if not able or (self._tried and self._left() == 0.0):
                 raise self._none_left(resting)
             self._server = connector.health.choose(self._servers, able, self._leased)
+            if self._rounds < connector._driver.rounds and self._server in resting:
+                rest = min(resting[self._server].retry_in, LONGEST_REST)
+                left = self._left()
+                rest = rest if left is None else min(rest, left)
+        return self._server, rest
+
+    def begin(self) -> float | None:
+        """Begin to connect to the server that was chosen; the seconds left."""
+        connector = self._connector
         self._began = connector._clock()
         connector._tell("connect_started", server=self._server)
-        return self._server, self._left()
+        return self._left()
 
     def _likely(self, able: tuple[Server, ...], resting: Mapping[Server, ServerState]) -> tuple[Server, ...]:
         doubted = self._connector.health.doubted
