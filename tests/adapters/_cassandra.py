@@ -76,6 +76,8 @@ are, or an exception that is declared, as the reply; raises OSError to hang up."
 class FakeCassandra:
     """Serves `Keyspace1` and `Keyspace2`; with `password` it asks for user `ann` and that."""
 
+    transport, protocol = "framed", "binary"
+
     def __init__(self, port: int = 0, password: str | None = None, cassandra_host: str = "127.0.0.1") -> None:
         self.host = cassandra_host
         self.password = password

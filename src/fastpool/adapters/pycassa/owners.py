@@ -15,17 +15,17 @@ class Owners(threading.local):
     """What the owners in the current thread have checked out by ``get()``: one connection each."""
 
     def __init__(self) -> None:
-        self._held: dict[int, tuple[ConnectionWrapper, int]] = {}  # the connection, and the epoch of its lease
+        self._held: dict[int, tuple[ConnectionWrapper, int]] = {}  # the connection, and its lease
         self._returned: Any = None  # a weak reference to what was returned last
 
     def mine(self) -> ConnectionWrapper | None:
         """The current owner's connection."""
         mine = self._held.get(_owner())
-        return mine[0] if mine is not None and mine[0].epoch == mine[1] else None
+        return mine[0] if mine is not None and mine[0].lease == mine[1] else None
 
     def take(self, connection: ConnectionWrapper) -> None:
         """Note what the current owner has got."""
-        self._held[_owner()] = connection, connection.epoch
+        self._held[_owner()] = connection, connection.lease
 
     def let_go(self, connection: ConnectionWrapper) -> bool:
         """Note that the current owner returns ``connection``.
@@ -34,7 +34,7 @@ class Owners(threading.local):
         """
         owner = _owner()
         mine = self._held.get(owner)
-        if mine is not None and mine[0] is connection and connection.epoch == mine[1]:
+        if mine is not None and mine[0] is connection and connection.lease == mine[1]:
             del self._held[owner]
             self._returned = weakref.ref(connection)
             return True

@@ -128,10 +128,10 @@ class ConnectionPool(LiveArguments, Pool[ConnectionWrapper]):  # type: ignore[mi
         try:
             self.checkin(conn, discard=closed)
         except LeaseError as error:
-            if closed or self.driver.use_threadlocal:
-                return
-            text = str(error) if conn._entry.held else "Connection was already checked in or disposed"
-            raise InvalidRequestError(text) from None
+            if conn._entry.held and not closed:
+                raise InvalidRequestError(str(error)) from None
+            if not (closed or self.driver.use_threadlocal):
+                raise InvalidRequestError("Connection was already checked in or disposed") from None
 
     return_conn = put
 

@@ -85,10 +85,12 @@ class FramedTransport:
         self._reply.begin(frame(self._exactly(length)))
 
     def read(self, size: int) -> bytes:
-        """Give up to ``size`` bytes of the message, or of the next one."""
-        if not self._reply.rest:
+        """Give ``size`` bytes of the message, or of the next one."""
+        try:
+            data: bytes = self.frames.read(size)
+        except TTransportException:
             self.receive()
-        data: bytes = self.frames.read(size)
+            data = self.frames.read(size)
         return data
 
     def has_leftover(self) -> bool:

@@ -155,9 +155,9 @@ class ConnectionWrapper(Retries):
         return wire
 
     @property
-    def epoch(self) -> int:
-        """Changes with every checkout and every checkin of its place in the pool."""
-        return self._entry.epoch
+    def lease(self) -> int:
+        """The number of the present lease, another one for each; -1: nobody holds it, or another process."""
+        return self._entry.epoch if self._entry.held else -1
 
     def is_open(self) -> bool:
         """Whether the transport is open."""
