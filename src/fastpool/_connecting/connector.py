@@ -189,7 +189,7 @@ class _Trial:
             if self._rounds < connector._driver.rounds and self._server in resting:
                 rest = min(resting[self._server].retry_in, LONGEST_REST)
                 left = self._left()
-                rest = rest if left is None else min(rest, left)
+                rest = rest if left is None else min(rest, left / 2)  # it needs time to connect, too
         return self._server, rest
 
     def begin(self) -> float | None:
