@@ -25,6 +25,11 @@ def column(value: bytes, name: bytes = b"c") -> Any:
     return t.Column(name=name, value=value, timestamp=1)
 
 
+def insert(pool: Any, key: bytes = b"key", **options: Any) -> None:
+    """Insert a value through a pool."""
+    pool.execute("insert", key, PARENT, column(b"value"), ONE, **options)
+
+
 class Call:
     """A request as it arrived at the server's side of one connection."""
 

@@ -3,60 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import threading
 import time
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from thriftpy2.thrift import TApplicationException
 
-import fastpool
 from fastpool.adapters.pycassa import (
-    AllServersUnavailable,
     ConnectionPool,
-    InvalidRequestError,
     MaximumRetryException,
     NoConnectionAvailable,
 )
 from fastpool.adapters.pycassa import ttypes as t
 
-from ._cassandra import KEYSPACE, ONE, PARENT, Call, FakeCassandra, Story, column
+from ._cassandra import KEYSPACE, ONE, PARENT, Call, FakeCassandra, Story, column, insert
 
 MakePool = Callable[..., ConnectionPool]
-
-
-@pytest.fixture
-def cassandra() -> Iterator[FakeCassandra]:
-    with FakeCassandra() as server:
-        yield server
-
-
-@pytest.fixture
-def story() -> Story:
-    return Story()
-
-
-@pytest.fixture
-def make(cassandra: FakeCassandra, story: Story) -> Iterator[MakePool]:
-    """Make a pool for the server, to which `story` listens."""
-    made: list[ConnectionPool] = []
-
-    def make(**arguments: Any) -> ConnectionPool:
-        arguments = {"timeout": 10, "listeners": [story], "server_list": [cassandra.address], **arguments}
-        made.append(ConnectionPool(KEYSPACE, **arguments))
-        return made[-1]
-
-    yield make
-    for pool in made:
-        pool.close()
-
-
-def insert(pool: Any, key: bytes = b"key", **options: Any) -> None:
-    pool.execute("insert", key, PARENT, column(b"value"), ONE, **options)
 
 
 def in_thread(work: Callable[[], Any]) -> Any:
@@ -68,22 +33,17 @@ def in_thread(work: Callable[[], Any]) -> Any:
     return found[0]
 
 
-def check_after_a_moment(pool: ConnectionPool, seconds: float = 0.0) -> None:
-    """Have the connections looked at before they are handed out, as after `check_after`."""
-    pool._configure(pool.config.replaced(check_after=seconds))
-
-
-def test_238_idle_connections_are_used_before_new_ones_are_made(make: MakePool, story: Story) -> None:
-    pool = make(pool_size=5, prefill=False)
+def test_238_idle_connections_are_used_before_new_ones_are_made(make_pool: MakePool, story: Story) -> None:
+    pool = make_pool(pool_size=5, prefill=False)
     for _ in range(20):
         insert(pool)
     assert story.count("connection_created") == 1 == len(pool)
 
 
 def test_222_connections_that_the_server_closed_while_idle_are_not_handed_out(
-    make: MakePool, cassandra: FakeCassandra, story: Story
+    make_pool: MakePool, cassandra: FakeCassandra, story: Story
 ) -> None:
-    pool = make(pool_size=3, check_after=0)
+    pool = make_pool(pool_size=3, check_after=0)
     cassandra.stop()
     cassandra.start()
     for _ in range(6):
@@ -93,8 +53,8 @@ def test_222_connections_that_the_server_closed_while_idle_are_not_handed_out(
     assert {dic["message"] for dic in story.dicts("connection_disposed")} == {"the server has closed it"}
 
 
-def test_242_a_retry_runs_on_the_new_connection(make: MakePool, cassandra: FakeCassandra, story: Story) -> None:
-    pool = make(pool_size=5, max_retries=1)
+def test_242_a_retry_runs_on_the_new_connection(make_pool: MakePool, cassandra: FakeCassandra, story: Story) -> None:
+    pool = make_pool(pool_size=5, max_retries=1)
     cassandra.hang_up()  # all five, and they were used a moment ago
     insert(pool)
     assert story.names[-5:] == [
@@ -105,9 +65,9 @@ def test_242_a_retry_runs_on_the_new_connection(make: MakePool, cassandra: FakeC
 
 
 def test_222_after_one_failure_the_other_connections_are_looked_at(
-    make: MakePool, cassandra: FakeCassandra, story: Story
+    make_pool: MakePool, cassandra: FakeCassandra, story: Story
 ) -> None:
-    pool = make(pool_size=5, use_threadlocal=False)
+    pool = make_pool(pool_size=5, use_threadlocal=False)
     held = [pool.get() for _ in range(5)]
     for connection in held:
         pool.put(connection)
@@ -120,9 +80,9 @@ def test_222_after_one_failure_the_other_connections_are_looked_at(
     assert story.count("connection_failed") == 1
 
 
-def test_216_a_closed_connection_frees_its_place(make: MakePool) -> None:
+def test_216_a_closed_connection_frees_its_place(make_pool: MakePool) -> None:
     for threadlocal in (True, False):
-        pool = make(pool_size=1, pool_timeout=0, use_threadlocal=threadlocal)
+        pool = make_pool(pool_size=1, pool_timeout=0, use_threadlocal=threadlocal)
         for close in (lambda c: c.close(), lambda c: c.transport.close()):
             for _ in range(5):
                 connection = pool.get()
@@ -132,7 +92,7 @@ def test_216_a_closed_connection_frees_its_place(make: MakePool) -> None:
         insert(pool)
 
 
-def test_63_213_no_failure_loses_a_place(make: MakePool, cassandra: FakeCassandra) -> None:
+def test_63_213_no_failure_loses_a_place(make_pool: MakePool, cassandra: FakeCassandra) -> None:
     """Whatever goes wrong, as many connections can be had afterwards as before."""
     answers = [t.TimedOutException(), t.UnavailableException(), TApplicationException(6, "no"), b"\0\0\0\1x", OSError()]
 
@@ -144,7 +104,9 @@ def test_63_213_no_failure_loses_a_place(make: MakePool, cassandra: FakeCassandr
 
     cassandra.script = script
     for threadlocal in (True, False):
-        pool = make(pool_size=2, max_overflow=1, max_retries=1, pool_timeout=0, use_threadlocal=threadlocal, recycle=2)
+        pool = make_pool(
+            pool_size=2, max_overflow=1, max_retries=1, pool_timeout=0, use_threadlocal=threadlocal, recycle=2
+        )
         for round_ in range(3):
             for number in range(len(answers)):
                 with pytest.raises((MaximumRetryException, TApplicationException)):
@@ -164,9 +126,9 @@ def test_63_213_no_failure_loses_a_place(make: MakePool, cassandra: FakeCassandr
 
 
 def test_44_a_recycled_connection_that_cannot_be_replaced(
-    make: MakePool, cassandra: FakeCassandra, story: Story
+    make_pool: MakePool, cassandra: FakeCassandra, story: Story
 ) -> None:
-    pool = make(pool_size=1, recycle=0, pool_timeout=0)
+    pool = make_pool(pool_size=1, recycle=0, pool_timeout=0)
     connection = pool.get()
     connection.insert(b"key", PARENT, column(b"v"), ONE)
     factory = pool.socket_factory
@@ -181,8 +143,8 @@ def test_44_a_recycled_connection_that_cannot_be_replaced(
     insert(pool)
 
 
-def test_205_a_recycled_connection_is_disposed_of_once(make: MakePool, story: Story) -> None:
-    pool = make(pool_size=1, max_overflow=2, recycle=0, use_threadlocal=False)
+def test_205_a_recycled_connection_is_disposed_of_once(make_pool: MakePool, story: Story) -> None:
+    pool = make_pool(pool_size=1, max_overflow=2, recycle=0, use_threadlocal=False)
     held = [pool.get() for _ in range(3)]
     story.clear()
     for connection in held:
@@ -198,8 +160,8 @@ def test_205_a_recycled_connection_is_disposed_of_once(make: MakePool, story: St
     assert story.dicts("connection_disposed")[0]["message"] == "recyling connection"
 
 
-def test_184_nobody_waits_behind_a_connect_of_somebody_else(make: MakePool, cassandra: FakeCassandra) -> None:
-    pool = make(pool_size=2, prefill=False, pool_timeout=0.2, use_threadlocal=False, timeout=20)
+def test_184_nobody_waits_behind_a_connect_of_somebody_else(make_pool: MakePool, cassandra: FakeCassandra) -> None:
+    pool = make_pool(pool_size=2, prefill=False, pool_timeout=0.2, use_threadlocal=False, timeout=20)
     pool.put(pool.get())
     held = pool.get()
     connecting, go_on = threading.Event(), threading.Event()
@@ -223,8 +185,8 @@ def test_184_nobody_waits_behind_a_connect_of_somebody_else(make: MakePool, cass
     assert not thread.is_alive()
 
 
-def test_put_returns_what_it_is_given_from_any_thread(make: MakePool) -> None:
-    pool = make(pool_size=2, pool_timeout=0)
+def test_put_returns_what_it_is_given_from_any_thread(make_pool: MakePool) -> None:
+    pool = make_pool(pool_size=2, pool_timeout=0)
     theirs = in_thread(pool.get)
     mine = pool.get()
     assert mine is not theirs and pool.checkedout() == 2
@@ -238,8 +200,8 @@ def test_put_returns_what_it_is_given_from_any_thread(make: MakePool) -> None:
     pool.put(other)
 
 
-def test_a_second_return_in_a_thread_takes_it_from_nobody(make: MakePool) -> None:
-    pool = make(pool_size=1, pool_timeout=0)
+def test_a_second_return_in_a_thread_takes_it_from_nobody(make_pool: MakePool) -> None:
+    pool = make_pool(pool_size=1, pool_timeout=0)
     outer = pool.get()
     inner = pool.get()
     pool.put(inner)
@@ -249,8 +211,8 @@ def test_a_second_return_in_a_thread_takes_it_from_nobody(make: MakePool) -> Non
     assert pool.checkedout() == 1, "the other thread has it now"
 
 
-def test_tasks_of_a_thread_have_connections_of_their_own(make: MakePool) -> None:
-    pool = make(pool_size=2)
+def test_tasks_of_a_thread_have_connections_of_their_own(make_pool: MakePool) -> None:
+    pool = make_pool(pool_size=2)
 
     async def main() -> set[int]:
         both = asyncio.Barrier(2)
@@ -267,8 +229,8 @@ def test_tasks_of_a_thread_have_connections_of_their_own(make: MakePool) -> None
     assert len(asyncio.run(main())) == 2 and pool.checkedin() == 2
 
 
-def test_a_changed_keyspace_is_set_back(make: MakePool, cassandra: FakeCassandra) -> None:
-    pool = make(pool_size=1)
+def test_a_changed_keyspace_is_set_back(make_pool: MakePool, cassandra: FakeCassandra) -> None:
+    pool = make_pool(pool_size=1)
     connection = pool.get()
     connection.set_keyspace("Keyspace2")
     connection.set_keyspace("Keyspace2")  # it is there: no call
@@ -289,190 +251,12 @@ def test_a_changed_keyspace_is_set_back(make: MakePool, cassandra: FakeCassandra
     assert len(pool) == 0, "it cannot be set back, so nobody gets it"
 
 
-def test_a_listener_that_raises_is_logged(make: MakePool, story: Story, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_listener_that_raises_is_logged(make_pool: MakePool, story: Story, caplog: pytest.LogCaptureFixture) -> None:
     def raises(dic: dict[str, Any]) -> None:
         raise ValueError("a bug of the listener's")
 
-    pool = make(pool_size=1, listeners=[{"connection_checked_out": raises, "connection_created": raises}, story])
+    pool = make_pool(pool_size=1, listeners=[{"connection_checked_out": raises, "connection_created": raises}, story])
     with caplog.at_level(logging.ERROR, "fastpool"):
         insert(pool)
     assert story.count("connection_checked_out") == 1 and pool.checkedin() == 1
     assert any("failed on connection_checked_out" in text for text in caplog.messages)
-
-
-def test_an_interrupted_call_costs_the_connection_whatever_interrupts_it(
-    make: MakePool, cassandra: FakeCassandra
-) -> None:
-    """A reply that comes late is nobody else's: pycassa hands it to the next call."""
-
-    class Interrupted(BaseException):
-        pass
-
-    pool = make(pool_size=1)
-    late = threading.Event()
-
-    def script(call: Call) -> Any:
-        if call.name == "get" and call.args.key == b"slow":
-            late.wait(20)
-        return None
-
-    for key in (b"slow", b"other"):
-        insert(pool, key)
-        cassandra.rows[key] = {b"c": key}
-    cassandra.script = script
-    connection = pool.get()
-    wire = connection.wire
-    receive = wire.receive
-
-    def interrupt() -> None:
-        wire.receive = receive
-        raise Interrupted
-
-    wire.receive = interrupt  # type: ignore[method-assign]
-    path = t.ColumnPath(column_family="Standard1", column=b"c")
-    with pytest.raises(Interrupted):
-        connection.get(b"slow", path, ONE)
-    late.set()
-    pool.put(connection)
-    assert pool.execute("get", b"other", path, ONE).column.value == b"other"
-
-
-@pytest.mark.parametrize("what", ["id", "name", "leftover", "torn", "length"])
-def test_a_reply_out_of_step_is_noticed(make: MakePool, cassandra: FakeCassandra, what: str) -> None:
-    pool = make(pool_size=1, max_retries=1)
-    wrong = [what]
-
-    def script(call: Call) -> Any:
-        if call.name != "get_slice" or not wrong:
-            return None
-        wrong.pop()
-        good = call.reply(_empty_slice())
-        if what == "id":
-            return call.reply(_empty_slice(), seqid=call.seqid + 1)
-        if what == "name":
-            call.name = "get"
-            return call.reply(_empty_slice())
-        if what == "leftover":
-            return (len(good) - 4 + 3).to_bytes(4, "big") + good[4:] + b"xyz"
-        if what == "torn":
-            return (len(good) - 4 - 3).to_bytes(4, "big") + good[4:-3]
-        return b"\x7f\xff\xff\xff" + good[4:]
-
-    cassandra.script = script
-    predicate = t.SlicePredicate(slice_range=t.SliceRange(start=b"", finish=b""))
-    if what in ("id", "name"):
-        with pytest.raises(TApplicationException, match="expected the reply"):
-            pool.execute("get_slice", b"key", PARENT, predicate, ONE)
-    else:
-        assert pool.execute("get_slice", b"key", PARENT, predicate, ONE) == []
-    assert pool.stats().connects == (1 if what in ("id", "name") else 2 if what != "leftover" else 1)
-    assert pool.execute("get_slice", b"key", PARENT, predicate, ONE) == []
-    assert pool.stats().connects == 2 and pool.checkedout() == 0
-
-
-def _empty_slice() -> Any:
-    from fastpool.adapters.pycassa.service import service
-
-    return service.get_slice_result(success=[])
-
-
-def test_a_connection_is_used_by_its_holder_only(make: MakePool) -> None:
-    pool = make(pool_size=1)
-    connection = pool.get()
-    pool.put(connection)
-    for use in (
-        lambda: connection.insert(b"key", PARENT, column(b"v"), ONE),
-        lambda: connection.describe_version(),
-        lambda: connection.set_keyspace("Keyspace2"),
-        connection.close,
-    ):
-        with pytest.raises(InvalidRequestError, match="use after return"):
-            use()
-    insert(pool)
-    assert issubclass(InvalidRequestError, fastpool.LeaseError)
-
-
-def test_blocks_share_the_pool_with_get_and_put(make: MakePool, cassandra: FakeCassandra, story: Story) -> None:
-    pool = make(pool_size=2)
-    with pool.connection() as c, pool.connection() as same:
-        assert c is same
-        cassandra.hang_up()
-        c.insert(b"key", PARENT, column(b"v"), ONE)
-        with pytest.raises(InvalidRequestError, match="held by a `with` block"):
-            pool.put(c)
-    assert pool.checkedin() == len(pool) == 2
-    assert story.count("connection_checked_out") == 2 and story.count("connection_checked_in") == 1
-    cassandra.script = lambda call: t.TimedOutException() if call.name == "insert" else None
-    with pool.connection() as c:
-        with pytest.raises(MaximumRetryException):
-            c.insert(b"key", PARENT, column(b"v"), ONE, allow_retries=False)
-        cassandra.script = None
-        c.insert(b"key", PARENT, column(b"v"), ONE)  # on a new connection
-    assert pool.checkedout() == 0
-
-
-def test_unlimited_retries_end_when_there_is_no_server(make: MakePool, cassandra: FakeCassandra) -> None:
-    pool = make(pool_size=1, max_retries=-1)
-    failures = [8]
-
-    def script(call: Call) -> Any:
-        failures[0] -= 1
-        return t.UnavailableException() if failures[0] >= 0 else None
-
-    cassandra.script = script
-    insert(pool)
-    connection = pool.get()
-    cassandra.stop()
-    with pytest.raises(AllServersUnavailable) as caught:
-        connection.insert(b"key", PARENT, column(b"v"), ONE)
-    assert not isinstance(caught.value, MaximumRetryException) and pool.checkedout() == 0
-
-
-def test_a_server_that_refuses_is_left_alone(
-    cassandra: FakeCassandra, story: Story, closed_port: Callable[[], int]
-) -> None:
-    bad = f"127.0.0.1:{closed_port()}"
-    pool = ConnectionPool(KEYSPACE, [cassandra.address, bad], pool_size=20, timeout=10, listeners=[story],
-                          backoff=(50.0, 50.0))  # fmt: skip
-    assert len(pool) == 20
-    assert story.count("connection_failed") <= 3, "pycassa asks it at every second connect"
-    (failed, *_) = story.dicts("connection_failed")
-    assert failed["server"] == bad and failed["connection"] is None and failed["level"] == "info"
-    pool.close()
-
-
-def test_all_servers_refuse(closed_port: Callable[[], int], story: Story) -> None:
-    with pytest.raises(AllServersUnavailable) as caught:
-        ConnectionPool(KEYSPACE, [f"127.0.0.1:{closed_port()}" for _ in range(2)], timeout=10, listeners=[story])
-    assert str(caught.value).startswith(
-        "An attempt was made to connect to each of the servers twice, but none of the attempts succeeded. "
-        "The last failure was TTransportException: "
-    )
-    assert story.count("connection_failed") == 4 and isinstance(caught.value, fastpool.AllServersUnavailable)
-
-
-def test_wrong_credentials_are_nobodys_failure(story: Story) -> None:
-    with FakeCassandra(password="secret") as one, FakeCassandra(password="secret") as two:
-        with pytest.raises(t.AuthenticationException, match="incorrect"):
-            ConnectionPool(
-                KEYSPACE, [one.address, two.address], {"username": "ann", "password": "guess"}, 10, listeners=[story]
-            )
-        assert story.count("connection_failed") == 0 and len(one.streams) + len(two.streams) == 1
-        pool = ConnectionPool("none", [one.address], {"username": "ann", "password": "secret"}, 10, prefill=False)
-        with pytest.raises(t.InvalidRequestException, match="does not exist"):
-            pool.get()
-        pool.keyspace = KEYSPACE  # and it is not left alone for that
-        pool.put(pool.get())
-        pool.close()
-
-
-def test_a_pool_that_is_dropped_is_gone(make: MakePool, cassandra: FakeCassandra) -> None:
-    pool = ConnectionPool(KEYSPACE, [cassandra.address], timeout=10)
-    connection = pool.get()
-    gone = weakref.ref(pool)
-    del pool
-    gc.collect()
-    assert gone() is None
-    with pytest.raises(fastpool.PoolClosed, match="does not exist any more"):
-        connection.return_to_pool()
-    connection.end()

@@ -1,9 +1,9 @@
-"""What pycassa's own tests of its pool show (tests/test_connection_pooling.py), of the adapter: PC-1 to PC-19."""
+"""What pycassa's own tests of its pool show (its test_connection_pooling), of the adapter: PC-1 to PC-19."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,15 +19,9 @@ from fastpool.adapters.pycassa import (
 )
 from fastpool.adapters.pycassa import ttypes as t
 
-from ._cassandra import KEYSPACE, ONE, PARENT, Call, FakeCassandra, Story, column
+from ._cassandra import KEYSPACE, ONE, PARENT, Call, FakeCassandra, Story, column, insert
 
 MakePool = Callable[..., ConnectionPool]
-
-
-@pytest.fixture
-def cassandra() -> Iterator[FakeCassandra]:
-    with FakeCassandra() as server:
-        yield server
 
 
 @pytest.fixture
@@ -36,18 +30,9 @@ def stats() -> StatsLogger:
 
 
 @pytest.fixture
-def make(cassandra: FakeCassandra, stats: StatsLogger) -> Iterator[MakePool]:
+def make(make_pool: MakePool, stats: StatsLogger) -> MakePool:
     """Make a pool for the server, which `stats` listens to."""
-    made: list[ConnectionPool] = []
-
-    def make(**arguments: Any) -> ConnectionPool:
-        arguments = {"timeout": 10, "listeners": [stats], "server_list": [cassandra.address], **arguments}
-        made.append(ConnectionPool(KEYSPACE, **arguments))
-        return made[-1]
-
-    yield make
-    for pool in made:
-        pool.close()
+    return lambda **arguments: make_pool(**{"listeners": [stats], **arguments})
 
 
 def in_threads(n: int, work: Callable[[int], object]) -> None:
@@ -68,10 +53,6 @@ def in_threads(n: int, work: Callable[[int], object]) -> None:
         assert not thread.is_alive()
     if errors:
         raise errors[0]
-
-
-def insert(pool: ConnectionPool, key: bytes = b"key") -> None:
-    pool.execute("insert", key, PARENT, column(b"value"), ONE)
 
 
 def fail_each_once(cassandra: FakeCassandra) -> None:

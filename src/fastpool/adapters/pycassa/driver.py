@@ -21,7 +21,7 @@ from .wrapper import ConnectionWrapper
 
 if TYPE_CHECKING:
     from ..._core import Entry
-    from .pool import ConnectionPool
+    from .home import Served
 
 DEFAULT_PORT = 9160
 _PATIENCE_S = 5.0
@@ -68,7 +68,7 @@ class PycassaDriver(Driver[ConnectionWrapper]):
         self._begin()
 
     def _begin(self) -> None:
-        self._pool: Callable[[], ConnectionPool | None] = lambda: None
+        self._pool: Callable[[], Served | None] = lambda: None
         self._disposing = threading.local()
         self.server_list: list[Any] = []
         self._addresses: tuple[tuple[str, int], ...] = ()
@@ -89,14 +89,14 @@ class PycassaDriver(Driver[ConnectionWrapper]):
     # ---- the pool ------------------------------------------------------------------------------------------------
 
     @property
-    def pool(self) -> ConnectionPool:
+    def pool(self) -> Served:
         """The pool that this driver opens connections for."""
         pool = self._pool()
         if pool is None:
             raise _errors.PoolClosed("the pool of this connection does not exist any more")
         return pool
 
-    def serve(self, pool: ConnectionPool) -> None:
+    def serve(self, pool: Served) -> None:
         """Open connections for ``pool`` from now on, which has not opened any yet."""
         self._pool = weakref.ref(pool)
 
@@ -201,7 +201,7 @@ class PycassaDriver(Driver[ConnectionWrapper]):
 
     # ---- the pool's events, as pycassa's -----------------------------------------------------------------------------
 
-    def dispose(self, pool: ConnectionPool) -> None:
+    def dispose(self, pool: Served) -> None:
         """Close the idle connections of ``pool``, each told with pycassa's message."""
         self._disposing.message = f"Pool {id(pool)} is being disposed"
         try:

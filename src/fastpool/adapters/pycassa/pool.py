@@ -9,14 +9,12 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from typing import Any
 
 from ..._config import Config
 from ..._driver import Driver
 from ..._errors import LeaseError, NoConnectionsAvailable
-from ..._pool import Pool
 from ..._telemetry.events import Listeners
 from . import arguments
 from .driver import PycassaDriver
@@ -24,6 +22,7 @@ from .errors import InvalidRequestError
 from .live import LiveArguments
 from .logger import PoolLogger
 from .owners import Owners
+from .renewals import Renewals
 from .transport import default_socket_factory, default_transport_factory
 from .wrapper import ConnectionWrapper
 
@@ -31,7 +30,7 @@ _CHECKOUTS = ("connection_checked_out", "connection_checked_in")
 _ANY_MAX = 2**31 - 1  # what pycassa calls no limit
 
 
-class ConnectionPool(LiveArguments, Pool[ConnectionWrapper]):  # type: ignore[misc]  # `listeners` are pycassa's
+class ConnectionPool(LiveArguments, Renewals):  # type: ignore[misc]  # `listeners` are pycassa's
     """pycassa.ConnectionPool, replaced.
 
     All connections are opened to ``keyspace``. ``server_list``: ``"host:port"``, or ``"host"`` (port 9160), or a
@@ -209,52 +208,6 @@ class ConnectionPool(LiveArguments, Pool[ConnectionWrapper]):  # type: ignore[mi
             f"ConnectionPool limit of {size} reached, unable to obtain connection after {seconds} seconds"
         )
         return super()._exhausted(phase, waited, kind)
-
-    # ---- for connections ---------------------------------------------------------------------------------------------
-
-    def reconnect(self, conn: ConnectionWrapper) -> None:
-        """Give ``conn``, whose transport is closed, another one under the same lease; AllServersUnavailable."""
-        began = time.monotonic()
-        new, server = self.connector.open(conn._entry, None, self._leased_by_server)
-        old = conn._entry.server
-        conn.adopt(new)
-        try:
-            self._exchange(conn._entry, conn, server, "error", time.monotonic() - began)
-        except BaseException:
-            conn.end()
-            raise
-        self._tell("closed_connection", server=old, connection=None, reason="error")
-        self.driver.tell("connection_checked_out", "debug", connection=conn)
-
-    def replace_recycled(self, conn: ConnectionWrapper) -> None:
-        """Replace ``conn``, which is being returned, by a new connection; where none can be had, only close it."""
-        began = time.monotonic()
-        entry = conn._entry
-        try:
-            new, server = self.connector.open(entry, None, self._leased_by_server)
-        except Exception:
-            entry.taint()  # the failure was told, and the place is free for the next caller's connect
-            return
-        old_server = entry.server
-        try:
-            self._exchange(entry, new, server, "max_uses", time.monotonic() - began)
-        except BaseException:
-            new.end()
-            raise
-        self.driver.tell("connection_recycled", "debug", old_conn=conn, new_conn=new)
-        conn._quiet = True
-        conn.end()
-        self.driver.tell("connection_disposed", "debug", connection=conn, message="recyling connection")
-        self._tell("closed_connection", server=old_server, connection=conn, reason="max_uses")
-
-    def forsake(self, conn: ConnectionWrapper) -> None:
-        """Free the place of ``conn``, which has failed for good. If a block holds it, its end does that."""
-        if self.driver.use_threadlocal:
-            self._owners.let_go(conn)
-        try:
-            self.checkin(conn, discard=True)
-        except LeaseError:
-            pass
 
 
 QueuePool = ConnectionPool

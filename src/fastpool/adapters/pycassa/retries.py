@@ -20,7 +20,7 @@ except ImportError:  # thriftpy2 without its compiled part
 
 if TYPE_CHECKING:
     from ..._core import Entry
-    from .driver import PycassaDriver
+    from .home import Home
 
 # Changes of counters: made twice they count twice.
 ONCE = frozenset(("add", "remove_counter"))
@@ -46,7 +46,7 @@ _LONGEST_BACKOFF_S = 1.0
 class Retries:
     """The part of a ConnectionWrapper that makes an operation until it succeeds, or fails for good."""
 
-    _driver: PycassaDriver
+    _driver: Home
     _entry: Entry
     _retry_count: int
     _quiet: bool
@@ -112,7 +112,7 @@ class Retries:
     def _give_up(self) -> None:
         """Close the transport and free the place in the pool, if this was checked out by hand; put() does no more."""
         self.close()
-        self._driver.pool.forsake(self)  # type: ignore[arg-type]
+        self._driver.pool.forsake(self)
 
     def _replace(self) -> None:
         """Go on with a new connection, perhaps to another server, under the same lease."""
@@ -122,7 +122,7 @@ class Retries:
         except LeaseError as error:
             raise InvalidRequestError(str(error)) from None
         try:
-            self._driver.pool.reconnect(self)  # type: ignore[arg-type]
+            self._driver.pool.reconnect(self)
         except BaseException:
             entry.end_call()
             raise

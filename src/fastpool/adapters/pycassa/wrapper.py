@@ -15,7 +15,7 @@ from .transport import Wire
 
 if TYPE_CHECKING:
     from ..._core import Entry
-    from .driver import PycassaDriver
+    from .home import Home
 
 
 class _Nobody:
@@ -45,7 +45,7 @@ class ConnectionWrapper(Retries):
         raise InvalidRequestError("a ConnectionWrapper is not made directly: pool.get() gives one")
 
     @classmethod
-    def connected(cls, driver: PycassaDriver, entry: Entry, server: tuple[str, int], limit: float | None) -> Any:
+    def connected(cls, driver: Home, entry: Entry, server: tuple[str, int], limit: float | None) -> Any:
         """Connect to ``server`` within ``limit`` seconds, log in and choose the keyspace."""
         self = object.__new__(cls)
         self._driver = driver
