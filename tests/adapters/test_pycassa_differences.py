@@ -260,3 +260,20 @@ def test_a_listener_that_raises_is_logged(make_pool: MakePool, story: Story, cap
         insert(pool)
     assert story.count("connection_checked_out") == 1 and pool.checkedin() == 1
     assert any("failed on connection_checked_out" in text for text in caplog.messages)
+
+
+def test_tasks_wait_in_the_same_line(make_pool: MakePool, cassandra: FakeCassandra, story: Story) -> None:
+    pool = make_pool(pool_size=1, recycle=0)
+
+    async def main() -> None:
+        async def work(number: int) -> None:
+            async with pool.aconnection() as c:
+                c.set_keyspace("Keyspace2")
+                await asyncio.to_thread(c.insert, b"%d" % number, PARENT, column(b"v"), ONE)
+
+        await asyncio.gather(*map(work, range(3)))
+
+    asyncio.run(main())
+    assert len(cassandra.rows) == 3 and story.count("connection_recycled") == 3
+    assert story.count("connection_checked_out") == story.count("connection_checked_in") == 3
+    assert pool.execute("describe_cluster_name") == KEYSPACE and pool.checkedin() == 1

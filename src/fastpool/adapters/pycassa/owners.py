@@ -11,41 +11,52 @@ from ..._core import running_task
 from .wrapper import ConnectionWrapper
 
 
-class Owners(threading.local):
-    """What the owners in the current thread have checked out by ``get()``: one connection each."""
+class Holdings:
+    """What the owners in one thread have checked out by ``get()``: one connection each."""
+
+    __slots__ = ("_held", "_returned")
 
     def __init__(self) -> None:
         self._held: dict[int, tuple[ConnectionWrapper, int]] = {}  # the connection, and its lease
         self._returned: Any = None  # a weak reference to what was returned last
 
-    def mine(self) -> ConnectionWrapper | None:
-        """The current owner's connection."""
-        mine = self._held.get(_owner())
-        return mine[0] if mine is not None and mine[0].lease == mine[1] else None
+    def of(self, owner: int) -> ConnectionWrapper | None:
+        """The connection of an owner, as ``owner_here()`` numbers them."""
+        found = self._held.get(owner)
+        return found[0] if found is not None and found[0].lease == found[1] else None
 
-    def take(self, connection: ConnectionWrapper) -> None:
-        """Note what the current owner has got."""
-        self._held[_owner()] = connection, connection.lease
+    def take(self, owner: int, connection: ConnectionWrapper) -> None:
+        """Note what an owner has got."""
+        self._held[owner] = connection, connection.lease
 
     def let_go(self, connection: ConnectionWrapper) -> bool:
         """Note that the current owner returns ``connection``.
 
         False: this thread has returned it before, and if it is out now, somebody else has it.
         """
-        owner = _owner()
-        mine = self._held.get(owner)
-        if mine is not None and mine[0] is connection and connection.lease == mine[1]:
+        owner = owner_here()
+        found = self._held.get(owner)
+        if found is not None and found[0] is connection and connection.lease == found[1]:
             del self._held[owner]
             self._returned = weakref.ref(connection)
             return True
         return self._returned is None or self._returned() is not connection
 
 
-def _owner() -> int:
+class Owners(threading.local):
+    """``here``: the holdings of the current thread."""
+
+    def __init__(self) -> None:
+        self.here = Holdings()
+
+
+def owner_here() -> int:
     """A number for the current task or greenlet; 0: it is the thread itself."""
     task = running_task()
     if task is not None:
         return id(task)
     greenlet = sys.modules.get("greenlet")
-    current = None if greenlet is None else greenlet.getcurrent()
-    return 0 if current is None or current.parent is None else id(current)
+    if greenlet is None:
+        return 0
+    current = greenlet.getcurrent()
+    return 0 if current.parent is None else id(current)

@@ -21,7 +21,7 @@ from .driver import PycassaDriver
 from .errors import InvalidRequestError
 from .live import LiveArguments
 from .logger import PoolLogger
-from .owners import Owners
+from .owners import Owners, owner_here
 from .renewals import Renewals
 from .transport import default_socket_factory, default_transport_factory
 from .wrapper import ConnectionWrapper
@@ -100,11 +100,11 @@ class ConnectionPool(LiveArguments, Renewals):  # type: ignore[misc]  # `listene
             self._listen()
         if not driver.use_threadlocal:
             return self.checkout()
-        owners = self._owners
-        connection = owners.mine()
+        here, owner = self._owners.here, owner_here()
+        connection = here.of(owner)
         if connection is None:
             connection = self.checkout()
-            owners.take(connection)
+            here.take(owner, connection)
         return connection
 
     def put(self, conn: ConnectionWrapper) -> None:
@@ -117,7 +117,7 @@ class ConnectionPool(LiveArguments, Renewals):  # type: ignore[misc]  # `listene
             raise TypeError(f"put() takes a connection that get() gave, not {conn!r}")
         if conn._driver is not self.driver:
             raise InvalidRequestError(f"{conn} is another pool's connection")
-        if self.driver.use_threadlocal and not self._owners.let_go(conn):
+        if self.driver.use_threadlocal and not self._owners.here.let_go(conn):
             return
         if conn.operation_count > self.driver.recycle >= 0:
             conn._entry.needs_reset = True

@@ -58,7 +58,7 @@ class Renewals(Pool[ConnectionWrapper]):
     def forsake(self, conn: ConnectionWrapper) -> None:
         """Free the place of ``conn``, which has failed for good. If a block holds it, its end does that."""
         if self.driver.use_threadlocal:
-            self._owners.let_go(conn)
+            self._owners.here.let_go(conn)
         try:
             self.checkin(conn, discard=True)
         except LeaseError:

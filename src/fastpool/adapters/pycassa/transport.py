@@ -57,6 +57,8 @@ class FramedTransport:
         """Whether the socket is open."""
         return bool(self._under.is_open())
 
+    isOpen = is_open  # as Apache's Thrift, pycassa's, has it
+
     def open(self) -> None:
         """Connect the socket."""
         self._under.open()
@@ -162,7 +164,12 @@ class Wire:
     @property
     def sock(self) -> Any:
         """The socket, or what stands for one; None when closed."""
-        return getattr(self.under, "sock", self.under) if self.transport.is_open() else None
+        if self._framed is None and not self.transport.is_open():
+            return None
+        sock = getattr(self.under, "sock", self)
+        if sock is self:  # it does not show its socket
+            return self.under if self.under.is_open() else None
+        return sock
 
     def fileno(self) -> int:
         """Give the descriptor, -1 when closed or unknown."""
