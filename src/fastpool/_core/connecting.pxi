@@ -119,8 +119,10 @@ cdef int connect_settle_in(Core core, Slot *slot, object c) except -1:
 
 
 cdef int connect_exchange(Core core, Entry entry, object c, object server, int why, double seconds) except -1:
-    """Put the newly opened `c` in the place of a leased connection, whose lease goes on; `c` may be the same object, when
-    it has a new transport.  The caller closes the old one.  PoolClosed: close(timeout) has taken it meanwhile."""
+    """Put the newly opened `c` in the place of a leased connection, whose lease goes on; the caller closes the old one.
+
+    `c` may be the same object, with a new transport.  PoolClosed: close(timeout) has taken the connection meanwhile.
+    """
     cdef Slot *slot = entry.slot
     old = entry.connection
     if old is None or slot_state(u64_load(&slot.word)) != LEASED or entry.born_in != generation():
