@@ -9,7 +9,7 @@ SRC = Path(__file__).resolve().parent.parent / "src"
 GENERATED = {".c", ".so", ".pyd", ".pyc", ".o", ".html"}
 EXTENSION = (".so", ".pyd")
 SOURCES = {".pyx", ".pxi", ".pxd", ".h"}
-SHIPPED = {".py", ".pyi", ".typed"}
+SHIPPED = {".py", ".pyi", ".thrift", ".typed"}
 CIMPORTED = {"fastpool/__init__.pxd", "fastpool/_core/core.pxd"}  # docs/c-interface.md
 
 

@@ -32,6 +32,9 @@ class Driver(Generic[C]):
     exhausted_error: type[NoConnectionsAvailable] = NoConnectionsAvailable
     deadlock_error: type[PoolDeadlock] = PoolDeadlock
     exhausted_message: str | None = None  # how the error of an exhausted pool begins; None: with the pool's name
+    # How often one connect may ask each of the servers before it fails. From the second round on even those are asked
+    # that are left alone because they refused lately, after a tenth of a second at most.
+    rounds: int = 1
 
     def connect(self, server: Any, timeout: float | None) -> C | Awaitable[C]:
         """Open a connection and return it; whatever this raises is what the caller of the checkout sees."""
@@ -68,6 +71,20 @@ class Driver(Generic[C]):
     def usable(self, c: C, exc: BaseException) -> bool:
         """Say whether ``c`` may be used again after its block ended with ``exc``."""
         return False
+
+    def blames_server(self, error: Exception) -> bool:
+        """Say whether the ``error`` of a connect is the server's fault, so that another server may do better.
+
+        If not (wrong credentials …), the error is the caller's at once, and the server is not left alone for it.
+        """
+        return True
+
+    def none_left(self, error: BaseException) -> BaseException:
+        """Give the error to raise when no server gave a connection.
+
+        ``error``: the only server's own, or AllServersUnavailable, whose ``__cause__`` is the last server's.
+        """
+        return error
 
     def abandon(self, c: C) -> None:
         """Forget ``c`` in a forked child, without a word on the wire: the parent goes on using it."""

@@ -14,6 +14,7 @@ pytest.importorskip("happybase")
 
 from fastpool.testing import HBaseServer
 
+from ._cassandra import KEYSPACE, FakeCassandra, Story
 from ._held import Held
 from ._scripted import ScriptedServer
 from ._ways import WAYS
@@ -95,3 +96,32 @@ def kind(request: pytest.FixtureRequest) -> Iterator[Any]:
     if theirs:
         # aiohappybase leaves connections open, which warn when they are collected: collect them where that is filtered
         gc.collect()
+
+
+@pytest.fixture
+def cassandra() -> Iterator[FakeCassandra]:
+    """A Cassandra in memory."""
+    with FakeCassandra() as server:
+        yield server
+
+
+@pytest.fixture
+def story() -> Story:
+    """A listener that notes pycassa's events."""
+    return Story()
+
+
+@pytest.fixture
+def make_pool(cassandra: FakeCassandra, story: Story) -> Iterator[Callable[..., Any]]:
+    """Makes pycassa's pools for `cassandra`, to which `story` listens; they are closed when the test is over."""
+    from fastpool.adapters.pycassa import ConnectionPool
+
+    with contextlib.ExitStack() as made:
+
+        def make_pool(**arguments: Any) -> Any:
+            arguments = {"timeout": 10, "listeners": [story], "server_list": [cassandra.address], **arguments}
+            pool = ConnectionPool(KEYSPACE, **arguments)
+            made.callback(pool.close)
+            return pool
+
+        yield make_pool

@@ -97,7 +97,7 @@ def test_what_is_set_later_counts(make: Callable[..., ConnectionPool], fake: typ
         ({"factory": None}, TypeError, "factory must be a callable that makes a connector, not None"),
         ({"retry_max": 0}, ValueError, "retry_max must be at least 1, not 0"),
         ({"retry_max": "3"}, TypeError, "retry_max must be an integer, not '3'"),
-        ({"retry_delay": -1}, ValueError, "retry_delay must be .* not -1"),
+        ({"retry_delay": -1}, ValueError, "'retry_delay' must be .* not -1"),
         ({"retry_delay": None}, TypeError, "retry_delay must be a number of seconds, not None"),
         ({"timeout": -2}, ValueError, "timeout must be .* not -2"),
         ({"timeout": "1"}, TypeError, "timeout must be .* not '1'"),

@@ -67,7 +67,7 @@ def test_native_code_needs_no_more_than_the_wheel_has(tree: Path, tmp_path: Path
 
 
 def test_the_checks_notice_what_they_are_there_for() -> None:
-    python = sources({".py", ".pyi", ".typed"}) | {"fastpool/__init__.pxd", "fastpool/_core/core.pxd"}
+    python = sources({".py", ".pyi", ".thrift", ".typed"}) | {"fastpool/__init__.pxd", "fastpool/_core/core.pxd"}
     good = python | {"fastpool/_core/core.abi.so", "fastpool-1.dist-info/METADATA"}
     assert wheel_faults(good) == []
     assert wheel_faults(good | {"fastpool/_core/core.pyx"}) == ["does not belong in a wheel: fastpool/_core/core.pyx"]

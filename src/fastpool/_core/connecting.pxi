@@ -124,6 +124,34 @@ cdef int connect_settle_in(Core core, Slot *slot, object c) except -1:
     return 0
 
 
+cdef int connect_exchange(Core core, Entry entry, object c, object server, int why, double seconds) except -1:
+    """Put the newly opened `c` in the place of a leased connection, whose lease goes on; the caller closes the old one.
+
+    `c` may be the same object, with a new transport.  PoolClosed: close(timeout) has taken the connection meanwhile.
+    """
+    cdef Slot *slot = entry.slot
+    old = entry.connection
+    if old is None or slot_state(u64_load(&slot.word)) != LEASED or entry.born_in != generation():
+        raise PoolClosed(f"pool {core.name!r} was closed, and took this connection back while it was replaced")
+    if c is not old:
+        connect_remember(core, c, entry)
+        connect_forget(core, old, entry)
+    if why == WHY_ERROR:
+        fitness_suspect_server(core, slot.server, slot)
+    with cython.critical_section(entry):
+        entry.connection, entry.server, entry.descriptor = c, server, None
+    u32_and(&slot.mark, STALE)
+    slot.born_ns = slot.checked_ns = clock_ns()
+    slot.expires_ns = INT64_MAX
+    slot.uses = 1
+    u64_add(&core.inner.closed[why], 1)
+    u64_add(&core.totals[CONNECTS], 1)
+    histogram_add(&core.inner.connect, <int64_t>(seconds * 1e9))
+    connect_settle_in(core, slot, c)
+    event_connected(core, server, c, seconds)
+    return 0
+
+
 cdef int connect_put(Checkout self, list opened) except -1:
     """Leave the connection in hand idle, or to the first in line; append it to `opened`."""
     cdef Core core = self.core

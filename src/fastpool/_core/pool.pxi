@@ -128,6 +128,11 @@ cdef class Core(CoreState):
         """
         return connect_one(self, timeout_ns, opened)
 
+    def _exchange(self, Entry entry not None, c, server, str reason, double seconds):
+        """Replace the connection of a lease that goes on by `c`, which took so many seconds to open; the caller closes
+        the old one.  reason: why that is closed.  PoolClosed: close(timeout) has taken it meanwhile."""
+        connect_exchange(self, entry, c, server, REASONS.index(reason), seconds)
+
     def _close_unused(self, list opened):
         """Close the connections listed in `opened`, except those that were taken since."""
         fork_ensure_process(self)

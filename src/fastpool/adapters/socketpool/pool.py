@@ -79,7 +79,7 @@ class ConnectionPool(Pool[Any], Told):
         self._reaper: Any = None
         self._reaping = False
         super()._start(driver, config)
-        self._selected: tuple[dict[str, Any], Selection] = ({}, self._selection({}))
+        self._selected: tuple[dict[str, Any], Any] = ({}, self._selection({}))
         if driver.reaps:
             self.start_reaper()
 
