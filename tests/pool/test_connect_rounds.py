@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from tests.pool.connecting_world import NAMES, A, B, C, FakeDriver, Refused, open_
 
 import fastpool
 from fastpool import AllServersUnavailable
 from fastpool._connecting import connector as module
 from fastpool.testing import VirtualClock
+from tests.pool.connecting_driver import NAMES, A, B, C, Refused, TimedDriver, open_
 
 
 class WrongPassword(Exception):
@@ -19,7 +19,7 @@ class Unavailable(AllServersUnavailable):
     """The driver's own error."""
 
 
-class Patient(FakeDriver):
+class Patient(TimedDriver):
     """Asks each server twice."""
 
     rounds = 2
@@ -42,82 +42,82 @@ def rests(monkeypatch):
 
 
 def test_each_server_is_asked_twice():
-    world = Patient()
-    world.refuse(A, B, C)
-    connector = world.connector(servers=NAMES, backoff=(0, 0))
+    driver = Patient()
+    driver.refuse(A, B, C)
+    connector = driver.connector(servers=NAMES, backoff=(0, 0))
     with pytest.raises(Unavailable, match="nobody answers") as caught:
-        open_(connector, world)
-    assert sorted(world.servers_asked()) == [A, A, B, B, C, C]
-    assert set(world.servers_asked()[:3]) == {A, B, C}, "all of them once, before any is asked again"
+        open_(connector, driver)
+    assert sorted(driver.servers_asked()) == [A, A, B, B, C, C]
+    assert set(driver.servers_asked()[:3]) == {A, B, C}, "all of them once, before any is asked again"
     assert isinstance(caught.value.__cause__, AllServersUnavailable)
 
 
 def test_the_only_server_is_asked_twice():
-    world = Patient()
-    world.refuse(A)
+    driver = Patient()
+    driver.refuse(A)
     with pytest.raises(Unavailable) as caught:
-        open_(world.connector(servers=["a:1"], backoff=(0, 0)), world)
-    assert world.servers_asked() == [A, A] and isinstance(caught.value.__cause__, Refused)
+        open_(driver.connector(servers=["a:1"], backoff=(0, 0)), driver)
+    assert driver.servers_asked() == [A, A] and isinstance(caught.value.__cause__, Refused)
 
 
 def test_one_that_is_left_alone_is_asked_when_no_other_accepts(rests):
-    world = Patient()
-    world.refuse(A, B, C)
-    connector = world.connector(servers=NAMES, backoff=(50, 50))
+    driver = Patient()
+    driver.refuse(A, B, C)
+    connector = driver.connector(servers=NAMES, backoff=(50, 50))
     with pytest.raises(Unavailable):
-        open_(connector, world)
-    world.heal(B)
-    world.asked.clear()
+        open_(connector, driver)
+    driver.heal(B)
+    driver.asked.clear()
     rests.clear()
-    assert open_(connector, world) == (f"connection to {B}", B), "although each is left alone"
+    assert open_(connector, driver) == (f"connection to {B}", B), "although each is left alone"
     assert rests and max(rests) <= module.LONGEST_REST
-    world.asked.clear()
-    assert open_(connector, world)[1] == B and world.servers_asked() == [B], "now it is the one that is not"
+    driver.asked.clear()
+    assert open_(connector, driver)[1] == B and driver.servers_asked() == [B], "now it is the one that is not"
 
 
 def test_a_rest_leaves_the_caller_time_to_connect(rests):
-    world = Patient()
-    world.refuse(A)
-    connector = world.connector(servers=["a:1"], backoff=(50, 50))
+    driver = Patient()
+    driver.refuse(A)
+    connector = driver.connector(servers=["a:1"], backoff=(50, 50))
     with pytest.raises(Unavailable):
-        open_(connector, world)
+        open_(connector, driver)
     rests.clear()
     with pytest.raises(Unavailable):
-        open_(connector, world, timeout=0.01)
+        open_(connector, driver, timeout=0.01)
     assert rests and max(rests) < 0.006
 
 
 def test_the_same_for_code_that_awaits():
-    world = Patient()
-    world.refuse(A)
-    connector = world.connector(servers=["a:1"], backoff=(50, 50))
+    driver = Patient()
+    driver.refuse(A)
+    connector = driver.connector(servers=["a:1"], backoff=(50, 50))
     for asked in (2, 3):
         with pytest.raises(Unavailable):
             asyncio.run(connector.aopen(None, None, dict))
-        assert len(world.asked) == asked, "twice, and then once: it is left alone in the first round"
+        assert len(driver.asked) == asked, "twice, and then once: it is left alone in the first round"
 
 
 def test_an_error_that_is_not_the_servers_fault_is_the_callers_at_once():
-    world = Patient()
-    world.refuse(A, B, C, error=WrongPassword)
-    connector = world.connector(servers=NAMES)
+    driver = Patient()
+    driver.refuse(A, B, C, error=WrongPassword)
+    connector = driver.connector(servers=NAMES)
     for _ in range(2):
         with pytest.raises(WrongPassword):
-            open_(connector, world)
-    assert len(world.asked) == 2 and connector.states() == {} and world.told("server_down") == []
-    assert [fields["error"].__class__ for fields in world.told("connect_failed")] == [WrongPassword] * 2
+            open_(connector, driver)
+    assert len(driver.asked) == 2 and connector.states() == {} and driver.told("server_down") == []
+    assert [fields["error"].__class__ for fields in driver.told("connect_failed")] == [WrongPassword] * 2
     assert isinstance(connector.last_error, WrongPassword)
 
 
 def test_by_default_a_server_is_asked_once_and_left_alone():
-    world = FakeDriver()
-    world.refuse(A, B, C)
-    connector = world.connector(servers=NAMES, backoff=(50, 50))
+    driver = TimedDriver()
+    driver.refuse(A, B, C)
+    connector = driver.connector(servers=NAMES, backoff=(50, 50))
     with pytest.raises(AllServersUnavailable):
-        open_(connector, world)
+        open_(connector, driver)
     with pytest.raises(AllServersUnavailable):
-        open_(connector, world)
-    assert sorted(world.servers_asked()) == [A, B, C]
+        open_(connector, driver)
+    assert sorted(driver.servers_asked()) == [A, B, C]
 
 
 def test_a_pool_whose_connect_has_no_servers_is_not_asked_twice():
