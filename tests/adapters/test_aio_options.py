@@ -60,7 +60,7 @@ class Holders:
 
 
 TESTED = {  # each option is tested below, or by the test named here
-    *("min_size", "max_overflow", "max_idle", "checkout_timeout", "max_waiting", "nested", "max_lifetime"),
+    *("min_size", "order", "max_overflow", "max_idle", "checkout_timeout", "max_waiting", "nested", "max_lifetime"),
     *("idle_timeout", "max_uses", "max_connecting", "servers", "balance", "backoff", "leak_after", "listeners"),
     *("open", "name", "timing", "reclaim", "collect_garbage"),
     "check_after",  # test_aio_wires.py::test_a_server_that_hung_up_is_noticed_before_the_block
@@ -112,6 +112,19 @@ def test_check_timeout(server: ScriptedServer) -> None:
                 await asyncio.sleep(0.002)
             silent.set()
             assert await ask(pool) == row(b"k")
+
+    run(main())
+
+
+def test_order(server: ScriptedServer) -> None:
+    async def main() -> None:
+        async with pool_to(server, 2, order="fifo") as pool:
+            two = [await pool.checkout(), await pool.checkout()]
+            for c in two:
+                pool.checkin(c)
+            for expected in two * 2:
+                async with pool.connection() as used:
+                    assert used is expected
 
     run(main())
 

@@ -23,6 +23,7 @@ import pytest
 
 import fastpool
 from fastpool import _registry
+from fastpool._core import pools_here
 from tests.pool.fake_driver import frees_what_is_dropped, until
 
 from . import _pickled_pools as way
@@ -72,7 +73,7 @@ def test_unpickling_does_not_search_all_closed_pools() -> None:
         pool.close()
         kept.append(sent(pool))
         kept[-1].close()
-    assert len(_registry._pools.named("again and again")) <= 2
+    assert len(pools_here.named("again and again")) <= 2
 
 
 def test_a_closed_pool_with_a_lease_is_still_told_of_a_fork() -> None:
@@ -150,14 +151,14 @@ def test_threads_that_unpickle_one_at_once_get_one_pool(monkeypatch: pytest.Monk
 @frees_what_is_dropped
 def test_nothing_is_remembered_of_pools_that_are_gone() -> None:
     gc.collect()
-    before = len(_registry._pools), len(_registry._pickled)
+    before = len(pools_here), len(_registry._pickled)
     pools = [way.make() for _ in range(50)]
     for pool in pools:
         pickle.dumps(pool)
     assert len(_registry._pickled) == before[1] + 50
     del pools, pool
     gc.collect()
-    assert (len(_registry._pools), len(_registry._pickled)) == before
+    assert (len(pools_here), len(_registry._pickled)) == before
 
 
 def test_making_a_pool_costs_the_same_however_many_there_are() -> None:

@@ -30,6 +30,7 @@ def _original(module: str, name: str) -> Any:
 # Looked up now, because a later look-up could import, and wait.
 start_new_thread = _original("_thread", "start_new_thread")
 allocate_lock = _original("_thread", "allocate_lock")
+TIMEOUT_MAX: float = _original("_thread", "TIMEOUT_MAX")
 
 
 class WakeEvent:
@@ -50,7 +51,7 @@ class WakeEvent:
 
     def wait(self, seconds: float) -> bool:
         """Sleep until `set` is called; False: it was not, for so long."""
-        rang: bool = self._lock.acquire(True, seconds)
+        rang: bool = self._lock.acquire(True, min(max(seconds, 0.0), TIMEOUT_MAX))
         return rang
 
 

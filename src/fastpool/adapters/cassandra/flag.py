@@ -1,30 +1,26 @@
-"""What one thread waits for, without a lock in Python code (docs/decisions/0024-no-lock-in-python-code.md)."""
+"""A flag for which one thread waits."""
 
 from __future__ import annotations
 
-import threading
+from ..._core.threads import WakeEvent
 
 
 class Flag:
     """A `threading.Event` for a single waiter, which a signal handler that raises cannot leave locked."""
 
-    __slots__ = ("_bell", "up")
+    __slots__ = ("_event", "up")
 
     def __init__(self) -> None:
         self.up = False
-        self._bell = threading.Lock()
-        self._bell.acquire()
+        self._event = WakeEvent()
 
     def set(self) -> None:
         """Set it, and wake the waiter."""
         self.up = True
-        try:
-            self._bell.release()
-        except RuntimeError:
-            pass  # it was set before
+        self._event.set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until it is set, so many seconds at most; whether it is."""
+        """Wait until it is set, at most that many seconds; return whether it is."""
         if not self.up:
-            self._bell.acquire(timeout=min(max(seconds, 0.0), threading.TIMEOUT_MAX))
+            self._event.wait(seconds)
         return self.up

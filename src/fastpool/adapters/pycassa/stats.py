@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import logging
-import threading
 from typing import Any
 
+from ..._core import Section
 from .logger import level_of
 
 _ZERO: dict[str, Any] = {
@@ -30,13 +30,12 @@ class StatsLogger:
     """
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()  # a finalizer may tell of an event while this thread counts another one
+        self._section = Section()
         self.reset()
 
     def reset(self) -> None:
         """Begin at 0."""
-        with self.lock:
-            self._stats = copy.deepcopy(_ZERO)
+        self._stats = copy.deepcopy(_ZERO)
 
     @property
     def stats(self) -> dict[str, Any]:
@@ -44,17 +43,21 @@ class StatsLogger:
         return self._stats
 
     def _count(self, name: str, dic: dict[str, Any] | None = None) -> None:
-        with self.lock:
-            if dic is None:
-                self._stats[name] += 1
-            else:
-                self._stats[name]["success" if level_of(dic) <= logging.INFO else "failure"] += 1
+        self._section.run(self._add, name, dic)
 
     def _count_opened(self, change: int) -> None:
-        with self.lock:
-            opened = self._stats["opened"]
-            opened["current"] += change
-            opened["max"] = max(opened["max"], opened["current"])
+        self._section.run(self._change_opened, change)
+
+    def _add(self, name: str, dic: dict[str, Any] | None) -> None:
+        if dic is None:
+            self._stats[name] += 1
+        else:
+            self._stats[name]["success" if level_of(dic) <= logging.INFO else "failure"] += 1
+
+    def _change_opened(self, change: int) -> None:
+        opened = self._stats["opened"]
+        opened["current"] += change
+        opened["max"] = max(opened["max"], opened["current"])
 
     def connection_created(self, dic: dict[str, Any]) -> None:
         """Count a connection that was opened."""

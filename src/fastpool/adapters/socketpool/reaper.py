@@ -7,6 +7,7 @@ import weakref
 from typing import Any
 
 from ..._core.greenlets import pause, spawner_here
+from ..._core.threads import WakeEvent
 
 _NAP_S = 0.25  # the longest a greenlet sleeps at once: it cannot be woken when it is stopped
 
@@ -23,9 +24,7 @@ class ConnectionReaper:
     def __init__(self, pool: Any, delay: float = 1.0) -> None:
         self.delay = delay
         self.stopped = False
-        # Released to wake the thread. Unlike an Event's, its release may be called by a finalizer in that very thread.
-        self._bell = threading.Lock()
-        self._bell.acquire()
+        self._wake = WakeEvent()
         self._pool = weakref.ref(pool, self._end)
 
     def ensure_started(self) -> None:
@@ -45,17 +44,14 @@ class ConnectionReaper:
     def stop(self) -> None:
         """End it: no round begins from now on."""
         self.stopped = True
-        try:
-            self._bell.release()
-        except RuntimeError:
-            pass  # it was stopped before
+        self._wake.set()
 
     def _end(self, gone: object) -> None:
         self.stop()
 
     def _run(self) -> None:
         try:
-            while not self._bell.acquire(timeout=min(self.delay, threading.TIMEOUT_MAX)):
+            while not self._wake.wait(self.delay):
                 self._round()
         finally:
             self.running = False
