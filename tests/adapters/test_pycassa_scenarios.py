@@ -1,4 +1,4 @@
-"""What pycassa's own tests of its pool show (its test_connection_pooling), of the adapter: PC-1 to PC-19."""
+"""The scenarios of pycassa's own tests of its pool (its test_connection_pooling): PC-1 to PC-19."""
 
 from __future__ import annotations
 

@@ -24,8 +24,8 @@ class ConnectionReaper:
         self.delay = delay
         self.stopped = False
         # Released to wake the thread. Unlike an Event's, its release may be called by a finalizer in that very thread.
-        self._bell = threading.Lock()
-        self._bell.acquire()
+        self._wakeup = threading.Lock()
+        self._wakeup.acquire()
         self._pool = weakref.ref(pool, self._end)
 
     def ensure_started(self) -> None:
@@ -46,7 +46,7 @@ class ConnectionReaper:
         """End it: no round begins from now on."""
         self.stopped = True
         try:
-            self._bell.release()
+            self._wakeup.release()
         except RuntimeError:
             pass  # it was stopped before
 
@@ -55,7 +55,7 @@ class ConnectionReaper:
 
     def _run(self) -> None:
         try:
-            while not self._bell.acquire(timeout=min(self.delay, threading.TIMEOUT_MAX)):
+            while not self._wakeup.acquire(timeout=min(self.delay, threading.TIMEOUT_MAX)):
                 self._round()
         finally:
             self.running = False
