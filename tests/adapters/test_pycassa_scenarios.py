@@ -146,6 +146,16 @@ def test_pc4_to_pc7_and_pc10_overflow(make: MakePool, stats: StatsLogger, prefil
     assert counts["checked_in"] == 20 and counts["disposed"]["success"] == 10
 
 
+def test_idle_connections_are_used_in_turn(make: MakePool) -> None:
+    pool = make(pool_size=3, prefill=True, use_threadlocal=False)
+    held = [pool.get() for _ in range(3)]
+    returned = [held[1], held[2], held[0]]
+    for connection in returned:
+        pool.put(connection)
+    assert pool.config.order == "fifo"
+    assert [pool.get() for _ in range(3)] == returned, "in the order of their return, as pycassa's queue gives them"
+
+
 def test_pc8_a_thread_has_one_connection(make: MakePool, stats: StatsLogger) -> None:
     pool = make(pool_size=5, max_overflow=5, prefill=True, use_threadlocal=True)
     held = [pool.get() for _ in range(10)]
