@@ -1,4 +1,7 @@
-"""Every backend under one concurrency model: many workers share few connections, then the reaper closes the old ones."""
+"""Every backend under one concurrency model, run as a process of its own.
+
+Many workers share few connections, then the reaper closes the old ones.
+"""
 
 import os
 import subprocess

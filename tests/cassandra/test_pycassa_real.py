@@ -191,7 +191,7 @@ def restart(node: Node) -> float:
 
 
 def test_killed_and_restarted_under_load(node: Node, record_property: Callable[[str, object], None]) -> None:
-    """Every operation that begins once the port is back succeeds, the first within a second; no acknowledged write is lost."""
+    """Operations that begin once the port is back succeed, the first within a second; no acknowledged write is lost."""
     with ConnectionPool(KEYSPACE, [address(node)], pool_size=4, timeout=5) as pool:
         with Load(pool) as load:
             load.succeed(50)

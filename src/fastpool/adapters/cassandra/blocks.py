@@ -38,7 +38,7 @@ class _Block:
 
     def _begin(self, of: Any) -> Any:
         if self._lease is not None:
-            raise LeaseError("a lease can be used for one block only: call pool.session() for each")
+            raise LeaseError("a lease is good for one block: call pool.session() for each")
         lease = self._lease = of(self._pool, self._timeout)
         return lease
 

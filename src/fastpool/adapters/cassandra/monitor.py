@@ -68,7 +68,7 @@ class Monitor:
         return not self._stopped.up and not (self._task is not None and self._task.done())
 
     def stop(self) -> None:
-        """Stop: no callback begins after this. May be called from any thread, from the callback too, and more than once."""
+        """Stop: no callback begins after this. Any thread and the callback may call it, more than once, too."""
         self._stopped.set()
         task, loop = self._task, self._loop
         if task is None or task.done():
@@ -95,7 +95,7 @@ class Monitor:
                 if hosts is None:
                     break
                 self._alert(hosts)
-            except BaseException as error:  # otherwise the thread would end and no further round would come
+            except BaseException as error:  # otherwise this would be the last round
                 self._round_failed(error)
             self._stopped.wait(began + self.interval - clock())
         self._stopped.set()

@@ -16,9 +16,7 @@ T = TypeVar("T")
 
 
 async def by_worker(pool: BasePool, call: Callable[[], T]) -> T:
-    """Run ``call`` in a worker thread and return its result. If the task is cancelled, the call goes on and its result is
-    dropped.
-    """
+    """Run ``call`` in a worker thread; return its result. It goes on if the task is cancelled; its result is lost."""
     signal = Signal()
     returned: list[T] = []
     raised: list[BaseException] = []

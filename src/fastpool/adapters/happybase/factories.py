@@ -69,7 +69,7 @@ class FactoryTransport:
     # ---- opening
 
     def open(self, limit: float | None) -> None:
-        """Open the transport, within ``limit`` seconds if its socket takes a limit; TTransportException if that fails."""
+        """Open the transport, within ``limit`` seconds if its socket takes a limit; TTransportException on failure."""
         self._pid = os.getpid()
         if self._ours is not None:
             self._ours.bound_opening(limit)

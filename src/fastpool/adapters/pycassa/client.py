@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 class GuardedClient(BaseClient):
     """A client on one transport; :data:`Client` has the service's methods.
 
-    Raises LeaseError for a caller that does not hold the connection, TTransportException(NOT_OPEN) after the transport was closed, and
-    TApplicationException (BAD_SEQUENCE_ID, WRONG_METHOD_NAME, INVALID_MESSAGE_TYPE) for a reply out of step.
+    Raises LeaseError for a caller that does not hold the connection, TTransportException(NOT_OPEN) after the transport
+    was closed, and TApplicationException (BAD_SEQUENCE_ID, WRONG_METHOD_NAME, INVALID_MESSAGE_TYPE) for a reply out of
+    step.
     """
 
     _socket: Wire

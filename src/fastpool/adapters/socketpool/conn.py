@@ -103,7 +103,7 @@ class SocketConnector(Connector):
 
     @property
     def fileno(self) -> Callable[[], int]:
-        """A function that returns the descriptor, -1 once closed. AttributeError if the subclass has opened no socket."""
+        """A function that returns the descriptor, -1 once closed. AttributeError if no socket was opened."""
         if self._s is None:
             raise AttributeError(f"{self!r} has no socket")
         # the socket's own method is cheaper, but a green socket may be replaced
@@ -215,7 +215,7 @@ class UnixConnector(SocketConnector):
 
 
 def matcher(factory: Any, options: dict[str, Any]) -> Callable[[Any], bool] | None:
-    """A cheaper equivalent of ``matches(**options)`` for the connectors of ``factory``; None if its class is unknown."""
+    """A cheaper equivalent of ``matches(**options)`` for connectors of ``factory``; None if its class is unknown."""
     matches = getattr(factory, "matches", None)
     if matches is TcpConnector.matches:
         host, port = options.get("host"), options.get("port")

@@ -32,8 +32,8 @@ class ConnectionPool(Pool[Any], Told):
     ``factory(**options)`` makes a connector, with ``backend_mod`` and ``pool`` among the options; it is tried
     ``retry_max`` times, ``retry_delay`` seconds apart. ``timeout``: seconds that a checkout may take, -1 or None for no
     limit. ``max_lifetime``: seconds. ``max_size``: most connectors that are open at once. ``options``: go to every call
-    of the factory, and override those of the checkout. ``reap_connections``: close idle connectors that are too old, every
-    ``reap_delay`` seconds. ``backend``: a name (thread, gevent, eventlet, or a module's dotted one), or a module.
+    of the factory, and override those of the checkout. ``reap_connections``: close idle connectors that are too old,
+    every ``reap_delay`` seconds. ``backend``: a name (thread, gevent, eventlet, or a module's dotted one), or a module.
 
     Options of :class:`fastpool.Pool` are taken by their names; ``check_after`` is 0 here, so every connector is looked
     at before it is handed out. TypeError or ValueError for a bad argument, ImportError for an unknown backend.
@@ -94,8 +94,8 @@ class ConnectionPool(Pool[Any], Told):
         """Check out a connector that matches; return it with ``release_connection``.
 
         It is an idle one, or a new one if there is room. In a full pool, the connector idle longest is closed to make
-        room; if none is idle, the caller waits. MaxConnectionsError after ``timeout``; MaxTriesError, or the factory's own error, if
-        none can be made.
+        room; if none is idle, the caller waits. MaxConnectionsError after ``timeout``; MaxTriesError, or the factory's
+        own error, if none can be made.
         """
         selected = self._selected
         return _checkout(self, selected[1] if options == selected[0] else self._select(options))
