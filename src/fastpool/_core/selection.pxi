@@ -7,7 +7,7 @@ cdef class Selection:
 
     `accepts(connection)`: whether the caller can use this open connection.  It may be called for any idle one,
     even while another caller takes it, so it must not do I/O.  An exception ends the checkout.
-    `request`: given to the driver as `Entry.request` when this checkout opens a connection.  `accepts` is not called for
+    `request`: given to the driver as `Entry.request` when this checkout opens one.  `accepts` is not called for
     that connection.
     `timeout`: as for ``connection``.
     """
