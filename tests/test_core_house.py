@@ -89,7 +89,7 @@ def test_private_interfaces_are_used_in_compat_files_only() -> None:
     paths = [path for path in source.rglob("*") if path.suffix in (".py", ".pyx", ".pxi", ".pxd", ".h")]
     texts = {path: path.read_text(encoding="utf-8") for path in paths}
     for private, others in PRIVATE.items():
-        users = [path for path, text in texts.items() if re.search(private, text)]
+        users = [path for path, text in texts.items() if re.search(rf"(?<!\w){private}(?!\w)", text)]
         found = {path.relative_to(CORE if path.is_relative_to(CORE) else source).as_posix() for path in users}
         assert found, f"{private} is used nowhere any more: remove it here and from docs/compat.md"
         beyond = {name for name in found if not name.rpartition("/")[2].startswith("compat")}

@@ -1,15 +1,18 @@
-"""Every backend in one world: many workers share few connections, then the old ones are reaped. In its own process."""
+"""Every backend under one concurrency model, run as a process of its own.
+
+Many workers share few connections, then the reaper closes the old ones.
+"""
 
 import os
 import subprocess
 import sys
 
-world = sys.argv[1]
-if world == "gevent patched":
+model = sys.argv[1]
+if model == "gevent patched":
     import gevent.monkey
 
     gevent.monkey.patch_all()
-if world == "eventlet patched":
+if model == "eventlet patched":
     import eventlet
 
     eventlet.monkey_patch()
@@ -38,12 +41,12 @@ __import__("os")._exit(0)
 
 
 def together(work):
-    """Run `work(number)` in as many workers of this world, and wait for them."""
-    if world.startswith("gevent"):
+    """Run `work(number)` in as many workers of this concurrency model, and wait for them."""
+    if model.startswith("gevent"):
         import gevent
 
         gevent.joinall([gevent.spawn(work, number) for number in range(WORKERS)], timeout=30, raise_error=True)
-    elif world.startswith("eventlet"):
+    elif model.startswith("eventlet"):
         import eventlet
 
         with eventlet.Timeout(30):
@@ -60,9 +63,9 @@ def together(work):
 
 
 def sleep(seconds):
-    if world.startswith("gevent"):
+    if model.startswith("gevent"):
         __import__("gevent").sleep(seconds)
-    elif world.startswith("eventlet"):
+    elif model.startswith("eventlet"):
         __import__("eventlet").sleep(seconds)
     else:
         __import__("time").sleep(seconds)

@@ -50,7 +50,7 @@ def environment() -> dict[str, str]:
 
 
 def run(*command: str, seconds: float = 50) -> str:
-    """What a program prints under Python 2.7 with pycassa; raises Missing, or AssertionError if it fails."""
+    """The output of a program under Python 2.7 with pycassa; raises Missing, or AssertionError if it fails."""
     done = subprocess.run(
         [python(), *command], env=environment(), capture_output=True, text=True, timeout=seconds, check=False
     )

@@ -117,7 +117,7 @@ def test_a_connection_that_was_terminated_is_established_anew(hbase: HBaseServer
 
 
 class Handler:
-    """What a test's server would say."""
+    """The replies of a server."""
 
     def getTableNames(self) -> list[bytes]:
         return [b"t"]

@@ -24,7 +24,7 @@ def pool(hbase: HBaseServer) -> Iterator[fastpool.ConnectionPool]:
 
 
 def name_of(c: Any, table: str = "t") -> bytes:
-    """What the table is called on the server."""
+    """The table's name on the server."""
     name: bytes = c.table(table).name
     return name
 

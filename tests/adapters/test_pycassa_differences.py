@@ -25,7 +25,7 @@ MakePool = Callable[..., ConnectionPool]
 
 
 def in_thread(work: Callable[[], Any]) -> Any:
-    """What `work` gives in a thread of its own."""
+    """Run `work` in a thread of its own; return its result."""
     found: list[Any] = []
     thread = threading.Thread(target=lambda: found.append(work()))
     thread.start()

@@ -1,4 +1,4 @@
-"""What pycassa's own tests of its pool show (its test_connection_pooling), of the adapter: PC-1 to PC-19."""
+"""The scenarios of pycassa's own tests of its pool (its test_connection_pooling): PC-1 to PC-19."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_pc3_a_function_gives_the_list_once_and_nothing_connects(cassandra: Fake
 
 @pytest.mark.parametrize("prefill", [True, False])
 def test_pc4_to_pc7_and_pc10_overflow(make: MakePool, stats: StatsLogger, prefill: bool) -> None:
-    pool = make(pool_size=5, max_overflow=5, prefill=prefill, use_threadlocal=False, pool_timeout=0.1)
+    pool = make(pool_size=5, max_overflow=5, prefill=prefill, use_threadlocal=False)
     counts = stats.stats
     assert counts["created"]["success"] == (5 if prefill else 0)
     held = []
@@ -114,8 +114,10 @@ def test_pc4_to_pc7_and_pc10_overflow(make: MakePool, stats: StatsLogger, prefil
         assert counts["created"]["success"] == (max(n, 5) if prefill else n) and counts["checked_out"] == n
     assert (pool.size(), pool.overflow(), pool.checkedin(), pool.checkedout()) == (5, 5, 0, 10)
     text = "ConnectionPool limit of size 5overflow 5 reached, unable to obtain connection after 0 seconds"
+    pool.pool_timeout = 0.1
     with pytest.raises(NoConnectionAvailable) as caught:
         pool.get()
+    pool.pool_timeout = 30
     assert str(caught.value).startswith(text)
     assert counts["created"]["success"] == 10 and counts["at_max"] == 1
 
@@ -144,6 +146,16 @@ def test_pc4_to_pc7_and_pc10_overflow(make: MakePool, stats: StatsLogger, prefil
             with pytest.raises(InvalidRequestError, match=r"^Connection was already checked in or disposed$"):
                 connection.return_to_pool()
     assert counts["checked_in"] == 20 and counts["disposed"]["success"] == 10
+
+
+def test_idle_connections_are_used_in_turn(make: MakePool) -> None:
+    pool = make(pool_size=3, prefill=True, use_threadlocal=False)
+    held = [pool.get() for _ in range(3)]
+    returned = [held[1], held[2], held[0]]
+    for connection in returned:
+        pool.put(connection)
+    assert pool.config.order == "fifo"
+    assert [pool.get() for _ in range(3)] == returned, "in the order of their return, as pycassa's queue gives them"
 
 
 def test_pc8_a_thread_has_one_connection(make: MakePool, stats: StatsLogger) -> None:

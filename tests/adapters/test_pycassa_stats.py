@@ -1,4 +1,4 @@
-"""What pycassa's own tests of its StatsLogger show, and what its PoolLogger says: PC-20 to PC-28."""
+"""The scenarios of pycassa's own tests of its StatsLogger, and PoolLogger's messages: PC-20 to PC-28."""
 
 from __future__ import annotations
 

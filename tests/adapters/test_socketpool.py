@@ -354,7 +354,7 @@ def test_the_factorys_last_error_is_the_callers(make: Callable[..., ConnectionPo
 def test_connectors_that_are_never_connected(make: Callable[..., ConnectionPool], fake: type[Fake]) -> None:
     fake.is_connected = lambda c: False  # type: ignore[method-assign]
     pool = make(retry_max=4)
-    with pytest.raises(MaxTriesError, match="each of 4 connections") as caught:
+    with pytest.raises(MaxTriesError, match="made 4 connections, and none of them was connected") as caught:
         pool.get()
     assert isinstance(caught.value, fastpool.PoolError)
     assert (len(fake.made), [c.invalidated for c in fake.made], pool.size) == (4, [1] * 4, 0)

@@ -263,7 +263,7 @@ def test_a_backend_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
         pool.stop_reaper()
 
 
-@pytest.mark.parametrize("world", ["threads", "gevent", "gevent patched", "eventlet", "eventlet patched"])
-def test_any_backend_in_any_world(world: str) -> None:
+@pytest.mark.parametrize("model", ["threads", "gevent", "gevent patched", "eventlet", "eventlet patched"])
+def test_any_backend_in_any_concurrency_model(model: str) -> None:
     needs_green()
-    run_case(CASES, world)
+    run_case(CASES, model)

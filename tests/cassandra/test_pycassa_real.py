@@ -19,7 +19,7 @@ from tests.adapters import _pycassa_story, pycassa_27
 from tools.cassandra.cluster import Cluster, Node
 from tools.jvm.program import free_ports, listening
 
-from .pycassa_world import ALL, COUNTERS, KEYSPACE, ONE, ROWS, address, column, insert, make_keyspace, value_of
+from .pycassa_keyspace import ALL, COUNTERS, KEYSPACE, ONE, ROWS, address, column, insert, make_keyspace, value_of
 
 Clusters = Callable[..., Cluster]
 
@@ -191,7 +191,7 @@ def restart(node: Node) -> float:
 
 
 def test_killed_and_restarted_under_load(node: Node, record_property: Callable[[str, object], None]) -> None:
-    """Whoever operates once the port is back succeeds; the first does within a second; nothing acknowledged is lost."""
+    """Operations that begin once the port is back succeed, the first within a second; no acknowledged write is lost."""
     with ConnectionPool(KEYSPACE, [address(node)], pool_size=4, timeout=5) as pool:
         with Load(pool) as load:
             load.succeed(50)

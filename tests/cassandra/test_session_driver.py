@@ -1,4 +1,4 @@
-"""What docs/cassandra.md says of cassandra-driver, asked of the driver itself."""
+"""The statements of docs/cassandra.md about cassandra-driver, checked against the driver."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from tests.pool.connecting_driver import NAMES, A, B, C, Refused, TimedDriver, o
 
 
 class WrongPassword(Exception):
-    """What is wrong with each server alike."""
+    """An error that every server gives alike."""
 
 
 class Unavailable(AllServersUnavailable):

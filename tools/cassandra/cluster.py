@@ -65,7 +65,7 @@ LOGBACK = """\
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What is started. Every field but `nodes` holds for each node."""
+    """The cluster to start. Every field but `nodes` applies to each node."""
 
     version: str = "3.11.17"
     """One that has a `pom-VERSION.xml` here."""
@@ -80,7 +80,7 @@ class Config:
 
     @property
     def thrift(self) -> bool:
-        """Does this version speak Thrift?"""
+        """Whether this version has the Thrift interface."""
         return int(self.version.split(".")[0]) < 4
 
 
@@ -97,7 +97,7 @@ def fetch(version: str) -> Path:
 
 
 def settings(folder: Path, config: Config, host: str, index: int, ports: dict[str, int]) -> dict[str, object]:
-    """What a node's configuration file says, but for the seed."""
+    """The content of a node's configuration file, except for the seed."""
     old = config.thrift
     authenticator = "PasswordAuthenticator" if config.authentication else "AllowAllAuthenticator"
     shared: dict[str, object] = {
@@ -236,12 +236,12 @@ class Node:
         return self.jvm is not None and self.jvm.running()
 
     def sees_up(self, other: Node) -> bool:
-        """Has this node said that the other one is up, and since then not that it is down?"""
+        """Whether this node's last message about the other one is that it is up."""
         said = re.findall(rf"InetAddress /{re.escape(other.host)}(?::\d+)? is now (UP|DOWN)", self.said())
         return bool(said) and said[-1] == "UP"
 
     def said(self) -> str:
-        """What the process has logged since it was started last."""
+        """The log of the process since its last start."""
         return self.jvm.said() if self.jvm else ""
 
     def stop(self) -> None:

@@ -24,7 +24,7 @@ START_S = 300.0  # Maven's first download included
 
 
 class Cluster(Protocol):
-    """What runs: some JVMs that stop when the block ends."""
+    """Running JVMs, which stop when the block ends."""
 
     def __enter__(self) -> object: ...
     def __exit__(
@@ -55,12 +55,12 @@ class Commands:
         return self.state / "running.json"
 
     def is_ours(self, pid: int) -> bool:
-        """Is the process with this id one of this program's, and not a later one with the same id?"""
+        """Whether the process with this id is one of this program's, not a later one with the same id."""
         shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
         return self.module in shown.stdout
 
     def running(self) -> dict[str, object] | None:
-        """What `start` wrote, if what it started is still there."""
+        """The note that `start` wrote, if the processes it started still run; else None."""
         with contextlib.suppress(OSError, ValueError):
             noted: dict[str, object] = json.loads(self.noted.read_text())
             if self.is_ours(int(str(noted["pid"]))):

@@ -104,14 +104,14 @@ def free_ports(n: int, hosts: Iterable[str] = (LOOPBACK,)) -> list[int]:
 
 
 def listening(host: str, port: int) -> bool:
-    """Does a connect to this address succeed?"""
+    """Whether a connect to this address succeeds."""
     with contextlib.suppress(OSError), socket.create_connection((host, port), 1):
         return True
     return False
 
 
 def alive(pid: int) -> bool:
-    """Is there a process with this id?"""
+    """Whether there is a process with this id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

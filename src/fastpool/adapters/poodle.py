@@ -1,4 +1,4 @@
-"""``fastpool.adapters.poodle``: the pool of Eric Larson's page, replaced; docs/poodle.md says what differs.
+"""``fastpool.adapters.poodle``: a drop-in for the pool of Eric Larson's page; docs/poodle.md lists the differences.
 
 ::
 
@@ -25,7 +25,7 @@ __all__ = ["Pool"]
 
 
 class _Five(int):
-    """The default of `min`, which gives way to a lower max_size where a five that was given does not."""
+    """The type of `min`'s default: a lower max_size replaces it, but contradicts a 5 that was given."""
 
 
 _DEFAULT_MIN = _Five(5)
@@ -53,11 +53,11 @@ class FactoryDriver(Driver[Any]):
         return self.factory(*(() if server is None else (server,)), *self.args, **self.kwargs)
 
     def close(self, c: Any) -> Any:
-        """Clean up; without a cleanup, call the connection's own close() if it has one."""
+        """Call the cleanup; without one, the connection's own close() if it has that."""
         return super().close(c) if self.cleanup is None else self.cleanup(c)
 
     def usable(self, c: Any, exc: BaseException) -> bool:
-        """Keep it: whether an exception harms a connection only a cleanup can know, and then it is not used again."""
+        """Keep it: the pool cannot know whether an exception has harmed it; with a cleanup it is closed anyway."""
         return True
 
 
@@ -99,7 +99,7 @@ class Pool(_pool.Pool[Any]):
         given.setdefault("max_connecting", max_size)
         if cleanup is not None and given.setdefault("max_uses", 1) != 1:
             raise ValueError(
-                f"max_uses must be 1 with a cleanup, which ends a connection's use, not {given['max_uses']}"
+                f"max_uses must be 1 with a cleanup, which ends the connection after one use, not {given['max_uses']}"
             )
         super().__init__(driver=driver, max_size=max_size, timeout=timeout, nested=nested, **given)
 

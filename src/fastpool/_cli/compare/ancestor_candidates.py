@@ -74,7 +74,7 @@ def _poodle(size: int, address: Address | None) -> Iterator[Cycles]:
 
 
 class OfAPage(Candidate):
-    """What is only printed on a page, for another Python."""
+    """A pool that exists only as a listing on a web page, for Python 2."""
 
     def missing(self) -> str | None:
         """Why it cannot take part."""

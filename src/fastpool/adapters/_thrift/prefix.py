@@ -1,9 +1,9 @@
-"""A table prefix for one block: what a checkout with ``table_prefix=`` gives.
+"""A table prefix for one block, as ``connection(table_prefix=…)`` gives it.
 
-Nested blocks share one connection, so a connection has a stack of prefixes, and the last one holds. Each block takes
-its own off again, wherever it is in the stack: blocks need not end in the order in which they began. What is left on
-the stack when the lease ends (a connection that was checked out by hand, a block that was never left) goes with the
-reset of the connection, or with its replacement: the next caller always has the pool's prefix.
+Nested blocks share one connection, so a connection has a stack of prefixes, and the last one holds. Each block
+removes its own, wherever it is in the stack: blocks need not end in the order in which they began. Prefixes
+left on the stack when the lease ends (a connection that was checked out by hand, a block that was never left) are
+removed by the reset of the connection, or with its replacement: the next caller always has the pool's prefix.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ L = TypeVar("L", bound=Lease[Any] | AsyncLease[Any])
 
 
 class Prefix:
-    """The prefix of one block; ``separator`` None: the pool's. TypeError for what is no string."""
+    """The prefix of one block; ``separator`` None: the pool's. TypeError for a value that is no string."""
 
     __slots__ = ("separator", "text")
 
@@ -59,7 +59,7 @@ class PrefixedConnection:
             self._use_last_prefix()
 
     def pop_prefix(self, prefix: Prefix) -> None:
-        """Use what was in force before ``prefix``; without effect if it is over, as with its lease."""
+        """Remove ``prefix``; no effect if it was removed already, or the lease is over."""
         left = [one for one in self._prefixes if one is not prefix]
         if len(left) < len(self._prefixes) and not self._over:
             self._prefixes = left
@@ -73,7 +73,7 @@ class PrefixedConnection:
             self._use_last_prefix()
 
     def note_reset(self) -> None:
-        """Have the connection reset at the end of its lease if that finds anything to do."""
+        """Request a reset at the end of the lease if there is anything to reset."""
         self._entry.needs_reset = bool(self._prefixes or self.client.scanners)
 
     def _use_last_prefix(self) -> None:

@@ -1,4 +1,4 @@
-"""What a pool gives for a `async with` statement, beside its plain lease: a lease with a table prefix, and a table."""
+"""The blocks of `async with` besides a plain lease: a lease with a table prefix, and a table."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Leases(Protocol):
-    """What a block needs of its pool."""
+    """The methods of the pool that a block calls."""
 
     def _leased(self, permit: Permit, timeout: float | None, began: float) -> LeasedSession: ...
     def _awaiting(self, leased: LeasedSession) -> Any: ...
@@ -24,7 +24,7 @@ class Leases(Protocol):
 
 
 class _Block:
-    """One lease, good for one block."""
+    """One lease, for one block only."""
 
     def __init__(self, pool: Leases, timeout: float | None) -> None:
         self._pool = pool
@@ -33,7 +33,7 @@ class _Block:
         self._leased: LeasedSession | None = None
 
     def _recreate_cm(self) -> Self:
-        """A lease for each call of a decorated function."""
+        """A new block, with a lease of its own, for each call of a decorated function."""
         return type(self)(self._pool, self._timeout)
 
     def _begin(self, of: Any) -> Any:
@@ -64,7 +64,7 @@ class SessionBlock(_Block, ContextDecorator):
 
 
 class AsyncSessionBlock(_Block, AsyncContextDecorator):
-    """An ``async with`` block that gives the session, to be awaited."""
+    """An ``async with`` block that gives the session, whose ``execute`` is awaited."""
 
     async def __aenter__(self) -> Any:
         began = clock()

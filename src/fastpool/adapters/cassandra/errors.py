@@ -13,10 +13,10 @@ from ... import _errors
 class NoConnectionsAvailable(
     _errors.NoConnectionsAvailable, cassandra.OperationTimedOut, cassandra.pool.NoConnectionsAvailable
 ):
-    """No permit within the caller's timeout.
+    """No permit was free within the caller's timeout.
 
-    It is fastpool's error, and the driver's OperationTimedOut and NoConnectionsAvailable: code that catches the
-    driver's client-side timeout sees the wait for a permit and a request that took too long alike. ``errors`` and
+    It is a subclass of the driver's OperationTimedOut and NoConnectionsAvailable, too: code that catches the driver's
+    client-side timeout handles a wait for a permit like a request that took too long. ``errors`` and
     ``last_host`` are None: no host was asked.
     """
 

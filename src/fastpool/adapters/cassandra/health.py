@@ -1,4 +1,4 @@
-"""Asking every host of the cluster, each directly and all at once."""
+"""Queries every host of the cluster directly, all at once."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _QUESTION = "SELECT release_version FROM system.local WHERE key = 'local'"
 
 @dataclass(frozen=True, slots=True)
 class HostHealth:
-    """One host, as the session sees it at this moment.
+    """The state of one host, as the session sees it.
 
     ``address`` (text), ``datacenter``, ``rack`` and ``release_version`` are what the driver knows of the host.
-    ``is_up``: what the driver thinks of it; None: it does not know yet. ``connections``: how many the session has to
-    it, 0 or 1 under protocol v3 and later; ``in_flight``: the requests that run on them. ``latency_ms``: how long the
-    host took to answer a query that only it was asked, in milliseconds; None: it did not answer. ``error``: why, as
-    text; None, with no latency either, for a host that the load balancing policy leaves out, which is not asked.
+    ``is_up``: the driver's own view; None: not known yet. ``connections``: the session's connections to it, 0 or 1
+    under protocol v3 and later; ``in_flight``: the requests that run on them. ``latency_ms``: the time that the host
+    took to answer a query sent to it alone, in milliseconds; None: no answer. ``error``: the reason, as text; None, and
+    no latency, for a host that the load balancing policy ignores, which is not asked.
     """
 
     address: str
@@ -40,12 +40,12 @@ class HostHealth:
 
     @property
     def healthy(self) -> bool:
-        """Whether it answered, or is left out by the load balancing policy."""
+        """Whether it answered, or is ignored by the load balancing policy."""
         return self.error is None
 
 
 class Question:
-    """One host, the query that was sent to it, and what came of it."""
+    """A query to one host, and its outcome."""
 
     def __init__(self, session: Any, host: Any, limit: float) -> None:
         self.host = host
@@ -55,7 +55,7 @@ class Question:
         self._over = Flag()
         self._began = clock()
         try:
-            # With `host` the driver asks this one and no other, whatever the policy.
+            # With `host` the driver sends the query to this host only, whatever the policy.
             statement = SimpleStatement(_QUESTION, consistency_level=ConsistencyLevel.ONE)
             session.execute_async(statement, timeout=limit, host=host).add_callbacks(self._answered, self._failed)
         except Exception as error:
@@ -71,7 +71,7 @@ class Question:
         self._over.set()
 
     def _failed(self, error: BaseException) -> None:
-        # NoHostAvailable says only that no host could be asked. Why is inside: host -> exception.
+        # NoHostAvailable says only that no host could be asked. The reason is in its `errors`: host -> exception.
         reasons = getattr(error, "errors", None)
         inner = reasons.values() if isinstance(reasons, dict) else ()
         self.error = next((one for one in inner if isinstance(one, BaseException)), error)
@@ -79,7 +79,7 @@ class Question:
 
 
 def warm_hosts(session: Any, limit: float) -> dict[str, BaseException | None]:
-    """Send one light query to each host that is up: what came of it, by address."""
+    """Send one light query to each host that is up; return the error or None by address."""
     questions = [Question(session, host, limit) for host in _hosts(session) if host.is_up and _is_used(session, host)]
     for question in questions:
         question.wait()
@@ -87,7 +87,7 @@ def warm_hosts(session: Any, limit: float) -> dict[str, BaseException | None]:
 
 
 def health_of_hosts(session: Any, limit: float) -> list[HostHealth]:
-    """Ask every host, and say how each is."""
+    """Ask every host; return the health of each."""
     asked = [(host, Question(session, host, limit) if _is_used(session, host) else None) for host in _hosts(session)]
     for _, question in asked:
         if question is not None:

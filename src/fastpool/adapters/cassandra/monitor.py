@@ -1,4 +1,4 @@
-"""Asking all hosts again and again, and telling of those that are not well."""
+"""Checks the health of all hosts periodically, and reports the unhealthy ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OnAlert = Callable[[list[HostHealth]], Any]
 
 
 class Watched(Protocol):
-    """What a monitor needs of its pool."""
+    """The methods of the pool that a monitor calls."""
 
     name: str
 
@@ -50,7 +50,7 @@ class Monitor:
             raise TypeError(f"on_alert is the coroutine function {on_alert!r}, but no event loop runs in this thread")
         self.interval = float(interval)
         self.hosts: list[HostHealth] = []
-        """What the last round found."""
+        """The hosts as the last round found them."""
         self.rounds = 0
         self._limit = min(LIMIT_S, self.interval)
         self._on_alert = on_alert
@@ -68,7 +68,7 @@ class Monitor:
         return not self._stopped.up and not (self._task is not None and self._task.done())
 
     def stop(self) -> None:
-        """Stop: no callback begins after this. From any thread, also from the callback; may be repeated."""
+        """Stop: no callback begins after this. Any thread and the callback may call it, more than once, too."""
         self._stopped.set()
         task, loop = self._task, self._loop
         if task is None or task.done():
@@ -95,7 +95,7 @@ class Monitor:
                 if hosts is None:
                     break
                 self._alert(hosts)
-            except BaseException as error:  # nobody else in this thread would hear of it
+            except BaseException as error:  # otherwise this would be the last round
                 self._round_failed(error)
             self._stopped.wait(began + self.interval - clock())
         self._stopped.set()
@@ -143,7 +143,7 @@ class Monitor:
     # ---- in both
 
     def _alert(self, hosts: list[HostHealth]) -> Any:
-        """Tell of the unhealthy hosts, if there are any; returns what the callback returns."""
+        """Report the unhealthy hosts, if there are any; return the value of the callback."""
         self.hosts = hosts
         self.rounds += 1
         unhealthy = [host for host in hosts if not host.healthy]
@@ -158,7 +158,7 @@ class Monitor:
         return None
 
     def _round_failed(self, error: BaseException) -> None:
-        """Log what the callback raised, or the driver when it was asked for its hosts."""
+        """Log an exception of the callback, or of the driver while the hosts were asked."""
         if not self._stopped.up:
             logger.error(
                 "round %d of the monitor failed, the next comes in %g s: %s: %s",

@@ -1,4 +1,4 @@
-"""What a SessionPool can be given by name, as types."""
+"""The types of a SessionPool's keyword arguments."""
 
 from __future__ import annotations
 

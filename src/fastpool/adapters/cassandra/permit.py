@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Permit:
-    """One permit: the number of requests that run on it, and what frees it after the last of them."""
+    """One permit: the number of its running requests, and the function that frees it after the last of them."""
 
     __slots__ = ("__weakref__", "_state")
 
@@ -58,7 +58,7 @@ class Permit:
 
 
 class Request:
-    """A request that the driver is given: for a result, or for one page of it after the other."""
+    """A request of the driver: for a result, or for its pages one after the other."""
 
     __slots__ = ("_permit", "_runs")
 
@@ -71,7 +71,7 @@ class Request:
         """Note that it is about to be sent."""
         self._permit.request_begins()
         if not self._runs.replace(False, True):
-            self._permit.request_ended()  # it runs already, and is one request all the same
+            self._permit.request_ended()  # it runs already, and counts once
 
     def end(self, *_: Any) -> None:
         """Note its end, if it runs; as a callback it is called again for each page."""
@@ -105,7 +105,7 @@ class PermitDriver(Driver[Permit]):
             self.shared.end_behind()
 
     def usable(self, c: Permit, exc: BaseException) -> bool:
-        """Always: a permit has no connection that an error could leave out of step."""
+        """Return True: a permit has no connection that an error could leave out of step."""
         return True
 
     def end(self, now: bool) -> None:

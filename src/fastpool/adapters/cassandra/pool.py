@@ -94,7 +94,7 @@ class SessionPool(Pool[Any]):
         async with self.asession(timeout) as session:
             return await session.execute(query, params, **kwargs)
 
-    connection = session  # type: ignore[assignment]  # what a block gives is the session, whichever name it has
+    connection = session  # type: ignore[assignment]  # both names give the session
     aconnection = asession  # type: ignore[assignment]
 
     def checkout(self, timeout: float | None = UNSET) -> LeasedSession:
@@ -103,7 +103,7 @@ class SessionPool(Pool[Any]):
         return self._leased(super().checkout(timeout), timeout, began)
 
     def checkin(self, c: LeasedSession, discard: bool = False) -> None:
-        """End a lease by hand. LeaseError for what this pool did not give, and for a second time."""
+        """End a lease by hand. LeaseError for a session that this pool did not give, and for a second return."""
         if not isinstance(c, LeasedSession) or c._pool is not self:
             raise LeaseError(f"pool {self.name!r} did not give out {c!r}: it cannot be returned here")
         self._leave(c._end(), self._checkin_by_hand(c._permit, discard))
@@ -111,14 +111,14 @@ class SessionPool(Pool[Any]):
     # ---- the hosts --------------------------------------------------------------------------------------------------
 
     def warm(self, timeout: float = LIMIT_S) -> dict[str, BaseException | None]:  # type: ignore[override]
-        """Send one light query to each host that is up, all at once, so that its first request does not come first.
+        """Send one light query to each host that is up, all at once, before the first real request.
 
-        Returns what came of it by address: None, or the error. ``timeout``: seconds for each host. Takes no permit.
+        Returns the outcome by address: None, or the error. ``timeout``: seconds for each host. Takes no permit.
         """
         return warm_hosts(self._session_now(), _seconds("timeout", timeout))
 
     def health(self, timeout: float = LIMIT_S) -> list[HostHealth]:
-        """Ask each host itself, all at once, and say how each is. ``timeout``: seconds for each. Takes no permit."""
+        """Ask each host directly, all at once; return how each is. ``timeout``: seconds for each. Takes no permit."""
         return health_of_hosts(self._session_now(), _seconds("timeout", timeout))
 
     async def awarm(self, timeout: float = LIMIT_S) -> dict[str, BaseException | None]:

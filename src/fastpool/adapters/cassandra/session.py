@@ -1,4 +1,4 @@
-"""What a lease gives: the shared session, whose requests keep the lease's permit until the driver has ended them."""
+"""The session that a lease gives: its requests hold the lease's permit until the driver has ended them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FURTHER = ("execution_profile", "paging_state", "host", "execute_as")
 class LeasedSession:
     """The driver's session for the length of one lease; every attribute and method is the session's own.
 
-    A request gets as its timeout what the wait for the permit has left of the lease's, if that is less than its own.
+    A request gets as its timeout what the wait for the permit has left of the lease's, if that is shorter than its own.
     LeaseError for a request after the lease.
     """
 
@@ -105,7 +105,7 @@ class LeasedSession:
 
 
 def _inner(outer: Any, attribute: str, wanted: str) -> Any:
-    """What ``outer`` stands for. AttributeError if it is not set yet, as in a copy that is being made."""
+    """The object that ``outer`` wraps. AttributeError if it is not set yet, as in a copy that is being made."""
     if wanted in type(outer).__slots__:
         raise AttributeError(wanted)
     return getattr(outer, attribute)

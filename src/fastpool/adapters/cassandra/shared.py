@@ -47,11 +47,11 @@ class SharedSession:
 
     @property
     def ready(self) -> bool:
-        """Whether ``get`` returns at once."""
+        """Whether ``get`` returns without connecting."""
         return self._session is not None
 
     def get(self) -> Any:
-        """The driver's session, connected now if it was not. Raises what the driver raises.
+        """The driver's session, connected now if necessary. Raises the driver's errors.
 
         PoolError in a forked child: the driver's event thread stayed in the parent.
         """
@@ -65,7 +65,7 @@ class SharedSession:
         return self._session
 
     def wrapped(self, leased: Any) -> Any:
-        """async-cassandra's session, sending by ``leased`` instead of the driver's session."""
+        """async-cassandra's session, which sends through ``leased`` instead of the driver's session."""
         wrapper = copy.copy(self.wrapper)
         wrapper._session = leased
         return wrapper
@@ -76,7 +76,7 @@ class SharedSession:
             self._session.shutdown()
 
     def end_behind(self) -> None:
-        """Do so in a thread: the caller may be the driver's event thread, which a shutdown would wait for."""
+        """Call ``end`` in a thread: the caller may be the driver's event thread, which a shutdown waits for."""
         start(Post(), "fastpool-cassandra-shutdown", self.end)
 
     def _connect(self) -> None:

@@ -1,4 +1,4 @@
-"""How long a request may take: what the wait for its permit has left of the caller's timeout."""
+"""The time limit of a request: the rest of the caller's timeout after the wait for the permit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Budget:
     __slots__ = ("asked", "seconds")
 
     def __init__(self, timeout: float | None, waited: float, asked: bool) -> None:
-        # timeout=0 says that the caller waits for no permit. A request with no time at all would be of no use.
+        # timeout=0 limits the wait for a permit only: a request without any time could not succeed.
         unlimited = timeout is None or timeout == 0
         self.asked = asked and timeout != 0
         self.seconds = None if unlimited else max(float(timeout) - waited, 0.001)  # type: ignore[arg-type]

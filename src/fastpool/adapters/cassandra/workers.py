@@ -1,4 +1,4 @@
-"""Calls that block, made for tasks by threads of the pool's own."""
+"""Blocking calls, made for tasks by the pool's worker threads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 async def by_worker(pool: BasePool, call: Callable[[], T]) -> T:
-    """What ``call`` returns or raises. It goes on if the task is cancelled, and nobody learns what it returns."""
+    """Run ``call`` in a worker thread; return its result. It goes on if the task is cancelled; its result is lost."""
     signal = Signal()
     returned: list[T] = []
     raised: list[BaseException] = []
@@ -43,9 +43,9 @@ class DirectCalls:
         checkout.open()
 
     async def check(self, checkout: Checkout) -> None:
-        """Nothing about a permit can be wrong."""
+        """Accept the permit: it has nothing that could break."""
         checkout.check_begins()
         checkout.checked(True)
 
     def close(self, c: Any) -> None:
-        """Nothing about a permit has to be closed."""
+        """Do nothing: a permit has nothing to close."""

@@ -1,4 +1,4 @@
-"""HappybaseConnectionPool: one pool for the whole process, wherever it is asked for."""
+"""HappybaseConnectionPool: one pool for the whole process, wherever it is constructed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Self
 from ..._core import Section
 from .pool import ConnectionPool
 
-_made: list[tuple[tuple[Any, ...], Any]] = []  # what was told, and the pool
+_made: list[tuple[tuple[Any, ...], Any]] = []  # the arguments, and the pool
 _one_at_a_time = Section()
 
 
@@ -27,14 +27,14 @@ class HappybaseConnectionPool(ConnectionPool):
 
     ``HappybaseConnectionPool(host, port=9090, max_size=10, **options)``; the options are those of
     :class:`fastpool.ConnectionPool`. ``port`` may be text. Nothing is opened before the first checkout, unless
-    ``open=True`` is given. One that was closed is not given again. After a fork the child has the same object, with
+    ``open=True`` is given. A closed pool is not given again. After a fork the child has the same object, with
     connections of its own.
 
     TypeError or ValueError for a bad argument.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Give the pool of these arguments, made and set up when they are first given."""
+        """Return the pool of these arguments, made and set up when they are first given."""
         if not args and not kwargs:
             return super().__new__(cls)  # for pickle, which sets it up itself
         opens = kwargs.pop("open", False)
@@ -44,7 +44,7 @@ class HappybaseConnectionPool(ConnectionPool):
         return pool
 
     def __init__(self, host: str, port: int | str = 9090, max_size: int = 10, **options: Any) -> None:
-        """Do nothing: `__new__` has set it up, perhaps long ago."""
+        """Do nothing: `__new__` has set it up."""
 
 
 def _told(host: str, port: int | str = 9090, max_size: int = 10, **options: Any) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ _PIECE = 1 << 16
 
 
 class CannedReply:
-    """What a socket serves instead of what the server sends, to find out whether the buffers above hold anything.
+    """A reply that a socket serves in place of the server's bytes, to find out whether the buffers above hold anything.
 
     They cannot be looked into, but they can be asked for one byte more: an empty buffer asks the socket, for as many
     bytes as it has room for, and is given this reply of one byte.

@@ -1,4 +1,4 @@
-"""``fastpool.adapters.pycassa``: pycassa's pool for Cassandra's Thrift interface, replaced, on Python 3."""
+"""``fastpool.adapters.pycassa``: a drop-in for pycassa's pool for Cassandra's Thrift interface, on Python 3."""
 
 from . import ttypes
 from .errors import AllServersUnavailable, InvalidRequestError, MaximumRetryException, NoConnectionAvailable

@@ -21,7 +21,7 @@ MOST = 65535  # connections at once, the most that a pool can have
 
 
 def whole(name: str, value: Any, least: int, most: int | None = None) -> int:
-    """``value``, an integer in its range; TypeError or ValueError that names it."""
+    """Return ``value`` if it is an integer in its range; else TypeError or ValueError that names the argument."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an integer, not {value!r}")
     if value < least or (most is not None and value > most):
@@ -31,7 +31,7 @@ def whole(name: str, value: Any, least: int, most: int | None = None) -> int:
 
 
 def seconds(name: str, value: Any, least: float, forever: str) -> float:
-    """``value``, a number of seconds; ``forever`` says what stands for no limit."""
+    """Return ``value`` if it is a number of seconds; ``forever``: the error's text for the value without limit."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number of seconds or {forever}, not {value!r}")
     if not least <= value < math.inf:
@@ -40,42 +40,42 @@ def seconds(name: str, value: Any, least: float, forever: str) -> float:
 
 
 def waiting(value: Any) -> float | None:
-    """``pool_timeout`` as seconds; None: for ever."""
+    """Return ``pool_timeout`` in seconds; None: no limit."""
     if value is None or (value == -1 and not isinstance(value, bool)):
         return None
     return seconds("pool_timeout", value, 0, "-1 for ever")
 
 
 def function(name: str, value: Any) -> Any:
-    """``value``, which must be callable."""
+    """Return ``value`` if it is callable."""
     if not callable(value):
         raise TypeError(f"{name} must be callable, not {value!r}")
     return value
 
 
 def keyspace(value: Any) -> str:
-    """A keyspace's name."""
+    """Check a keyspace's name."""
     if not isinstance(value, str):
         raise TypeError(f"keyspace must be a string, not {value!r}")
     return value
 
 
 def credentials(value: Any) -> Mapping[str, str] | None:
-    """What to log in with. A bad one is never shown: it may be a secret."""
+    """Check the credentials. The error does not show them: they may be secret."""
     if value is not None and not isinstance(value, Mapping):
         raise TypeError("credentials must be a dict with 'username' and 'password', or None")
     return value
 
 
 def timeout(value: Any) -> float | None:
-    """A connection's time limit."""
+    """Check a connection's time limit, in seconds."""
     if value is not None and seconds("timeout", value, 0, "None") == 0:
         raise ValueError(f"timeout must be above 0, or None, not {value!r}")
     return value  # type: ignore[no-any-return]
 
 
 def overflow(value: Any, pool_size: int) -> int:
-    """``max_overflow``."""
+    """Check ``max_overflow``."""
     found = whole("max_overflow", value, -1)
     if pool_size + found > MOST:
         raise ValueError(f"pool_size + max_overflow must be at most {MOST}, not {pool_size + found}")
@@ -83,7 +83,7 @@ def overflow(value: Any, pool_size: int) -> int:
 
 
 def servers(name: str, value: Any) -> Any:
-    """A list of servers, or a function that gives one."""
+    """Check a list of servers, or a function that gives one."""
     if callable(value):
         return value
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
@@ -95,7 +95,7 @@ def servers(name: str, value: Any) -> Any:
 
 
 def sizes(pool_size: int, max_overflow: int) -> dict[str, Any]:
-    """The pool's own sizes: those of pycassa's beyond ``pool_size`` are kept until others come back."""
+    """The options of fastpool.Pool for pycassa's sizes: connections beyond ``pool_size`` are overflow."""
     if max_overflow < 0:
         return {"max_size": MOST, "max_overflow": -1, "max_idle": pool_size}
     return {"max_size": pool_size + max_overflow, "max_overflow": 0, "max_idle": pool_size if max_overflow else None}
@@ -104,7 +104,7 @@ def sizes(pool_size: int, max_overflow: int) -> dict[str, Any]:
 def checked(
     given: dict[str, Any], options: dict[str, Any], max_size: int | None, server_option: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """pycassa's arguments, and the pool's options. ``server_option`` is the pool's own ``servers``."""
+    """Check all arguments; return pycassa's, and the options of fastpool.Pool. ``server_option``: its ``servers``."""
     given |= {name: options.pop(name, default) for name, default in PYCASSA.items() if name not in given}
     for name, check in (("keyspace", keyspace), ("credentials", credentials), ("timeout", timeout)):
         check(given[name])
@@ -130,5 +130,5 @@ def checked(
     if isinstance(given["logging_name"], str) and given["logging_name"]:
         own["name"] = given["logging_name"]
     merged = {**own, **options}
-    Config.build(**merged)  # raises for a bad one, before anything is made
+    Config.build(**merged)  # raises for a bad option before anything is opened
     return given, merged

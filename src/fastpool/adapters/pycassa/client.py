@@ -1,6 +1,6 @@
-"""The guarded client of Cassandra's service: a reply goes to the call that asked for it, or the connection is over.
+"""The guarded client of Cassandra's service: a reply reaches only its own call, or the connection is closed.
 
-What a call is, and what it costs when something gets in its way, is in :mod:`fastpool.adapters._thrift.call`.
+The steps of a call, and how it fails, are in :mod:`fastpool.adapters._thrift.call`.
 """
 
 # mypy: disallow-subclassing-any=False, disallow-untyped-calls=False, warn-return-any=False
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 class GuardedClient(BaseClient):
     """A client on one transport; :data:`Client` has the service's methods.
 
-    Raises LeaseError where nobody may call, TTransportException(NOT_OPEN) after the transport was closed, and
-    TApplicationException (BAD_SEQUENCE_ID, WRONG_METHOD_NAME, INVALID_MESSAGE_TYPE) for a reply out of step.
+    Raises LeaseError for a caller that does not hold the connection, TTransportException(NOT_OPEN) after the transport
+    was closed, and TApplicationException (BAD_SEQUENCE_ID, WRONG_METHOD_NAME, INVALID_MESSAGE_TYPE) for a reply out of
+    step.
     """
 
     _socket: Wire
@@ -48,7 +49,7 @@ class GuardedClient(BaseClient):
         if limit is not None:
             self.wire.settimeout(limit if usual is None else min(limit, usual))
         yield
-        # Not in a finally: what raised above has cost the connection.
+        # Not in a finally: an exception above has cost the connection.
         if limit is not None:
             self.wire.settimeout(usual)
 

@@ -1,4 +1,4 @@
-"""How pycassa's connections are opened, checked, reset and recycled; and what all of a pool's connections share."""
+"""How pycassa's connections are opened, checked, reset and recycled; and the state that a pool's connections share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PORT = 9160
 _PATIENCE_S = 5.0
-_REASONS = {  # what connection_disposed says where pycassa has no words for it
+_REASONS = {  # the messages of connection_disposed for reasons that pycassa does not have
     "lifetime": "it has reached its max_lifetime",
     "idle": "it was unused for idle_timeout",
     "max_uses": "it was checked out max_uses times",
@@ -97,12 +97,12 @@ class PycassaDriver(Driver[ConnectionWrapper]):
         return pool
 
     def serve(self, pool: Served) -> None:
-        """Open connections for ``pool`` from now on, which has not opened any yet."""
+        """Open connections for ``pool``, which has opened none yet."""
         self._pool = weakref.ref(pool)
 
     @property
     def pool_id(self) -> Any:
-        """What the pool is called in events and messages."""
+        """The pool's name in events and messages."""
         return self.logging_name or id(self._pool())
 
     def tell(self, name: str, level: str, **fields: Any) -> None:
@@ -136,7 +136,7 @@ class PycassaDriver(Driver[ConnectionWrapper]):
         return self._texts.get(server) or server_text(server)
 
     def blames_server(self, error: Exception) -> bool:
-        """Only for what keeps it from answering: credentials and keyspace are wrong on each server alike."""
+        """Whether the server is at fault. Wrong credentials or a wrong keyspace fail on every server alike."""
         return isinstance(error, TTransportException | OSError | EOFError)
 
     def none_left(self, error: BaseException) -> BaseException:
@@ -179,13 +179,13 @@ class PycassaDriver(Driver[ConnectionWrapper]):
         return bool(c._client.in_step())
 
     def ping(self, c: ConnectionWrapper, timeout: float | None) -> bool:
-        """Make a call, which keeps the server and what is between from ending a silent connection."""
+        """Make a call, so that neither the server nor a firewall closes an idle connection."""
         with c._client.time_limit(_PATIENCE_S if timeout is None else timeout):
             c._client.describe_version()
         return self.check(c, timeout)
 
     def reset(self, c: ConnectionWrapper) -> None:
-        """Set back a keyspace that was changed; replace a connection that has made ``recycle`` operations."""
+        """Restore the pool's keyspace; replace a connection that has made ``recycle`` operations."""
         if c.operation_count > self.recycle >= 0:
             self.pool.replace_recycled(c)
         else:

@@ -1,4 +1,4 @@
-"""What pycassa's pool raises: pycassa's four exceptions, which are fastpool's, too."""
+"""The exceptions of pycassa's pool; each is a fastpool exception, too."""
 
 from __future__ import annotations
 
@@ -26,4 +26,4 @@ class NoServerForRetry(MaximumRetryException, AllServersUnavailable):
 
 
 class InvalidRequestError(_errors.LeaseError):
-    """A connection was returned twice, or is used by someone who does not hold it."""
+    """A connection was returned twice, or used by a caller that does not hold it."""

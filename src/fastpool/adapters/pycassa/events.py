@@ -1,4 +1,4 @@
-"""pycassa's events: who listens to which, and the dict that each is told."""
+"""pycassa's events: their listeners, and the dict passed with each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EVENTS = (
     "pool_disposed",
     "pool_at_max",
 )
-# pycassa documents the first name and calls the second: here both are called.
+# pycassa documents the first name, but calls the second. Here both are called.
 SERVER_LIST = ("server_list_obtained", "obtained_server_list")
 METHODS = (*EVENTS, SERVER_LIST[1])
 
@@ -27,7 +27,7 @@ class PoolListener:
     """A listener of a pool; subclass it, or write any class with some of these methods, or a dict of such functions.
 
     Each is called with one dict. It has ``pool_id`` (the pool's ``logging_name``) and ``level`` (``debug``, ``info``,
-    ``warn``, ``error`` or ``critical``), and what the method says.
+    ``warn``, ``error`` or ``critical``), and the keys that the method names.
     """
 
     def connection_created(self, dic: dict[str, Any]) -> None:
@@ -58,18 +58,18 @@ class PoolListener:
         """``dispose()`` was called."""
 
     def pool_at_max(self, dic: dict[str, Any]) -> None:
-        """A caller waited in vain: ``pool_max``, the most connections that may be open."""
+        """A caller got no connection in time: ``pool_max``, the most connections that may be open."""
 
 
 class Events:
-    """Tells listeners what happens. One that raises is logged, and harms neither the caller nor other listeners."""
+    """Calls the listeners. An exception of one is logged, and affects neither the caller nor other listeners."""
 
     def __init__(self) -> None:
         self.listeners: list[Any] = []
         self._calls: dict[str, tuple[Callable[[dict[str, Any]], object], ...]] = {}
 
     def add(self, listener: Any) -> None:
-        """Add a listener; TypeError for one that listens to nothing, or a dict with anything but events' functions."""
+        """Add a listener; TypeError for one without any of the methods, or a dict with other keys or values."""
         for name, call in _calls(listener).items():
             self._calls[name] = (*self._calls.get(name, ()), call)
         self.listeners.append(listener)
@@ -79,7 +79,7 @@ class Events:
         return any(len(self._calls.get(name, ())) > 1 for name in names)
 
     def tell(self, pool_id: Any, name: str, level: str, **fields: Any) -> None:
-        """Tell those who listen to the event ``name``."""
+        """Call the listeners of the event ``name``."""
         calls = self._calls.get(name)
         if calls is None:
             return

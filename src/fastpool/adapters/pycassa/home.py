@@ -1,4 +1,4 @@
-"""What a connection needs of its driver and pool, as types: those know connections, so connections do not know them."""
+"""Protocols for the driver and the pool as a connection calls them, which avoid a circle of imports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pool's arguments that may be looked at, and most of them changed, while it is used."""
+"""The pool's arguments as attributes, most of which can be changed while the pool is in use."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def _live(name: str, check: Callable[[Any], Any], doc: str) -> Any:
 
 
 class LiveArguments:
-    """Mixed into the pool. A change holds for what is done from then on; connections that are open keep theirs."""
+    """Mixed into the pool. A change applies to later operations; open connections keep their settings."""
 
     driver: PycassaDriver
     config: Config
     _configure: Callable[[Config], None]
 
     keyspace = _live("keyspace", arguments.keyspace, "The keyspace of new connections.")
-    credentials = _live("credentials", arguments.credentials, "What new connections log in with; None: they do not.")
+    credentials = _live("credentials", arguments.credentials, "The login of new connections; None: no login.")
     timeout = _live("timeout", arguments.timeout, "Seconds for each connect, read and write of new connections.")
     recycle = _live("recycle", lambda n: arguments.whole("recycle", n, -1), "Operations until a replacement; -1: none.")
     max_retries = _live("max_retries", lambda n: arguments.whole("max_retries", n, -1), "Most retries; -1: no limit.")
@@ -50,7 +50,7 @@ class LiveArguments:
 
     @property
     def pool_timeout(self) -> float:
-        """How many seconds ``get()`` waits; 0: not at all, -1: for ever."""
+        """How many seconds ``get()`` waits; 0: not at all, -1: no limit."""
         return -1 if self.config.timeout is None else self.config.timeout
 
     @pool_timeout.setter
@@ -59,7 +59,7 @@ class LiveArguments:
 
     @property
     def logging_name(self) -> Any:
-        """What the pool is called in its events and messages; ``id(pool)`` if no name was given."""
+        """The pool's name in its events and messages; ``id(pool)`` if none was given."""
         return self.driver.pool_id
 
     @logging_name.setter
@@ -73,5 +73,5 @@ class LiveArguments:
 
     @property
     def listeners(self) -> list[Any]:
-        """Who is told of events, the pool's PoolLogger first; ``add_listener`` adds one."""
+        """The listeners, the pool's PoolLogger first; ``add_listener`` adds one."""
         return self.driver.events.listeners

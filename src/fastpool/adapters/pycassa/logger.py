@@ -1,4 +1,4 @@
-"""pycassa's log: what its PoolLogger says of each event, and the logger that it says it to."""
+"""pycassa's log: PoolLogger's message for each event, and the logger that it uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LEVELS = {
 
 
 def level_of(dic: dict[str, Any]) -> int:
-    """The level of an event, as the standard library counts."""
+    """The level of an event as a level of the logging module."""
     return LEVELS[dic.get("level", "info")]
 
 
@@ -64,7 +64,7 @@ class PycassaLogger:
     def add_child_logger(
         self, child_logger_name: str, name_change_callback: Callable[[logging.Logger], None]
     ) -> logging.Logger:
-        """Give a logger below the root; the callback gets its successor when the root's name changes."""
+        """Return a logger below the root; the callback gets its successor when the root's name changes."""
         PycassaLogger._children.append((child_logger_name, name_change_callback))
         return logging.getLogger(f"{PycassaLogger._name}.{child_logger_name}")
 

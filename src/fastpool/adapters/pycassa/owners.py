@@ -1,4 +1,4 @@
-"""Who has which connection, for ``use_threadlocal``: a thread, and within it a greenlet or a task."""
+"""The connection of each thread, greenlet or task, for ``use_threadlocal``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .wrapper import ConnectionWrapper
 
 
 class Holdings:
-    """What the owners in one thread have checked out by ``get()``: one connection each."""
+    """The connections that the owners in one thread have checked out by ``get()``: one for each."""
 
     __slots__ = ("_held", "_returned")
 
     def __init__(self) -> None:
         self._held: dict[int, tuple[ConnectionWrapper, int]] = {}  # the connection, and its lease
-        self._returned: Any = None  # a weak reference to what was returned last
+        self._returned: Any = None  # a weak reference to the connection returned last
 
     def of(self, owner: int) -> ConnectionWrapper | None:
         """The connection of an owner, as ``owner_here()`` numbers them."""
@@ -26,13 +26,13 @@ class Holdings:
         return found[0] if found is not None and found[0].lease == found[1] else None
 
     def take(self, owner: int, connection: ConnectionWrapper) -> None:
-        """Note what an owner has got."""
+        """Record the connection of an owner."""
         self._held[owner] = connection, connection.lease
 
     def let_go(self, connection: ConnectionWrapper) -> bool:
-        """Note that the current owner returns ``connection``.
+        """Record that the current owner returns ``connection``.
 
-        False: this thread has returned it before, and if it is out now, somebody else has it.
+        False: this thread returned it before; if it is checked out now, another caller has it.
         """
         owner = owner_here()
         found = self._held.get(owner)

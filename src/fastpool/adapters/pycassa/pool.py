@@ -27,21 +27,21 @@ from .transport import default_socket_factory, default_transport_factory
 from .wrapper import ConnectionWrapper
 
 _CHECKOUTS = ("connection_checked_out", "connection_checked_in")
-_ANY_MAX = 2**31 - 1  # what pycassa calls no limit
+_ANY_MAX = 2**31 - 1  # pycassa's value for no limit
 
 
 class ConnectionPool(LiveArguments, Renewals):  # type: ignore[misc]  # `listeners` are pycassa's
     """pycassa.ConnectionPool, replaced.
 
-    All connections are opened to ``keyspace``. ``server_list``: ``"host:port"``, or ``"host"`` (port 9160), or a
+    All connections use ``keyspace``. ``server_list``: ``"host:port"``, or ``"host"`` (port 9160), or a
     function that gives such a list, called once. ``credentials``: a dict with ``username`` and ``password``.
     ``timeout``: seconds that a connect, read or write may take; None: no limit. ``use_threadlocal``: a thread
     (greenlet, task) that asks again gets the connection that it has. ``prefill``: ``pool_size`` connections are opened
     here. ``socket_factory(host, port)`` and ``transport_factory(tsocket, host, port)`` make thriftpy2's kind of sockets
     and transports.
 
-    By name only: ``max_overflow`` (so many more than ``pool_size`` may be open; -1: no limit), ``pool_timeout``
-    (seconds that ``get()`` waits; 0: not at all, -1: for ever), ``recycle`` (operations; -1: never), ``max_retries``
+    By name only: ``max_overflow`` (connections beyond ``pool_size``; -1: no limit), ``pool_timeout``
+    (seconds that ``get()`` waits; 0: not at all, -1: no limit), ``recycle`` (operations; -1: never), ``max_retries``
     (-1: no limit), ``listeners``, ``logging_name``. Options of :class:`fastpool.Pool` are taken by their names, except
     that its ``listeners`` are ``pool_listeners``, its ``timeout`` is ``pool_timeout``, and ``max_size`` is
     ``pool_size + max_overflow``.
@@ -110,8 +110,9 @@ class ConnectionPool(LiveArguments, Renewals):  # type: ignore[misc]  # `listene
     def put(self, conn: ConnectionWrapper) -> None:
         """Return a connection, from any thread.
 
-        One that was closed frees its place. InvalidRequestError for one that is not out; with ``use_threadlocal``
-        nothing happens, as several callers of ``get()`` in a thread may each return what they share.
+        A closed connection frees its place. InvalidRequestError for a connection that is not checked out; with
+        ``use_threadlocal`` nothing happens, as several callers of ``get()`` in a thread may each return the connection
+        that they share.
         """
         if not isinstance(conn, ConnectionWrapper):
             raise TypeError(f"put() takes a connection that get() gave, not {conn!r}")
@@ -135,7 +136,7 @@ class ConnectionPool(LiveArguments, Renewals):  # type: ignore[misc]  # `listene
     return_conn = put
 
     def execute(self, f: str, *args: Any, **kwargs: Any) -> Any:
-        """Check out a connection, call its method ``f``, return the connection, and return what ``f`` gave."""
+        """Check out a connection, call its method ``f``, return the connection, and return the result of ``f``."""
         conn = self.get()
         try:
             return getattr(conn, f)(*args, **kwargs)
@@ -151,7 +152,7 @@ class ConnectionPool(LiveArguments, Renewals):  # type: ignore[misc]  # `listene
         return super().warm(self.driver.pool_size if n is None else n, timeout)
 
     def dispose(self) -> None:
-        """Close all connections that are checked in. The pool may be used on; ``close()`` ends it for good."""
+        """Close all connections that are checked in. The pool stays usable; ``close()`` ends it for good."""
         self.driver.dispose(self)
         self.driver.tell("pool_disposed", "info")
 
@@ -188,7 +189,7 @@ class ConnectionPool(LiveArguments, Renewals):  # type: ignore[misc]  # `listene
         self._listen()
 
     def _listen(self) -> None:
-        """Have the core tell of what anybody listens to: an event without listeners costs nothing."""
+        """Register with the core for the events that have listeners: others cost nothing."""
         driver = self.driver
         calls = {"closed_connection": driver.on_closed}
         others = driver.events.hears_besides_first(_CHECKOUTS)

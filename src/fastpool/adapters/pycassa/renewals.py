@@ -1,4 +1,4 @@
-"""How a connection is replaced while its lease goes on: for a retry, and after so many operations."""
+"""Replaces a connection within its lease: for a retry, and after ``recycle`` operations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Renewals(Pool[ConnectionWrapper]):
     _owners: Owners
 
     def reconnect(self, conn: ConnectionWrapper) -> None:
-        """Give ``conn``, whose transport is closed, another one under the same lease; AllServersUnavailable."""
+        """Open a new transport for ``conn`` under the same lease; AllServersUnavailable if no server accepts."""
         began = time.monotonic()
         new, server = self.connector.open(conn._entry, None, self._leased_by_server)
         old = conn._entry.server
@@ -35,13 +35,13 @@ class Renewals(Pool[ConnectionWrapper]):
         self.driver.tell("connection_checked_out", "debug", connection=conn)
 
     def replace_recycled(self, conn: ConnectionWrapper) -> None:
-        """Replace ``conn``, which is being returned, by a new connection; where none can be had, only close it."""
+        """Replace ``conn``, which is being returned, by a new connection; if none can be opened, only close it."""
         began = time.monotonic()
         entry = conn._entry
         try:
             new, server = self.connector.open(entry, None, self._leased_by_server)
         except Exception:
-            entry.taint()  # the failure was told, and the place is free for the next caller's connect
+            entry.taint()  # the failure was reported, and the next caller may connect in this place
             return
         old_server = entry.server
         try:
@@ -56,7 +56,7 @@ class Renewals(Pool[ConnectionWrapper]):
         self._tell("closed_connection", server=old_server, connection=conn, reason="max_uses")
 
     def forsake(self, conn: ConnectionWrapper) -> None:
-        """Free the place of ``conn``, which has failed for good. If a block holds it, its end does that."""
+        """Free the place of ``conn``, which has failed for good. If a block holds it, the end of the block does so."""
         if self.driver.use_threadlocal:
             self._owners.here.let_go(conn)
         try:

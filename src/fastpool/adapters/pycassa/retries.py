@@ -1,4 +1,4 @@
-"""Operations made again on a new connection, under the same lease, after a failure that may pass."""
+"""Retries of operations on a new connection, under the same lease, after a transient failure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..._core import Entry
     from .home import Home
 
-# Changes of counters: made twice they count twice.
+# Changes of counters: a repeated one counts twice.
 ONCE = frozenset(("add", "remove_counter"))
 RETRYABLE = ONCE | {
     "atomic_batch_mutate", "batch_mutate", "describe_keyspace", "get", "get_count", "get_indexed_slices",
@@ -44,7 +44,7 @@ _LONGEST_BACKOFF_S = 1.0
 
 
 class Retries:
-    """The part of a ConnectionWrapper that makes an operation until it succeeds, or fails for good."""
+    """The part of a ConnectionWrapper that retries an operation until it succeeds, or fails for good."""
 
     _driver: Home
     _entry: Entry
@@ -63,14 +63,14 @@ class Retries:
         raise NotImplementedError
 
     def call_once(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Make a call, and do not repeat it."""
+        """Make a call, without retries."""
         try:
             return getattr(self._client, method)(*args, **kwargs)
         except LeaseError as error:
             raise InvalidRequestError(str(error)) from None
 
     def call_until_done(self, method: str, allow_retries: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Make an operation, and make it again on a new connection after a failure that may pass."""
+        """Make an operation; retry it on a new connection after a transient failure."""
         failure: BaseException | None = None
         while True:
             try:
@@ -92,9 +92,9 @@ class Retries:
             self._failed(failure, allow_retries)
 
     def _failed(self, error: BaseException, allow_retries: bool) -> None:
-        """Tell of a failure, and wait before the next attempt; MaximumRetryException if there is none."""
+        """Report a failure and pause before the next attempt; MaximumRetryException if none is left."""
         no_server = isinstance(error, AllServersUnavailable)
-        if not no_server:  # else each server's refusal was told already
+        if not no_server:  # else each server's refusal was reported already
             self._driver.tell("connection_failed", "info", error=error, server=self.server, connection=self)
         self.close()
         self._retry_count += 1
@@ -104,13 +104,13 @@ class Retries:
             kind = NoServerForRetry if no_server else MaximumRetryException
             last = f"{type(error).__name__}: {error}"
             raise kind(f"Retried {self._retry_count} times. Last failure was {last}") from error
-        if no_server and most < 0:  # without a limit it would go on for as long as all servers are down
+        if no_server and most < 0:  # otherwise it would retry for as long as all servers are down
             self._give_up()
             raise error
         pause(min(_BACKOFF_S * 2 ** min(self._retry_count, 30), _LONGEST_BACKOFF_S))
 
     def _give_up(self) -> None:
-        """Close the transport and free the place in the pool, if this was checked out by hand; put() does no more."""
+        """Close the transport and free the place in the pool, if checked out by hand; a later put() does nothing."""
         self.close()
         self._driver.pool.forsake(self)
 
@@ -128,7 +128,7 @@ class Retries:
             raise
 
     def adopt(self, other: Retries) -> None:
-        """Take over what ``other``, which was just opened, has; ``other`` is not used any more."""
+        """Take over the transport and state of ``other``, which was just opened and is not used any more."""
         self._client, other._client = other._client, self._client
         self._client._connection = self
         self.server, self.keyspace, self.starttime = other.server, other.keyspace, other.starttime

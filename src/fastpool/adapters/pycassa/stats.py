@@ -26,7 +26,7 @@ class StatsLogger:
     """Counts a pool's events: ``pool.add_listener(stats)``, then read ``stats.stats``.
 
     ``created`` and ``disposed`` are counted by ``success`` and ``failure`` (an event above the level info). ``opened``
-    has how many are checked out now (``current``), and how many were at most (``max``).
+    has the number checked out now (``current``), and the highest so far (``max``).
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class StatsLogger:
         self.reset()
 
     def reset(self) -> None:
-        """Begin at 0."""
+        """Set all counts to 0."""
         self._stats = copy.deepcopy(_ZERO)
 
     @property
@@ -92,8 +92,8 @@ class StatsLogger:
     obtained_server_list = server_list_obtained
 
     def pool_disposed(self, dic: dict[str, Any]) -> None:
-        """Nothing is counted."""
+        """Not counted."""
 
     def pool_at_max(self, dic: dict[str, Any]) -> None:
-        """Count a caller who got no connection."""
+        """Count a caller that got no connection."""
         self._count("at_max")

@@ -21,8 +21,8 @@ try:
 except ImportError:  # thriftpy2 without its compiled part: one protocol reads from every transport
     CyTransportBase = object
 
-LARGEST_FRAME = 1 << 28  # a length above this is no length: the reply is garbage
-_LARGEST_READ = 1 << 20  # recv() allocates what it is asked for
+LARGEST_FRAME = 1 << 28  # a greater length means that the bytes are no reply
+_LARGEST_READ = 1 << 20  # recv() allocates as much as is requested
 
 
 class Socket(TSocket):
@@ -42,9 +42,9 @@ class Socket(TSocket):
 
 
 class FramedTransport:
-    """Thrift's framed transport, in which a reply is read whole before it is looked at.
+    """Thrift's framed transport, which reads a whole reply before it is decoded.
 
-    So a reply that promises more than came, or less, is noticed, and cannot make the next one be misread.
+    So a reply that is longer or shorter than its frame is noticed, and the next one is not misread.
     """
 
     def __init__(self, under: Any) -> None:
@@ -57,7 +57,7 @@ class FramedTransport:
         """Whether the socket is open."""
         return bool(self._under.is_open())
 
-    isOpen = is_open  # as Apache's Thrift, pycassa's, has it
+    isOpen = is_open  # its name in Apache's Thrift, which pycassa uses
 
     def open(self) -> None:
         """Connect the socket."""
@@ -68,7 +68,7 @@ class FramedTransport:
         self._under.close()
 
     def write(self, data: bytes) -> None:
-        """Take a part of a message."""
+        """Append to the message."""
         self._out += data
 
     def flush(self) -> None:
@@ -78,7 +78,7 @@ class FramedTransport:
         self._under.flush()
 
     def receive(self) -> None:
-        """Wait for a message; TTransportException if the server hangs up, or what comes is no message."""
+        """Wait for a message; TTransportException if the server hangs up or sends no valid message."""
         (length,) = struct.unpack("!i", self._exactly(4))
         if not 0 < length <= LARGEST_FRAME:
             raise TTransportException(
@@ -87,7 +87,7 @@ class FramedTransport:
         self._reply.begin(frame(self._exactly(length)))
 
     def read(self, size: int) -> bytes:
-        """Give ``size`` bytes of the message, or of the next one."""
+        """Return ``size`` bytes of the message, or of the next one."""
         try:
             data: bytes = self.frames.read(size)
         except TTransportException:
@@ -96,7 +96,7 @@ class FramedTransport:
         return data
 
     def has_leftover(self) -> bool:
-        """Whether the message has more than was read."""
+        """Whether part of the message was not read."""
         try:
             self.frames.read(1)
         except TTransportException:
@@ -111,7 +111,7 @@ class FramedTransport:
 
 
 class _Reply:
-    """Serves the bytes of one message, and then no more."""
+    """Serves the bytes of one message, then raises END_OF_FILE."""
 
     def __init__(self) -> None:
         self.rest = b""
@@ -127,7 +127,7 @@ class _Reply:
 
 
 class Wire:
-    """The transport of one connection for its client, whatever the pool's factories have made: used for one life."""
+    """The transport of one connection for its client, whatever the pool's factories have made; it is opened once."""
 
     def __init__(self, under: Any, transport: Any, address: str) -> None:
         self.under = under
@@ -163,16 +163,16 @@ class Wire:
 
     @property
     def sock(self) -> Any:
-        """The socket, or what stands for one; None when closed."""
+        """The socket, or the factory's object if its socket is not accessible; None when closed."""
         if self._framed is None and not self.transport.is_open():
             return None
         sock = getattr(self.under, "sock", self)
-        if sock is self:  # it does not show its socket
+        if sock is self:  # its socket is not accessible
             return self.under if self.under.is_open() else None
         return sock
 
     def fileno(self) -> int:
-        """Give the descriptor, -1 when closed or unknown."""
+        """Return the descriptor, -1 when closed or unknown."""
         fileno = getattr(self.sock, "fileno", None)
         return -1 if fileno is None else fileno()
 
@@ -187,7 +187,7 @@ class Wire:
             self._framed.receive()
 
     def has_leftover(self) -> bool:
-        """Whether the reply has more than was read; where another transport reads, the next checkout looks."""
+        """Whether part of the reply was not read; for other transports the next checkout finds out."""
         return self._framed is not None and self._framed.has_leftover()
 
     def shut(self) -> None:
@@ -198,7 +198,7 @@ class Wire:
             pass  # it is not used again
 
     def interrupt(self) -> None:
-        """End the connection under a caller that is using it, whose call fails and then closes the descriptor."""
+        """Shut the connection down while a caller uses it; the call fails, and then closes the descriptor."""
         try:
             if self._pid == os.getpid():  # else it would end the parent's connection, too
                 self.sock.shutdown(socket.SHUT_RDWR)
@@ -221,17 +221,17 @@ class Wire:
 
 
 def default_socket_factory(host: str, port: int) -> Socket:
-    """Make the socket of a connection: thriftpy2's kind, without a time limit of its own."""
+    """Make a connection's socket: one of thriftpy2's, without a timeout of its own."""
     return Socket(host, port, socket_timeout=None)
 
 
 def default_transport_factory(tsocket: Any, host: str, port: int) -> FramedTransport:
-    """Make the transport of a connection: framed, as Cassandra has it."""
+    """Make a connection's transport: framed, as Cassandra requires."""
     return FramedTransport(tsocket)
 
 
 def make_ssl_socket_factory(ca_certs: str, validate: bool = True) -> Callable[[str, int], TSSLSocket]:
-    """Give a ``socket_factory`` for TLS. ``ca_certs``: the file with the certificates of those who sign for servers.
+    """Return a ``socket_factory`` for TLS. ``ca_certs``: a file with the certificates of the trusted authorities.
 
     ``validate=False`` accepts any certificate.
     """

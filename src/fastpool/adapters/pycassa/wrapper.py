@@ -1,4 +1,4 @@
-"""ConnectionWrapper: a connection of the pool, with Cassandra's Thrift calls, of which the safe ones are retried."""
+"""ConnectionWrapper: a connection of the pool, with Cassandra's Thrift calls and their retries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _Nobody:
-    """Stands for the slot's entry while a connection is opened: nobody holds it yet."""
+    """Replaces the slot's entry while a connection is opened and has no holder."""
 
     busy = False
 
@@ -31,8 +31,8 @@ class _Nobody:
 class ConnectionWrapper(Retries):
     """A connection; ``pool.get()`` gives it. Its methods are those of Cassandra's Thrift interface.
 
-    ``server`` is where it leads, ``keyspace`` where it is, ``info["request"]`` the operation made last, ``starttime``
-    when it was opened (seconds since the epoch), ``operation_count`` how many operations it has made.
+    ``server`` is its server, ``keyspace`` its keyspace, ``info["request"]`` the last operation, ``starttime`` when it
+    was opened (seconds since the epoch), ``operation_count`` the number of operations made on it.
 
     An operation that can be repeated is retried on a new connection, up to ``max_retries`` times, after
     TimedOutException, UnavailableException, or when the connection breaks: then MaximumRetryException. With
@@ -52,7 +52,7 @@ class ConnectionWrapper(Retries):
         self._entry = entry
         self._max_retries = None
         self._retry_count = 0
-        self._quiet = False  # True: its end is told by connection_failed, or by nothing, not by connection_disposed
+        self._quiet = False  # True: its close is not reported by connection_disposed
         self.info = {}
         self.starttime = time.time()
         self.operation_count = 0
@@ -111,7 +111,7 @@ class ConnectionWrapper(Retries):
         before = self.keyspace
         if keyspace == before:
             return
-        # Before the call, which may be made although it is interrupted here. It is not known then where it leads.
+        # Before the call: if it is interrupted here, it may still take effect, and the keyspace is unknown.
         self._entry.needs_reset = True
         self.keyspace = None
         try:
@@ -126,7 +126,7 @@ class ConnectionWrapper(Retries):
     ) -> dict[str, Any]:
         """Describe a keyspace, by default the connection's: ``{column family's name: CfDef}``.
 
-        ``use_dict_for_col_metadata``: ``column_metadata`` becomes a dict by column's name.
+        ``use_dict_for_col_metadata``: ``column_metadata`` becomes a dict keyed by the column's name.
         """
         described = self.describe_keyspace(self.keyspace if keyspace is None else keyspace)
         if use_dict_for_col_metadata:
@@ -146,7 +146,7 @@ class ConnectionWrapper(Retries):
     # ---- for the pool ----------------------------------------------------------------------------------------------
 
     def check_holder(self) -> None:
-        """The entry knows who may call."""
+        """Do nothing: the entry checks the holder."""
 
     @property
     def wire(self) -> Wire:
@@ -156,7 +156,7 @@ class ConnectionWrapper(Retries):
 
     @property
     def lease(self) -> int:
-        """The number of the present lease, another one for each; -1: nobody holds it, or another process."""
+        """The number of the present lease, unique to it; -1: not leased in this process."""
         return self._entry.epoch if self._entry.held else -1
 
     def is_open(self) -> bool:
@@ -164,7 +164,7 @@ class ConnectionWrapper(Retries):
         return bool(self._client.is_open())
 
     def end(self) -> None:
-        """Close the transport, without asking and without waiting."""
+        """Close the transport at once, in any state."""
         self._client.retire()
 
     def __del__(self) -> None:

@@ -1,4 +1,4 @@
-"""``fastpool.adapters.socketpool``: socketpool's pool, replaced; docs/socketpool.md says what differs.
+"""``fastpool.adapters.socketpool``: a drop-in for socketpool's pool; docs/socketpool.md lists the differences.
 
 ``backend_thread``, ``backend_gevent`` and ``backend_eventlet`` are imported when they are first touched.
 """

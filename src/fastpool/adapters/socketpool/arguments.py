@@ -53,7 +53,7 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
 
 
 def checked(name: str, value: Any) -> Any:
-    """``value``; TypeError or ValueError that names the argument if it is none for it."""
+    """Return ``value``; TypeError or ValueError that names the argument if it is not valid."""
     _CHECKS[name](name, value)
     return value
 

@@ -1,4 +1,4 @@
-"""The backend of threads. What waits here does so in the way of its caller, greenlets included."""
+"""The backend of threads. Its pauses suspend only the caller: a thread or a greenlet."""
 
 import queue
 import select

@@ -1,4 +1,4 @@
-"""Connectors: what a pool must be able to ask of a connection, and two ready-made ones for sockets."""
+"""Connectors: the interface that a connection must have, and two implementations for sockets."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from . import util
 
 logger = logging.getLogger("socketpool")
 
-# The seconds that the checkout has left which opens a connection; None: no limit.
+# How many seconds are left to the checkout that opens a connection; None: no limit.
 seconds_left: ContextVar[float | None] = ContextVar("fastpool_socketpool_seconds_left", default=None)
 
-JIGGLE_S = 10.0  # a connection counts as older than it is, by up to so much, lest all end together
+JIGGLE_S = 10.0  # at most so much is added to a connection's age, so that not all expire at once
 
 
 class Connector:
-    """The base of connections: override all of it. ``handle_exception`` and ``get_lifetime`` may be left out."""
+    """The base class of connections. Override every method; ``handle_exception`` and ``get_lifetime`` are optional."""
 
     def matches(self, **match_options: Any) -> bool:
         """Whether a request with these options can use this connection. Must not do I/O."""
         raise NotImplementedError
 
     def is_connected(self) -> bool:
-        """Whether it still works; asked when it is new, before it is handed out, and by ``release_connection``."""
+        """Whether it works: called when it is new, before it is handed out, and by ``release_connection``."""
         raise NotImplementedError
 
     def handle_exception(self, exception: Exception) -> object:
-        """Hear of the exception that leaves a ``with`` block, which then goes on to the caller."""
+        """Called with an exception that leaves a ``with`` block, before it propagates to the caller."""
         raise NotImplementedError
 
     def get_lifetime(self) -> float:
-        """When its life began, in seconds as of ``time.time()``: it ends ``max_lifetime`` later."""
+        """Return when its lifetime began, on the clock of ``time.time()``; it expires ``max_lifetime`` later."""
         raise NotImplementedError
 
     def invalidate(self) -> object:
@@ -49,8 +49,8 @@ class Connector:
 class SocketConnector(Connector):
     """A connection on a stream socket. Subclasses open ``_s`` and say what ``matches``.
 
-    After a call that failed half way, or one that left a part of a line unread, the connection does not go to another
-    caller: what that one reads next would be the end of this answer.
+    After a call that failed half way, or that left part of a line unread, the connection does not go to another caller:
+    the next read would get the rest of this answer.
     """
 
     _s: Any = None
@@ -90,7 +90,7 @@ class SocketConnector(Connector):
         self._connected = False
         self._life = -1.0
         if self._is_elsewhere():
-            socket.close(self._s.detach())  # its close() would leave the work to a hub that may never run again
+            socket.close(self._s.detach())  # its close() would defer to a hub that may never run again
         else:
             self._s.close()
 
@@ -103,10 +103,10 @@ class SocketConnector(Connector):
 
     @property
     def fileno(self) -> Callable[[], int]:
-        """Gives its descriptor, -1 once it is closed. A subclass that opens no socket here has no such attribute."""
+        """A function that returns the descriptor, -1 once closed. AttributeError if no socket was opened."""
         if self._s is None:
             raise AttributeError(f"{self!r} has no socket")
-        # the socket's own method, which costs less; but a green socket may be exchanged for another
+        # the socket's own method is cheaper, but a green socket may be replaced
         fileno: Callable[[], int] = self._s.fileno if type(self._s) is socket.socket else self._descriptor
         return fileno
 
@@ -215,7 +215,7 @@ class UnixConnector(SocketConnector):
 
 
 def matcher(factory: Any, options: dict[str, Any]) -> Callable[[Any], bool] | None:
-    """What ``matches(**options)`` says of the connectors that ``factory`` makes, for less; None if that is unknown."""
+    """A cheaper equivalent of ``matches(**options)`` for connectors of ``factory``; None if its class is unknown."""
     matches = getattr(factory, "matches", None)
     if matches is TcpConnector.matches:
         host, port = options.get("host"), options.get("port")

@@ -1,4 +1,4 @@
-"""What the pool knows of connectors: the factory that makes them, and their own word on how they are."""
+"""The driver for connectors: makes them with the factory, and asks their own methods about their state."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _LOOKS_AT_SOCKET = SocketConnector.is_connected
 
 
 class ConnectorDriver(Driver[Any]):
-    """Opens connectors with ``factory(**options)``, at most ``retry_max`` times a checkout, and asks them how they are.
+    """Opens connectors with ``factory(**options)``, at most ``retry_max`` times a checkout.
 
-    ``options`` go before those of a checkout. MaxTriesError when each new connector says that it is not connected;
-    the factory's own last error if it had one.
+    ``options`` override those of a checkout. MaxTriesError if no new connector is connected; the factory's last error
+    if it raised one.
     """
 
     exhausted_error = MaxConnectionsError
@@ -53,7 +53,7 @@ class ConnectorDriver(Driver[Any]):
         self.use(load_backend(backend) if isinstance(backend, str) else backend)
 
     def use(self, backend_mod: Any, pool: Any = None, has_servers: bool = False) -> None:
-        """Set what this process has of its own: the backend's module, the pool, and the entries of its slots."""
+        """Set the state of this process: the backend's module, the pool, and the entries of its slots."""
         self.backend_mod = backend_mod
         self.pool: Callable[[], Any] = (lambda: None) if pool is None else weakref.ref(pool)
         self.has_servers = has_servers
@@ -68,7 +68,7 @@ class ConnectorDriver(Driver[Any]):
         self.use(load_backend(self.backend))
 
     def merged(self, options: dict[str, Any]) -> dict[str, Any]:
-        """A checkout's options and the pool's, which go before."""
+        """A checkout's options, overridden by the pool's."""
         return {**options, **self.options} if options else self.options
 
     def address_of(self, c: Any) -> dict[str, Any]:
@@ -77,12 +77,12 @@ class ConnectorDriver(Driver[Any]):
         return {"host": host, "port": port}
 
     def idle(self) -> list[Any]:
-        """The connectors that are idle, as far as can be seen without taking them."""
+        """The connectors that look idle, read without taking them."""
         found = [(entry.held, entry.connection) for entry in list(self.entries.values())]
         return [c for held, c in found if not held and c is not None]
 
     def open_entry(self, entry: Entry, server: tuple[str, int] | None, timeout: float | None) -> Any:
-        """Make a connector for what the checkout asks for, or for the pool's own options."""
+        """Make a connector with the options of the checkout, or with the pool's own."""
         self.entries[entry.index] = entry
         options = dict(self.options if entry.request is None else entry.request)
         if server is not None:
@@ -116,7 +116,7 @@ class ConnectorDriver(Driver[Any]):
                 seconds_left.reset(bound)
         try:
             raise last or MaxTriesError(
-                f"each of {tries} connections that {self.factory!r} made says at once that it is not connected "
+                f"{self.factory!r} made {tries} connections, and none of them was connected "
                 "(is_connected() is false): is the server up, and are the options right?"
             )
         finally:
@@ -126,7 +126,7 @@ class ConnectorDriver(Driver[Any]):
         try:
             c.invalidate()
         except Exception:
-            pass  # it was not connected to begin with
+            pass  # it was not connected anyway
 
     def close(self, c: Any) -> None:
         """Tell the connector to close."""
@@ -134,13 +134,13 @@ class ConnectorDriver(Driver[Any]):
         c.invalidate()
 
     def check(self, c: Any, timeout: float | None) -> bool:
-        """Ask the connector. The pool has just looked at a descriptor, so a socket of ours is not looked at again."""
+        """Ask the connector. The pool has just probed its descriptor, so our own sockets are not probed again."""
         if type(c).is_connected is _LOOKS_AT_SOCKET:
             return bool(c._connected and not c._broken and not c._unread)
         return bool(c.is_connected())
 
     def fit(self, c: Any) -> bool:
-        """Whether a connector that is returned may stay: what ``check`` and ``too_old`` say, in one call."""
+        """Whether a returned connector may stay: ``check`` and ``too_old`` in one call."""
         if type(c).is_connected is _LOOKS_AT_SOCKET:
             if not c._connected or c._broken or c._unread:
                 return False
@@ -156,11 +156,11 @@ class ConnectorDriver(Driver[Any]):
         return bool(c.is_connected()) and not self.too_old(c)
 
     def usable(self, c: Any, exc: BaseException) -> bool:
-        """Tell the connector of the exception; it stays if it is connected all the same, and young enough."""
+        """Call ``handle_exception``; keep the connector if it is still connected and not too old."""
         try:
             c.handle_exception(exc)
         except NotImplementedError:
-            pass  # it does not want to know
+            pass  # optional
         return self.ping(c, None)
 
     def too_old(self, c: Any) -> bool:
@@ -172,7 +172,7 @@ class ConnectorDriver(Driver[Any]):
 
 
 def age_of(c: Any) -> float | None:
-    """The seconds since what the connector calls its beginning; None if it does not say."""
+    """The connector's age in seconds by its own ``get_lifetime()``; None if it has none."""
     try:
         return float(time.time() - c.get_lifetime())
     except NotImplementedError:

@@ -1,4 +1,4 @@
-"""What socketpool's pool raises: its errors by their names, and ours. Its library need not be installed."""
+"""The errors of socketpool's pool under its names; each is a fastpool error, too. socketpool need not be installed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ else:
 
 
 class MaxTriesError(_errors.PoolError, _MaxTries):
-    """Each of ``retry_max`` connections that the factory made said at once that it is not connected."""
+    """The factory made ``retry_max`` connections, and none of them was connected."""
 
 
 class MaxConnectionsError(_errors.NoConnectionsAvailable, _MaxConnections):

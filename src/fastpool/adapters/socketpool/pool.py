@@ -32,11 +32,11 @@ class ConnectionPool(Pool[Any], Told):
     ``factory(**options)`` makes a connector, with ``backend_mod`` and ``pool`` among the options; it is tried
     ``retry_max`` times, ``retry_delay`` seconds apart. ``timeout``: seconds that a checkout may take, -1 or None for no
     limit. ``max_lifetime``: seconds. ``max_size``: most connectors that are open at once. ``options``: go to every call
-    of the factory, before those of the checkout. ``reap_connections``: close idle connectors that are too old, every
-    ``reap_delay`` seconds. ``backend``: a name (thread, gevent, eventlet, or a module's dotted one), or a module.
+    of the factory, and override those of the checkout. ``reap_connections``: close idle connectors that are too old,
+    every ``reap_delay`` seconds. ``backend``: a name (thread, gevent, eventlet, or a module's dotted one), or a module.
 
     Options of :class:`fastpool.Pool` are taken by their names; ``check_after`` is 0 here, so every connector is looked
-    at before it is handed out. TypeError or ValueError for a bad argument, ImportError for a backend there is none of.
+    at before it is handed out. TypeError or ValueError for a bad argument, ImportError for an unknown backend.
     """
 
     driver: ConnectorDriver
@@ -85,7 +85,7 @@ class ConnectionPool(Pool[Any], Told):
 
     def _configure(self, config: Config) -> None:
         super()._configure(config.replaced(max_lifetime=self.driver.max_lifetime))
-        self.config = config  # without the lifetime: it is the reaper that closes what is too old, and not the keeper
+        self.config = config  # without the lifetime: the reaper closes old connectors, not the keeper
         self.needs_keeper = needs_keeping(config)
 
     # ---- checkout and checkin
@@ -93,9 +93,9 @@ class ConnectionPool(Pool[Any], Told):
     def get(self, **options: Any) -> Any:
         """Check out a connector that matches; return it with ``release_connection``.
 
-        An idle one, or a new one where there is room; else the one that has been idle longest is closed to make room,
-        and else the caller waits. MaxConnectionsError after ``timeout``; MaxTriesError, or the factory's own error, if
-        none can be made.
+        It is an idle one, or a new one if there is room. In a full pool, the connector idle longest is closed to make
+        room; if none is idle, the caller waits. MaxConnectionsError after ``timeout``; MaxTriesError, or the factory's
+        own error, if none can be made.
         """
         selected = self._selected
         return _checkout(self, selected[1] if options == selected[0] else self._select(options))
@@ -104,7 +104,7 @@ class ConnectionPool(Pool[Any], Told):
         """Give a ``with`` block a connector that matches; otherwise as ``get``.
 
         An exception that leaves the block is told to ``handle_exception`` and goes on; the connector stays in the pool
-        if it is connected then.
+        if it is still connected.
         """
         if selection is None:
             selected = self._selected
@@ -129,7 +129,7 @@ class ConnectionPool(Pool[Any], Told):
         return self._select(options) if timeout is ... else self._selection(options, timeout)
 
     def _select(self, options: dict[str, Any]) -> Any:
-        """The selection for these options, remembered: the next caller often wants the same."""
+        """The selection for these options, cached: the next caller often has the same options."""
         selected = self._selected
         if options != selected[0]:
             selected = self._selected = (options, self._selection(options))
@@ -138,7 +138,7 @@ class ConnectionPool(Pool[Any], Told):
     def _selection(self, options: dict[str, Any], timeout: Any = ...) -> Any:
         driver = self.driver
         request = driver.merged(options)
-        # A proxy of the pool: with the pool itself, one that is dropped would stay until its cycles are collected.
+        # A proxy: a reference to the pool itself would keep a dropped pool alive until its cycles are collected.
         told = {**request, "backend_mod": driver.backend_mod, "pool": proxy(self)}
         if driver.has_servers:
             return Selection(lambda c: c.matches(**{**told, **driver.address_of(c)}), request, timeout)
@@ -163,7 +163,7 @@ class ConnectionPool(Pool[Any], Told):
         """Close the idle connectors whose time is over."""
         self._retire_idle("lifetime", 0)
         if any(map(self.driver.too_old, self.driver.idle())):
-            self._keep_alive(0)  # one says by now that it began earlier
+            self._keep_alive(0)  # a connector now reports an earlier beginning
 
     def start_reaper(self) -> None:
         """Have ``murder_connections`` called every ``reap_delay`` seconds."""
@@ -173,9 +173,9 @@ class ConnectionPool(Pool[Any], Told):
         self._reaper.ensure_started()
 
     def stop_reaper(self) -> None:
-        """End the reaper: from now on nothing is closed for its age unless it is asked for or returned."""
+        """Stop the reaper: an old connector is then closed only when it is checked out or returned."""
         self._reaping = False
-        stop = getattr(getattr(self, "_reaper", None), "stop", None)  # a backend of the user's may have no such method
+        stop = getattr(getattr(self, "_reaper", None), "stop", None)  # the user's own backend may have no such method
         if stop is not None:
             stop()
 
@@ -194,7 +194,7 @@ class ConnectionPool(Pool[Any], Told):
             logger.warn_safely("pool %r: its reaper failed: %s", self.name, error, exc_info=error)
 
     def _draw_lifetime(self, limit_ns: int, c: Any) -> int:
-        """What is left of the time that the connector counts for itself; else as in any pool."""
+        """The rest of the limit by the connector's own ``get_lifetime()``; without one, as in any pool."""
         age = age_of(c)
         return super()._draw_lifetime(limit_ns, c) if age is None else limit_ns - int(age * 1e9)
 

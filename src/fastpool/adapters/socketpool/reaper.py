@@ -1,4 +1,4 @@
-"""The reaper: closes a pool's old connections every few moments, in a thread or in a greenlet of the caller's hub."""
+"""The reaper: closes a pool's old connections periodically, in a thread or in a greenlet of the caller's hub."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from ..._core.greenlets import pause, spawner_here
 from ..._core.threads import WakeEvent
 
-_NAP_S = 0.25  # the longest a greenlet sleeps at once: it cannot be woken when it is stopped
+_NAP_S = 0.25  # the longest sleep of a greenlet: stop() cannot wake it
 
 
 class ConnectionReaper:
     """Calls ``pool.murder_connections()`` every ``delay`` seconds until it is stopped or the pool is gone.
 
-    Where greenlets run (gevent, eventlet) it is one of them, so that it may close their sockets; elsewhere a daemon
-    thread. It does not keep the pool alive.
+    It runs as a greenlet under gevent and eventlet, so that it can close their sockets; otherwise as a daemon thread.
+    It does not keep the pool alive.
     """
 
     running = False
@@ -28,12 +28,12 @@ class ConnectionReaper:
         self._pool = weakref.ref(pool, self._end)
 
     def ensure_started(self) -> None:
-        """Start it, unless it runs; one that was stopped stays so."""
+        """Start it unless it runs or was stopped."""
         if not self.running and not self.stopped:
             self.start()
 
     def start(self) -> None:
-        """Begin; the first round is after ``delay`` seconds."""
+        """Start it; the first round comes after ``delay`` seconds."""
         self.running = True
         spawn = spawner_here()
         if spawn is not None:
@@ -42,7 +42,7 @@ class ConnectionReaper:
             threading.Thread(target=self._run, name="fastpool-socketpool-reaper", daemon=True).start()
 
     def stop(self) -> None:
-        """End it: no round begins from now on."""
+        """Stop it: no round begins from now on."""
         self.stopped = True
         self._wake.set()
 

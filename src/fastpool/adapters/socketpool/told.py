@@ -1,4 +1,4 @@
-"""What a pool was told, as attributes of it: those of socketpool's pool, and which of them can be set."""
+"""The arguments of a pool as its attributes, as socketpool has them; some of them can be set."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _of_driver(name: str, what: str) -> Any:
 
 
 class Told:
-    """The attributes of a pool that say what it was told."""
+    """Mixed into the pool: its arguments as attributes."""
 
     driver: ConnectorDriver
     config: Config
@@ -36,11 +36,11 @@ class Told:
 
     retry_max: int = _of_driver("retry_max", "How often the factory is tried for one connector.")
     retry_delay: float = _of_driver("retry_delay", "The pause between two tries, in seconds.")
-    factory: Callable[..., Any] = _of_driver("factory", "What makes a connector.")
+    factory: Callable[..., Any] = _of_driver("factory", "Makes a connector.")
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the factory is called with, whatever a checkout adds: a copy."""
+        """A copy of the factory's arguments, without those that a checkout adds."""
         return {**self.driver.options, "backend_mod": self.driver.backend_mod, "pool": self}
 
     @property

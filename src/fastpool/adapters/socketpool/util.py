@@ -1,4 +1,4 @@
-"""Backends by name, and whether the other side of a socket is still there."""
+"""Backends by name, and a test whether the peer of a socket has hung up."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import select
 import socket
 import sys
-from _socket import socket as plain_socket  # as the system has it, whatever is patched
+from _socket import socket as plain_socket  # the unpatched class
 from types import ModuleType
 from typing import Any
 
@@ -18,7 +18,7 @@ _DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has none
 def load_backend(backend_name: str) -> ModuleType:
     """The backend of this name: ``thread``, ``gevent``, ``eventlet``, or the dotted name of a module of your own.
 
-    ImportError if there is none, or what it needs is not installed.
+    ImportError if there is none, or if a library it needs is not installed.
     """
     name = backend_name if "." in backend_name else f"{__package__}.backend_{backend_name}"
     try:
@@ -28,10 +28,10 @@ def load_backend(backend_name: str) -> ModuleType:
 
 
 def is_connected(skt: Any) -> bool:
-    """Whether the other side has not hung up; reads nothing, does not wait, and asks the kernel only.
+    """Whether the peer has not hung up. Consumes nothing and does not wait.
 
-    Data that waits to be read is no hang-up. socketpool takes the end of the stream for data, so a peer that has closed
-    counts as connected there.
+    Unread data is no hang-up. socketpool takes the end of the stream for data, so there a peer that has closed counts
+    as connected.
     """
     try:
         fd = skt.fileno()
@@ -52,7 +52,7 @@ def is_connected(skt: Any) -> bool:
 
 
 def socket_class(backend_mod: ModuleType | None) -> Any:
-    """The class of a new socket: the backend's, but not one library's where the hub of the other runs."""
+    """The class of new sockets: the backend's, but a plain one if the other library's hub runs here."""
     if backend_mod is None:
         return socket.socket
     kind = backend_mod.Socket
