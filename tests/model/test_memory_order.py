@@ -293,7 +293,7 @@ SOURCE = {
         r"if u32_add\(&waiter\.refs, <uint32_t>-1\) == 1",
     ],
     "../retire.pxi": [r"\bretire_idle\([\s\S]*?word = u64_load_sc\(&slot\.word\)"],
-    "table.pxd": [r"u32_store\(&table\.size, index \+ 1\)"],
+    "table.pxd": [r"u32_add\(&table\.size, 1\)"],
 }
 
 
