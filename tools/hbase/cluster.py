@@ -1,4 +1,5 @@
-"""A real HBase for tests: a standalone master (with its region server and ZooKeeper) and any number of Thrift gateways.
+"""A real HBase for tests: a standalone master (with its region server and ZooKeeper), any number of further region
+servers, and of Thrift gateways.
 
 Everything listens on loopback, on ports that were free, keeps its state under `.cache/hbase` and is thrown away
 when it stops. Each JVM runs on a leash (leash.py): it ends with the process that started it, or after `seconds`.
@@ -28,7 +29,9 @@ TRIES = 2
 LOOPBACK = "127.0.0.1"
 MASTER = "org.apache.hadoop.hbase.master.HMaster"
 GATEWAY = "org.apache.hadoop.hbase.thrift.ThriftServer"
+REGION_SERVER = "org.apache.hadoop.hbase.regionserver.HRegionServer"
 MASTER_READY = "Master has completed initialization"
+REGION_SERVER_READY = "Serving as "
 OPENS = (
     "java.lang",
     "java.lang.reflect",
@@ -42,6 +45,7 @@ OPENS = (
 LOG4J = f"""\
 log4j.rootLogger=WARN,err
 log4j.logger.{MASTER}=INFO
+log4j.logger.{REGION_SERVER}=INFO
 log4j.appender.err=org.apache.log4j.ConsoleAppender
 log4j.appender.err.target=System.err
 log4j.appender.err.layout=org.apache.log4j.PatternLayout
@@ -67,6 +71,8 @@ class GatewayConfig:
     compact: bool = False
     port: int = 0
     """0: one that is free."""
+    host: str = LOOPBACK
+    """The loopback address on which it listens."""
 
 
 def tool(name: str) -> str:
@@ -116,12 +122,12 @@ def jars() -> Path:
     return lib
 
 
-def free_ports(n: int) -> list[int]:
-    """Find n different loopback ports that nobody listens on."""
+def free_ports(n: int, host: str = LOOPBACK) -> list[int]:
+    """Find n different ports of a loopback address that nobody listens on."""
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(n)]
         for s in sockets:
-            s.bind((LOOPBACK, 0))
+            s.bind((host, 0))
         return [s.getsockname()[1] for s in sockets]
 
 
@@ -203,13 +209,14 @@ class Jvm:
 class Gateway:
     """A Thrift gateway in front of a cluster."""
 
-    host = LOOPBACK
-
-    def __init__(self, folder: Path, config: GatewayConfig, settings: dict[str, object], seconds: float) -> None:
+    def __init__(
+        self, folder: Path, config: GatewayConfig, settings: dict[str, object], seconds: float, heap: str = "512m"
+    ) -> None:
         self.config = config
-        self.port = config.port or free_ports(1)[0]
+        self.host = config.host
+        self.port = config.port or free_ports(1, self.host)[0]
         settings = settings | {
-            "hbase.regionserver.thrift.ipaddress": LOOPBACK,
+            "hbase.regionserver.thrift.ipaddress": self.host,
             "hbase.thrift.info.port": -1,
             "hbase.thrift.server.socket.read.timeout": config.read_timeout_ms,
             "hbase.thrift.minWorkerThreads": min(16, config.max_workers),
@@ -218,7 +225,7 @@ class Gateway:
             "hbase.regionserver.thrift.compact": config.compact,
         }
         write_site(folder, settings)
-        self.jvm = Jvm(folder, [GATEWAY, "start", "-p", str(self.port)], "512m", seconds)
+        self.jvm = Jvm(folder, [GATEWAY, "start", "-p", str(self.port)], heap, seconds)
         self.jvm.wait_until(self._listening, "the Thrift gateway", 60)
 
     def _listening(self) -> bool:
@@ -230,20 +237,58 @@ class Gateway:
         self.jvm.stop()
 
 
-class Cluster:
-    """The standalone master, and the gateways started on it; a context manager that stops them all.
+class Admin:
+    """AdminProgram.java, for tables of several regions, moves and splits; it ends with this process."""
 
-    `seconds` bounds how long any of its processes may live. Raises Unavailable without Java or Maven, NotStarted
-    when a JVM does not come up.
+    def __init__(self, folder: Path, settings: dict[str, object]) -> None:
+        write_site(folder, settings)
+        self.log = folder / "log"
+        command = [
+            *java(),
+            "-Xmx128m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-Djava.net.preferIPv4Stack=true",
+        ]
+        command += ["-cp", f"{folder}{os.pathsep}{jars()}/*", str(HERE / "AdminProgram.java")]
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, cwd=folder
+            )
+
+    def ask(self, *words: str) -> str:
+        """Have a command carried out, and return what it gives; NotStarted if it fails."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(" ".join(words) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline().rstrip("\n")
+        if not answer.startswith("ok "):
+            tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-25:])
+            raise NotStarted(f"{' '.join(words)} failed: {answer or 'the program has ended'}\n{tail}")
+        return answer.removeprefix("ok ")
+
+    def stop(self) -> None:
+        """End its input, and it with that."""
+        self._process.communicate(timeout=30)
+
+
+class Cluster:
+    """The standalone master, and the region servers and gateways started on it; a context manager that stops them all.
+
+    `seconds` bounds how long any of its processes may live, `heap` is what each JVM may allocate (a gateway what it is given).
+    The master's own region server is called `host`, a loopback address or a name of one. Raises Unavailable without
+    Java or Maven, NotStarted when a JVM does not come up.
     """
 
-    def __init__(self, seconds: float = 600.0) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float = 600.0, heap: str = "1g", host: str = "localhost") -> None:
+        self._heap = heap
         self._end = time.monotonic() + seconds
         jars()
         sweep()
         self.folder = Path(tempfile.mkdtemp(dir=STATE, prefix=f"run-{os.getpid()}-"))
         self._gateways: list[Gateway] = []
+        self._region_servers: list[Jvm] = []
+        self._admin: Admin | None = None
         zookeeper, master, region = free_ports(3)
         self._settings: dict[str, object] = {
             "hbase.cluster.distributed": False,
@@ -260,32 +305,59 @@ class Cluster:
             "hbase.master.port": master,
             "hbase.regionserver.port": region,
             "hbase.master.hostname": "localhost",
-            "hbase.regionserver.hostname": "localhost",
+            "hbase.regionserver.hostname": host,
             "hbase.master.ipc.address": LOOPBACK,
             "hbase.regionserver.ipc.address": LOOPBACK,
         }
         try:
             write_site(self.folder / "master", self._settings)
-            self.master = Jvm(self.folder / "master", [MASTER, "start"], "1g", seconds)
+            self.master = Jvm(self.folder / "master", [MASTER, "start"], heap, seconds)
             self.master.wait_until(lambda: MASTER_READY in self.master.said(), "HBase's master", 120)
         except BaseException:
             self._clean()
             raise
 
-    def gateway(self, config: GatewayConfig = GatewayConfig()) -> Gateway:
+    def region_server(self, host: str) -> Jvm:
+        """Start one more region server, which listens on the loopback address `host` and is known by it."""
+        folder = self.folder / f"region-server-{len(self._region_servers)}"
+        settings = self._settings | {
+            "hbase.cluster.distributed": True,  # or it would not start apart from the master
+            "hbase.regionserver.hostname": host,
+            "hbase.regionserver.ipc.address": host,
+            "hbase.regionserver.port": free_ports(1, host)[0],
+        }
+        write_site(folder, settings)
+        jvm = Jvm(folder, [REGION_SERVER, "start"], self._heap, self._left())
+        self._region_servers.append(jvm)
+        jvm.wait_until(lambda: REGION_SERVER_READY in jvm.said(), f"the region server on {host}", 120)
+        return jvm
+
+    def gateway(self, config: GatewayConfig = GatewayConfig(), heap: str = "512m") -> Gateway:
         """Start one more Thrift gateway; it stops with the cluster, or by its own `stop()`."""
         folder = self.folder / f"gateway-{len(self._gateways)}"
-        made = Gateway(folder, config, self._settings, max(self._end - time.monotonic(), 1.0))
+        made = Gateway(folder, config, self._settings, self._left(), heap)
         self._gateways.append(made)
         return made
 
+    def admin(self) -> Admin:
+        """Start a program that does on the cluster what Thrift cannot ask for; it stops with the cluster."""
+        if self._admin is None:
+            self._admin = Admin(self.folder / "admin", self._settings)
+        return self._admin
+
+    def _left(self) -> float:
+        return max(self._end - time.monotonic(), 1.0)
+
     def processes(self) -> Iterator[Jvm]:
         yield self.master
+        yield from self._region_servers
         for gateway in self._gateways:
             yield gateway.jvm
 
     def stop(self) -> None:
         """Stop everything and remove what it wrote."""
+        if self._admin is not None:
+            self._admin.stop()
         for jvm in reversed(list(self.processes())):
             jvm.stop()
         self._clean()
