@@ -42,6 +42,7 @@ OPENS = (
     "jdk.internal.ref",
     "sun.nio.ch",
 )
+FRUGAL = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true"]
 LOG4J = f"""\
 log4j.rootLogger=WARN,err
 log4j.logger.{MASTER}=INFO
@@ -170,7 +171,7 @@ class Jvm:
     def __init__(self, folder: Path, program: list[str], heap: str, seconds: float) -> None:
         self.log = folder / "log"
         command = [sys.executable, str(HERE / "leash.py"), str(seconds), *java(), f"-Xmx{heap}"]
-        command += ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.net.preferIPv4Stack=true"]
+        command += FRUGAL
         command += [f"-Djava.io.tmpdir={folder}", "-cp", f"{folder}{os.pathsep}{jars()}/*", *program]
         with self.log.open("wb") as log:
             self._leash = subprocess.Popen(
@@ -275,8 +276,8 @@ class Admin:
 class Cluster:
     """The standalone master, and the region servers and gateways started on it; a context manager that stops them all.
 
-    `seconds` bounds how long any of its processes may live, `heap` is what each JVM may allocate (a gateway what it is given).
-    The master's own region server is called `host`, a loopback address or a name of one. Raises Unavailable without
+    `seconds` bounds how long any of its processes may live, `heap` what each JVM but the gateways may allocate. The
+    master's own region server is called `host`, a loopback address or a name of one. Raises Unavailable without
     Java or Maven, NotStarted when a JVM does not come up.
     """
 
