@@ -140,3 +140,15 @@ def happybases() -> None:
         assert_type(connection, happybase.Connection)
     with pool.table("users") as table:
         table.row(b"ann")
+    with pool.connection(None, table_prefix=b"app", table_prefix_separator="_") as connection:
+        assert_type(connection, happybase.Connection)
+    by_hand = pool.get_connection(block=False, timeout=None, table_prefix="app")
+    assert_type(by_hand, happybase.Connection)
+    pool.checkin(by_hand)
+
+
+def by_name() -> None:
+    users: fastpool.ConnectionPool = fastpool.get_pool("users")
+    users.get_connection()
+    with fastpool.get_pool("orders").connection() as c:
+        c.whatever()
