@@ -29,6 +29,8 @@ class BaseConnection(PrefixedConnection, Generic[TableT]):
     _new_table: Callable[[bytes, Any, Entry, int], TableT]
     _table_name: Callable[[str | bytes], bytes]
     _ensure_bytes: Callable[[str | bytes], bytes]
+    # Told of each error that the server replies with; it must neither wait nor raise.
+    on_error: Callable[[BaseException], object] | None = None
     _logger: logging.Logger
     _pool_logger: logging.Logger
 

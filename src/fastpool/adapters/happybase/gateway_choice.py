@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..._connecting.without_traceback import without_traceback
@@ -20,8 +20,8 @@ PATIENCE_S = 0.05
 # A gateway that has room, but no open connection, has so many seconds to accept one, while others may have one.
 CONNECT_S = 0.25
 
-Choice = Generator[tuple[int, float | None], BaseException, None]
-"""Yields the number of a gateway and the seconds that it has; is sent the error if it gave no connection."""
+Choice = Generator[tuple[int, float], BaseException, None]
+"""Yields the number of a gateway and the seconds that it has; is sent the error where it gave no connection."""
 
 
 class Tries:
@@ -29,8 +29,8 @@ class Tries:
 
     ``pools``: of each gateway. ``preferred``: the gateways on the host that has the row. ``held``: those of which the
     caller has a connection already, which a nested block shares. ``in_order(numbers)`` sorts the others. ``deadline``:
-    when the checkout must be over, and ``patience`` how many seconds the preferred gateway is waited for.
-    ``exhausted(waited)`` makes the error of a checkout whose time is over.
+    when the checkout must be over; ``waited``: how many seconds it has waited until now. ``out_of_time(waited,
+    refusal)`` makes the error of a checkout whose time is over.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class Tries:
         held: Sequence[int],
         in_order: Callable[[list[int]], list[int]],
         deadline: float,
-        patience: float,
-        exhausted: Callable[[float], BaseException],
+        waited: float,
+        out_of_time: Callable[[float, BaseException | None], BaseException],
     ) -> None:
         self._gateways = gateways
         self._pools = pools
@@ -50,35 +50,47 @@ class Tries:
         self._held = held
         self._in_order = in_order
         self._deadline = deadline
-        self._patience = patience
-        self._exhausted = exhausted
+        self._choice: Choice | None = None
+        self._began = clock() - waited
+        self._out_of_time = out_of_time
         self._refusals: dict[int, BaseException] = {}
         self._deadlocks: dict[int, BaseException] = {}  # where the caller itself has all that there is
 
-    def choose(self) -> Choice:
-        """Choose gateway after gateway, as long as the caller sends errors.
+    def first(self) -> tuple[int, float]:
+        """The gateway to ask first, and the seconds that it has."""
+        if len(self._preferred) == 1 and not self._held:
+            return self._preferred[0], self._patience()
+        self._choice = self._choose()
+        return next(self._choice)
 
-        Raises AllServersUnavailable if each of them refused, NoConnectionsAvailable if the time is over, and PoolClosed.
+    def after(self, error: Exception) -> tuple[int, float]:
+        """The gateway to ask after the last one gave no connection, but ``error``.
+
+        Raises AllServersUnavailable if each of them refused, NoConnectionsAvailable if the time is over, or PoolClosed.
         """
-        began = clock()
+        if self._choice is None:
+            self._choice = self._choose()
+            next(self._choice)  # what first() gave
+        return self._choice.send(error)
+
+    def _choose(self) -> Choice:
         preferred = self._in_order([n for n in self._preferred if n not in self._held])
         own = [n for n in self._preferred if n in self._held] + preferred
         for number in own[:1]:
-            yield from self._try(number, self._patience)
+            yield from self._try(number, self._patience())
         while True:
             yield from self._those_with_room(own)
             busy = self._busy(own)
-            waited = clock() - began
             if self._left() <= 0:
-                raise self._exhausted(waited)
+                raise self._out_of_time(self._waited(), next(reversed(self._refusals.values()), None))
             # Longer each time: a caller that left the line again and again would never get to its head.
-            yield from self._try(busy[0], max(PATIENCE_S, waited / 2))
+            yield from self._try(busy[0], max(PATIENCE_S, self._waited() / 2))
 
     def _busy(self, own: list[int]) -> list[int]:
         """The gateways worth waiting for, the preferred ones first; raises if there are none."""
         busy = [number for number in range(len(self._pools)) if number not in self._refusals]
         if not busy:
-            raise self._all_refuse()
+            raise all_refuse(self._gateways, self._refusals)
         able = [number for number in busy if number not in self._deadlocks]
         if not able:
             raise next(reversed(self._deadlocks.values()))
@@ -103,16 +115,23 @@ class Tries:
             # A copy: the error's traceback refers to the frame that refers to this.
             self._refusals[number] = without_traceback(error)
 
+    def _patience(self) -> float:
+        return max(min(PATIENCE_S - self._waited(), self._left()), 0.0)
+
     def _left(self) -> float:
         return max(self._deadline - clock(), 0.0)
 
-    def _all_refuse(self) -> AllServersUnavailable:
-        lines = [f"none of {len(self._pools)} gateways gave a connection"]
-        for number, error in sorted(self._refusals.items()):
-            lines.append(f"  {server_text(self._gateways[number])} failed: {error_text(error)}")
-        failure = AllServersUnavailable("\n".join(lines))
-        failure.__cause__ = next(reversed(self._refusals.values()))
-        return failure
+    def _waited(self) -> float:
+        return clock() - self._began
+
+
+def all_refuse(gateways: Sequence[Server], errors: Mapping[int, BaseException]) -> AllServersUnavailable:
+    """The error of a checkout that every gateway refused; ``errors``: of each, in the order in which they came."""
+    lines = [f"none of {len(gateways)} gateways gave a connection"]
+    lines += [f"  {server_text(gateways[number])} failed: {error_text(error)}" for number, error in errors.items()]
+    failure = AllServersUnavailable("\n".join(lines))
+    failure.__cause__ = list(errors.values())[-1]
+    return failure
 
 
 def has_room(pool: Pool[Any]) -> bool:
@@ -124,9 +143,3 @@ def has_room(pool: Pool[Any]) -> bool:
     if idle or config.max_overflow < 0:
         return True
     return leased + connecting < config.max_size + config.max_overflow
-
-
-def shares(total: int, parts: int) -> list[int]:
-    """``total`` in ``parts`` whole numbers, as equal as can be, the larger ones first."""
-    each, more = divmod(total, parts)
-    return [each + (number < more) for number in range(parts)]

@@ -24,3 +24,18 @@ class ConnectionPoolOptions(CommonOptions, total=False):
     ssl_context: ssl.SSLContext | None
     socket_factory: Callable[[str, int], Any] | None
     transport_factory: Callable[[Any, str, int], Any] | None
+
+
+class RegionPoolOptions(CommonOptions, total=False):
+    """What a RegionPool takes by name, beside its gateways; ``timeout`` is the socket's, in milliseconds."""
+
+    timeout: int | None
+    autoconnect: bool
+    table_prefix: str | bytes | None
+    table_prefix_separator: str | bytes
+    compat: str
+    transport: str
+    protocol: str
+    ssl_context: ssl.SSLContext | None
+    socket_factory: Callable[[str, int], Any] | None
+    transport_factory: Callable[[Any, str, int], Any] | None
