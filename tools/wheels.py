@@ -16,7 +16,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from contents import sdist_faults, wheel_faults
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from tools.contents import sdist_faults, wheel_faults
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_COMPILER = {"CC": "false", "CXX": "false", "LDSHARED": "false"}

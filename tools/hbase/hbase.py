@@ -23,7 +23,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from cluster import STATE, Cluster, Gateway, GatewayConfig, NotStarted, Unavailable, alive
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+from tools.hbase.cluster import STATE, Cluster, Gateway, GatewayConfig, NotStarted, Unavailable, alive
 
 RUNNING = STATE / "running.json"
 LOG = STATE / "start.log"
