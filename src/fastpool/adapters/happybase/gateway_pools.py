@@ -111,12 +111,13 @@ def heard(listeners: Iterable[Any], names: set[str]) -> tuple[Any, ...]:
     return tuple(parts)
 
 
-def add_counts(line: tuple[Any, ...], gateways: Iterable[tuple[Any, ...]], missed: int) -> tuple[Any, ...]:
+def add_counts(line: tuple[Any, ...], gateways: Iterable[tuple[Any, ...]], unused: int, missed: int) -> tuple[Any, ...]:
     """The figures of a RegionPool, from those of its line and of its gateways' pools.
 
-    ``missed``: the callers whose time was over when they had a permit and no connection yet.
+    ``unused``: the permits whose callers got no connection; ``missed``: those of them whose time was over. Checkouts
+    are counted by the line: the looks at tables, too, check out connections of the gateways.
     """
-    idle, leased, connecting, waiting, checkouts, checkins, totals, closed = zip(*gateways, strict=True)
+    idle, leased, connecting, waiting, _, _, totals, closed = zip(*gateways, strict=True)
     waits, _, _, cancelled, connects, connect_errors, leaks = (sum(column) for column in zip(*totals, strict=True))
     of_line = line[6]
     return (
@@ -124,8 +125,8 @@ def add_counts(line: tuple[Any, ...], gateways: Iterable[tuple[Any, ...]], misse
         sum(leased),
         sum(connecting),
         line[3] + sum(waiting),
-        sum(checkouts),
-        sum(checkins),
+        line[4] - unused,
+        line[5] - unused,
         [waits + of_line[0], of_line[1] + missed, of_line[2], cancelled + of_line[3], connects, connect_errors, leaks],
         [sum(column) for column in zip(*closed, strict=True)],
     )

@@ -45,7 +45,8 @@ class JoinedPool(Pool[happybase.Connection]):
     def _start(self, driver: Any, config: Config) -> None:
         self.gateways = driver.gateways
         self.pools = tuple(pool_of(config, driver, number) for number in range(len(driver.gateways)))
-        self._missed = Cell(0)  # callers whose time was over while they had a permit
+        self._unused = Cell(0)  # permits whose callers got no connection
+        self._missed = Cell(0)  # those of them whose time was over
         super()._start(driver, config)
         self._set_listeners(Listeners(heard_by_line(config.listeners)))
 
@@ -129,7 +130,8 @@ class JoinedPool(Pool[happybase.Connection]):
         return [lease for pool in self.pools for lease in pool.leases()]
 
     def _counts(self) -> tuple[Any, ...]:
-        return add_counts(super()._counts(), [pool._counts() for pool in self.pools], self._missed.value)
+        of_gateways = [pool._counts() for pool in self.pools]
+        return add_counts(super()._counts(), of_gateways, self._unused.value, self._missed.value)
 
     def _histogram(self, which: str) -> tuple[int, int, int, list[int]]:
         parts = [pool._histogram(which) for pool in self.pools]
@@ -142,11 +144,14 @@ class JoinedPool(Pool[happybase.Connection]):
 
     def _out_of_time(self, waited: float, refusal: BaseException | None) -> NoConnectionsAvailable:
         """The error of a caller that had a permit, but got no connection; ``refusal``: of a gateway, if one did."""
-        while not self._missed.replace(missed := self._missed.value, missed + 1):
-            pass
+        _add_one(self._missed)
         if refusal is not None:
             self.connector.last_error = refusal
         return self._exhausted("wait" if refusal is None else "connect", waited, None)
+
+    def _note_unused(self) -> None:
+        """A permit comes back without its caller having had a connection: that was no checkout."""
+        _add_one(self._unused)
 
     # The gateways' pools report the connections that nobody can return any more; their permits are no news.
 
@@ -155,3 +160,8 @@ class JoinedPool(Pool[happybase.Connection]):
 
     def _report_dropped(self) -> None:
         self.lost.clear()
+
+
+def _add_one(cell: Cell[int]) -> None:
+    while not cell.replace(count := cell.value, count + 1):
+        pass

@@ -119,6 +119,7 @@ class RegionLease:
         except BaseException as error:
             if lease is not None:
                 lease.__exit__(type(error), error, error.__traceback__)
+            pool._note_unused()
             place.__exit__(None, None, None)
             raise
 
@@ -161,6 +162,7 @@ class AsyncRegionLease(RegionLease):
         except BaseException as error:
             if lease is not None:
                 await lease.__aexit__(type(error), error, error.__traceback__)
+            pool._note_unused()
             await place.__aexit__(None, None, None)
             raise
 

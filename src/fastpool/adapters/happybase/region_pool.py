@@ -171,6 +171,7 @@ class RegionPool(JoinedPool):
         except BaseException:
             if connection is not None:
                 self.pools[number].checkin(connection, discard=True)
+            self._note_unused()
             super().checkin(permit)
             raise
         connection.permit = permit
