@@ -58,6 +58,8 @@ class GatewayConfig:
     """0: one that is free."""
     host: str = LOOPBACK
     """The loopback address on which it listens."""
+    retries: int | None = None
+    """How often it asks HBase again before it tells its client of an error; None: HBase's default (15 times)."""
 
 
 KEYSTORE_PASSWORD = "of a test"  # of a key that lives as long as its gateway
@@ -99,6 +101,8 @@ class Gateway:
             "hbase.regionserver.thrift.framed": config.framed,
             "hbase.regionserver.thrift.compact": config.compact,
         }
+        if config.retries is not None:
+            settings["hbase.client.retries.number"] = config.retries
         self.cafile = folder / "cert.pem"
         folder.mkdir(parents=True)
         write_site(folder, settings | (https_settings(folder) if config.https else {}))

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -168,6 +169,11 @@ class Jvm:
         """Close the leash's pipe, and wait until the JVM is gone."""
         assert self._leash.stdin is not None
         self._leash.stdin.close()
+        self._leash.wait(30)
+
+    def kill(self) -> None:
+        """Kill the JVM and its leash, as a machine that fails does."""
+        os.killpg(self._leash.pid, signal.SIGKILL)
         self._leash.wait(30)
 
     def wait_until(self, ready: Callable[[], bool], what: str, seconds: float) -> None:
