@@ -14,7 +14,7 @@ export PIP_NO_INPUT = 1
 CORE := setup.py $(wildcard src/fastpool/*.pxd $(addprefix src/fastpool/_core/,*.pyx *.pxi *.pxd */*.pxi */*.pxd */*.h))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench stress hbase hbase-stop test-hbase set-up-3.14 test-3.14 test-freethreaded test-all \
+.PHONY: help demo test bench stress hbase hbase-stop test-hbase test-hbase-cluster test-haproxy set-up-3.14 test-3.14 test-freethreaded test-all \
 	model probe annotate lint format wheels build clean
 
 help: ## what there is to make
@@ -68,7 +68,13 @@ hbase-stop: $(VENV)/.made ## stop it
 	@$(py) tools/hbase/hbase.py stop
 
 test-hbase: $(VENV)/.core ## the tests against a real HBase (needs Java and Maven, otherwise skipped)
-	@$(py) -m pytest -m hbase tests/hbase $(ARGS)
+	@$(py) -m pytest -m hbase tests/hbase --ignore tests/hbase/test_regions.py $(ARGS)
+
+test-hbase-cluster: $(VENV)/.core ## RegionPool on three real region servers, each with a gateway (1.5 GB)
+	@$(py) -m pytest -m hbase tests/hbase/test_regions.py $(ARGS)
+
+test-haproxy: $(VENV)/.core ## HAProxy before three in-memory gateways (needs haproxy, otherwise skipped)
+	@$(py) -m pytest -m haproxy tests/adapters $(ARGS)
 
 set-up-3.14: ## an environment with CPython 3.14 (brought first if there is none: Linux and Maven, half a minute)
 	@tools/find-python.sh 3.14 >/dev/null 2>&1 || tools/python-3.14.sh

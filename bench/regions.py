@@ -1,8 +1,8 @@
-"""Does it pay to ask the gateway beside the row? RegionPool against round-robin over the same gateways, on a real HBase.
+"""Does it pay to ask the gateway beside the row? RegionPool against round-robin over the same gateways.
 
-``python -m bench.regions`` starts HBase with three region servers and a gateway beside each, all on this machine (a
-minute, 1.5 GB), and stops it. The sides take turns, round by round; the median of the rounds' ratios counts. The network
-between a gateway and another host's region server is loopback here, so a real one has more to save.
+``python -m bench.regions`` starts a real HBase with three region servers and a gateway beside each, all on this machine
+(a minute, 1.5 GB), and stops it. The sides take turns, round by round; the median of the rounds' ratios counts. Between
+a gateway and another host's region server there is only loopback here: a real network has more to save.
 """
 
 from __future__ import annotations
@@ -81,8 +81,10 @@ def compare(hbase: Three, threads: int, rounds: int, seconds: float) -> None:
     for side in sides:
         rate, median, p99 = (statistics.median(column) for column in zip(*results[side], strict=True))
         share = statistics.median(shares[side])
-        print(f"{threads} threads, {side:11}: {rate:6.0f} RPCs/s, median {median * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms, "
-              f"{share:.1%} at the gateway beside the row")  # fmt: skip
+        print(
+            f"{threads} threads, {side:11}: {rate:6.0f} RPCs/s, median {median * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms, "
+            f"{share:.1%} at the gateway beside the row"
+        )
     ratios = [
         [mine / theirs for mine, theirs in zip(ours, others, strict=True)]
         for ours, others in zip(results["by region"], results["round-robin"], strict=True)

@@ -249,3 +249,30 @@ def test_leastconn_counts_connections_and_ours_counts_leases(gateways: Gateways)
     print(f"\ncalls at the slow gateway: {behind[0]} of 150 behind leastconn, {ours[0]} of 150 by least leased")
     assert sum(behind.values()) == sum(ours.values()) == 150
     assert 0 < ours[0] < 75
+
+
+def test_with_all_gateways_down_it_is_the_first_call_that_fails(gateways: Gateways) -> None:
+    """HAProxy takes the connection and ends it: the pool's own back-off never sees a refusal."""
+    with haproxy(gateways.addresses) as proxy, pool_at(proxy, 2, timeout=5000, check_after=0) as pool:
+        tables(pool)
+        for server in gateways.servers:
+            server.stop()
+        proxy.wait_up()
+        for _ in range(3):
+            with pytest.raises(TTransportException, match=r"read 0 bytes|Connection reset|Broken pipe"):
+                tables(pool)
+        assert pool.stats().connect_errors == 0 and pool.stats().leased == 0
+
+
+def test_a_hung_gateway_is_left_by_its_check_and_its_connections_are_ended(gateways: Gateways) -> None:
+    """``on-marked-down shutdown-sessions``: without it a caller would wait for its own socket timeout."""
+    with haproxy(gateways.addresses[:1]) as proxy, pool_at(proxy, 1, timeout=60_000) as pool:
+        tables(pool)
+        with gateways.servers[0].hold("getTableNames") as hold, ThreadPoolExecutor(1) as background:
+            call = background.submit(tables, pool)
+            assert hold.entered.wait(WITHIN_S)
+            began = time.monotonic()
+            proxy.ask("set server gateways/gateway0 health down")
+            with pytest.raises(TTransportException):
+                call.result(WITHIN_S)
+            assert time.monotonic() - began < WITHIN_S

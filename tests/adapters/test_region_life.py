@@ -195,24 +195,26 @@ def test_it_is_found_by_its_name(gateways: Gateways) -> None:
 
 def test_events_are_told_once(gateways: Gateways) -> None:
     told: list[Any] = []
-    listener = {name: told.append for name in ("pool_opened", "pool_cleared", "pool_closed", "checkout_started",
-                                               "checked_out", "checked_in", "checkout_failed", "connected",
-                                               "wait_started", "server_down")}  # fmt: skip
+    names = (
+        "pool_opened pool_cleared pool_closed checkout_started checked_out checked_in checkout_failed connected "
+        "wait_started server_down"
+    )
+    listener = dict.fromkeys(names.split(), told.append)
     with gateways.pool(1, listeners=[listener], name="events") as pool:
         gateways.used(pool, "h")
         eventually(lambda: len(told) >= 7, "all is told")
         looks = 1
-        names = Counter(event.name for event in told)
-        assert (names["pool_opened"], names["checkout_started"]) == (1, 1)
-        assert names["checked_out"] == names["checked_in"] == 1 + looks
+        count = Counter(event.name for event in told)
+        assert (count["pool_opened"], count["checkout_started"]) == (1, 1)
+        assert count["checked_out"] == count["checked_in"] == 1 + looks
         assert {event.server for event in told if event.name == "checked_out"} <= set(gateways.addresses)
         told.clear()
         with held(pool, "a", 1), held(pool, "h", 1), held(pool, "q", 1):
             told.clear()
             with pytest.raises(fastpool.NoConnectionsAvailable), pool.connection(TABLE, "a", timeout=0.01):
                 raise AssertionError("there was a fourth connection")
-        names = Counter(event.name for event in told)
-        assert (names["wait_started"], names["checkout_failed"]) == (1, 1)
+        count = Counter(event.name for event in told)
+        assert (count["wait_started"], count["checkout_failed"]) == (1, 1)
         told.clear()
         pool.clear()
     assert [event.name for event in told if event.name.startswith("pool_")] == ["pool_cleared", "pool_closed"]

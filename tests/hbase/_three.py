@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import happybase
 
@@ -112,7 +112,7 @@ class Clients:
                 failure = error
             self.calls.append(Call(began, time.monotonic() - began, row, host, failure))
 
-    def __enter__(self) -> Clients:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
