@@ -252,13 +252,18 @@ def test_it_travels_as_its_configuration(gateways: Gateways) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of a fork with threads
 def test_a_child_connects_anew_and_leaves_the_parent_alone(gateways: Gateways) -> None:
-    with gateways.pool(1, refresh=0.01) as pool:
+    with gateways.pool(1) as pool:
+        with pool.connection() as connection:
+            connection.create_table("u", {"f": {}})
+        gateways.servers[0].move_region("u", "a", "127.0.0.1")
         assert gateways.used(pool, "a") == 0
+        pool.router.regions._looking.replace(False, True)  # as if a thread of the parent's were looking
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             try:
-                ok = all(gateways.used(pool, row) == number for row, number in ROWS.items())
+                ok = pool.locate("u", "a") is not None
+                ok = ok and all(gateways.used(pool, row) == number for row, number in ROWS.items())
                 with pool.table(TABLE, "a") as table:
                     ok = ok and table.row("a") == {} and pool.stats().connects >= 1
                 os.write(writer, b"ok" if ok else b"no")
@@ -268,8 +273,9 @@ def test_a_child_connects_anew_and_leaves_the_parent_alone(gateways: Gateways) -
         assert os.read(reader, 10) == b"ok"
         os.close(reader)
         os.waitpid(child, 0)
+        pool.router.regions._looking.replace(True, False)
         with pool.connection(TABLE, "a") as connection:
-            assert connection.tables() == [TABLE.encode()]
+            assert connection.tables() == [TABLE.encode(), b"u"]
 
 
 # Tasks

@@ -80,6 +80,8 @@ def pool_of(config: Config, driver: RegionDriver, number: int) -> ConnectionPool
     sizes = share_of(config, number, len(driver.gateways))
     options |= driver.connection_kwargs | sizes
     options["name"] = f"{config.name}@{server_text(gateway)}"
+    if options.get("shared") is not None:  # each gateway has a page, and a cap, of its own
+        options["shared"] = f"{options['shared']}@{server_text(gateway)}"
     options["listeners"] = heard(config.listeners, set(EVENTS) - _OF_LINE)
     options["nested"] = config.nested
     options["max_connecting"] = config.max_connecting
@@ -88,11 +90,19 @@ def pool_of(config: Config, driver: RegionDriver, number: int) -> ConnectionPool
 
 
 def line_config(config: Config) -> Config:
-    """The options of the line: permits are not kept open, checked or replaced."""
+    """The options of the line: permits are not kept open, checked or replaced, and are this process's own."""
+    shared = {name: None for name in ("shared", "shared_max") if hasattr(config, name)}
     return config.replaced(
-        min_size=0, max_idle=None, idle_timeout=None, max_lifetime=None, max_uses=None, keepalive=None, leak_after=None,
+        min_size=0,
+        max_idle=None,
+        idle_timeout=None,
+        max_lifetime=None,
+        max_uses=None,
+        keepalive=None,
+        leak_after=None,
         max_connecting=config.max_size,
-    )  # fmt: skip
+        **shared,
+    )
 
 
 def heard_by_line(listeners: Iterable[Any]) -> tuple[Any, ...]:

@@ -9,33 +9,23 @@ from typing import Any
 from ..._options import CommonOptions
 
 
-class ConnectionPoolOptions(CommonOptions, total=False):
-    """happybase.Connection's arguments, and the pool's options; ``timeout`` is the socket's, in milliseconds."""
+class GatewayOptions(CommonOptions, total=False):
+    """happybase.Connection's arguments but where to connect, and the pool's; ``timeout`` is the socket's, in ms."""
+
+    timeout: int | None
+    autoconnect: bool
+    table_prefix: str | bytes | None
+    table_prefix_separator: str | bytes
+    compat: str
+    transport: str
+    protocol: str
+    ssl_context: ssl.SSLContext | None
+    socket_factory: Callable[[str, int], Any] | None
+    transport_factory: Callable[[Any, str, int], Any] | None
+
+
+class ConnectionPoolOptions(GatewayOptions, total=False):
+    """What a ConnectionPool takes by name: where to connect, too."""
 
     host: str | None
     port: int | None
-    timeout: int | None
-    autoconnect: bool
-    table_prefix: str | bytes | None
-    table_prefix_separator: str | bytes
-    compat: str
-    transport: str
-    protocol: str
-    ssl_context: ssl.SSLContext | None
-    socket_factory: Callable[[str, int], Any] | None
-    transport_factory: Callable[[Any, str, int], Any] | None
-
-
-class RegionPoolOptions(CommonOptions, total=False):
-    """What a RegionPool takes by name, beside its gateways; ``timeout`` is the socket's, in milliseconds."""
-
-    timeout: int | None
-    autoconnect: bool
-    table_prefix: str | bytes | None
-    table_prefix_separator: str | bytes
-    compat: str
-    transport: str
-    protocol: str
-    ssl_context: ssl.SSLContext | None
-    socket_factory: Callable[[str, int], Any] | None
-    transport_factory: Callable[[Any, str, int], Any] | None

@@ -13,6 +13,8 @@ from .._thrift.prefix import Prefix
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import happybase
+
 
 class Permit:
     """Stands for one connection of any gateway: what callers of a RegionPool wait for, all in one line."""
@@ -104,7 +106,7 @@ class RegionLease:
         if error is not None:
             self._pool.router.regions.heard(error)
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> happybase.Connection:
         began, deadline = self._begin()
         pool, wanted, router = self._pool, self._wanted, self._pool.router
         place = self._place = pool._place(wanted.timeout)
@@ -147,7 +149,7 @@ class AsyncRegionLease(RegionLease):
     __enter__ = None  # type: ignore[assignment]
     __exit__ = None  # type: ignore[assignment]
 
-    async def __aenter__(self) -> Any:
+    async def __aenter__(self) -> happybase.Connection:
         began, deadline = self._begin()
         pool, wanted, router = self._pool, self._wanted, self._pool.router
         place = self._place = pool._aplace(wanted.timeout)

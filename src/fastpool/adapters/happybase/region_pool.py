@@ -28,7 +28,7 @@ from .region_lease import AsyncRegionLease, RegionLease, Wanted
 from .region_router import Router
 
 if TYPE_CHECKING:
-    from .options import RegionPoolOptions
+    from .options import GatewayOptions
 
     Text = str | bytes | None
     Timeout = float | EllipsisType | None
@@ -59,7 +59,7 @@ class RegionPool(JoinedPool):
         *,
         checkout_timeout: float | None = None,
         nested: bool = True,
-        **kwargs: Unpack[RegionPoolOptions],
+        **kwargs: Unpack[GatewayOptions],
     ) -> None:
         size = checked_size(size)
         where = normalise_servers(gateways, name="gateways")
@@ -79,10 +79,6 @@ class RegionPool(JoinedPool):
     def _start(self, driver: Any, config: Config) -> None:
         super()._start(driver, config)
         self.router = Router(self)
-
-    def _forked(self) -> None:
-        super()._forked()
-        self.router.regions.reset_after_fork()
 
     def locate(self, table: str | bytes, row: str | bytes) -> tuple[str, int] | None:
         """The gateway on the host whose region server has ``row`` of ``table``; None if there is none, or not known.

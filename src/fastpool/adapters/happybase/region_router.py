@@ -182,6 +182,7 @@ class Router:
         else:
             pool = self._pool()
             if pool is not None:
+                pool._leases()  # in a forked child this makes the pool begin afresh: its staff is the parent's
                 staff_of(pool).behind.do(job)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
@@ -103,6 +104,7 @@ class Regions:
 
     def reset_after_fork(self) -> None:
         """Forget who was looking: that is the parent's thread. What is known stays."""
+        self._pid = os.getpid()
         self._wanted: dict[bytes, None] = {}
         self._looking = Cell(False)
 
@@ -124,6 +126,8 @@ class Regions:
 
     def look(self, table: bytes) -> None:
         """Have somebody look where the table's regions are now, in the background."""
+        if self._pid != os.getpid():
+            self.reset_after_fork()
         self._wanted[table] = None
         self._have_it_done()
 
