@@ -79,9 +79,9 @@ class SaslFront:
         _, user, password = said.decode().split("\0")
         knows = status == OK and self._users.get(user) == password
         answer = b"" if knows else b"wrong password"
-        front.sendall(struct.pack("!BI", COMPLETE if knows else BAD, len(answer)) + answer)
         if knows:
-            self.admitted.append(user)
+            self.admitted.append(user)  # before the client hears of it
+        front.sendall(struct.pack("!BI", COMPLETE if knows else BAD, len(answer)) + answer)
         return knows
 
     def _message(self, sock: socket.socket) -> tuple[int, bytes]:

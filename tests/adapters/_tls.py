@@ -13,7 +13,6 @@ import pytest
 
 from ._scripted import ScriptedServer
 
-trustme = pytest.importorskip("trustme")
 HOST = "127.0.0.1"
 
 
@@ -21,7 +20,7 @@ class Authority:
     """Certificates for one server, and what trusts them."""
 
     def __init__(self, host: str = HOST, expired: bool = False) -> None:
-        self.ca = trustme.CA()
+        self.ca = pytest.importorskip("trustme", reason="trustme is not installed (extra: servers)").CA()
         self.mine = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         when = {"not_before": datetime(2001, 1, 1), "not_after": datetime(2002, 1, 1)} if expired else {}
         self.ca.issue_cert(host, **when).configure_cert(self.mine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import ssl
 from typing import assert_type
 
 import happybase
@@ -145,6 +146,16 @@ def happybases() -> None:
     by_hand = pool.get_connection(block=False, timeout=None, table_prefix="app")
     assert_type(by_hand, happybase.Connection)
     pool.checkin(by_hand)
+
+
+class Transport:
+    def __init__(self, socket: object, host: str, port: int) -> None: ...
+
+
+def by_other_wires() -> None:
+    context = ssl.create_default_context()
+    fastpool.ConnectionPool(3, host="h", ssl_context=context, transport_factory=Transport)
+    fastpool.ConnectionPool(3, socket_factory=lambda host, port: (host, port), ssl_context=None)
 
 
 def by_name() -> None:

@@ -38,6 +38,8 @@ def options() -> None:
     fastpool.ConnectionPool(3).get_connection(block="no")  # error: arg-type
     fastpool.Pool(connect).connection(table_prefix=b"app")  # error: call-arg
     fastpool.get_pool(3)  # error: arg-type
+    fastpool.ConnectionPool(3, ssl_context=True)  # error: arg-type
+    fastpool.ConnectionPool(3, transport_factory=Other)  # error: arg-type
     more: fastpool.PoolOptions = {"max_sizes": 3}  # error: typeddict-unknown-key
     fastpool.Pool(connect, **more)
 

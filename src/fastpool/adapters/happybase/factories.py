@@ -12,11 +12,10 @@ import ssl
 from collections.abc import Iterator
 from typing import Any
 
-from thriftpy2.transport import TBufferedTransport, TFramedTransport, TTransportException
+from thriftpy2.transport import TTransportException
 
 from ..._servers import server_text
-from .._thrift.sockets import frame
-from .heard import SOCKET, TRANSPORT, Heard, made_by, set_timeout
+from .heard import SOCKET, TRANSPORT, Heard, bound_opening, made_by, one_byte_for, set_timeout
 from .transport import CannedReply, GuardedSocket
 from .wire import Wire
 
@@ -51,10 +50,13 @@ class FactoryTransport:
             self.transport = connection._transport_class(self._under)
         else:
             self.transport = made_by("transport_factory", wire.transport_factory(self._under, host, port), TRANSPORT)
+        self.one_byte = one_byte_for(self.transport)
         self._is_open = getattr(self.transport, "is_open", None) or getattr(self.transport, "isOpen", None)
 
     def _before_close(self) -> None:
-        if not self._connection._entry.busy:  # a call that fails may close the socket, and costs it anyway
+        if self._is_inherited:
+            self.abandon()  # the socket's own close would end the connection for the parent process, too
+        elif not self._connection._entry.busy:  # a call that fails may close the socket, and costs it anyway
             self.closing()
 
     def _before_open(self) -> None:
@@ -72,10 +74,11 @@ class FactoryTransport:
         if self._ours is not None:
             self._ours.bound_opening(limit)
         else:
-            self._bound(limit)
+            bound_opening(self._under, self._timeout_ms, limit)
         try:
             try:
-                self.transport.open()
+                if self._is_open is None or not self._is_open():
+                    self.transport.open()
             finally:
                 if self._ours is not None and self._ours.sock is None:
                     self._ours = None  # a transport that connects by itself
@@ -91,14 +94,6 @@ class FactoryTransport:
                     TTransportException.NOT_OPEN, f"Could not connect to {self._where}: {error}"
                 ) from error
             raise
-
-    def _bound(self, limit: float | None) -> None:
-        """Set the timeouts of a socket like thriftpy2's: happybase's, and for connecting what there is left."""
-        if self._timeout_ms:
-            set_timeout(self._under, self._timeout_ms)
-        if limit is not None and hasattr(self._under, "connect_timeout"):
-            usual = self._under.connect_timeout
-            self._under.connect_timeout = limit if usual is None else min(usual, limit)
 
     def end_opening(self) -> None:
         """From here on only the socket timeout holds: thriftpy2 leaves the connect timeout where there is no other."""
@@ -159,12 +154,6 @@ class FactoryTransport:
         self.transport.write(message)
         self.transport.flush()
 
-    @property
-    def one_byte(self) -> bytes | None:
-        """A reply of one byte, if the buffers are of the kind that can be asked with one; else None."""
-        kind = type(self.transport)
-        return b"\0" if kind is TBufferedTransport else frame(b"\0") if kind is TFramedTransport else None
-
     def has_leftover(self) -> bool:
         """Whether more than one reply has arrived, as far as its buffers cannot be asked; see ``one_byte``."""
         if self._ours is not None and self._ours.has_leftover():
@@ -208,6 +197,8 @@ class FactoryTransport:
 
     def shut(self) -> None:
         """Close without asking and without waiting."""
+        if self._is_inherited and self._ours is None:
+            self.abandon()
         if self._over or self._ours is not None:
             self._over = True
             if self._ours is not None:
@@ -230,10 +221,14 @@ class FactoryTransport:
         else:
             self.transport.close()
 
+    @property
+    def _is_inherited(self) -> bool:
+        return self._pid not in (0, os.getpid())
+
     def _end_session(self) -> None:
         # shutdown() would end the connection for the process that forked this one, too.
         raw = self._raw
-        if raw is not None and self._pid == os.getpid():
+        if raw is not None and not self._is_inherited:
             with contextlib.suppress(OSError):
                 raw.shutdown(socket.SHUT_RDWR)
 

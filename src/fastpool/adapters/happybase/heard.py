@@ -8,8 +8,10 @@ from typing import Any
 
 from thriftpy2.protocol.binary import TBinaryProtocol as PlainBinaryProtocol
 from thriftpy2.protocol.compact import TCompactProtocol
+from thriftpy2.transport import TBufferedTransport, TFramedTransport
 from thriftpy2.transport.cybase import CyTransportBase
 
+from .._thrift.sockets import frame
 from .transport import CannedReply
 
 SOCKET = ("open", "close", "read", "write")
@@ -38,6 +40,21 @@ def set_timeout(one: Any, milliseconds: float | None) -> None:
     setter = getattr(one, "set_timeout", None) or getattr(one, "setTimeout", None)
     if setter is not None:
         setter(milliseconds)
+
+
+def bound_opening(under: Any, milliseconds: float | None, limit: float | None) -> None:
+    """Set the timeouts of a socket like thriftpy2's: happybase's, and for connecting the ``limit`` seconds left."""
+    if milliseconds:
+        set_timeout(under, milliseconds)
+    if limit is not None and hasattr(under, "connect_timeout"):
+        usual = under.connect_timeout
+        under.connect_timeout = limit if usual is None else min(usual, limit)
+
+
+def one_byte_for(transport: Any) -> bytes | None:
+    """A reply of one byte, if the buffers of ``transport`` are of the kind that can be asked with one; else None."""
+    kind = type(transport)
+    return b"\0" if kind is TBufferedTransport else frame(b"\0") if kind is TFramedTransport else None
 
 
 class Heard:
