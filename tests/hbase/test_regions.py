@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
 
+import happybase
 import pytest
 from thriftpy2.thrift import TException
 
 from fastpool.adapters.happybase import RegionPool
+from fastpool.testing import HBaseServer
 from tools.hbase.cluster import GatewayConfig, Unavailable
 
 from ._three import HOSTS, TABLE, Clients, Three, right, settled, three
@@ -121,3 +124,24 @@ def test_what_hbase_says_of_a_region_that_moved_is_understood(hbase: Three) -> N
             assert time.monotonic() < end, f"not noticed: {told.value}"
             time.sleep(0.01)
     impatient.stop()
+
+
+def test_the_in_memory_hbase_tells_regions_as_the_real_one(hbase: Three) -> None:
+    with HBaseServer() as server:
+        real, ours = (
+            happybase.Connection(host, port) for host, port in [hbase.addresses[0], (server.host, server.port)]
+        )
+        ours.create_table(TABLE, {"f": {}})
+        for start in list(hbase.regions())[1:]:
+            server.split_region(TABLE, start)
+        for start, host in hbase.regions().items():
+            server.move_region(TABLE, start, host)
+        told = [c.client.getTableRegions(TABLE.encode()) for c in (real, ours)]
+        shapes = [[(r.startKey, r.endKey, r.version, r.serverName) for r in regions] for regions in told]
+        assert shapes[0] == shapes[1]
+        for region in (*told[0], *told[1]):
+            assert re.fullmatch(rb"three,%s,%d\.[0-9a-f]{32}\." % (region.startKey, region.id), region.name)
+            assert region.port > 0
+        for connection in (real, ours):
+            assert connection.client.getTableRegions(b"nowhere") == []
+            connection.close()
