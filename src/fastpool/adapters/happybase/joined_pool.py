@@ -50,6 +50,10 @@ class JoinedPool(Pool[happybase.Connection]):
         super()._start(driver, config)
         self._set_listeners(Listeners(heard_by_line(config.listeners)))
 
+    def _set_up(self, driver: Any, name: str, **flags: Any) -> None:
+        # A checkout that need not wait is timed by its gateway's pool alone, not by the line as well.
+        super()._set_up(driver, name, **{**flags, "timing": False})
+
     def _configure(self, config: Config) -> None:
         super()._configure(line_config(config))
         self.config = config
