@@ -58,6 +58,11 @@ class BaseConnection(PrefixedConnection, Generic[TableT]):
     def check_holder(self) -> None:
         """LeaseError if the caller held this connection before and does not now, where the entry cannot know that."""
 
+    def note_error(self, error: BaseException) -> None:
+        """Note an error that the server replied with."""
+        if self.on_error is not None:
+            self.on_error(error)
+
     def check_lease(self) -> int:
         """The epoch of the caller's lease; LeaseError if there is none."""
         self.check_holder()
