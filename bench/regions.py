@@ -60,7 +60,7 @@ def figures(calls: list[Done], seconds: float) -> tuple[float, float, float]:
 
 def compare(hbase: Three, threads: int, rounds: int, seconds: float) -> None:
     size = max(threads, 2)
-    routed = hbase.pool(size)
+    routed = hbase.pool(size, refresh=60.0)
     spread = fastpool.ConnectionPool(
         3 * size, servers=hbase.addresses, balance="round_robin", order="fifo", min_size=3 * size, timeout=10_000
     )

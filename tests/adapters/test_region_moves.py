@@ -45,6 +45,34 @@ def test_refresh_notices_a_move_and_a_split(gateways: Gateways) -> None:
 
 
 @needs_addresses
+def test_after_refresh_the_next_caller_has_the_new_place(gateways: Gateways) -> None:
+    with gateways.pool(refresh=0.2) as pool:
+        assert gateways.used(pool, "a") == 0
+        gateways.move("a", 2)
+        time.sleep(0.25)
+        assert pool.locate(TABLE, "a") == gateways.addresses[2]
+        gateways.move("a", 1)
+        time.sleep(0.25)
+        assert gateways.used(pool, "a") == 1
+
+
+@needs_addresses
+def test_a_look_that_is_due_holds_up_one_caller_for_a_moment(gateways: Gateways) -> None:
+    with contextlib.ExitStack() as holds, gateways.pool(refresh=0.05) as pool:
+        assert gateways.used(pool, "a") == 0
+        for server in gateways.servers:
+            holds.enter_context(server.hold("getTableRegions"))
+        time.sleep(0.1)
+        began = time.monotonic()
+        assert gateways.used(pool, "a") == 0
+        assert 0.25 <= time.monotonic() - began < 10
+        began = time.monotonic()
+        for _ in range(20):
+            assert gateways.used(pool, "a") == 0
+        assert time.monotonic() - began < 20 * 0.25
+
+
+@needs_addresses
 def test_without_refresh_nobody_looks_again(gateways: Gateways) -> None:
     with gateways.pool(refresh=NEVER) as pool:
         assert gateways.used(pool, "a") == 0
@@ -66,7 +94,8 @@ def test_an_error_that_says_so_is_followed_by_a_look_at_once(gateways: Gateways,
             with pool.table(TABLE, "a") as table:
                 with pytest.raises(HBaseIOError) if caught else contextlib.nullcontext():
                     table.row("a")
-        eventually(lambda: gateways.used(pool, "a") == 2, "the move is noticed")
+        assert pool.locate(TABLE, "a") == gateways.addresses[2], "it waits for the look"
+        assert gateways.used(pool, "a") == 2
         assert pool.stats().closed["error"] == 0, "the connection is in step"
 
 
@@ -188,8 +217,11 @@ class Asked:
         return self.found
 
     def __call__(self, row: str) -> tuple[int, ...] | None:
-        self.regions.gateways_of(b"t", b"")
-        return self.regions.gateways_of(b"t", row.encode())
+        known = self.regions.known(b"t")
+        if known is None or known.is_due:
+            self.regions.look(b"t")
+        known = self.regions.known(b"t")
+        return None if known is None else known.find(row.encode())
 
 
 def test_the_daughters_of_a_region_hold_beside_it() -> None:
@@ -211,7 +243,7 @@ def test_a_table_without_regions_is_asked_for_again(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(regions, "AGAIN_S", 0.0)
     monkeypatch.setattr(regions, "BETWEEN_S", 0.0)
     asked = Asked()
-    assert asked("a") == () and asked.looks >= 2
+    assert asked("a") == asked("a") == () and asked.looks == 2
     asked.found = [info("", "", "127.0.0.2")]
     assert asked("a") == (1,)
 

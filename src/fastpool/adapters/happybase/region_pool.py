@@ -83,13 +83,13 @@ class RegionPool(JoinedPool):
     def locate(self, table: str | bytes, row: str | bytes) -> tuple[str, int] | None:
         """The gateway on the host whose region server has ``row`` of ``table``; None if there is none, or not known.
 
-        Waits for at most five seconds if nobody has looked at this table yet. The pool's ``table_prefix`` is put before
-        ``table``.
+        Waits for at most five seconds if nobody has looked at this table yet, or not for ``refresh`` seconds. The
+        pool's ``table_prefix`` is put before ``table``.
         """
         wanted = _wanted(table, row, ..., Prefix(None))
         if wanted.table is None or wanted.row is None:
             raise TypeError(f"locate() needs a table and a row, not {table!r} and {row!r}")
-        found = self.router.find(self.router.whole_name(wanted.table, wanted.prefix), wanted.row, float("inf"))
+        found = self.router.find(self.router.whole_name(wanted.table, wanted.prefix), wanted.row, float("inf"), True)
         return self.gateways[found[0]] if found else None
 
     # ---- blocks ------------------------------------------------------------------------------------------------

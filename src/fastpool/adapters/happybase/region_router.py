@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 LOOK_S = 2.0
 # The first caller of a table waits at most so many seconds for that, and for at most half of the time that it has.
 FIRST_LOOK_S = 5.0
+# The caller that has a look made that is due waits at most so many seconds for it.
+NEXT_LOOK_S = 0.25
 
 
 class Router:
@@ -60,32 +62,45 @@ class Router:
             return ()
         return self.find(self.whole_name(wanted.table, prefix), wanted.row, deadline)
 
-    def find(self, table: bytes, row: bytes, deadline: float) -> tuple[int, ...]:
-        """The gateways on the host that has the row; waits for the first look at the table."""
-        found = self.regions.gateways_of(table, row)
-        if found is None:
-            for nap in _naps(deadline):
-                pause(nap)
-                found = self.regions.gateways_of(table, row)
-                if found is not None:
-                    break
-        return found or ()
+    def find(self, table: bytes, row: bytes, deadline: float, patient: bool = False) -> tuple[int, ...]:
+        """The gateways on the host that has the row; ``patient``: as of now, not as of the last look."""
+        for nap in self._naps(table, deadline, patient):
+            pause(nap)
+        return self._known(table, row)
 
     async def abeside(self, wanted: Wanted, prefix: Any, deadline: float) -> tuple[int, ...]:
-        """The same gateways, for a task."""
+        """The gateways beside a row, for a task."""
         if wanted.table is None or wanted.row is None or len(self._pools) == 1:
             return ()
-        table = self.whole_name(wanted.table, prefix)
-        found = self.regions.gateways_of(table, wanted.row)
-        if found is None:
-            from asyncio import sleep
+        from asyncio import sleep
 
-            for nap in _naps(deadline):
-                await sleep(nap)
-                found = self.regions.gateways_of(table, wanted.row)
-                if found is not None:
-                    break
-        return found or ()
+        table = self.whole_name(wanted.table, prefix)
+        for nap in self._naps(table, deadline, False):
+            await sleep(nap)
+        return self._known(table, wanted.row)
+
+    def _known(self, table: bytes, row: bytes) -> tuple[int, ...]:
+        known = self.regions.known(table)
+        return () if known is None else known.find(row)
+
+    def _naps(self, table: bytes, deadline: float, patient: bool) -> Iterator[float]:
+        """The naps of a caller that waits for a look at a table; none where what is known holds.
+
+        The first caller of a table waits for that. When it is due again, only the caller that has it made waits; all
+        callers do after an error that says that a region has moved. But not for long: nobody may answer.
+        """
+        known = self.regions.known(table)
+        if known is not None and not known.is_due:
+            return
+        first = self.regions.look(table)
+        if not (known is None or known.doubted or first or patient):
+            return
+        now = clock()
+        until = now + min(FIRST_LOOK_S if known is None or patient else NEXT_LOOK_S, max(deadline - now, 0.0) / 2)
+        nap = 0.0005
+        while self.regions.known(table) is known and (left := until - clock()) > 0:
+            yield min(nap, left)
+            nap = min(nap * 1.5, 0.01)
 
     # ---- a connection ------------------------------------------------------------------------------------------
 
@@ -184,16 +199,6 @@ class Router:
             if pool is not None:
                 pool._leases()  # in a forked child this makes the pool begin afresh: its staff is the parent's
                 staff_of(pool).behind.do(job)
-
-
-def _naps(deadline: float) -> Iterator[float]:
-    """The naps of a caller that waits for the first look at a table; none at all if it has no time."""
-    now = clock()
-    until = now + min(FIRST_LOOK_S, max(deadline - now, 0.0) / 2)
-    nap = 0.0005
-    while (left := until - clock()) > 0:
-        yield min(nap, left)
-        nap = min(nap * 1.5, 0.01)
 
 
 def _alive(ref: weakref.ref[Router]) -> Router:

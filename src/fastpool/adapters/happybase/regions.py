@@ -65,6 +65,12 @@ class Known(NamedTuple):
     ends: tuple[bytes, ...]  # the first key behind each region; b"": it has no end
     gateways: tuple[tuple[int, ...], ...]  # the numbers of the gateways on each region's host
     due: float  # when to look again
+    doubted: bool = False  # an error has said that it is not so any more
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to look again."""
+        return self.due <= clock()
 
     def find(self, row: bytes) -> tuple[int, ...]:
         """The gateways on the host that has ``row``: none where there is none, or no region of this row is known."""
@@ -108,37 +114,35 @@ class Regions:
         self._wanted: dict[bytes, None] = {}
         self._looking = Cell(False)
 
-    def gateways_of(self, table: bytes, row: bytes) -> tuple[int, ...] | None:
-        """The numbers of the gateways on the host that has the row; None if nobody has looked at the table yet.
-
-        Has somebody look where that is due; what was known holds meanwhile.
-        """
-        known = self._known.get(table)
-        if known is None or known.due <= clock():
-            self.look(table)
-        return None if known is None else known.find(row)
+    def known(self, table: bytes) -> Known | None:
+        """What is known of a table; None if nobody has looked yet."""
+        return self._known.get(table)
 
     def heard(self, error: BaseException) -> None:
         """Look at all tables at once if ``error`` says that a region has moved."""
         if says_moved(error):
-            for table in list(self._known):
+            for table, known in list(self._known.items()):
+                self._known[table] = known._replace(due=clock(), doubted=True)
                 self.look(table)
 
-    def look(self, table: bytes) -> None:
-        """Have somebody look where the table's regions are now, in the background."""
+    def look(self, table: bytes) -> bool:
+        """Have somebody look where the table's regions are now, in the background; False: somebody is at it."""
         if self._pid != os.getpid():
             self.reset_after_fork()
         self._wanted[table] = None
-        self._have_it_done()
+        return self._have_it_done()
 
-    def _have_it_done(self) -> None:
-        if self._looking.replace(False, True):
-            try:
-                self._do(self._work)
-            except BaseException as error:
-                self._looking.replace(True, False)
-                if not isinstance(error, Exception):
-                    raise  # else no thread could be started; the next caller tries again
+    def _have_it_done(self) -> bool:
+        if not self._looking.replace(False, True):
+            return False
+        try:
+            self._do(self._work)
+        except BaseException as error:
+            self._looking.replace(True, False)
+            if not isinstance(error, Exception):
+                raise  # else no thread could be started; the next caller tries again
+            return False
+        return True
 
     def _work(self) -> None:
         try:
@@ -163,7 +167,7 @@ class Regions:
         except Exception:
             # Nobody answers: what was known stays, and is asked for again soon.
             old = self._known.get(table, _NOTHING)
-            self._known[table] = old._replace(due=clock() + self._soon())
+            self._known[table] = old._replace(due=clock() + self._soon(), doubted=False)
             return
         self._known[table] = self._understood(found)
 
