@@ -98,20 +98,22 @@ def test_a_gateway_that_dies_before_a_check_costs_the_calls_in_flight_only(gatew
 
 
 def test_a_drain_ends_with_max_lifetime_and_not_without(gateways: Gateways) -> None:
-    with haproxy(gateways.addresses) as proxy:
-        with pool_at(proxy, 3) as lasting, pool_at(proxy, 3, max_lifetime=0.4, check_after=0) as renewed:
+    first = gateways.servers[0]
+    with haproxy(gateways.addresses, inter="60s") as proxy:  # a check is a connection, too
+        with pool_at(proxy, 3) as lasting:
             use(lasting, 3)
-            use(renewed, 3)
-            settle(gateways, 2, 2, 2)
-            proxy.state(0, "drain")
-            eventually(lambda: use(renewed, 3) and served(gateways.servers[0]) == 1, "the renewed pool leaves")
-            use(lasting, 3)
-            assert served(gateways.servers[0]) == 1, "the lasting one stays"
-            lasting.clear("gateway 0 is drained")
-            use(lasting, 3)
-            settle(gateways, 0, 3, 3)
-            proxy.state(0, "ready")
-            eventually(lambda: use(renewed, 3) and served(gateways.servers[0]) > 0, "the renewed pool comes back")
+            settle(gateways, 1, 1, 1)
+            with pool_at(proxy, 3, max_lifetime=0.4, check_after=0) as renewed:
+                use(renewed, 3)
+                proxy.state(0, "drain")
+                eventually(lambda: use(renewed, 3) and served(first) == 1, "the renewed pool leaves")
+                use(lasting, 3)
+                assert served(first) == 1, "the lasting one stays"
+                lasting.clear("gateway 0 is drained")
+                use(lasting, 3)
+                eventually(lambda: served(first) == 0, "it is empty")
+                proxy.state(0, "ready")
+                eventually(lambda: use(renewed, 3) and served(first) > 0, "the renewed pool comes back")
 
 
 # A cap over many hosts
@@ -157,6 +159,7 @@ def test_beyond_maxconn_the_connect_succeeds_and_the_first_call_fails(gateways: 
             assert 0.3 <= time.monotonic() - began < 10
             assert (second.stats().connects, second.stats().connect_errors) == (1, 0)
             first.clear("to make room")
+            eventually(lambda: proxy.servers()[0]["scur"] == "0", "the place is free")
             tables(second)
 
 
