@@ -36,6 +36,15 @@ def tables(pool: fastpool.ConnectionPool) -> None:
         assert connection.tables() == [TABLE.encode()]
 
 
+def answers(pool: fastpool.ConnectionPool) -> bool:
+    """Whether a call is answered: on a loaded machine HAProxy may end a connection that it has just taken."""
+    try:
+        tables(pool)
+    except TTransportException:
+        return False
+    return True
+
+
 def use(pool: fastpool.ConnectionPool, count: int) -> list[int]:
     """Use so many connections at the same time."""
     every: list[Any] = []
@@ -150,13 +159,15 @@ def test_maxconn_caps_what_all_pools_together_open(gateways: Gateways) -> None:
 
 def test_beyond_maxconn_the_connect_succeeds_and_the_first_call_fails(gateways: Gateways) -> None:
     """What a pool must know: behind HAProxy an open connection need not lead anywhere yet."""
-    with haproxy(gateways.addresses[:1], maxconn=1, queue="300ms", inter="60s") as proxy:
+    with haproxy(gateways.addresses[:1], maxconn=1, queue="2s", inter="60s") as proxy:
         with pool_at(proxy, 1, timeout=10_000) as first, pool_at(proxy, 1, timeout=10_000, open=False) as second:
-            tables(first)  # its connection is idle, and has the one place
+            eventually(
+                lambda: answers(first), "the first pool has the one place"
+            )  # and keeps it with an idle connection
             began = time.monotonic()
             with pytest.raises(TTransportException, match="read 0 bytes"):
                 tables(second)
-            assert 0.3 <= time.monotonic() - began < 10
+            assert 1.5 <= time.monotonic() - began < 9
             assert (second.stats().connects, second.stats().connect_errors) == (1, 0)
             first.clear("to make room")
             eventually(lambda: proxy.servers()[0]["scur"] == "0", "the place is free")
