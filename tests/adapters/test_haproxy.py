@@ -111,13 +111,14 @@ def test_a_drain_ends_with_max_lifetime_and_not_without(gateways: Gateways) -> N
     with haproxy(gateways.addresses, inter="60s") as proxy:  # a check is a connection, too
         with pool_at(proxy, 3) as lasting:
             use(lasting, 3)
-            settle(gateways, 1, 1, 1)
+            eventually(lambda: sum(map(served, gateways.servers)) == 3, "three are open")
+            stays = served(first)
             with pool_at(proxy, 3, max_lifetime=0.4, check_after=0) as renewed:
                 use(renewed, 3)
                 proxy.state(0, "drain")
-                eventually(lambda: use(renewed, 3) and served(first) == 1, "the renewed pool leaves")
+                eventually(lambda: use(renewed, 3) and served(first) == stays, "the renewed pool leaves")
                 use(lasting, 3)
-                assert served(first) == 1, "the lasting one stays"
+                assert served(first) == stays, "the lasting one stays"
                 lasting.clear("gateway 0 is drained")
                 use(lasting, 3)
                 eventually(lambda: served(first) == 0, "it is empty")
