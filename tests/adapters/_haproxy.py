@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-LEASH = Path(__file__).resolve().parent.parent.parent / "tools" / "hbase" / "leash.py"
+LEASH = Path(__file__).resolve().parent.parent.parent / "tools" / "jvm" / "leash.py"
 LIVES_S = 300.0
 WITHIN_S = 20.0
 # What docs/servers.md recommends; the tests shorten its times.
