@@ -14,7 +14,7 @@ export PIP_NO_INPUT = 1
 CORE := setup.py $(wildcard src/fastpool/*.pxd $(addprefix src/fastpool/_core/,*.pyx *.pxi *.pxd */*.pxi */*.pxd */*.h))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench stress hbase hbase-stop test-hbase cassandra cassandra-stop test-cassandra set-up-3.14 test-3.14 test-freethreaded test-all \
+.PHONY: help demo test bench stress hbase hbase-stop test-hbase test-hbase-cluster test-haproxy cassandra cassandra-stop test-cassandra set-up-3.14 test-3.14 test-freethreaded test-all \
 	model probe annotate lint format wheels build clean
 
 help: ## what there is to make
@@ -68,7 +68,13 @@ hbase-stop: $(VENV)/.made ## stop it
 	@$(py) -m tools.hbase.hbase stop
 
 test-hbase: $(VENV)/.core ## the tests against a real HBase (needs Java and Maven, otherwise skipped)
-	@$(py) -m pytest -m hbase tests/hbase $(ARGS)
+	@$(py) -m pytest -m hbase tests/hbase --ignore tests/hbase/test_regions.py $(ARGS)
+
+test-hbase-cluster: $(VENV)/.core ## RegionPool on three real region servers, each with a gateway (1.5 GB)
+	@$(py) -m pytest -m hbase tests/hbase/test_regions.py $(ARGS)
+
+test-haproxy: $(VENV)/.core ## HAProxy before three in-memory gateways (needs haproxy, otherwise skipped)
+	@$(py) -m pytest -m haproxy tests/adapters $(ARGS)
 
 cassandra: $(VENV)/.made ## start a real Cassandra with CQL and Thrift for an hour (needs Java and Maven)
 	@$(py) -m tools.cassandra.cassandra start $(ARGS)

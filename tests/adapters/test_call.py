@@ -54,6 +54,9 @@ class Holder(PrefixedConnection):
         self._entry = entry
         self._begin_prefixes()
 
+    def note_error(self, error: BaseException) -> None:
+        self.noted = error
+
     def check_holder(self) -> None:
         pass
 
@@ -127,6 +130,7 @@ def test_a_declared_error_is_a_reply(rig: Rig) -> None:
     reply.ia = IllegalArgument("no")
     call.end(reply)
     assert isinstance(call.error, declared_errors(Hbase))
+    assert call._client._connection.noted is call.error
     assert rig.kept
 
 

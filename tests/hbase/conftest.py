@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 
@@ -69,10 +70,9 @@ def gateway_of(cluster: Cluster) -> Callable[..., Gateway]:
 def table(gateway_of: Callable[..., Gateway]) -> Iterator[str]:
     """The name of an empty table with the column family `f`."""
     gateway = gateway_of()
-    connection = happybase.Connection(gateway.host, gateway.port)
-    try:
+    with contextlib.closing(happybase.Connection(gateway.host, gateway.port)) as connection:
         connection.create_table(TABLE, {"f": {}})
-        yield TABLE
+    yield TABLE
+    # by a new connection: the gateway hangs up on one that is silent for a minute
+    with contextlib.closing(happybase.Connection(gateway.host, gateway.port)) as connection:
         connection.delete_table(TABLE, disable=True)
-    finally:
-        connection.close()

@@ -1,4 +1,5 @@
-"""A real HBase for tests: a standalone master (with its region server and ZooKeeper) and any number of Thrift gateways.
+"""A real HBase for tests: a standalone master (with its region server and ZooKeeper), any number of further region
+servers, and of Thrift gateways.
 
 Everything listens on loopback, on ports that were free, keeps its state under `.cache/hbase` and is thrown away
 when it stops. Each JVM runs on a leash (tools/jvm): it ends with the process that started it, or after `seconds`.
@@ -7,7 +8,6 @@ when it stops. Each JVM runs on a leash (tools/jvm): it ends with the process th
 from __future__ import annotations
 
 import dataclasses
-import os
 import shutil
 import subprocess
 import time
@@ -15,46 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from xml.sax.saxutils import escape
 
-from tools.jvm.program import (
-    CACHE,
-    FRUGAL,
-    LOOPBACK,
-    Jvm,
-    Unavailable,
-    free_ports,
-    java,
-    listening,
-    scratch_folder,
-    tool,
-)
-from tools.jvm.program import jars as bring_jars
+from tools.hbase.program import GATEWAY, MASTER, REGION_SERVER, STATE, Admin, jars, start, write_site
+from tools.jvm.program import LOOPBACK, Jvm, NotStarted, Unavailable, free_ports, listening, scratch_folder, tool
 
-__all__ = ["Cluster", "Gateway", "GatewayConfig", "Unavailable"]
-HERE = Path(__file__).resolve().parent
-STATE = CACHE / "hbase"
-MASTER = "org.apache.hadoop.hbase.master.HMaster"
-GATEWAY = "org.apache.hadoop.hbase.thrift.ThriftServer"
+__all__ = ["STATE", "Admin", "Cluster", "Gateway", "GatewayConfig", "NotStarted", "Unavailable"]
 MASTER_READY = "Master has completed initialization"
-OPENS = (
-    "java.lang",
-    "java.lang.reflect",
-    "java.net",
-    "java.nio",
-    "java.util",
-    "java.util.concurrent",
-    "jdk.internal.ref",
-    "sun.nio.ch",
-)
-LOG4J = f"""\
-log4j.rootLogger=WARN,err
-log4j.logger.{MASTER}=INFO
-log4j.appender.err=org.apache.log4j.ConsoleAppender
-log4j.appender.err.target=System.err
-log4j.appender.err.layout=org.apache.log4j.PatternLayout
-log4j.appender.err.layout.ConversionPattern=%d %-5p [%t] %c{{2}}: %m%n
-"""
+REGION_SERVER_READY = "Serving as "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,33 +36,10 @@ class GatewayConfig:
     """Serve HTTPS, with a certificate of its own (``Gateway.cafile``): HBase has TLS for its HTTP server only."""
     port: int = 0
     """0: one that is free."""
-
-
-def jars() -> Path:
-    """Give the folder with HBase's 150 jars, bringing them in by Maven the first time (108 MB)."""
-    return bring_jars(HERE / "pom.xml", STATE / "lib")
-
-
-def write_site(folder: Path, settings: dict[str, object]) -> None:
-    """Write `hbase-site.xml` and the logging set-up, the only configuration that the gateway reads."""
-    folder.mkdir(parents=True, exist_ok=True)
-    body = "".join(
-        f"  <property><name>{escape(name)}</name><value>{escape(text(value))}</value></property>\n"
-        for name, value in settings.items()
-    )
-    (folder / "hbase-site.xml").write_text(f"<configuration>\n{body}</configuration>\n")
-    (folder / "log4j.properties").write_text(LOG4J)
-
-
-def text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def start(folder: Path, program: list[str], heap: str, seconds: float) -> Jvm:
-    """Start one of HBase's programs in `folder`, where its settings are."""
-    opens = [f"java.base/{name}" for name in OPENS]
-    command = [*java(opens, ["java.base/jdk.internal.misc"]), f"-Xmx{heap}", *FRUGAL, f"-Djava.io.tmpdir={folder}"]
-    return Jvm(folder, [*command, "-cp", f"{folder}{os.pathsep}{jars()}/*", *program], seconds)
+    host: str = LOOPBACK
+    """The loopback address on which it listens."""
+    retries: int | None = None
+    """How often it asks HBase again before it tells its client of an error; None: HBase's default (15 times)."""
 
 
 KEYSTORE_PASSWORD = "of a test"  # of a key that lives as long as its gateway
@@ -122,13 +66,14 @@ def https_settings(folder: Path) -> dict[str, object]:
 class Gateway:
     """A Thrift gateway in front of a cluster."""
 
-    host = LOOPBACK
-
-    def __init__(self, folder: Path, config: GatewayConfig, settings: dict[str, object], seconds: float) -> None:
+    def __init__(
+        self, folder: Path, config: GatewayConfig, settings: dict[str, object], seconds: float, heap: str = "512m"
+    ) -> None:
         self.config = config
-        self.port = config.port or free_ports(1)[0]
+        self.host = config.host
+        self.port = config.port or free_ports(1, [self.host])[0]
         settings = settings | {
-            "hbase.regionserver.thrift.ipaddress": LOOPBACK,
+            "hbase.regionserver.thrift.ipaddress": self.host,
             "hbase.thrift.info.port": -1,
             "hbase.thrift.server.socket.read.timeout": config.read_timeout_ms,
             "hbase.thrift.minWorkerThreads": min(16, config.max_workers),
@@ -136,10 +81,12 @@ class Gateway:
             "hbase.regionserver.thrift.framed": config.framed,
             "hbase.regionserver.thrift.compact": config.compact,
         }
+        if config.retries is not None:
+            settings["hbase.client.retries.number"] = config.retries
         self.cafile = folder / "cert.pem"
         folder.mkdir(parents=True)
         write_site(folder, settings | (https_settings(folder) if config.https else {}))
-        self.jvm = start(folder, [GATEWAY, "start", "-p", str(self.port)], "512m", seconds)
+        self.jvm = start(folder, [GATEWAY, "start", "-p", str(self.port)], heap, seconds)
         self.jvm.wait_until(lambda: listening(self.host, self.port), "the Thrift gateway", 60)
 
     def stop(self) -> None:
@@ -147,18 +94,21 @@ class Gateway:
 
 
 class Cluster:
-    """The standalone master, and the gateways started on it; a context manager that stops them all.
+    """The standalone master, and the region servers and gateways started on it; a context manager that stops them all.
 
-    `seconds` bounds how long any of its processes may live. Raises Unavailable without Java or Maven, NotStarted
-    when a JVM does not come up.
+    `seconds` bounds how long any of its processes may live, `heap` what each JVM but the gateways may allocate. The
+    master's own region server is called `host`, a loopback address or a name of one. Raises Unavailable without
+    Java or Maven, NotStarted when a JVM does not come up.
     """
 
-    def __init__(self, seconds: float = 600.0) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float = 600.0, heap: str = "1g", host: str = "localhost") -> None:
+        self._heap = heap
         self._end = time.monotonic() + seconds
         jars()
         self.folder = scratch_folder(STATE)
         self._gateways: list[Gateway] = []
+        self._region_servers: list[Jvm] = []
+        self._admin: Admin | None = None
         zookeeper, master, region = free_ports(3)
         self._settings: dict[str, object] = {
             "hbase.cluster.distributed": False,
@@ -175,32 +125,59 @@ class Cluster:
             "hbase.master.port": master,
             "hbase.regionserver.port": region,
             "hbase.master.hostname": "localhost",
-            "hbase.regionserver.hostname": "localhost",
+            "hbase.regionserver.hostname": host,
             "hbase.master.ipc.address": LOOPBACK,
             "hbase.regionserver.ipc.address": LOOPBACK,
         }
         try:
             write_site(self.folder / "master", self._settings)
-            self.master = start(self.folder / "master", [MASTER, "start"], "1g", seconds)
+            self.master = start(self.folder / "master", [MASTER, "start"], heap, seconds)
             self.master.wait_until(lambda: MASTER_READY in self.master.said(), "HBase's master", 120)
         except BaseException:
             self._clean()
             raise
 
-    def gateway(self, config: GatewayConfig = GatewayConfig()) -> Gateway:
+    def region_server(self, host: str) -> Jvm:
+        """Start one more region server, which listens on the loopback address `host` and is known by it."""
+        folder = self.folder / f"region-server-{len(self._region_servers)}"
+        settings = self._settings | {
+            "hbase.cluster.distributed": True,  # or it would not start apart from the master
+            "hbase.regionserver.hostname": host,
+            "hbase.regionserver.ipc.address": host,
+            "hbase.regionserver.port": free_ports(1, [host])[0],
+        }
+        write_site(folder, settings)
+        jvm = start(folder, [REGION_SERVER, "start"], self._heap, self._left())
+        self._region_servers.append(jvm)
+        jvm.wait_until(lambda: REGION_SERVER_READY in jvm.said(), f"the region server on {host}", 120)
+        return jvm
+
+    def gateway(self, config: GatewayConfig = GatewayConfig(), heap: str = "512m") -> Gateway:
         """Start one more Thrift gateway; it stops with the cluster, or by its own `stop()`."""
         folder = self.folder / f"gateway-{len(self._gateways)}"
-        made = Gateway(folder, config, self._settings, max(self._end - time.monotonic(), 1.0))
+        made = Gateway(folder, config, self._settings, self._left(), heap)
         self._gateways.append(made)
         return made
 
+    def admin(self) -> Admin:
+        """Start a program that does on the cluster what Thrift cannot ask for; it stops with the cluster."""
+        if self._admin is None:
+            self._admin = Admin(self.folder / "admin", self._settings)
+        return self._admin
+
+    def _left(self) -> float:
+        return max(self._end - time.monotonic(), 1.0)
+
     def processes(self) -> Iterator[Jvm]:
         yield self.master
+        yield from self._region_servers
         for gateway in self._gateways:
             yield gateway.jvm
 
     def stop(self) -> None:
         """Stop everything and remove what it wrote."""
+        if self._admin is not None:
+            self._admin.stop()
         for jvm in reversed(list(self.processes())):
             jvm.stop()
         self._clean()

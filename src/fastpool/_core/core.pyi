@@ -230,6 +230,7 @@ class CoreState:
     listeners: Any
     keeping: Any
     staff: dict[int, Any]
+    has_alternatives: bool
     needs_keeper: bool
     own_references: int
     last_sight: Any

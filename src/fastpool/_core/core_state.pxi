@@ -39,6 +39,7 @@ cdef class CoreState:
     cdef public dict staff           # threads that call the driver for tasks
     cdef public bint needs_keeper    # its options need one
     cdef public bint was_opened      # open() has been called, or the first connection opened
+    cdef public bint has_alternatives  # its waiters turn to another pool after a moment, so they are in no deadlock
     cdef readonly bint nested
     cdef readonly bint timing
     cdef bint reclaim                # end leases that nobody can end any more

@@ -183,8 +183,12 @@ cdef Core deadlock_awaited(list pools, Slot *slot):
 
 
 cdef list deadlock_lines():
-    """The pools of this process that have waiters."""
-    return [core for core in pools_here.everyone() if u64_load(&(<Core>core).pool.gate) & QUEUED_MASK]
+    """The pools of this process that have waiters, except those whose waiters turn to another pool after a moment."""
+    return [
+        core
+        for core in pools_here.everyone()
+        if u64_load(&(<Core>core).pool.gate) & QUEUED_MASK and not (<Core>core).has_alternatives
+    ]
 
 
 cdef bint deadlock_is_caller(Slot *slot) except -1:

@@ -1,6 +1,7 @@
 """``fastpool.adapters.happybase``: the drop-in for happybase's pool."""
 
 from .pool import ConnectionPool, HappybaseDriver, NoConnectionsAvailable, PoolDeadlock, install, uninstall
+from .region_pool import RegionPool
 from .singleton import HappybaseConnectionPool
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "HappybaseDriver",
     "NoConnectionsAvailable",
     "PoolDeadlock",
+    "RegionPool",
     "install",
     "uninstall",
 ]
