@@ -23,7 +23,7 @@ from ._settle import all_at_once, descriptors, eventually
 # An exception between the creation of a socket and the first statement that could close it leaves the socket to its
 # finalizer; an exception inside a finalizer is printed and ignored.
 pytestmark = [
-    pytest.mark.usefixtures("log_without_locks"),
+    pytest.mark.usefixtures("no_log"),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]

@@ -315,7 +315,7 @@ def test_a_slot_handed_over_at_the_moment_of_the_interrupt_goes_to_the_next():
     balanced(pool)
 
 
-@pytest.mark.usefixtures("log_without_locks")
+@pytest.mark.usefixtures("no_log")
 def test_alarms_at_any_instruction():
     """A signal handler that raises, at random moments of checkouts and checkins of all kinds."""
     driver = FakeDriver()

@@ -148,6 +148,9 @@ class ConnectionWrapper(Retries):
     def check_holder(self) -> None:
         """Do nothing: the entry checks the holder."""
 
+    def note_error(self, error: BaseException) -> None:
+        """Do nothing: an error that the server declares says nothing of the connection."""
+
     @property
     def wire(self) -> Wire:
         """The transport in use, as its client has it."""
