@@ -10,7 +10,6 @@ from .._core.greenlets import suspended_for_ever
 from .._errors import NoConnectionsAvailable
 from .._light.hints import TYPE_CHECKING, Any
 from .._light.log import logger
-from .deadlock import describe_deadlock
 from .holder import info_of, thread_name
 from .stats import Histogram, LeaseInfo, Stats, describe_holders, duration_text, explain
 
@@ -179,6 +178,8 @@ def exhausted(
     error_class: type[NoConnectionsAvailable] = driver.exhausted_error if kind is None else driver.deadlock_error
     headline, advice = driver.exhausted_message, None
     if steps is not None:
+        from .deadlock import describe_deadlock  # here, because each import makes `import fastpool` slower
+
         headline, advice = describe_deadlock(pool, steps, headline)
     last_error = pool.connector.last_error
     error = error_class(explain(stats, holders, waited, phase, last_error, headline, advice, held))
