@@ -180,10 +180,8 @@ class BasePool(Core[C]):
 
         def _go_on_connecting(self, checkout: Checkout) -> None: ...
 
-    def _exhausted(
-        self, phase: str, waited: float, kind: type | None, steps: list[Any] | None
-    ) -> NoConnectionsAvailable:
-        return exhausted(self, phase, waited, kind, steps)
+    def _exhausted(self, phase: str, waited: float, steps: list[Any] | None) -> NoConnectionsAvailable:
+        return exhausted(self, phase, waited, steps)
 
     def _report_lost(self, lost: list[Any]) -> None:
         report_lost(self, lost)

@@ -145,7 +145,7 @@ class WorkerCalls:
         What takes longer goes on, and its verdict says whether the connection is kept.
         """
         left = checkout.check_begins()
-        step = Step(checkout, _ask, self._keep_checked)
+        step = Step(checkout, lambda own: own.ask(), self._keep_checked)
         try:
             well: bool = await step.by(self._staff.connecting, left)
         except (OutOfTime, asyncio.CancelledError) as error:
@@ -188,10 +188,6 @@ class WorkerCalls:
         """Put the connection into the pool for the next caller."""
         checkout.put()
         close_all(self._pool, self.close, checkout.closing())
-
-
-def _ask(own: Checkout) -> bool:
-    return own.ask()
 
 
 def close_by(pool: BasePool, c: Any, over: Callable[[], object] | None = None) -> None:

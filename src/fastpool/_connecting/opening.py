@@ -78,7 +78,7 @@ class Opening:
         if seen != self._seen:
             self._seen, self._changed_at = seen, now
         elif self._patience_s and now - self._changed_at > self._patience_s:
-            raise pool._exhausted("connect", now - self._changed_at, None, None)
+            raise pool._exhausted("connect", now - self._changed_at, None)
         return sum(seen) < min(self._wanted, pool.config.max_size)
 
     @property

@@ -113,10 +113,10 @@ cdef uint64_t checkout_make_lease(Core core, Slot *slot, Thread *me, int64_t beg
     return lease
 
 
-cdef object checkout_exhausted(Core core, str phase, int64_t began, kind=None, list steps=None):
-    """Count a checkout whose time is over, and make its error.  steps: of a deadlock."""
+cdef object checkout_exhausted(Core core, str phase, int64_t began, list steps=None):
+    """Count a checkout that got nothing, and make its error.  steps: those of a deadlock; None: its time is over."""
     u64_add(&core.totals[TIMEOUTS], 1)
-    return core._exhausted(phase, (clock_ns() - began) / 1e9, kind, steps)
+    return core._exhausted(phase, (clock_ns() - began) / 1e9, steps)
 
 
 cdef object checkout_seconds_left(int64_t deadline):

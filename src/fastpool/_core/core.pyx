@@ -40,7 +40,7 @@ import sys
 from gc import collect as collect_garbage
 from types import GenericAlias
 
-from .._errors import LeaseError, NoConnectionsAvailable, OutOfTime, PoolClosed, PoolDeadlock, PoolError, \
+from .._errors import LeaseError, NoConnectionsAvailable, OutOfTime, PoolClosed, PoolError, \
     PoolOverloaded
 
 cdef extern from "sole.h":

@@ -242,7 +242,7 @@ cdef Selection lease_selection(AnyLease self):
         return None
     if type(self.timeout) is Selection:
         selection = <Selection>self.timeout
-        self.timeout_ns = selection_timeout_ns(self.core, selection)
+        self.timeout_ns = core_timeout_ns(self.core, selection.timeout)
     else:
         self.timeout_ns = seconds_to_ns("timeout", self.timeout)
     self.timeout = None

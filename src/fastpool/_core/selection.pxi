@@ -21,11 +21,6 @@ cdef class Selection:
         self.timeout = timeout
 
 
-cdef int64_t selection_timeout_ns(Core core, Selection self) except -2:
-    """The seconds of its checkout in ns; -1: no limit."""
-    return core.timeout_ns if self.timeout is ... else seconds_to_ns("timeout", self.timeout)
-
-
 cdef bint selection_suits(Selection self, Entry entry) except -1:
     """Whether the caller can use the connection of this entry.  It may be idle, and be taken at any moment."""
     with cython.critical_section(entry):

@@ -235,7 +235,7 @@ cdef object task_connection(AsyncLease self, Core core):
 cdef inline int task_record_owner(Entry entry, object task) except -1:
     """Record the lease's owner: the running task (and its greenlet, if the loop runs in one)."""
     green = owner_greenlet()
-    entry.green = None if green is None else owner_ref(green)
+    entry.green = None if green is None else owner_ref(green)  # hardly ever any: spare the call
     entry.task = task
     return 0
 

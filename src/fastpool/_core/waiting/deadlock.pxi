@@ -102,7 +102,7 @@ cdef int deadlock_look(Checkout self) except -1:
     steps = deadlock_steps(self.core)
     if steps is not None and deadlock_epochs(steps) == before and line_leave(self.core, self.handle.waiter, TIMED_OUT):
         line_over(self)
-        raise checkout_exhausted(self.core, "wait", self.began, PoolDeadlock, steps)
+        raise checkout_exhausted(self.core, "wait", self.began, steps)
     return 0
 
 

@@ -143,10 +143,8 @@ class JoinedPool(Pool[happybase.Connection]):
         parts = [pool._histogram(which) for pool in self.pools]
         return add_histograms([*parts, super()._histogram(which)] if which == "wait" else parts)
 
-    def _exhausted(
-        self, phase: str, waited: float, kind: type | None, steps: list[Any] | None
-    ) -> NoConnectionsAvailable:
-        error = super()._exhausted(phase, waited, kind, steps)
+    def _exhausted(self, phase: str, waited: float, steps: list[Any] | None) -> NoConnectionsAvailable:
+        error = super()._exhausted(phase, waited, steps)
         error.holders = tuple(self.leases())
         return error
 
@@ -155,7 +153,7 @@ class JoinedPool(Pool[happybase.Connection]):
         _add_one(self._missed)
         if refusal is not None:
             self.connector.last_error = refusal
-        return self._exhausted("wait" if refusal is None else "connect", waited, None, None)
+        return self._exhausted("wait" if refusal is None else "connect", waited, None)
 
     def _note_unused(self) -> None:
         """A permit comes back without its caller having had a connection: that was no checkout."""

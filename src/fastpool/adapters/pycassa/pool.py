@@ -198,11 +198,9 @@ class ConnectionPool(LiveArguments, Renewals):  # type: ignore[misc]  # `listene
             calls |= {"checked_out": driver.on_checked_out, "checked_in": driver.on_checked_in}
         self._set_listeners(Listeners([calls, *self.config.listeners]))
 
-    def _exhausted(
-        self, phase: str, waited: float, kind: type | None, steps: list[Any] | None
-    ) -> NoConnectionsAvailable:
+    def _exhausted(self, phase: str, waited: float, steps: list[Any] | None) -> NoConnectionsAvailable:
         driver, config = self.driver, self.config
-        if kind is None and phase == "wait":
+        if steps is None and phase == "wait":
             most = _ANY_MAX if driver.max_overflow < 0 else driver.pool_size + driver.max_overflow
             driver.tell("pool_at_max", "info", pool_max=most)
         size = f"size {driver.pool_size}" + (f"overflow {driver.max_overflow}" if driver.max_overflow else "")
@@ -210,7 +208,7 @@ class ConnectionPool(LiveArguments, Renewals):  # type: ignore[misc]  # `listene
         driver.exhausted_message = (
             f"ConnectionPool limit of {size} reached, unable to obtain connection after {seconds} seconds"
         )
-        return super()._exhausted(phase, waited, kind, steps)
+        return super()._exhausted(phase, waited, steps)
 
 
 QueuePool = ConnectionPool
