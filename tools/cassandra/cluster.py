@@ -28,6 +28,7 @@ from tools.jvm.program import (
     java,
     listening,
     scratch_folder,
+    text,
 )
 
 __all__ = ["Cluster", "Config", "Node", "NotStarted", "Unavailable"]
@@ -98,7 +99,6 @@ def fetch(version: str) -> Path:
 
 def settings(folder: Path, config: Config, host: str, index: int, ports: dict[str, int]) -> dict[str, object]:
     """The content of a node's configuration file, except for the seed."""
-    old = config.thrift
     authenticator = "PasswordAuthenticator" if config.authentication else "AllowAllAuthenticator"
     shared: dict[str, object] = {
         "cluster_name": "fastpool-tests",
@@ -123,7 +123,7 @@ def settings(folder: Path, config: Config, host: str, index: int, ports: dict[st
         "auto_snapshot": False,
         "auto_bootstrap": False,
     }
-    if old:
+    if config.thrift:
         return shared | {
             "ssl_storage_port": ports["ssl"],
             "start_rpc": True,
@@ -253,10 +253,6 @@ class Node:
         """End the process as a crash would, and wait until it has."""
         if self.jvm is not None:
             self.jvm.kill()
-
-
-def text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class Cluster:

@@ -42,8 +42,6 @@ public final class AdminProgram {
   private static String answer(Connection connection, Admin admin, String[] words) throws Exception {
     TableName table = words.length > 1 ? TableName.valueOf(words[1]) : null;
     switch (words[0]) {
-      case "servers": // servers
-        return admin.getRegionServers().toString();
       case "create": // create TABLE FAMILY KEY...
         byte[][] keys = Arrays.stream(words, 3, words.length).map(Bytes::toBytes).toArray(byte[][]::new);
         admin.createTable(TableDescriptorBuilder.newBuilder(table)

@@ -33,7 +33,9 @@ def environment(gateway: Gateway) -> dict[str, str]:
 def make(args: argparse.Namespace) -> tuple[Cluster, Callable[[], dict[str, str]]]:
     """The cluster, and what starts its gateway."""
     cluster = Cluster(args.seconds)
-    config = GatewayConfig(args.read_timeout_ms, args.max_workers, args.framed, args.compact, args.port)
+    config = GatewayConfig(
+        args.read_timeout_ms, args.max_workers, framed=args.framed, compact=args.compact, port=args.port
+    )
     return cluster, lambda: environment(cluster.gateway(config))
 
 

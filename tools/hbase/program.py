@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from tools.jvm.program import CACHE, FRUGAL, Jvm, NotStarted, java
+from tools.jvm.program import CACHE, FRUGAL, Jvm, NotStarted, java, text
 from tools.jvm.program import jars as bring_jars
 
 HERE = Path(__file__).resolve().parent
@@ -50,10 +50,6 @@ def write_site(folder: Path, settings: dict[str, object]) -> None:
     )
     (folder / "hbase-site.xml").write_text(f"<configuration>\n{body}</configuration>\n")
     (folder / "log4j.properties").write_text(LOG4J)
-
-
-def text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def command(folder: Path, heap: str) -> list[str]:

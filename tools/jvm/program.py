@@ -6,6 +6,7 @@ What tools/hbase and tools/cassandra have in common. A JVM ends with the process
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import shutil
@@ -43,20 +44,31 @@ def tool(name: str) -> str:
     return found
 
 
-def java(opens: Iterable[str] = (), exports: Iterable[str] = ()) -> list[str]:
-    """The command that starts a Java program, with these modules' packages opened to it from Java 9 on."""
-    path = tool("java")
+@functools.cache
+def java_version(path: str) -> str:
+    """The first number of the version of this Java. Asked once: it starts a JVM."""
     said = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stderr
     match = re.search(r'version "(\d+)', said)
     if match is None:
         raise Unavailable(f"{path} -version does not say which version it is: {said.strip()!r}")
-    if match[1] == "1":  # Java 8 calls itself 1.8, and knows no modules
+    return match[1]
+
+
+def java(opens: Iterable[str] = (), exports: Iterable[str] = ()) -> list[str]:
+    """The command that starts a Java program, with these modules' packages opened to it from Java 9 on."""
+    path = tool("java")
+    if java_version(path) == "1":  # Java 8 calls itself 1.8, and knows no modules
         return [path]
     return [
         path,
         *(f"--add-opens={name}=ALL-UNNAMED" for name in opens),
         *(f"--add-exports={name}=ALL-UNNAMED" for name in exports),
     ]
+
+
+def text(value: object) -> str:
+    """A setting as Java programs read it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def jars(pom: Path, lib: Path) -> Path:

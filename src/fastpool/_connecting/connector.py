@@ -148,7 +148,7 @@ class _Trial:
     """
 
     __slots__ = (
-        "_asked", "_began", "_connector", "_deadline", "_error", "_leased", "_patient", "_rounds", "_server",
+        "_asked", "_began", "_connector", "_deadline", "_error", "_leased", "_patient", "_round", "_server",
         "_servers", "_tried", "over",
     )  # fmt: skip
 
@@ -166,7 +166,7 @@ class _Trial:
         self._servers = connector.health.servers()
         self._tried: dict[Server, BaseException] = {}
         self._asked: set[Server] = set()  # in this round
-        self._rounds = connector._driver.rounds
+        self._round = 1
         self._server: Server | None = None
         self._error: BaseException | None = None
         self._began = 0.0
@@ -186,7 +186,7 @@ class _Trial:
             if not able or (self._tried and self._left() == 0.0):
                 raise self._none_left(resting)
             self._server = connector.health.choose(self._servers, able, self._leased)
-            if self._rounds < connector._driver.rounds and self._server in resting:
+            if self._round > 1 and self._server in resting:
                 rest = min(resting[self._server].retry_in, LONGEST_REST)
                 left = self._left()
                 rest = rest if left is None else min(rest, left / 2)  # it needs time to connect, too
@@ -206,12 +206,11 @@ class _Trial:
 
     def _next_round(self) -> tuple[Server, ...]:
         """The servers to ask when none is left in the first round: after that, those left alone are asked, too."""
-        rounds = self._connector._driver.rounds
-        if self._rounds < rounds and (left := tuple(s for s in self._servers if s not in self._asked)):
+        if self._round > 1 and (left := tuple(s for s in self._servers if s not in self._asked)):
             return left
-        if self._rounds == 1:
+        if self._round >= self._connector._driver.rounds:
             return ()
-        self._rounds -= 1
+        self._round += 1
         self._asked.clear()
         return self._servers
 

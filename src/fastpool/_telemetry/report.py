@@ -166,12 +166,17 @@ def _sight(pool: Core, phase: str, waited: float) -> _Sight:
     return sight
 
 
-def exhausted(pool: Core, phase: str, waited: float, steps: list[Any] | None) -> NoConnectionsAvailable:
-    """The error of a checkout that got nothing in its time, or of a deadlock, whose ``steps`` the core has found."""
+def exhausted(
+    pool: Core, phase: str, waited: float, steps: list[Any] | None, message: str | None = None
+) -> NoConnectionsAvailable:
+    """The error of a checkout that got nothing in its time, or of a deadlock, whose ``steps`` the core has found.
+
+    ``message``: the first line; None: the driver's.
+    """
     _, stats, holders, held = _sight(pool, phase, waited if steps is None else 0.0)
     driver = pool.driver
     error_class: type[NoConnectionsAvailable] = driver.exhausted_error if steps is None else driver.deadlock_error
-    headline, advice = driver.exhausted_message, None
+    headline, advice = message or driver.exhausted_message, None
     if steps is not None:
         from .deadlock import describe_deadlock  # here, because each import makes `import fastpool` slower
 

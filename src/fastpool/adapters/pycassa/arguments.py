@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..._config import Config
+from ..._config import MOST_CONNECTIONS, Config
 from ..._servers import normalise_server
 
 PYCASSA = {  # what pycassa takes by name only, with its defaults
@@ -17,7 +17,6 @@ PYCASSA = {  # what pycassa takes by name only, with its defaults
     "logging_name": None,
     "listeners": (),
 }
-MOST = 65535  # connections at once, the most that a pool can have
 
 
 def whole(name: str, value: Any, least: int, most: int | None = None) -> int:
@@ -30,11 +29,11 @@ def whole(name: str, value: Any, least: int, most: int | None = None) -> int:
     return value
 
 
-def seconds(name: str, value: Any, least: float, forever: str) -> float:
+def seconds(name: str, value: Any, forever: str) -> float:
     """Return ``value`` if it is a number of seconds; ``forever``: the error's text for the value without limit."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number of seconds or {forever}, not {value!r}")
-    if not least <= value < math.inf:
+    if not 0 <= value < math.inf:
         raise ValueError(f"{name} must be a number of seconds or {forever}, not {value!r}")
     return value
 
@@ -43,7 +42,7 @@ def waiting(value: Any) -> float | None:
     """Return ``pool_timeout`` in seconds; None: no limit."""
     if value is None or (value == -1 and not isinstance(value, bool)):
         return None
-    return seconds("pool_timeout", value, 0, "-1 for ever")
+    return seconds("pool_timeout", value, "-1 for ever")
 
 
 def function(name: str, value: Any) -> Any:
@@ -69,7 +68,7 @@ def credentials(value: Any) -> Mapping[str, str] | None:
 
 def timeout(value: Any) -> float | None:
     """Check a connection's time limit, in seconds."""
-    if value is not None and seconds("timeout", value, 0, "None") == 0:
+    if value is not None and seconds("timeout", value, "None") == 0:
         raise ValueError(f"timeout must be above 0, or None, not {value!r}")
     return value  # type: ignore[no-any-return]
 
@@ -77,8 +76,8 @@ def timeout(value: Any) -> float | None:
 def overflow(value: Any, pool_size: int) -> int:
     """Check ``max_overflow``."""
     found = whole("max_overflow", value, -1)
-    if pool_size + found > MOST:
-        raise ValueError(f"pool_size + max_overflow must be at most {MOST}, not {pool_size + found}")
+    if pool_size + found > MOST_CONNECTIONS:
+        raise ValueError(f"pool_size + max_overflow must be at most {MOST_CONNECTIONS}, not {pool_size + found}")
     return found
 
 
@@ -97,7 +96,7 @@ def servers(name: str, value: Any) -> Any:
 def sizes(pool_size: int, max_overflow: int) -> dict[str, Any]:
     """The options of fastpool.Pool for pycassa's sizes: connections beyond ``pool_size`` are overflow."""
     if max_overflow < 0:
-        return {"max_size": MOST, "max_overflow": -1, "max_idle": pool_size}
+        return {"max_size": MOST_CONNECTIONS, "max_overflow": -1, "max_idle": pool_size}
     return {"max_size": pool_size + max_overflow, "max_overflow": 0, "max_idle": pool_size if max_overflow else None}
 
 
@@ -108,9 +107,9 @@ def checked(
     given |= {name: options.pop(name, default) for name, default in PYCASSA.items() if name not in given}
     for name, check in (("keyspace", keyspace), ("credentials", credentials), ("timeout", timeout)):
         check(given[name])
-    size = whole("pool_size", given["pool_size"], 1, MOST)
+    size = whole("pool_size", given["pool_size"], 1, MOST_CONNECTIONS)
     if max_size is not None:
-        given["max_overflow"] = whole("max_size", max_size, size, MOST) - size
+        given["max_overflow"] = whole("max_size", max_size, size, MOST_CONNECTIONS) - size
     beyond = overflow(given["max_overflow"], size)
     for name in ("recycle", "max_retries"):
         whole(name, given[name], -1)

@@ -77,7 +77,7 @@ class PycassaDriver(Driver[ConnectionWrapper]):
         for listener in (PoolLogger(), *self.given_listeners):
             self.events.add(listener)
 
-    _OF_THIS_PROCESS = ("_pool", "_disposing", "server_list", "_addresses", "_texts", "events", "exhausted_message")
+    _OF_THIS_PROCESS = ("_pool", "_disposing", "server_list", "_addresses", "_texts", "events")
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name not in self._OF_THIS_PROCESS}
@@ -113,12 +113,13 @@ class PycassaDriver(Driver[ConnectionWrapper]):
 
     def choose_servers(self, given: Any) -> None:
         """Use these servers from now on, in a random order; a function is called once."""
-        servers = list(given() if callable(given) else given)
-        texts = {normalise_server(server, DEFAULT_PORT): server for server in servers}
+        servers = [
+            (normalise_server(server, DEFAULT_PORT), server) for server in (given() if callable(given) else given)
+        ]
+        self._texts = {address: text if isinstance(text, str) else server_text(text) for address, text in servers}
         random.shuffle(servers)
-        self._texts = {address: text if isinstance(text, str) else server_text(text) for address, text in texts.items()}
-        self.server_list = servers
-        self._addresses = tuple(normalise_server(server, DEFAULT_PORT) for server in servers)
+        self.server_list = [server for _, server in servers]
+        self._addresses = tuple(address for address, _ in servers)
         for name in SERVER_LIST:
             self.tell(name, "debug", server_list=self.server_list)
 

@@ -16,6 +16,7 @@ from ..._config import Config
 from ..._driver import Driver
 from ..._errors import LeaseError, NoConnectionsAvailable
 from ..._telemetry.events import Listeners
+from ..._telemetry.report import exhausted
 from . import arguments
 from .driver import PycassaDriver
 from .errors import InvalidRequestError
@@ -205,10 +206,8 @@ class ConnectionPool(LiveArguments, Renewals):  # type: ignore[misc]  # `listene
             driver.tell("pool_at_max", "info", pool_max=most)
         size = f"size {driver.pool_size}" + (f"overflow {driver.max_overflow}" if driver.max_overflow else "")
         seconds = int(waited if config.timeout is None else min(waited, config.timeout))
-        driver.exhausted_message = (
-            f"ConnectionPool limit of {size} reached, unable to obtain connection after {seconds} seconds"
-        )
-        return super()._exhausted(phase, waited, steps)
+        message = f"ConnectionPool limit of {size} reached, unable to obtain connection after {seconds} seconds"
+        return exhausted(self, phase, waited, steps, message)
 
 
 QueuePool = ConnectionPool
