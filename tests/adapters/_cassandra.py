@@ -83,7 +83,7 @@ class FakeCassandra:
 
     transport, protocol = "framed", "binary"
 
-    def __init__(self, port: int = 0, password: str | None = None, cassandra_host: str = "127.0.0.1") -> None:
+    def __init__(self, password: str | None = None, cassandra_host: str = "127.0.0.1") -> None:
         self.host = cassandra_host
         self.password = password
         self.script: Script | None = None
@@ -95,7 +95,7 @@ class FakeCassandra:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._listener: socket.socket | None = None
-        self.port = port
+        self.port = 0
         self.start()
 
     @property

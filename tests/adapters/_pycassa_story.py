@@ -223,9 +223,6 @@ ACTS = (
 )
 
 
-WITH_FAULTS = (retried, too_often, not_retried, refused_by_the_application)
-
-
 def play(server, pools, types, names=()):
     """The story of these acts, by default of all."""
     story = []

@@ -76,34 +76,45 @@ cdef int connect_done(Checkout self, object c, object server, int64_t took) exce
         connect_give_room_back(self)
         self.detached, self.why = [(c, server)], WHY_ERROR
         raise
-    connect_install(core, self.slot, entry, c, server, clock_ns())
+    connect_install(core, self.slot, entry, c, server)
     entry.loop = self.loop
     self.looked, self.answer = True, KEEP
     if self.for_others:
         self.permit = True
     else:
         pool_permit_back(core.pool)
-    histogram_add(&core.inner.connect, took)
-    connect_settle_in(core, self.slot, c)
-    event_connected(core, server, c, took / 1e9)
+    connect_announce(core, self.slot, c, server, took)
     core_update_over_size(core)
     if u64_load(&core.pool.gate) & CLOSED:
         raise PoolClosed(f"pool {core.name!r} was closed while this caller connected")
     return 0
 
 
-cdef int connect_install(Core core, Slot *slot, Entry entry, object c, object server, int64_t now) except -1:
+cdef inline void connect_begin_life(Core core, Slot *slot, uint64_t uses) noexcept:
+    """Reset what the slot says of its connection, which is a new one with so many uses, and count it."""
+    # STALE stays: a clear() during the connect applies to this connection, too.
+    u32_and(&slot.mark, STALE)
+    slot.born_ns = slot.checked_ns = clock_ns()
+    slot.expires_ns = INT64_MAX
+    slot.uses = uses
+    u64_add(&core.totals[CONNECTS], 1)
+
+
+cdef int connect_announce(Core core, Slot *slot, object c, object server, int64_t took) except -1:
+    """Record how long the connect took, settle the connection in, and tell of it."""
+    histogram_add(&core.inner.connect, took)
+    connect_settle_in(core, slot, c)
+    event_connected(core, server, c, took / 1e9)
+    return 0
+
+
+cdef int connect_install(Core core, Slot *slot, Entry entry, object c, object server) except -1:
     """Put a remembered connection in the slot, and count it; the slot, LEASED now, and the permit stay the caller's."""
     entry.connection = c
     entry.server = server
-    # STALE stays: a clear() during the connect applies to this connection, too.
-    u32_and(&slot.mark, STALE)
-    slot.born_ns = slot.checked_ns = now
-    slot.expires_ns = INT64_MAX
-    slot.uses = 0
-    i64_put(&slot.since_ns, now)
+    connect_begin_life(core, slot, 0)
+    i64_put(&slot.since_ns, slot.born_ns)
     i64_put(&slot.fresh_ns, 0)
-    u64_add(&core.totals[CONNECTS], 1)
     slot_move(slot, LEASED)
     return 0
 
@@ -140,16 +151,9 @@ cdef int connect_exchange(Core core, Entry entry, object c, object server, int w
         fitness_suspect_server(core, slot.server, slot)
     with cython.critical_section(entry):
         entry.connection, entry.server, entry.descriptor = c, server, None
-    u32_and(&slot.mark, STALE)
-    slot.born_ns = slot.checked_ns = clock_ns()
-    slot.expires_ns = INT64_MAX
-    slot.uses = 1
     u64_add(&core.inner.closed[why], 1)
-    u64_add(&core.totals[CONNECTS], 1)
-    histogram_add(&core.inner.connect, <int64_t>(seconds * 1e9))
-    connect_settle_in(core, slot, c)
-    event_connected(core, server, c, seconds)
-    return 0
+    connect_begin_life(core, slot, 1)
+    return connect_announce(core, slot, c, server, <int64_t>(seconds * 1e9))
 
 
 cdef int connect_put(Checkout self, list opened) except -1:

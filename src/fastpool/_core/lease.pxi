@@ -219,8 +219,11 @@ cdef object lease_decorate(AnyLease self, object function):
     if core is None:
         raise LeaseError("a lease is good for one block: call pool.connection() for each")
     limit = self.timeout if self.timeout is not None else (None if self.timeout_ns < 0 else self.timeout_ns / 1e9)
+    from functools import partial
     from .decorate import leased, leased_task
-    return (leased if type(self) is Lease else leased_task)(core, limit, function)
+    if type(self) is Lease:
+        return leased(partial(core.connection, limit), function)
+    return leased_task(partial(core.aconnection, limit), function)
 
 
 cdef object lease_enter_slow(AnyLease self, Slot *slot):

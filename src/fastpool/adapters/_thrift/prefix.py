@@ -24,15 +24,22 @@ class Prefix:
     __slots__ = ("separator", "text")
 
     def __init__(self, text: Any, separator: Any = None) -> None:
-        self.text = _as_bytes("table_prefix", text)
-        self.separator = _as_bytes("table_prefix_separator", separator)
+        self.text = as_bytes("'table_prefix' must be a string", text)
+        self.separator = as_bytes("'table_prefix_separator' must be a string", separator)
+
+    def over(self, own: tuple[bytes | None, bytes]) -> tuple[bytes | None, bytes]:
+        """The text and separator in force; ``own``: those of the pool."""
+        if self.text is None:
+            return own
+        return self.text, own[1] if self.separator is None else self.separator
 
 
-def _as_bytes(name: str, value: Any) -> bytes | None:
+def as_bytes(wanted: str, value: Any) -> bytes | None:
+    """Text as bytes, None as it is; a TypeError that begins with ``wanted`` for anything else."""
     if value is None or isinstance(value, bytes):
         return value
     if not isinstance(value, str):
-        raise TypeError(f"{name!r} must be a string, not {value!r} ({type(value).__name__})")
+        raise TypeError(f"{wanted}, not {value!r} ({type(value).__name__})")
     return value.encode()
 
 
@@ -77,24 +84,20 @@ class PrefixedConnection:
         self._entry.needs_reset = bool(self._prefixes or self.client.scanners)
 
     def _use_last_prefix(self) -> None:
-        text, separator = self._own_prefix
-        if self._prefixes:
-            last = self._prefixes[-1]
-            text, separator = last.text, separator if last.separator is None else last.separator
-        self.table_prefix, self.table_prefix_separator = text, separator
+        own = self._own_prefix
+        self.table_prefix, self.table_prefix_separator = self._prefixes[-1].over(own) if self._prefixes else own
 
 
 class BasePrefixedLease(Generic[L]):
     """A lease that gives its connection a prefix, for one block."""
 
-    __slots__ = ("_connection", "_lease", "_pool", "_prefix", "_timeout")
+    __slots__ = ("_lease", "_pool", "_prefix", "_timeout")
 
     def __init__(self, pool: Any, lease: L, timeout: Any, prefix: Prefix) -> None:
         self._pool = pool
         self._lease = lease
         self._timeout = timeout  # for a decorated function, which needs a lease for each call
         self._prefix = prefix
-        self._connection: Any = None
 
     @property
     def connection(self) -> Any:
@@ -110,35 +113,21 @@ class BasePrefixedLease(Generic[L]):
         """Close the connection at the end of the block instead of returning it."""
         self._lease.discard()
 
-    def _again(self) -> WithPrefix:
-        """The pool, for a decorator."""
-        return WithPrefix(self._pool, self._prefix)
+    def _again(self) -> Any:
+        """Make such a lease anew, for a call of a decorated function."""
+        return self._pool.connection(self._timeout, self._prefix.text, self._prefix.separator)
 
     def __repr__(self) -> str:
         return f"<{self._lease!r} with table_prefix={self._prefix.text!r}>"
 
     def _begun(self, connection: Any) -> Any:
         connection.push_prefix(self._prefix)
-        self._connection = connection
         return connection
 
     def _ending(self) -> None:
-        connection, self._connection = self._connection, None
+        connection = self._lease.connection
         if connection is not None:
             connection.pop_prefix(self._prefix)
-
-
-class WithPrefix:
-    """A pool as decorators see it: each of their leases has the prefix."""
-
-    def __init__(self, pool: Any, prefix: Prefix) -> None:
-        self._pool = pool
-        self._prefix = prefix
-
-    def connection(self, timeout: Any) -> Any:
-        return self._pool.connection(timeout, self._prefix.text, self._prefix.separator)
-
-    aconnection = connection  # of a pool whose checkouts are awaited
 
 
 def by_hand(block: Any, timeout: Any, text: Any, separator: Any) -> tuple[Any, Prefix]:

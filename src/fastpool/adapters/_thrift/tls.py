@@ -13,7 +13,7 @@ from collections.abc import Callable
 from thriftpy2.transport import TTransportException
 
 _HEADER = 5
-_PIECE = 1 << 16
+PIECE = 1 << 16  # most bytes that are asked of a socket at once where more may come
 
 
 class Tls:
@@ -64,7 +64,7 @@ class Tls:
         self._object.write(data)
         return self._outgoing.read()
 
-    def decrypt(self, most: int = _PIECE) -> bytes:
+    def decrypt(self, most: int = PIECE) -> bytes:
         """The data that has arrived, at most ``most`` bytes of it, maybe none.
 
         TTransportException(END_OF_FILE) once the server has ended the TLS session, ssl.SSLError if it is no TLS.

@@ -48,7 +48,7 @@ class PrefixedLease(BasePrefixedLease[AsyncLease[Any]], LeaseBlock):
 
     def __call__(self, function: Any) -> Any:
         """As a decorator: every call of the coroutine function runs inside a lease of its own."""
-        return leased_task(self._again(), self._timeout, function)
+        return leased_task(self._again, function)
 
 
 class TableBlock(LeaseBlock):

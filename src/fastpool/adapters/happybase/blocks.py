@@ -48,7 +48,7 @@ class PrefixedLease(BasePrefixedLease[Lease[Any]], LeaseBlock):
 
     def __call__(self, function: Any) -> Any:
         """As a decorator: every call of ``function`` runs inside a lease of its own."""
-        return leased(self._again(), self._timeout, function)
+        return leased(self._again, function)
 
 
 class TableBlock(LeaseBlock):

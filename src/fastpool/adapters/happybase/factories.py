@@ -15,7 +15,8 @@ from typing import Any
 from thriftpy2.transport import TTransportException
 
 from ..._servers import server_text
-from .heard import SOCKET, TRANSPORT, Heard, bound_opening, made_by, one_byte_for, set_timeout
+from .._thrift.made import bound_opening, set_timeout
+from .heard import SOCKET, TRANSPORT, Heard, made_by, one_byte_for
 from .transport import CannedReply, GuardedSocket
 from .wire import Wire
 

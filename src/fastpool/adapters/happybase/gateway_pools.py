@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from ..._driver import Driver
 from ..._servers import Server, server_text
-from ..._telemetry.events import EVENTS
+from ..._telemetry.events import EVENTS, calls_of
 from .pool import ConnectionPool, HappybaseDriver, NoConnectionsAvailable, PoolDeadlock
 from .region_lease import Permit
 
@@ -80,8 +80,6 @@ def pool_of(config: Config, driver: RegionDriver, number: int) -> ConnectionPool
     sizes = share_of(config, number, len(driver.gateways))
     options |= driver.connection_kwargs | sizes
     options["name"] = f"{config.name}@{server_text(gateway)}"
-    if options.get("shared") is not None:  # each gateway has a page, and a cap, of its own
-        options["shared"] = f"{options['shared']}@{server_text(gateway)}"
     options["listeners"] = heard(config.listeners, set(EVENTS) - _OF_LINE)
     options["nested"] = config.nested
     options["max_connecting"] = config.max_connecting
@@ -90,8 +88,7 @@ def pool_of(config: Config, driver: RegionDriver, number: int) -> ConnectionPool
 
 
 def line_config(config: Config) -> Config:
-    """The options of the line: permits are not kept open, checked or replaced, and are this process's own."""
-    shared = {name: None for name in ("shared", "shared_max") if hasattr(config, name)}
+    """The options of the line: permits are not kept open, checked or replaced."""
     return config.replaced(
         min_size=0,
         max_idle=None,
@@ -101,7 +98,6 @@ def line_config(config: Config) -> Config:
         keepalive=None,
         leak_after=None,
         max_connecting=config.max_size,
-        **shared,
     )
 
 
@@ -112,13 +108,8 @@ def heard_by_line(listeners: Iterable[Any]) -> tuple[Any, ...]:
 
 def heard(listeners: Iterable[Any], names: set[str]) -> tuple[Any, ...]:
     """The listeners, as far as they listen to one of ``names``."""
-    parts = []
-    for listener in listeners:
-        calls = listener if isinstance(listener, Mapping) else {n: getattr(listener, n, None) for n in EVENTS}
-        part = {name: call for name, call in calls.items() if name in names and call is not None}
-        if part:
-            parts.append(part)
-    return tuple(parts)
+    parts = ({name: call for name, call in calls_of(one).items() if name in names} for one in listeners)
+    return tuple(part for part in parts if part)
 
 
 def add_counts(line: tuple[Any, ...], gateways: Iterable[tuple[Any, ...]], unused: int, missed: int) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ..._core import clock, deadline_after
 from ..._core.decorate import leased, leased_task
@@ -11,8 +11,6 @@ from ..._errors import LeaseError
 from .._thrift.prefix import Prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import happybase
 
 
@@ -43,8 +41,8 @@ class Wanted(NamedTuple):
     prefix: Prefix
 
 
-class RegionLease:
-    """One checkout of a RegionPool, as a context manager or a decorator; good for one block."""
+class BaseRegionLease:
+    """One checkout of a RegionPool, good for one block, which its subclasses enter and leave."""
 
     __slots__ = ("_block", "_connection", "_discard", "_lease", "_permit", "_place", "_pool", "_wanted")
 
@@ -106,6 +104,16 @@ class RegionLease:
         if error is not None:
             self._pool.router.regions.heard(error)
 
+    def _again(self) -> Self:
+        """Make such a lease anew, for a call of a decorated function."""
+        return type(self)(self._pool, self._wanted)
+
+
+class RegionLease(BaseRegionLease):
+    """One checkout of a RegionPool by a thread or greenlet: ``with``, or a decorator."""
+
+    __slots__ = ()
+
     def __enter__(self) -> happybase.Connection:
         began, deadline = self._begin()
         pool, wanted, router = self._pool, self._wanted, self._pool.router
@@ -138,16 +146,13 @@ class RegionLease:
 
     def __call__(self, function: Any) -> Any:
         """As a decorator: every call of ``function`` runs inside a lease of its own."""
-        return leased(_Again(lambda: RegionLease(self._pool, self._wanted)), None, function)
+        return leased(self._again, function)
 
 
-class AsyncRegionLease(RegionLease):
-    """One checkout of a RegionPool by a task: ``async with``."""
+class AsyncRegionLease(BaseRegionLease):
+    """One checkout of a RegionPool by a task: ``async with``, or a decorator."""
 
     __slots__ = ()
-
-    __enter__ = None  # type: ignore[assignment]
-    __exit__ = None  # type: ignore[assignment]
 
     async def __aenter__(self) -> happybase.Connection:
         began, deadline = self._begin()
@@ -181,19 +186,7 @@ class AsyncRegionLease(RegionLease):
 
     def __call__(self, function: Any) -> Any:
         """As a decorator of a coroutine function: every call of it runs inside a lease of its own."""
-        return leased_task(_Again(lambda: AsyncRegionLease(self._pool, self._wanted)), None, function)
-
-
-class _Again:
-    """A pool as decorators see it: each of their leases is for the same row."""
-
-    def __init__(self, lease: Callable[[], RegionLease]) -> None:
-        self._lease = lease
-
-    def connection(self, timeout: Any) -> Any:
-        return self._lease()
-
-    aconnection = connection
+        return leased_task(self._again, function)
 
 
 def _entered(pool: Any, seconds: float | None) -> Any:

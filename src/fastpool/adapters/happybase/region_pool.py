@@ -20,7 +20,7 @@ from ..._config import Config, _seconds
 from ..._core import clock, deadline_after
 from ..._servers import normalise_servers
 from .._thrift.arguments import checked_size, options_among
-from .._thrift.prefix import Prefix, by_hand
+from .._thrift.prefix import Prefix, as_bytes, by_hand
 from .blocks import TableBlock
 from .gateway_pools import RegionDriver
 from .joined_pool import JoinedPool
@@ -197,15 +197,8 @@ def _wanted(table: Any, row: Any, timeout: Any, prefix: Prefix) -> Wanted:
     """The arguments of a checkout, checked: TypeError for what is no text, ValueError for a row without its table."""
     if row is not None and table is None:
         raise ValueError(f"row={row!r} needs its table: connection(table, row)")
-    return Wanted(_text("table", table), _text("row", row), timeout, prefix)
-
-
-def _text(name: str, value: Any) -> bytes | None:
-    if value is None or isinstance(value, bytes):
-        return value
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string or bytes, not {value!r} ({type(value).__name__})")
-    return value.encode()
+    table = as_bytes("table must be a string or bytes", table)
+    return Wanted(table, as_bytes("row must be a string or bytes", row), timeout, prefix)
 
 
 RegionPool.__module__ = "fastpool.adapters.happybase"

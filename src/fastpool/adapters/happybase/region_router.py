@@ -1,5 +1,7 @@
 """The way to a row: which gateways are beside it, and a connection of one of them, or else of any other."""
 
+# mypy: disallow-untyped-calls=False
+
 from __future__ import annotations
 
 import itertools
@@ -8,9 +10,11 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ..._async.workers import staff_of
+from happybase.util import ensure_bytes
+
+from ..._connecting.behind import do_behind
 from ..._core import clock
-from ..._core.greenlets import pause, spawner_here
+from ..._core.greenlets import pause
 from ..._errors import NoConnectionsAvailable, PoolClosed
 from ..._servers import normalise_server
 from .gateway_choice import Tries, has_room
@@ -45,15 +49,13 @@ class Router:
         )
         text = driver.connection_kwargs.get("table_prefix")
         separator = driver.connection_kwargs.get("table_prefix_separator", b"_")
-        self._prefix = None if text is None else _bytes(text), _bytes(separator)
+        self._prefix = None if text is None else ensure_bytes(text), ensure_bytes(separator)
 
     # ---- the gateways beside a row -----------------------------------------------------------------------------
 
     def whole_name(self, table: bytes, prefix: Any) -> bytes:
         """The name that HBase knows a table by, with ``prefix``, or without one with the pool's."""
-        text, separator = self._prefix
-        if prefix.text is not None:
-            text, separator = prefix.text, separator if prefix.separator is None else prefix.separator
+        text, separator = prefix.over(self._prefix)
         return table if text is None else text + separator + table
 
     def beside(self, wanted: Wanted, prefix: Any, deadline: float) -> tuple[int, ...]:
@@ -187,18 +189,10 @@ class Router:
         raise failure
 
     def _do(self, job: Callable[[], None]) -> None:
-        """Have a job done by another greenlet of this thread, or else by a thread of the pool's own.
-
-        A socket of gevent's or eventlet's can be used only in the thread that made it.
-        """
-        spawn = spawner_here()
-        if spawn is not None:
-            spawn(job)
-        else:
-            pool = self._pool()
-            if pool is not None:
-                pool._leases()  # in a forked child this makes the pool begin afresh: its staff is the parent's
-                staff_of(pool).behind.do(job)
+        pool = self._pool()
+        if pool is not None:
+            pool._leases()  # in a forked child this makes the pool begin afresh: its staff is the parent's
+            do_behind(pool, job)
 
 
 def _alive(ref: weakref.ref[Router]) -> Router:
@@ -206,7 +200,3 @@ def _alive(ref: weakref.ref[Router]) -> Router:
     if router is None:
         raise PoolClosed("the pool is gone")
     return router
-
-
-def _bytes(text: str | bytes) -> bytes:
-    return text.encode() if isinstance(text, str) else text

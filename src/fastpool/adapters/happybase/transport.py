@@ -13,9 +13,7 @@ from thriftpy2.transport import TSocket, TTransportException
 
 from ..._servers import server_text
 from .._thrift.sockets import LARGEST_READ, SingleUseSocket, frame, in_order, prepare
-from .._thrift.tls import Tls
-
-_PIECE = 1 << 16
+from .._thrift.tls import PIECE, Tls
 
 
 class CannedReply:
@@ -166,7 +164,7 @@ class GuardedSocket(SingleUseSocket, TSocket):
                 self._usable().sendall(out)
             if done:
                 return
-            data = self._usable().recv(_PIECE)
+            data = self._usable().recv(PIECE)
             if not data:
                 raise ConnectionError(f"{self.address} hung up during the TLS handshake")
             tls.receive(data)
@@ -203,7 +201,7 @@ class GuardedSocket(SingleUseSocket, TSocket):
         if tls is None:
             return self._receive(most)
         while not (data := tls.decrypt(most)):
-            tls.receive(self._receive(_PIECE))
+            tls.receive(self._receive(PIECE))
         return data
 
     def has_leftover(self) -> bool:
@@ -220,7 +218,7 @@ class GuardedSocket(SingleUseSocket, TSocket):
             return sock is not None
         sock.settimeout(0)
         try:
-            return tls.quiet(lambda: sock.recv(_PIECE))
+            return tls.quiet(lambda: sock.recv(PIECE))
         finally:
             sock.settimeout(self.socket_timeout)
 

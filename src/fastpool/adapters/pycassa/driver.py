@@ -113,9 +113,8 @@ class PycassaDriver(Driver[ConnectionWrapper]):
 
     def choose_servers(self, given: Any) -> None:
         """Use these servers from now on, in a random order; a function is called once."""
-        servers = [
-            (normalise_server(server, DEFAULT_PORT), server) for server in (given() if callable(given) else given)
-        ]
+        given = given() if callable(given) else given
+        servers = [(normalise_server(server, DEFAULT_PORT), server) for server in given]
         self._texts = {address: text if isinstance(text, str) else server_text(text) for address, text in servers}
         random.shuffle(servers)
         self.server_list = [server for _, server in servers]

@@ -6,23 +6,16 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 from collections.abc import Callable
 from typing import Any
 
 from thriftpy2.protocol import TBinaryProtocol
-from thriftpy2.protocol.binary import TBinaryProtocol as PlainBinaryProtocol
 from thriftpy2.transport import TFramedTransport, TSocket, TSSLSocket, TTransportException
 
-from .._thrift.sockets import frame
-
-try:
-    from thriftpy2.transport.cybase import CyTransportBase
-except ImportError:  # thriftpy2 without its compiled part: one protocol reads from every transport
-    CyTransportBase = object
+from .._thrift.made import bound_opening, protocol_for
+from .._thrift.sockets import FRAME_LENGTH, LARGEST_READ, frame
 
 LARGEST_FRAME = 1 << 28  # a greater length means that the bytes are no reply
-_LARGEST_READ = 1 << 20  # recv() allocates as much as is requested
 
 
 class Socket(TSocket):
@@ -79,7 +72,7 @@ class FramedTransport:
 
     def receive(self) -> None:
         """Wait for a message; TTransportException if the server hangs up or sends no valid message."""
-        (length,) = struct.unpack("!i", self._exactly(4))
+        (length,) = FRAME_LENGTH.unpack(self._exactly(FRAME_LENGTH.size))
         if not 0 < length <= LARGEST_FRAME:
             raise TTransportException(
                 TTransportException.UNKNOWN, f"the reply says that it has {length} bytes: it is not Thrift, or is torn"
@@ -106,7 +99,7 @@ class FramedTransport:
     def _exactly(self, size: int) -> bytes:
         data = bytearray()
         while len(data) < size:
-            data += self._under.read(min(size - len(data), _LARGEST_READ))
+            data += self._under.read(min(size - len(data), LARGEST_READ))
         return bytes(data)
 
 
@@ -134,18 +127,13 @@ class Wire:
         self.transport = transport
         self.address = address
         self._pid = os.getpid()
-        framed = isinstance(transport, FramedTransport)
-        self._framed: FramedTransport | None = transport if framed else None
-        compiled = framed or isinstance(transport, CyTransportBase)
-        self.protocol = (TBinaryProtocol if compiled else PlainBinaryProtocol)(
-            transport.frames if framed else transport
-        )
+        self._framed: FramedTransport | None = transport if isinstance(transport, FramedTransport) else None
+        source = transport if self._framed is None else self._framed.frames
+        self.protocol = protocol_for(source, TBinaryProtocol)(source)
 
     def open(self, limit: float | None) -> None:
         """Connect within ``limit`` seconds, and the socket's own timeout."""
-        usual = getattr(self.under, "connect_timeout", None)
-        if limit is not None and hasattr(self.under, "connect_timeout"):
-            self.under.connect_timeout = limit if usual is None else min(limit, usual)
+        bound_opening(self.under, None, limit)
         self.transport.open()
         # thriftpy2 leaves the connect timeout in force where there is no other
         self.settimeout(self.timeout)

@@ -48,10 +48,6 @@ class RegionMap:
         """The regions of now."""
         return self._regions.value
 
-    def of(self, row: bytes) -> Region:
-        """The region that has the row."""
-        return next(region for region in self.all if region.has(row))
-
     def split(self, key: bytes) -> None:
         """Divide the region that has ``key`` there; ValueError if it begins there already."""
 
