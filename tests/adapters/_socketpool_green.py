@@ -23,12 +23,11 @@ WORKERS, TURNS, SIZE = 6, 5, 2
 
 # The server is in a process of its own: it must answer while a connection that is not green blocks all greenlets here.
 SERVER = """
-import socket, sys, threading, time
+import socket, sys, threading
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
 def serve(one):
     while data := one.recv(1000):
-        time.sleep(0.002)
         one.sendall(data)
 def accept():
     while True:
@@ -72,7 +71,7 @@ def sleep(seconds):
 
 
 def main(backend, port):
-    served, most = [], []
+    served, most, all_waited = [], [], []
     options = {"host": "127.0.0.1", "port": port}
     pool = ConnectionPool(TcpConnector, options=options, max_size=SIZE, backend=backend, timeout=20, reap_delay=0.05)
 
@@ -80,6 +79,9 @@ def main(backend, port):
         for turn in range(TURNS):
             said = f"{number}.{turn}".encode()
             with pool.connection() as c:
+                while not all_waited and pool.stats().waiting < WORKERS - SIZE:
+                    sleep(0.005)  # the first two hold theirs until all others are in line; `together` bounds it
+                all_waited.append(number)
                 most.append(len(pool))
                 c.sendall(said)
                 if c.recv() == said:

@@ -228,13 +228,21 @@ def test_it_survives_a_driver_that_fails(session: Hosts, caplog: pytest.LogCaptu
 def test_its_callback_may_stop_it(session: Hosts) -> None:
     session.down = {"10.0.0.1"}
     alerts = Alerts()
+    started = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def stop() -> None:
+        threads.append(threading.current_thread())
+        started.wait(PATIENCE)
+        monitor.stop()
+
     with SessionPool(session) as pool:
-        started = threading.Event()
-        alerts.calls = lambda: started.wait(PATIENCE) and monitor.stop()
+        alerts.calls = stop
         monitor = pool.monitor(FAST, alerts)
         started.set()
         await_end(monitor)
-        time.sleep(5 * FAST)
+        threads[0].join(PATIENCE)
+        assert not threads[0].is_alive()
     assert len(alerts.told) == 1
 
 
@@ -258,8 +266,10 @@ def test_a_task_where_a_loop_runs(session: Hosts, kind: str, error: BaseExceptio
             names = [thread.name for thread in threading.enumerate()]
             assert not any(name.startswith("fastpool monitor") for name in names) and before
             monitor.stop()
-            rounds = monitor.rounds
-            await asyncio.sleep(5 * FAST)
+            rounds, told = monitor.rounds, len(alerts.told)
+            assert monitor._task is not None
+            await asyncio.wait({monitor._task}, timeout=PATIENCE)
+            assert monitor._task.done() and len(alerts.told) == told
             assert monitor.rounds <= rounds + 1 and not monitor.running
 
     asyncio.run(main())

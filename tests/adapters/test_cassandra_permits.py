@@ -78,16 +78,10 @@ def test_an_awaited_execute_gives_the_drivers_result(session: Session) -> None:
 def test_never_more_than_so_many_whoever_asks(session: Session) -> None:
     """Threads and tasks; the fake counts what it was given and has not answered."""
     pool = SessionPool(session, max_concurrent=4)
-    over = threading.Event()
 
     def answers() -> None:
-        done = 0
-        while not over.is_set():
-            if done < len(session.sent):
-                session.sent[done].answer(ANSWER)
-                done += 1
-            else:
-                time.sleep(0.001)
+        for number in range(260):
+            session.await_sent(number + 1)[number].answer(ANSWER)
 
     def thread() -> None:
         for _ in range(10):
@@ -100,7 +94,6 @@ def test_never_more_than_so_many_whoever_asks(session: Session) -> None:
     (server,) = in_threads(answers)
     threads = in_threads(*[thread] * 16, lambda: asyncio.run(tasks()))
     ended(*threads)
-    over.set()
     ended(server)
     assert len(session.sent) == 260 and session.most == 4
     assert pool.stats().leased == 0

@@ -15,7 +15,9 @@ import pytest
 pytest.importorskip("cassandra", reason="cassandra-driver is not installed")
 
 import fastpool
+from fastpool._keeper.keeper import keeper
 from fastpool.adapters.cassandra import SessionPool
+from fastpool.testing import VirtualClock
 
 from ._cassandra_session import PATIENCE, Cluster, Session
 
@@ -334,3 +336,23 @@ def test_the_library_is_imported_when_it_is_needed() -> None:
     code = "import sys, fastpool, fastpool.adapters\nprint('cassandra' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True, timeout=PATIENCE)
     assert said.stdout == "False\n"
+
+
+@pytest.mark.parametrize("who", ["a thread", "a task"])
+def test_a_session_of_its_own_ends_although_a_checkout_replaced_a_permit(who: str) -> None:
+    """The permit is past its lifetime, and the keeper has not been there yet."""
+    cluster = Cluster(at_once=True)
+    with VirtualClock() as clock:
+        pool = SessionPool(cluster, max_concurrent=3, max_lifetime=10)
+        keeper.forget(pool)
+        with pool.session() as leased:
+            leased.execute("q")
+        clock.advance(20)
+        if who == "a task":
+            asyncio.run(pool.execute("q"))
+        else:
+            with pool.session() as leased:
+                leased.execute("q")
+        assert pool.stats().closed["lifetime"] == 1
+        pool.close()
+    assert cluster.sessions[0].is_shutdown

@@ -34,6 +34,11 @@ def way_to_gevents_hub() -> Callable[[], Any]:
     return get_hub  # type: ignore[no-any-return] # in a thread that has none it makes one: dearer, and as right
 
 
+def gevents_hub() -> Any:
+    """Give the gevent hub of the calling thread, or None where it has none."""
+    return way_to_gevents_hub()() if "gevent.hub" in sys.modules else None
+
+
 def eventlets_hub() -> Any:
     """Give the eventlet hub of the calling thread, or None where it has none."""
     hubs = sys.modules.get("eventlet.hubs")

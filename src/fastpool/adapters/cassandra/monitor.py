@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import weakref
 from collections.abc import Callable
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any, Protocol
 
 from ..._async.driver import was_cancelled
-from ..._core import clock, loop_of_thread, seconds_to_ns
+from ..._core import Post, clock, loop_of_thread, seconds_to_ns
+from ..._core.threads import leave_hub, start
 from ..._errors import PoolClosed
 from .flag import Flag
 from .health import LIMIT_S, HostHealth
@@ -60,7 +60,7 @@ class Monitor:
         if self._loop is not None:
             self._task = self._loop.create_task(self._watch_in_task(), name=f"fastpool monitor of {pool.name}")
         else:
-            threading.Thread(target=self._watch, name=f"fastpool monitor of {pool.name}", daemon=True).start()
+            start(Post(), f"fastpool monitor of {pool.name}", self._watch)
 
     @property
     def running(self) -> bool:
@@ -99,6 +99,7 @@ class Monitor:
                 self._round_failed(error)
             self._stopped.wait(began + self.interval - clock())
         self._stopped.set()
+        leave_hub()
 
     def _asked(self) -> list[HostHealth] | None:
         pool = self._pool()

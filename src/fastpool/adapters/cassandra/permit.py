@@ -26,11 +26,6 @@ class Permit:
         # Replaced as a whole: a request ends in the driver's event thread while the block ends in the caller's.
         self._state: Cell[tuple[int, Callable[[], object] | None]] = Cell((0, None))
 
-    @property
-    def running(self) -> int:
-        """How many requests the driver has not ended yet."""
-        return self._state.value[0]
-
     def request_begins(self) -> None:
         """Note that a request is about to be sent."""
         while not self._state.replace(old := self._state.value, (old[0] + 1, old[1])):

@@ -230,7 +230,7 @@ class SessionPool(Pool[Any]):
             return super()._obtain(checkout)  # the cluster is still to be connected, which a thread has to wait for
         if self._lacks_keeper:
             self._go_on_keeping()
-        return obtain(self, checkout, DirectCalls())
+        return obtain(self, checkout, DirectCalls(self.driver))
 
 
 def _seconds(name: str, value: Any) -> float:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from types import MethodType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ..._async.worker_calls import Signal
 from ..._errors import LeaseError
 from .permit import Request
 from .timeouts import UNSET, Budget
@@ -151,21 +151,9 @@ class TrackedFuture:
 
 async def _answer(future: Any) -> Any:
     """The result of a ResponseFuture, awaited in the running loop."""
-    loop = asyncio.get_running_loop()
-    done = loop.create_future()
-
-    def finish() -> None:
-        if not done.done():
-            done.set_result(None)
-
-    def wake(_: Any) -> None:
-        try:
-            loop.call_soon_threadsafe(finish)
-        except RuntimeError:
-            pass  # the loop is closed, and its tasks with it
-
-    future.add_callbacks(wake, wake)
-    await done
+    signal = Signal()
+    future.add_callbacks(lambda _: signal.give(), lambda _: signal.give())
+    await signal.future
     return future.result()
 
 

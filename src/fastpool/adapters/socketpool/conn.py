@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import random
 import socket
-import threading
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
+from ..._core.compat import gevents_hub
 from . import util
 
 logger = logging.getLogger("socketpool")
@@ -59,11 +59,9 @@ class SocketConnector(Connector):
     _broken = False  # a call on it was interrupted
     _unread = b""  # received, and not read yet
     _life = 0.0
-    _home = 0
 
     def _begin(self, sock: Any, backend_mod: ModuleType | None, pool: Any) -> None:
         self._s = sock
-        self._home = threading.get_ident()
         self.backend_mod = backend_mod
         self._pool = pool
         self._life = time.time() - _jiggle(pool)
@@ -107,7 +105,7 @@ class SocketConnector(Connector):
         if self._s is None:
             raise AttributeError(f"{self!r} has no socket")
         # the socket's own method is cheaper, but a green socket may be replaced
-        fileno: Callable[[], int] = self._s.fileno if type(self._s) is socket.socket else self._descriptor
+        fileno: Callable[[], int] = self._s.fileno if not hasattr(self._s, "hub") else self._descriptor
         return fileno
 
     def _descriptor(self) -> int:
@@ -162,15 +160,12 @@ class SocketConnector(Connector):
             old = self._s
             self._s = type(old)(old.family, old.type, old.proto, fileno=old.detach())
             self._s.settimeout(old.gettimeout())
-            self._home = threading.get_ident()
         return self._s
 
     def _is_elsewhere(self) -> bool:
         """Whether the socket is gevent's, and waits in the hub of another thread."""
-        kind = type(self._s)
-        if kind is socket.socket or not kind.__module__.startswith("gevent."):
-            return False
-        return self._home != threading.get_ident()
+        hub = getattr(self._s, "hub", None)  # in which it waits; only gevent's sockets have one
+        return hub is not None and hub is not gevents_hub()
 
 
 class TcpConnector(SocketConnector):

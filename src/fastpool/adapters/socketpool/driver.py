@@ -165,10 +165,8 @@ class ConnectorDriver(Driver[Any]):
 
     def too_old(self, c: Any) -> bool:
         """Whether its time is over, by its own ``get_lifetime()``; False for a connector without one."""
-        try:
-            return self.max_lifetime is not None and time.time() - c.get_lifetime() > self.max_lifetime
-        except NotImplementedError:
-            return False
+        age = None if self.max_lifetime is None else age_of(c)
+        return age is not None and self.max_lifetime is not None and age > self.max_lifetime
 
 
 def age_of(c: Any) -> float | None:

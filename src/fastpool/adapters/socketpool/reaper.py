@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from typing import Any
 
+from ..._core import Post
 from ..._core.greenlets import pause, spawner_here
-from ..._core.threads import WakeEvent
+from ..._core.threads import WakeEvent, leave_hub, start
 
 _NAP_S = 0.25  # the longest sleep of a greenlet: stop() cannot wake it
 
@@ -39,7 +39,7 @@ class ConnectionReaper:
         if spawn is not None:
             spawn(self._run_green)
         else:
-            threading.Thread(target=self._run, name="fastpool-socketpool-reaper", daemon=True).start()
+            start(Post(), "fastpool-socketpool-reaper", self._run)
 
     def stop(self) -> None:
         """Stop it: no round begins from now on."""
@@ -55,6 +55,7 @@ class ConnectionReaper:
                 self._round()
         finally:
             self.running = False
+            leave_hub()
 
     def _run_green(self) -> None:
         try:
