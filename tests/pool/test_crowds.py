@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -39,6 +40,16 @@ def errors_of(pool: fastpool.Pool, count: int) -> list[fastpool.NoConnectionsAva
     return errors  # type: ignore[return-value]
 
 
+@pytest.fixture
+def uninterrupted() -> Iterator[None]:
+    """No thread loses the GIL while it takes a snapshot, however slow the machine: another would take its own."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(30)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("uninterrupted")
 def test_errors_of_a_crowd_share_what_they_tell(monkeypatch: Any) -> None:
     monkeypatch.setattr(_report, "monotonic", Time(0))
     pool = Plain().pool(max_size=2, name="p")
