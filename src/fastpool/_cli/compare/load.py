@@ -87,15 +87,27 @@ def served() -> Iterator[Any]:
         yield server
 
 
+def read_a_row(connection: Any) -> object:
+    """One small call."""
+    return connection.table(TABLE).row(ROWS[0])
+
+
 def run(
-    pool: Pool, *, threads: int, connections: int, seconds: float, tick: Tick | None = None, every: float = 0.25
+    pool: Pool,
+    *,
+    threads: int,
+    connections: int,
+    seconds: float,
+    use: Callable[[Any], object] = read_a_row,
+    tick: Tick | None = None,
+    every: float = 0.25,
 ) -> Load:
-    """Let ``threads`` threads use ``pool`` for ``seconds``, each for one ``row()`` at a time.
+    """Let ``threads`` threads use ``pool`` for ``seconds``, each for one call of ``use`` with a connection at a time.
 
     An exception of a thread is raised here. ``tick`` is called from this thread every ``every`` seconds.
     """
     workers = [_Worker() for _ in range(threads)]
-    shared = _Shared(pool, threading.Barrier(threads + 1))
+    shared = _Shared(pool, use, threading.Barrier(threads + 1))
     running = [
         threading.Thread(target=shared.work, args=(worker,), name=f"load-{number}", daemon=True)
         for number, worker in zip(count(1), workers, strict=False)
@@ -140,7 +152,7 @@ def callers(pool: Pool, threads: int) -> Iterator[Cycles]:
     def operations(n: int) -> None:
         for _ in repeat(None, n):
             with pool.connection() as connection:
-                connection.table(TABLE).row(ROWS[0])
+                read_a_row(connection)
 
     with run_in_threads(operations, threads) as together:
         yield together
@@ -165,8 +177,9 @@ class _Worker:
 class _Shared:
     """The state that the threads of one run share."""
 
-    def __init__(self, pool: Pool, barrier: threading.Barrier) -> None:
+    def __init__(self, pool: Pool, use: Callable[[Any], object], barrier: threading.Barrier) -> None:
         self.pool = pool
+        self.use = use
         self.barrier = barrier
         self.stop = False
         self.numbers = count(1)
@@ -184,14 +197,14 @@ class _Shared:
             self.failed.set()
 
     def _loop(self, worker: _Worker) -> None:
-        pool, clock, row = self.pool, perf_counter, ROWS[0]
+        pool, clock, use = self.pool, perf_counter, self.use
         longest = 0.0
         while not self.stop:
             asked, before = clock(), self.last_served
             with pool.connection() as connection:
                 self.last_served = number = next(self.numbers)
                 got = clock()
-                connection.table(TABLE).row(row)
+                use(connection)
                 worker.held += clock() - got
             worker.done += 1
             if got - asked > longest:

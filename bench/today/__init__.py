@@ -1,0 +1,7 @@
+"""Whole operations on real servers: each of today's pools beside its drop-in from fastpool.
+
+Each module here but ``__main__`` is one library. It has ``NAME``, the text of the table; ``server()``, a context
+manager that starts the real server and yields its address; and ``ours(address, size)`` and ``theirs(address, size)``,
+context managers that open a pool and yield what makes a block: entering the block checks a connection out, what it
+yields does one small operation, leaving it checks the connection in.
+"""
