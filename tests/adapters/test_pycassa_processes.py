@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 from thriftpy2.transport import TFramedTransport, TSocket
 
 from fastpool.adapters.pycassa import (
@@ -99,6 +98,7 @@ def test_ipv6() -> None:
 
 
 def test_tls(cassandra: FakeCassandra, tmp_path: Path) -> None:
+    trustme = pytest.importorskip("trustme", reason="trustme is not installed (extra: servers)")
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
