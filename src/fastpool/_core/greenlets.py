@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from .._light.hints import TYPE_CHECKING, Any
-from .compat import eventlets_end, eventlets_hub, way_to_gevents_hub
+from .compat import eventlets_end, eventlets_hub, gevents_hub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,12 +28,11 @@ def sleeper_here(thread: int, is_alive: Callable[[int], bool]) -> EventletSleepe
 
 def pause(seconds: float) -> None:
     """Sleep without blocking the hub of this thread, if it has one."""
-    if "gevent.hub" in sys.modules:
+    if gevents_hub() is not None:
         import gevent
 
-        if way_to_gevents_hub()() is not None:
-            gevent.sleep(seconds)
-            return
+        gevent.sleep(seconds)
+        return
     if eventlets_hub() is not None:
         import eventlet
 
@@ -50,13 +49,13 @@ def spawner_here() -> Callable[[Callable[[], None]], object] | None:
     A thread may have a hub that nobody switches to: it runs where the caller is a greenlet of the hub's, or where all
     that blocks is patched.
     """
-    if "gevent.hub" in sys.modules:
+    hub = gevents_hub()
+    if hub is not None:
         import gevent
 
         monkey = sys.modules.get("gevent.monkey")  # not imported here: it says to others that something may be patched
-        hub = way_to_gevents_hub()()
         patched = monkey is not None and monkey.is_module_patched("socket")
-        if hub is not None and (patched or gevent.getcurrent().parent is hub):
+        if patched or gevent.getcurrent().parent is hub:
             spawn: Callable[[Callable[[], None]], object] = gevent.spawn_raw
             return spawn
     hub = eventlets_hub()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from .._light.hints import TYPE_CHECKING, Any
-from .compat import listed_thread, way_to_gevents_hub
+from .compat import gevents_hub, listed_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +73,6 @@ def start(post: Post, name: str, work: Callable[[], None]) -> None:
 
 def leave_hub() -> None:
     """Destroy the hub that gevent leaves behind in a thread that used it; for threads that are about to end."""
-    hub = way_to_gevents_hub()() if "gevent.hub" in sys.modules else None
+    hub = gevents_hub()
     if hub is not None:
         hub.destroy(destroy_loop=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib
 import select
 import socket
-import sys
 from _socket import socket as plain_socket  # the unpatched class
 from types import ModuleType
 from typing import Any
 
-from ..._core.compat import eventlets_hub, way_to_gevents_hub
+from ..._core.compat import eventlets_hub, gevents_hub
 
 _DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has none
 
@@ -57,7 +56,7 @@ def socket_class(backend_mod: ModuleType | None) -> Any:
         return socket.socket
     kind = backend_mod.Socket
     library = kind.__module__.partition(".")[0]
-    in_gevent = "gevent.hub" in sys.modules and way_to_gevents_hub()() is not None
+    in_gevent = gevents_hub() is not None
     in_eventlet = eventlets_hub() is not None
     other_only = {"gevent": in_eventlet and not in_gevent, "eventlet": in_gevent and not in_eventlet}
     return socket.socket if other_only.get(library) else kind
