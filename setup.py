@@ -44,7 +44,10 @@ def extension(name: str, source: str) -> Extension:
 if __name__ == "__main__":  # tools/native.py takes the recipe from here, and nothing else
     setup(
         ext_modules=cythonize(
-            [extension("fastpool._core.core", "src/fastpool/_core/core.pyx")],
+            [
+                extension("fastpool._core.core", "src/fastpool/_core/core.pyx"),
+                extension("fastpool.adapters._thrift.codec.codec", "src/fastpool/adapters/_thrift/codec/codec.pyx"),
+            ],
             include_path=["src"],
             annotate=os.environ.get("FASTPOOL_ANNOTATE") == "1",
             compiler_directives=DIRECTIVES,

@@ -18,6 +18,8 @@ from thriftpy2.transport import TTransportException
 
 from .._thrift.call import Call
 from .._thrift.client import BaseClient
+from .._thrift.codec import codec
+from .._thrift.compiled import CompiledCalls, operations
 from .._thrift.service import Method, class_for
 from .transport import GuardedSocket
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from ..._core import Entry
 
 
-class GuardedClient(BaseClient, TClient):
+class GuardedClient(BaseClient, CompiledCalls, TClient):
     """A thriftpy2 client on one socket of a slot; :func:`client_class` adds a service's methods.
 
     Raises LeaseError where nobody may call, TTransportException(NOT_OPEN) after the socket was closed, and
@@ -49,6 +51,9 @@ class GuardedClient(BaseClient, TClient):
         self.transport = transport
         self._buffer_size = 1
         self._buffer_size = self._ask_buffers() or 1
+        if sock.carries_bytes:
+            self._open_channel(service, protocol_class, sock.framed)
+            sock.channel = self._channel
 
     def _req(self, _api: str, *args: Any, **kwargs: Any) -> Any:
         return getattr(self, _api)(*args, **kwargs)
@@ -91,8 +96,25 @@ class GuardedClient(BaseClient, TClient):
         # Not in a finally: what raised above has cost the connection.
         sock.settimeout(usual)
 
+    def receive_rest(self, method: Method, args: tuple[Any, ...]) -> Call:
+        """Read a reply that the channel does not know, from its first byte, and end the call."""
+        call = self.resumed_call(method, args)
+        self._receive(method, call)
+        return call
+
+    def _receive(self, method: Method, call: Call) -> None:
+        reply = None
+        if method.has_reply:
+            iprot = self._iprot
+            reply = call.receive(*iprot.read_message_begin())
+            iprot.read_struct(reply)
+            iprot.read_message_end()
+        call.end(reply)
+
     def _has_leftover(self) -> bool:
         """Whether the buffers above the socket hold more than the reply that was read."""
+        if self._channel is not None and self._channel.pending:
+            return True
         asked = self._ask_buffers()
         return asked == 0 or asked % self._buffer_size != 0
 
@@ -111,21 +133,20 @@ class GuardedClient(BaseClient, TClient):
 def _method(service: ModuleType, name: str) -> Callable[..., Any]:
     """Make the client's method ``name``: what thriftpy2's _req, _send and _recv do, in one guarded piece."""
     method = Method(service, name)
+    operation = operations(service).get(name)
 
     def perform(self: GuardedClient, *args: Any, **kwargs: Any) -> Any:
+        if operation is not None and self._channel is not None and not kwargs and len(args) <= method.positional:
+            value = codec.call(self._channel, operation, args)
+            if value is not codec.REFUSED:
+                return value
         request = method.request(args, kwargs)
         if not self._can_call():
             return getattr(self._connection.reconnected_client(self), name)(*args, **kwargs)
         call = Call(self, method, request)
         try:
             self._socket.send(call.begin())
-            reply = None
-            if method.has_reply:
-                iprot = self._iprot
-                reply = call.receive(*iprot.read_message_begin())
-                iprot.read_struct(reply)
-                iprot.read_message_end()
-            call.end(reply)
+            self._receive(method, call)
         except BaseException as error:
             call.fail(error)
             raise
@@ -133,6 +154,8 @@ def _method(service: ModuleType, name: str) -> Callable[..., Any]:
             raise call.error
         return call.value
 
+    if operation is not None:
+        operation.function = perform
     return perform
 
 

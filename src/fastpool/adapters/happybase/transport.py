@@ -7,6 +7,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
 
 from thriftpy2.transport import TSocket, TTransportException
 
@@ -21,13 +22,16 @@ class GuardedSocket(SingleUseSocket, TSocket):
     the close.
     """
 
+    carries_bytes = True  # what its sock sends and receives are the messages themselves
+
     def __init__(
         self, host: str, port: int, timeout_ms: float | None, framed: bool, on_close: Callable[[], object]
     ) -> None:
         TSocket.__init__(self, host=host, port=port, socket_timeout=timeout_ms)
         SingleUseSocket.__init__(self)
         self.address = server_text((host, port))
-        self._framed = framed
+        self.framed = framed
+        self.channel: Any = None  # holds what arrived for a call that the codec began, before all that is still to come
         self._one_byte = frame(b"\0") if framed else b"\0"
         self._on_close = on_close
         # A canned reply: while it is not None, read() serves these bytes and notes how many were asked for.
@@ -93,7 +97,7 @@ class GuardedSocket(SingleUseSocket, TSocket):
 
     def send(self, message: bytes) -> None:
         """Send one message, each wait within the socket timeout."""
-        self._open_sock().sendall(frame(message) if self._framed else message)
+        self._open_sock().sendall(frame(message) if self.framed else message)
 
     def write(self, buf: bytes) -> None:
         """Send all of ``buf``."""
@@ -108,6 +112,8 @@ class GuardedSocket(SingleUseSocket, TSocket):
             if not canned:
                 raise TTransportException(TTransportException.END_OF_FILE, "asked for more than the canned reply")
             return canned[:sz]
+        if self.channel is not None and self.channel.pending:
+            return self.channel.take(sz)
         data: bytes = self._open_sock().recv(sz if sz < LARGEST_READ else LARGEST_READ)
         if not data:
             raise TTransportException(TTransportException.END_OF_FILE, "TSocket read 0 bytes")
