@@ -10,7 +10,7 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-HEADERS = sorted(str(p) for p in Path("src/fastpool/_core/c").glob("*.h"))
+HEADERS = sorted(str(p) for p in Path("src/fastpool").glob("**/c/*.h"))
 if sys.platform == "win32":
     CFLAGS = ["/O2"]
 else:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from thriftpy2.protocol import TBinaryProtocol, TCompactProtocol
 from thriftpy2.transport import TTransportException
 
 from .call import Call
@@ -16,10 +15,6 @@ from .service import Method
 
 if TYPE_CHECKING:
     from ..._core import Entry
-
-# Whether a protocol is the compact one; protocols that are not here are thriftpy2's to speak.
-_COMPACT: dict[Any, bool] = {TBinaryProtocol: False, TCompactProtocol: True}
-
 
 @functools.cache
 def operations(service: ModuleType) -> dict[str, Any]:
@@ -60,10 +55,9 @@ class CompiledCalls:
     _seqid: int
 
     def _open_channel(
-        self, service: ModuleType, protocol_class: Any, framed: bool, check_holder: Callable[[], object] | None = None
+        self, service: ModuleType, compact: bool | None, framed: bool, check_holder: Callable[[], object] | None = None
     ) -> None:
-        """Speak through the codec from now on, if it can."""
-        compact = _COMPACT.get(protocol_class)
+        """Speak through the codec from now on, if it can; ``compact`` is None for a protocol that it does not know."""
         spoken = operations(service)
         if spoken and compact is not None:
             self._channel = codec.Channel(self, self._entry, spoken, compact, framed, check_holder)

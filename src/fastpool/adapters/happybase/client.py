@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from thriftpy2.protocol import TBinaryProtocol, TCompactProtocol
 from thriftpy2.thrift import TClient
 from thriftpy2.transport import TTransportException
 
@@ -25,6 +26,10 @@ from .transport import GuardedSocket
 
 if TYPE_CHECKING:
     from ..._core import Entry
+
+
+# Whether a protocol is the compact one; those that are not here are thriftpy2's to speak.
+_COMPACT: dict[Any, bool] = {TBinaryProtocol: False, TCompactProtocol: True}
 
 
 class GuardedClient(BaseClient, CompiledCalls, TClient):
@@ -52,7 +57,7 @@ class GuardedClient(BaseClient, CompiledCalls, TClient):
         self._buffer_size = 1
         self._buffer_size = self._ask_buffers() or 1
         if sock.carries_bytes:
-            self._open_channel(service, protocol_class, sock.framed)
+            self._open_channel(service, _COMPACT.get(protocol_class), sock.framed)
             sock.channel = self._channel
 
     def _req(self, _api: str, *args: Any, **kwargs: Any) -> Any:
@@ -136,8 +141,8 @@ def _method(service: ModuleType, name: str) -> Callable[..., Any]:
     operation = operations(service).get(name)
 
     def perform(self: GuardedClient, *args: Any, **kwargs: Any) -> Any:
-        if operation is not None and self._channel is not None and not kwargs and len(args) <= method.positional:
-            value = codec.call(self._channel, operation, args)
+        if operation is not None and self._channel is not None:
+            value = codec.call(self._channel, operation, method.in_order(args, kwargs) if kwargs else args)
             if value is not codec.REFUSED:
                 return value
         request = method.request(args, kwargs)

@@ -16,7 +16,7 @@ import happybase.table
 from ..._errors import LeaseError
 from .._thrift.codec import codec
 from .._thrift.table import LeasedTable, ScanSide
-from .scan import plain_scan
+from .scan import compiled_scan
 
 
 class Table(LeasedTable, happybase.Table):
@@ -45,7 +45,7 @@ class Table(LeasedTable, happybase.Table):
         fence, epoch = self._entry.fence, self._epoch
         fence(epoch)
         try:
-            for row in plain_scan(scan, self, args, kwargs) or happybase.Table.scan(scan, *args, **kwargs):
+            for row in compiled_scan(scan, self, args, kwargs) or happybase.Table.scan(scan, *args, **kwargs):
                 yield row
                 # happybase fetches many rows at once; the remaining ones end with the lease, too.
                 fence(epoch)

@@ -107,7 +107,9 @@ cdef class Channel:
         if self.framed:
             out_u32(o, 0)
         out_message(o, 1, PyBytes_AS_STRING(op.name), <size_t>PyBytes_GET_SIZE(op.name), seqid)
-        if o.failed or o.n - start > LONGEST_HEADER:
+        if o.failed:
+            raise MemoryError("no memory for the message")
+        if o.n - start > LONGEST_HEADER:
             return None
         self.expected_size = o.n - start
         memcpy(self.expected, o.b + start, self.expected_size)

@@ -313,3 +313,12 @@ def batch_send(self):
     if queued:
         door_write(self._table, queued, timestamp, self._mutation_count)
         self._reset_mutations()
+
+
+def door(table, name):
+    """The channel and the operation by which a table of tasks may call ``name``; None if the library has to.
+
+    LeaseError after the lease.
+    """
+    cdef Channel channel = door_channel(table, name)
+    return None if channel is None else (channel, channel.operations[name])

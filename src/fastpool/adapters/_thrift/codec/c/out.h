@@ -19,7 +19,7 @@ static inline unsigned char *out_room(Out *o, size_t more)
 {
     if (o->room - o->n < more) {
         size_t room = 2 * o->room + more;
-        unsigned char *b = room > more ? (unsigned char *)realloc(o->b, room) : NULL;
+        unsigned char *b = room >= more ? (unsigned char *)realloc(o->b, room) : NULL; /* less: it overflowed */
         if (b == NULL) {
             o->failed = 1;
             return NULL;
