@@ -59,6 +59,7 @@ PUBLIC = {
     "PoolOverloaded",
     "Stats",
     "__version__",
+    "get_pool",
     "install",
     "uninstall",
 }

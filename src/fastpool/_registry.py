@@ -47,6 +47,25 @@ def everyone() -> list[Any]:
     return _pools.everyone()
 
 
+def get_pool(name: str) -> Any:
+    """The pool of this name in this process that is not closed.
+
+    The registry keeps no pool alive: hold yours somewhere, as in a module or in the settings of a web framework.
+    LookupError that lists the names there are, if none or several have this one. TypeError if it is no string.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a string, not {name!r} ({type(name).__name__})")
+    found = [pool for pool in _pools.named(name) if not pool.closed]
+    if len(found) == 1:
+        return found[0]
+    how_many = f"{len(found)} open pools are" if found else "no open pool is"
+    names = ", ".join(repr(one) for one in sorted({pool.name for pool in everyone() if not pool.closed}))
+    raise LookupError(
+        f"{how_many} called {name!r} in this process; the names of its open pools: {names or 'none'}; "
+        "a pool is called what its option name= says"
+    )
+
+
 def weak_notifier(pool: Core) -> Callable[..., None]:
     """``pool._tell`` without keeping the pool alive: one that is dropped ends at once, not at the next collection."""
     weak = weakref.ref(pool)

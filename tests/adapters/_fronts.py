@@ -112,6 +112,7 @@ class HttpFront:
         assert server.transport == "framed"
         self.transport, self.protocol = transport, server.protocol
         self.paths: list[str] = []
+        self.clients: list[socket.socket] = []
         front = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -120,6 +121,7 @@ class HttpFront:
 
             def setup(self) -> None:
                 super().setup()
+                front.clients.append(self.connection)
                 self.back = socket.create_connection((server.host, server.port))
                 self.replies = self.back.makefile("rb")
 

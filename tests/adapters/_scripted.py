@@ -135,13 +135,17 @@ class ScriptedServer:
             self._changed.wait_for(lambda: len(self.accepted) >= expected, 5)
             return len(self.accepted)
 
+    def end_of(self, sock: socket.socket) -> Any:
+        """The server's end of a connection: a socket, or what acts like one."""
+        return sock
+
     def _accept(self) -> None:
         while True:
             try:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
-            stream = Stream(sock, self.transport, self.protocol)
+            stream = Stream(self.end_of(sock), self.transport, self.protocol)
             with self._changed:
                 self.accepted.append(stream)
                 self._changed.notify_all()

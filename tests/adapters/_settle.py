@@ -57,3 +57,18 @@ def all_at_once(pool: Any, size: int) -> None:
     assert len(set(good)) == size
     stats = pool.stats()
     assert (stats.leased, stats.idle, stats.connecting, stats.waiting) == (0, size, 0, 0)
+
+
+def child_and_parent_ask(pool: Any, ask: Callable[[Any, bytes], object]) -> None:
+    """A forked child uses and closes the pool, and then the parent goes on with it."""
+    ask(pool, b"before")
+    pid = os.fork()
+    if pid == 0:
+        try:
+            ask(pool, b"child's")
+            pool.close()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+    ask(pool, b"parent's")

@@ -16,14 +16,26 @@ from fastpool.testing import HBaseServer
 
 from ._held import Held
 from ._scripted import ScriptedServer
+from ._ways import WAYS
 
 WIRES = [(t, p) for t in ("buffered", "framed") for p in ("binary", "compact")]
+ENDS = [WIRES[0], WIRES[-1]]
+PLAIN = [(*wire, "plain") for wire in WIRES]
+EVERY_WAY = [*PLAIN, *((*wire, way) for wire in ENDS for way in WAYS)]
 
 
-@pytest.fixture(params=WIRES, ids="-".join)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The tests of happybase's drop-in run over TLS and over factories of sockets and transports, too."""
+    if "server" in metafunc.fixturenames and "server" not in vars(metafunc.module):
+        ways = PLAIN if "_aio" in metafunc.module.__name__ else EVERY_WAY
+        metafunc.parametrize("server", ways, ids="-".join, indirect=True)
+
+
+@pytest.fixture
 def server(request: pytest.FixtureRequest) -> Iterator[ScriptedServer]:
-    """A scripted server, once for each transport and protocol."""
-    server = ScriptedServer(*request.param)
+    """A scripted server, once for each transport and protocol, and each way to it."""
+    transport, protocol, way = request.param
+    server = ScriptedServer(transport, protocol) if way == "plain" else WAYS[way](transport, protocol)
     yield server
     server.close()
 

@@ -17,6 +17,7 @@ import fastpool.adapters
 from fastpool._errors import LeaseError
 from fastpool.adapters._thrift.call import Call
 from fastpool.adapters._thrift.client import BaseClient
+from fastpool.adapters._thrift.prefix import PrefixedConnection
 from fastpool.adapters._thrift.service import Method, declared_errors
 
 from ._entry import FakeEntry
@@ -44,8 +45,14 @@ class Wire:
     discard = abandon = shut
 
 
-class Holder:
+class Holder(PrefixedConnection):
     """A connection whose lease everybody has."""
+
+    table_prefix, table_prefix_separator = None, b"_"
+
+    def __init__(self, entry: FakeEntry) -> None:
+        self._entry = entry
+        self._begin_prefixes()
 
     def check_holder(self) -> None:
         pass
@@ -65,7 +72,8 @@ class Rig:
         self.entry = FakeEntry()
         self.entry.lease()
         self.wire = Wire()
-        self.client = Client(Holder(), self.entry, self.wire, TBinaryProtocol)
+        holder = Holder(self.entry)
+        self.client = holder.client = Client(holder, self.entry, self.wire, TBinaryProtocol)
 
     def call(self, name: str, *args: object) -> Call:
         method = Method(Hbase, name)
@@ -241,7 +249,7 @@ def sequence_id(message: bytes) -> int:
 # ---- the two clients that perform it
 
 FOLDER = Path(fastpool.adapters.__file__).parent
-TWINS = ["client", "connection", "pool", "table", "transport"]
+TWINS = ["blocks", "client", "connection", "pool", "table", "transport"]
 
 
 def test_nothing_that_both_share_awaits() -> None:

@@ -58,7 +58,8 @@ def gateway_of(cluster: Cluster) -> Callable[..., Gateway]:
         config = GatewayConfig(**settings)  # type: ignore[arg-type]
         if config not in made:
             made[config] = cluster.gateway(config)
-            first_call(made[config])
+            if not config.https:  # happybase knows no HTTP
+                first_call(made[config])
         return made[config]
 
     return gateway_of

@@ -65,6 +65,8 @@ class GatewayConfig:
     max_workers: int = 1000
     framed: bool = False
     compact: bool = False
+    https: bool = False
+    """Serve HTTPS, with a certificate of its own (``Gateway.cafile``): HBase has TLS for its HTTP server only."""
     port: int = 0
     """0: one that is free."""
 
@@ -145,7 +147,7 @@ def sweep() -> None:
 
 def write_site(folder: Path, settings: dict[str, object]) -> None:
     """Write `hbase-site.xml` and the logging set-up: the gateway takes no other way of being told."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     body = "".join(
         f"  <property><name>{escape(name)}</name><value>{escape(text(value))}</value></property>\n"
         for name, value in settings.items()
@@ -200,6 +202,27 @@ class Jvm:
             time.sleep(0.05)
 
 
+KEYSTORE_PASSWORD = "of a test"  # of a key that lives as long as its gateway
+
+
+def https_settings(folder: Path) -> dict[str, object]:
+    """The settings of a gateway that serves HTTPS; makes its key, and its certificate in ``cert.pem``."""
+    store = folder / "keystore.p12"
+    common = ["-keystore", str(store), "-storetype", "PKCS12", "-storepass", KEYSTORE_PASSWORD, "-alias", "gateway"]
+    names = ["-dname", "CN=gateway", "-ext", f"san=ip:{LOOPBACK},dns:localhost"]
+    made = ["-genkeypair", "-keyalg", "EC", "-groupname", "secp256r1", "-validity", "2", *names]
+    for command in (made, ["-exportcert", "-rfc", "-file", str(folder / "cert.pem")]):
+        subprocess.run([tool("keytool"), *command, *common], capture_output=True, check=True)
+    return {
+        "hbase.regionserver.thrift.http": True,
+        "hbase.thrift.ssl.enabled": True,
+        "hbase.thrift.ssl.keystore.store": store,
+        "hbase.thrift.ssl.keystore.type": "pkcs12",
+        "hbase.thrift.ssl.keystore.password": KEYSTORE_PASSWORD,
+        "hbase.thrift.ssl.keystore.keypassword": KEYSTORE_PASSWORD,
+    }
+
+
 class Gateway:
     """A Thrift gateway in front of a cluster."""
 
@@ -217,7 +240,9 @@ class Gateway:
             "hbase.regionserver.thrift.framed": config.framed,
             "hbase.regionserver.thrift.compact": config.compact,
         }
-        write_site(folder, settings)
+        self.cafile = folder / "cert.pem"
+        folder.mkdir(parents=True)
+        write_site(folder, settings | (https_settings(folder) if config.https else {}))
         self.jvm = Jvm(folder, [GATEWAY, "start", "-p", str(self.port)], "512m", seconds)
         self.jvm.wait_until(self._listening, "the Thrift gateway", 60)
 

@@ -40,6 +40,9 @@ from .core import (
     AwaitingCore as AwaitingCore,
 )
 from .core import (
+    AwaitingPrefixedCore as AwaitingPrefixedCore,
+)
+from .core import (
     BlockingCore as BlockingCore,
 )
 from .core import (
@@ -71,6 +74,9 @@ from .core import (
 )
 from .core import (
     Post as Post,
+)
+from .core import (
+    PrefixedCore as PrefixedCore,
 )
 from .core import (
     Register as Register,

@@ -302,3 +302,25 @@ class BlockingCore(Core[C]):
 
 class AwaitingCore(Core[C]):
     def connection(self, timeout: float | None = ...) -> AsyncLease[C]: ...
+
+class PrefixedCore(BlockingCore[C]):
+    def connection(
+        self,
+        timeout: float | None = ...,
+        table_prefix: str | bytes | None = None,
+        table_prefix_separator: str | bytes | None = None,
+    ) -> Lease[C]: ...
+
+class AwaitingPrefixedCore(AwaitingCore[C]):
+    def connection(
+        self,
+        timeout: float | None = ...,
+        table_prefix: str | bytes | None = None,
+        table_prefix_separator: str | bytes | None = None,
+    ) -> AsyncLease[C]: ...
+    def aconnection(
+        self,
+        timeout: float | None = ...,
+        table_prefix: str | bytes | None = None,
+        table_prefix_separator: str | bytes | None = None,
+    ) -> AsyncLease[C]: ...

@@ -14,13 +14,7 @@ cdef class Core(CoreState):
         A task waits in the same line as threads and greenlets, while its loop runs on.  ``timeout`` and exceptions:
         as for ``connection``.
         """
-        cdef AnyLease lease = self.cached_task_lease
-        if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
-            lease = AsyncLease.__new__(AsyncLease)
-        else:
-            self.cached_task_lease = None
-        lease_init(lease, self, timeout)
-        return lease
+        return core_task_lease(self, timeout)
 
     def _acheckout(self, timeout):
         """Return an awaitable that checks out a connection by hand."""
@@ -191,6 +185,28 @@ cdef class Core(CoreState):
         return thread_self().uid
 
 
+cdef inline AnyLease core_lease(Core core, object timeout):
+    """A thread's lease, not yet entered: a used one if there is one."""
+    cdef AnyLease lease = core.cached_lease
+    if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
+        lease = Lease.__new__(Lease)
+    else:
+        core.cached_lease = None
+    lease_init(lease, core, timeout)
+    return lease
+
+
+cdef inline AnyLease core_task_lease(Core core, object timeout):
+    """A task's lease, not yet entered: a used one if there is one."""
+    cdef AnyLease lease = core.cached_task_lease
+    if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
+        lease = AsyncLease.__new__(AsyncLease)
+    else:
+        core.cached_task_lease = None
+    lease_init(lease, core, timeout)
+    return lease
+
+
 cdef class BlockingCore(Core):
     """The hot methods of a pool whose checkouts block. Native code can use such a pool."""
 
@@ -202,13 +218,7 @@ cdef class BlockingCore(Core):
         the pool's own.  The block may raise NoConnectionsAvailable, PoolOverloaded, PoolClosed, or whatever the
         driver's connect raises.
         """
-        cdef AnyLease lease = self.cached_lease
-        if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
-            lease = Lease.__new__(Lease)
-        else:
-            self.cached_lease = None
-        lease_init(lease, self, timeout)
-        return lease
+        return core_lease(self, timeout)
 
     @cython.binding(False)
     def checkout(self, timeout=...):

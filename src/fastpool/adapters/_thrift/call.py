@@ -149,7 +149,7 @@ class Call:
             client.scanners.add(self.value)
         else:
             client.scanners.discard(getattr(self._request, "id", None))
-        client._entry.needs_reset = bool(client.scanners)
+        client._connection.note_reset()
 
     def _check_header(self, failure: Any) -> None:
         """Raise if the message is not the reply to this call, or if it is ``failure``, a TApplicationException."""

@@ -55,12 +55,20 @@ class CompiledCalls:
     _seqid: int
 
     def _open_channel(
-        self, service: ModuleType, compact: bool | None, framed: bool, check_holder: Callable[[], object] | None = None
+        self,
+        service: ModuleType,
+        compact: bool | None,
+        framed: bool,
+        direct: bool,
+        check_holder: Callable[[], object] | None = None,
     ) -> None:
-        """Speak through the codec from now on, if it can; ``compact`` is None for a protocol that it does not know."""
+        """Speak through the codec from now on, if it can; ``compact`` is None for a protocol that it does not know.
+
+        ``direct``: messages go as they are through the ``sock`` of the client's socket.
+        """
         spoken = operations(service)
         if spoken and compact is not None:
-            self._channel = codec.Channel(self, self._entry, spoken, compact, framed, check_holder)
+            self._channel = codec.Channel(self, self._entry, spoken, compact, framed, direct, check_holder)
 
     # For the channel.
 

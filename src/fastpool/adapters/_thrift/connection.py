@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from thriftpy2.transport import TTransportException
 
+from .prefix import PrefixedConnection
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 TableT = TypeVar("TableT")
 
 
-class BaseConnection(Generic[TableT]):
+class BaseConnection(PrefixedConnection, Generic[TableT]):
     """Mixed into a library's Connection; its subclasses open clients."""
 
     client: Any
@@ -34,6 +36,7 @@ class BaseConnection(Generic[TableT]):
         self._entry = entry
         self._over = False  # it has left the pool, and another connection may have its slot
         super().__init__(**{**connection_kwargs, "autoconnect": False})
+        self._begin_prefixes()
 
     # For the holder of the lease.
 
@@ -97,7 +100,7 @@ class BaseConnection(Generic[TableT]):
                 TTransportException.NOT_OPEN, "the connection was taken out of the pool while it was opened anew"
             )
         self._exchange(client)
-        self._entry.needs_reset = False
+        self.note_reset()
         self._entry.renewed()
 
     def _fail_reconnect(self, client: Any) -> None:

@@ -54,7 +54,7 @@ class GuardedClient(BaseClient, CompiledCalls, TAsyncClient):
         TAsyncClient.__init__(self, service, iprot)
         BaseClient.__init__(self, connection, entry, sock, protocol_factory.get_protocol)
         if isinstance(sock, GuardedSocket):
-            self._open_channel(service, _COMPACT.get(type(iprot)), sock.framed, connection.check_holder)
+            self._open_channel(service, _COMPACT.get(type(iprot)), sock.framed, False, connection.check_holder)
 
     async def _req(self, _api: str, *args: Any, **kwargs: Any) -> Any:
         return await getattr(self, _api)(*args, **kwargs)

@@ -22,7 +22,8 @@ from .._thrift.client import BaseClient
 from .._thrift.codec import codec
 from .._thrift.compiled import CompiledCalls, operations
 from .._thrift.service import Method, class_for
-from .transport import GuardedSocket
+from .factories import FactoryTransport
+from .transport import CannedReply, GuardedSocket
 
 if TYPE_CHECKING:
     from ..._core import Entry
@@ -40,24 +41,24 @@ class GuardedClient(BaseClient, CompiledCalls, TClient):
     """
 
     _connection: Any  # the guarded connection that calls through this client
-    _socket: GuardedSocket
+    _socket: GuardedSocket | FactoryTransport
 
     def __init__(
         self,
         service: ModuleType,
         connection: Any,
         entry: Entry,
-        sock: GuardedSocket,
+        sock: GuardedSocket | FactoryTransport,
         transport: Any,
         protocol_class: Callable[..., Any],
     ) -> None:
         TClient.__init__(self, service, protocol_class(transport, decode_response=False))
         BaseClient.__init__(self, connection, entry, sock, functools.partial(protocol_class, decode_response=False))
         self.transport = transport
-        self._buffer_size = 1
+        self._one_byte = sock.one_byte
         self._buffer_size = self._ask_buffers() or 1
-        if sock.carries_bytes:
-            self._open_channel(service, _COMPACT.get(protocol_class), sock.framed)
+        if isinstance(sock, GuardedSocket):
+            self._open_channel(service, _COMPACT.get(protocol_class), sock.framed, sock.direct)
             sock.channel = self._channel
 
     def _req(self, _api: str, *args: Any, **kwargs: Any) -> Any:
@@ -72,10 +73,12 @@ class GuardedClient(BaseClient, CompiledCalls, TClient):
     def open(self, limit: float | None = None) -> None:
         """Connect within ``limit`` seconds and the socket timeout."""
         self._socket.open(limit)
+        self._socket.end_opening()
 
     def close(self) -> None:
         """Close on behalf of the user, which costs the connection."""
         self.closed_by_user = True
+        self._socket.closing()
         self.transport.close()
 
     def close_scanners(self, limit: float) -> None:
@@ -116,23 +119,32 @@ class GuardedClient(BaseClient, CompiledCalls, TClient):
             iprot.read_message_end()
         call.end(reply)
 
+    def in_step(self) -> bool:
+        """Whether the connection is open, no call is under way, and nothing has arrived unasked."""
+        return super().in_step() and self._socket.quiet()
+
     def _has_leftover(self) -> bool:
         """Whether the buffers above the socket hold more than the reply that was read."""
-        if self._channel is not None and self._channel.pending:
+        if self._socket.has_leftover() or (self._channel is not None and self._channel.pending):
             return True
+        if self._one_byte is None:
+            return False
         asked = self._ask_buffers()
         return asked == 0 or asked % self._buffer_size != 0
 
     def _ask_buffers(self) -> int:
         """How many bytes the buffers have room for, when they have none to give; else 0."""
-        self._socket.feed_canned_reply()
+        if self._one_byte is None:
+            return 0
+        canned = self._socket.canned = CannedReply(self._one_byte)
         try:
             self.transport.read(1)
+            return canned.asked
         except (TTransportException, MemoryError):
             # What is left promises a frame of more bytes than the canned reply has, or than there can be.
-            self._socket.end_canned_reply()
             return 0
-        return self._socket.end_canned_reply()
+        finally:
+            self._socket.canned = None
 
 
 def _method(service: ModuleType, name: str) -> Callable[..., Any]:

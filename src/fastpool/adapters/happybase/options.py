@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import Callable
+from typing import Any
+
 from ..._options import CommonOptions
 
 
@@ -17,3 +21,6 @@ class ConnectionPoolOptions(CommonOptions, total=False):
     compat: str
     transport: str
     protocol: str
+    ssl_context: ssl.SSLContext | None
+    socket_factory: Callable[[str, int], Any] | None
+    transport_factory: Callable[[Any, str, int], Any] | None

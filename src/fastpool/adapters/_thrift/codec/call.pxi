@@ -15,7 +15,10 @@ cdef object channel_call(
     if message is None:
         return REFUSED
     try:
-        client._socket.sock.sendall(message)
+        if channel.direct:
+            client._socket.sock.sendall(message)
+        else:
+            client._socket.write(message)
         if channel_receive(channel, client) == REPLY_OTHER:
             channel.has_structs = True
             rest = client.receive_rest(op.method, args)
@@ -36,6 +39,9 @@ cdef int channel_receive(Channel channel, object client) except -1:
     cdef int state = REPLY_MORE
     cdef Py_ssize_t size
     while state == REPLY_MORE:
+        if not channel.direct:
+            state = channel.feed(client._socket.receive(USUAL_BUFFER))
+            continue
         sock = client._socket.sock
         if sock is None:
             client._socket.read(1)  # raises: it was closed meanwhile

@@ -33,10 +33,11 @@ cdef class Channel:
     """One client's messages; used by one call at a time, which the busy mark of its entry makes sure.
 
     ``client`` has the attributes of BaseClient; ``check_holder`` is called before each call, if it is not None.
+    ``direct``: messages go as they are through the ``sock`` of the client's socket, not through the socket's methods.
     """
     cdef object client, entry, check_holder
     cdef readonly dict operations    # method name to Operation
-    cdef bint compact, framed
+    cdef bint compact, framed, direct
     cdef Out out
     cdef Names names
     cdef Operation op
@@ -51,13 +52,14 @@ cdef class Channel:
     cdef readonly object value       # of the reply
     cdef readonly bint has_structs   # thriftpy2 read the last reply: its value is in structs
 
-    def __cinit__(self, client, entry, dict operations, bint compact, bint framed, check_holder=None):
+    def __cinit__(self, client, entry, dict operations, bint compact, bint framed, bint direct, check_holder=None):
         self.client = client
         self.entry = entry
         self.check_holder = check_holder
         self.operations = operations
         self.compact = self.out.compact = compact
         self.framed = framed
+        self.direct = direct
         self.names = Names()
         self.buffer = bytearray()
 
