@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ..._config import seconds_to_ns
+from ..._core import seconds_to_ns
 from ..._core import AsyncLease, Lease
 
 if TYPE_CHECKING:

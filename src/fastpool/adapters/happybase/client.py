@@ -104,6 +104,10 @@ class GuardedClient(BaseClient, CompiledCalls, TClient):
         # Not in a finally: what raised above has cost the connection.
         sock.settimeout(usual)
 
+    def in_step(self) -> bool:
+        """Whether the connection is open, no call is under way, and nothing has arrived unasked."""
+        return super().in_step() and self._socket.quiet()
+
     def receive_rest(self, method: Method, args: tuple[Any, ...]) -> Call:
         """Read a reply that the channel does not know, from its first byte, and end the call."""
         call = self.resumed_call(method, args)
@@ -118,10 +122,6 @@ class GuardedClient(BaseClient, CompiledCalls, TClient):
             iprot.read_struct(reply)
             iprot.read_message_end()
         call.end(reply)
-
-    def in_step(self) -> bool:
-        """Whether the connection is open, no call is under way, and nothing has arrived unasked."""
-        return super().in_step() and self._socket.quiet()
 
     def _has_leftover(self) -> bool:
         """Whether the buffers above the socket hold more than the reply that was read."""
