@@ -161,7 +161,7 @@ static inline int wire_integer(WireCursor *c, int type, int64_t *value)
     return 0;
 }
 
-/* The head of a list of `type`; what an empty list is of does not matter. */
+/* The head of a list of `type`; an empty list, too, is of a type. */
 static inline int wire_list(WireCursor *c, int type, size_t *count)
 {
     uint64_t n;
@@ -182,7 +182,7 @@ static inline int wire_list(WireCursor *c, int type, size_t *count)
         n = wire_u32(c->p + 1);
         c->p += 5;
     }
-    if (n > INT32_MAX || (n && found != expected))
+    if (n > INT32_MAX || found != expected)
         return wire_fail(c, WIRE_OTHER);
     *count = (size_t)n;
     return 0;
@@ -208,7 +208,7 @@ static inline int wire_map(WireCursor *c, size_t *count)
         n = wire_u32(c->p + 2);
         c->p += 6;
     }
-    if (n > INT32_MAX || (n && (key != WIRE_STRING || value != WIRE_STRUCT)))
+    if (n > INT32_MAX || key != WIRE_STRING || value != WIRE_STRUCT)
         return wire_fail(c, WIRE_OTHER);
     *count = (size_t)n;
     return 0;
