@@ -386,12 +386,12 @@ def test_without_a_patch_no_struct_is_made(plain: Held, monkeypatch: pytest.Monk
 
 
 @pytest.fixture
-def refusing() -> Iterator[Callable[[float, int], None]]:
+def refuse() -> Iterator[Callable[[float, int], None]]:
     yield codec.refuse_at_random
     codec.refuse_at_random(0)
 
 
-def test_thriftpy2_steps_in_anywhere(worlds: tuple[Any, Any], refusing: Callable[[float, int], None]) -> None:
+def test_thriftpy2_steps_in_anywhere(worlds: tuple[Any, Any], refuse: Callable[[float, int], None]) -> None:
     """Also in the middle of scans: half of the messages and replies, by many seeds."""
     theirs, ours = worlds
     for name, use in READS.items():
@@ -399,26 +399,26 @@ def test_thriftpy2_steps_in_anywhere(worlds: tuple[Any, Any], refusing: Callable
             continue
         expected = outcome(use, theirs)
         for seed in range(3):
-            refusing(0.5, seed)
+            refuse(0.5, seed)
             assert outcome(use, ours) == expected, (name, seed)
             assert ours.client.in_step(), (name, seed)
-    refusing(0, 0)
+    refuse(0, 0)
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_writes_through_a_refusing_codec(
-    worlds: tuple[Any, Any], refusing: Callable[[float, int], None], share: float
+    worlds: tuple[Any, Any], refuse: Callable[[float, int], None], share: float
 ) -> None:
     _, ours = worlds
     table = ours.table("t")
     for seed in range(6):
-        refusing(share, seed)
+        refuse(share, seed)
         key = b"refused %d" % seed
         assert count(table, key)[-1] == 39
         assert set(in_batch(table, key)) >= {b"cf:a", b"cf:b", b"g:c"}
         table.delete(key)
         assert table.row(key) == {}
-    refusing(0, 0)
+    refuse(0, 0)
 
 
 # ---- the lease
