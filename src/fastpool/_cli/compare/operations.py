@@ -100,7 +100,8 @@ def _threads(module: str, server: Any, protocol: str) -> Iterator[dict[str, Oper
                 filling.put(b"batch-%d" % i, _CELLS)
 
     def scan(table: Any) -> None:
-        assert sum(1 for _ in table.scan(row_prefix=b"scanned")) == _SCANNED
+        for _ in table.scan(row_prefix=b"scanned"):
+            pass
 
     def repeated(use: Callable[[Any], object]) -> Operation:
         def operation(n: int) -> None:
@@ -136,7 +137,8 @@ def _tasks(module: str, server: Any, protocol: str) -> Iterator[dict[str, Operat
                 await filling.put(b"batch-%d" % i, _CELLS)
 
     async def scan(table: Any) -> None:
-        assert len([row async for row in table.scan(row_prefix=b"scanned")]) == _SCANNED
+        async for _ in table.scan(row_prefix=b"scanned"):
+            pass
 
     with asyncio.Runner() as runner:
         block = _open_pool(module, server, protocol)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import aiohappybase
@@ -62,36 +62,45 @@ async def compiled_rows(
 
 def compiled_scan(
     side: Any, table: Table, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> AsyncIterator[tuple[bytes, dict[bytes, Any]]] | None:
-    """The rows of a scan on ``table``, whose scanner ``side`` opens; None if aiohappybase has to do it.
+) -> AsyncGenerator[Iterator[tuple[bytes, dict[bytes, Any]]], None] | None:
+    """The batches of a scan on ``table``, whose scanner ``side`` opens; None if aiohappybase has to do it.
 
     That is so for arguments that aiohappybase refuses or translates, and when somebody replaced a part of its scan().
     """
     if _SCANS is None or not _SCANS.are_intact():
         return None
     asked = plain_scan(args, kwargs, table.connection.compat, bytes_increment)
-    return None if asked is None else _scan(side, table, asked)
+    return None if asked is None else _batches(side, table, asked)
 
 
-async def _scan(side: Any, table: Table, asked: Asked) -> AsyncIterator[tuple[bytes, dict[bytes, Any]]]:
+async def _batches(
+    side: Any, table: Table, asked: Asked
+) -> AsyncGenerator[Iterator[tuple[bytes, dict[bytes, Any]]], None]:
     scanner = await side.scannerOpenWithScan(table.name, asked.request(aiohappybase.table.TScan, b""), {})
     logger = aiohappybase.table.logger
     logger.debug(f"Opened scanner (id={scanner}) on '{table.name}'")
-    returned = fetched = 0
+    given = fetched = 0
+    rows: Any = iter([])
     try:
-        while rows := await _scanned(table, scanner, asked.how_many(returned), asked.include_timestamp):
-            fetched += len(rows)
-            for returned, row in enumerate(rows, returned + 1):
-                yield row
-                if returned == asked.limit:
-                    return
+        while given != asked.limit:
+            found = await _scanned(table, scanner, asked.how_many(given), asked.include_timestamp)
+            if not found:
+                return
+            fetched += len(found)
+            if asked.limit is not None:
+                del found[asked.limit - given :]
+            given += len(found)
+            rows = iter(found)
+            yield rows
     finally:
+        returned = given - rows.__length_hint__()  # what is left of the last batch was not returned
         logger.debug(f"Closed scanner (id={scanner}) on '{table.name}' ({returned} returned, {fetched} fetched)")
 
 
-async def _scanned(table: Table, scanner: int, how_many: int, include_timestamp: Any) -> Any:
+async def _scanned(table: Table, scanner: int, how_many: int, include_timestamp: Any) -> list[Any]:
     rows = await _fetch(table, "scannerGetList", (scanner, how_many), include_timestamp)
     if rows is REFUSED:
         found = await table.client.scannerGetList(scanner, how_many)
         return [(row.row, aiohappybase.table.make_row(row, include_timestamp)) for row in found]
-    return rows
+    given: list[Any] = rows
+    return given

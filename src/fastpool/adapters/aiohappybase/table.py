@@ -63,13 +63,18 @@ class Table(LeasedTable, aiohappybase.Table):
         fence, epoch = self._entry.fence, self._epoch
         fence(epoch)
         try:
-            async with aclosing(
-                compiled_scan(scan, self, args, kwargs) or aiohappybase.Table.scan(scan, *args, **kwargs)
-            ) as rows:
-                async for row in rows:
-                    yield row
-                    # aiohappybase fetches many rows at once; the remaining ones end with the lease, too.
-                    fence(epoch)
+            # Many rows are fetched at once; the remaining ones end with the lease, too.
+            if (compiled := compiled_scan(scan, self, args, kwargs)) is not None:
+                async with aclosing(compiled) as batches:
+                    async for rows in batches:
+                        for row in rows:
+                            yield row
+                            fence(epoch)
+            else:
+                async with aclosing(aiohappybase.Table.scan(scan, *args, **kwargs)) as found:
+                    async for row in found:
+                        yield row
+                        fence(epoch)
         finally:
             # In the scanning task this is the end of the loop. In another one it is
             # asyncio closing a dropped generator, which must not send on a connection that its holder may be about

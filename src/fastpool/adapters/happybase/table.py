@@ -45,10 +45,12 @@ class Table(LeasedTable, happybase.Table):
         fence, epoch = self._entry.fence, self._epoch
         fence(epoch)
         try:
-            for row in compiled_scan(scan, self, args, kwargs) or happybase.Table.scan(scan, *args, **kwargs):
-                yield row
-                # happybase fetches many rows at once; the remaining ones end with the lease, too.
-                fence(epoch)
+            batches = compiled_scan(scan, self, args, kwargs)
+            for rows in batches or (happybase.Table.scan(scan, *args, **kwargs),):
+                for row in rows:
+                    yield row
+                    # Many rows are fetched at once; the remaining ones end with the lease, too.
+                    fence(epoch)
         finally:
             # In the scanning thread this is the end of the loop, or a break. In another one it is
             # the garbage collector, which must not send on a connection that its holder may be about
