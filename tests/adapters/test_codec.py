@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from happybase.table import make_ordered_row, make_row
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from Hbase_thrift import BatchMutation, Hbase, IllegalArgument, Mutation, TCell, TColumn, TIncrement, TRowResult, TScan
 from Hbase_thrift import IOError as HBaseIOError
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from thriftpy2.protocol import TBinaryProtocol, TCompactProtocol
 from thriftpy2.thrift import TMessageType
 from thriftpy2.transport import TMemoryBuffer
@@ -367,6 +367,7 @@ def test_an_impossible_frame_is_left_to_thriftpy2(compact: bool, length: bytes) 
 
 
 # ---- memory
+
 
 @wires
 def test_a_large_cell_and_a_buffer_that_shrinks_again(compact: bool, framed: bool) -> None:

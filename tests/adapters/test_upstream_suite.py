@@ -41,7 +41,9 @@ def test_whole_suite_passes(tmp_path: Path, pool: str, protocol: str, transport:
 
 
 @pytest.mark.parametrize("codec", ["off", "refuse"])
-@pytest.mark.parametrize(("protocol", "transport"), [WIRES[0], WIRES[-1]], ids=["-".join(WIRES[0]), "-".join(WIRES[-1])])
+@pytest.mark.parametrize(
+    ("protocol", "transport"), [WIRES[0], WIRES[-1]], ids=["-".join(WIRES[0]), "-".join(WIRES[-1])]
+)
 def test_whole_suite_passes_without_the_codec(tmp_path: Path, codec: str, protocol: str, transport: str) -> None:
     with HBaseServer(protocol=protocol, transport=transport) as server:
         outcome = upstream.run(

@@ -48,7 +48,11 @@ def answers(effort: Effort) -> Iterator[Finding]:
             except ImportError as error:
                 yield Finding("operations", f"{library}, {protocol}", ours, missing=str(error))
                 continue
-            with _served(protocol) as server, both(library, server, protocol) as theirs, both(ours, server, protocol) as o:
+            with (
+                _served(protocol) as server,
+                both(library, server, protocol) as theirs,
+                both(ours, server, protocol) as o,
+            ):
                 for name, times in _OPERATIONS.items():
                     yield _compared(model, protocol, name, library, o[name], theirs[name], rounds, times)
 

@@ -16,6 +16,7 @@ from .service import Method
 if TYPE_CHECKING:
     from ..._core import Entry
 
+
 @functools.cache
 def operations(service: ModuleType) -> dict[str, Any]:
     """The methods of ``service`` that the codec speaks, by name; none without a codec."""

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ..._core import seconds_to_ns
-from ..._core import AsyncLease, Lease
+from ..._core import AsyncLease, Lease, seconds_to_ns
 
 if TYPE_CHECKING:
     from ..._core import Entry

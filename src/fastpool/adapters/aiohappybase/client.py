@@ -100,7 +100,8 @@ class GuardedClient(BaseClient, CompiledCalls, TAsyncClient):
 
     async def _exchange(self, operation: Any, args: tuple[Any, ...], message: bytes) -> Any:
         """Send the message of a call that the channel began, and receive its reply."""
-        channel, sock, method = self._channel, self._socket, operation.method
+        channel, method = self._channel, operation.method
+        sock: Any = self._socket  # with a channel it is a GuardedSocket
         rest = value = None
         try:
             await sock.transmit(message)

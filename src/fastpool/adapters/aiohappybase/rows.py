@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohappybase
 import aiohappybase.table
@@ -13,9 +13,6 @@ from aiohappybase._util import bytes_increment
 
 from .._thrift.codec import codec
 from .._thrift.scan import Asked, plain_scan
-
-if TYPE_CHECKING:
-    from .table import Table
 
 REFUSED: Any = codec and codec.REFUSED
 
@@ -28,7 +25,7 @@ _SCANS: Any = codec and codec.Originals(
 )
 
 
-async def _fetch(table: Table, name: str, args: tuple[Any, ...], include_timestamp: Any) -> Any:
+async def _fetch(table: Any, name: str, args: tuple[Any, ...], include_timestamp: Any) -> Any:
     """The rows that a call gives, as aiohappybase has them; REFUSED if it has to make the call."""
     found = codec.door(table, name)
     if found is None:
@@ -41,9 +38,7 @@ async def _fetch(table: Table, name: str, args: tuple[Any, ...], include_timesta
     return rows
 
 
-async def compiled_rows(
-    table: Table, many: bool, row: Any, columns: Any, timestamp: Any, include_timestamp: Any
-) -> Any:
+async def compiled_rows(table: Any, many: bool, row: Any, columns: Any, timestamp: Any, include_timestamp: Any) -> Any:
     """One row or several, each with its key; REFUSED if aiohappybase has to fetch them."""
     if (
         _ROWS is None
@@ -61,7 +56,7 @@ async def compiled_rows(
 
 
 def compiled_scan(
-    side: Any, table: Table, args: tuple[Any, ...], kwargs: dict[str, Any]
+    side: Any, table: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> AsyncGenerator[Iterator[tuple[bytes, dict[bytes, Any]]], None] | None:
     """The batches of a scan on ``table``, whose scanner ``side`` opens; None if aiohappybase has to do it.
 
@@ -74,11 +69,12 @@ def compiled_scan(
 
 
 async def _batches(
-    side: Any, table: Table, asked: Asked
+    side: Any, table: Any, asked: Asked
 ) -> AsyncGenerator[Iterator[tuple[bytes, dict[bytes, Any]]], None]:
     scanner = await side.scannerOpenWithScan(table.name, asked.request(aiohappybase.table.TScan, b""), {})
+    name: object = table.name
     logger = aiohappybase.table.logger
-    logger.debug(f"Opened scanner (id={scanner}) on '{table.name}'")
+    logger.debug(f"Opened scanner (id={scanner}) on '{name}'")
     given = fetched = 0
     rows: Any = iter([])
     try:
@@ -94,10 +90,10 @@ async def _batches(
             yield rows
     finally:
         returned = given - rows.__length_hint__()  # what is left of the last batch was not returned
-        logger.debug(f"Closed scanner (id={scanner}) on '{table.name}' ({returned} returned, {fetched} fetched)")
+        logger.debug(f"Closed scanner (id={scanner}) on '{name}' ({returned} returned, {fetched} fetched)")
 
 
-async def _scanned(table: Table, scanner: int, how_many: int, include_timestamp: Any) -> list[Any]:
+async def _scanned(table: Any, scanner: int, how_many: int, include_timestamp: Any) -> list[Any]:
     rows = await _fetch(table, "scannerGetList", (scanner, how_many), include_timestamp)
     if rows is REFUSED:
         found = await table.client.scannerGetList(scanner, how_many)

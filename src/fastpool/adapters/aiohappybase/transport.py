@@ -106,7 +106,7 @@ class GuardedSocket(SingleUseSocket):
             tls.receive(data)
 
     async def receive(self) -> bytes:
-        """What has arrived, at least one byte, within the socket timeout; TTransportException(END_OF_FILE) at the end."""
+        """What has arrived, 1 byte or more, within the socket timeout; TTransportException(END_OF_FILE) at the end."""
         if self._limit is None:
             return await self._receive()
         async with TimeLimit(self._limit):

@@ -5,16 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import happybase.table
 from happybase.util import bytes_increment
 
 from .._thrift.codec import codec
 from .._thrift.scan import Asked, plain_scan
-
-if TYPE_CHECKING:
-    from .table import Table
 
 Rows = Iterator[tuple[bytes, dict[bytes, Any]]]
 
@@ -24,7 +21,7 @@ _ORIGINALS: Any = codec and codec.Originals(
 )
 
 
-def compiled_scan(side: Any, table: Table, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Rows] | None:
+def compiled_scan(side: Any, table: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Rows] | None:
     """The batches of a scan on ``table``, whose scanner ``side`` opens; None if happybase has to do it.
 
     That is so for arguments that happybase refuses or translates, and when somebody replaced a part of its scan().
@@ -35,7 +32,7 @@ def compiled_scan(side: Any, table: Table, args: tuple[Any, ...], kwargs: dict[s
     return None if asked is None else _batches(side, table, asked)
 
 
-def _batches(side: Any, table: Table, asked: Asked) -> Iterator[Rows]:
+def _batches(side: Any, table: Any, asked: Asked) -> Iterator[Rows]:
     scanner = side.scannerOpenWithScan(table.name, asked.request(happybase.table.TScan, ""), {})
     logger = happybase.table.logger
     logger.debug("Opened scanner (id=%d) on '%s'", scanner, table.name)

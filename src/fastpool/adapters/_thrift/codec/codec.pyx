@@ -5,11 +5,12 @@ then the result, fields in the order of their numbers, none unknown.  An argumen
 exactly what the method takes.  Everything else goes through thriftpy2, so this module need not be right about what it
 does not know; for what it knows, it gives the same bytes and equal objects.
 
-    c/wire.h, c/finder.h, c/out.h   reading, finding the end of a message, writing: C without Python
+    c/wire.h, c/rows.h, c/finder.h, c/out.h   reading, finding the end of a message, writing: C without Python
     decode.pxi     replies to happybase's rows, or to thriftpy2's structs
     encode.pxi     methods, as their IDL declares them, and their arguments
     channel.pxi    one client's messages: its input buffer, its output, and what it awaits
     call.pxi       a call of a thread, from its begin to its end
+    doors.pxi      happybase's Table and Batch, straight over all this
 """
 
 cimport cython
@@ -50,7 +51,7 @@ cdef extern from *:
     void CODEC_UNTRACK(PyObject *thing)
     object codec_new(PyTypeObject *type, object nothing)
 
-cdef extern from "c/wire.h":
+cdef extern from "c/rows.h":
     enum: WIRE_MORE, WIRE_OTHER
     enum: WIRE_STOP, WIRE_BOOL, WIRE_I32, WIRE_I64, WIRE_STRING, WIRE_STRUCT, WIRE_MAP, WIRE_LIST
     ctypedef struct WireCursor:
