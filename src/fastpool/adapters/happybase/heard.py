@@ -54,7 +54,7 @@ def bound_opening(under: Any, milliseconds: float | None, limit: float | None) -
 def one_byte_for(transport: Any) -> bytes | None:
     """A reply of one byte, if the buffers of ``transport`` are of the kind that can be asked with one; else None."""
     kind = type(transport)
-    return b"\0" if kind is TBufferedTransport else frame(b"\0") if kind is TFramedTransport else None
+    return b"Z" if kind is TBufferedTransport else frame(b"Z") if kind is TFramedTransport else None
 
 
 class Heard:

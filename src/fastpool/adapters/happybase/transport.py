@@ -64,7 +64,7 @@ class GuardedSocket(SingleUseSocket, TSocket):
         self.framed = framed
         self.direct = context is None  # what its sock sends and receives are the messages themselves
         self.channel: Any = None  # holds what arrived for a call that the codec began, before all that is still to come
-        self.one_byte = frame(b"\0") if framed else b"\0"
+        self.one_byte = frame(b"Z") if framed else b"Z"
         self._on_close = on_close
         self.canned: CannedReply | None = None
 
@@ -162,6 +162,16 @@ class GuardedSocket(SingleUseSocket, TSocket):
             raise TTransportException(TTransportException.END_OF_FILE, "TSocket read 0 bytes")
         return data
 
+    def receive(self, sz: int) -> bytes:
+        """Give what the server sends next, 1 to ``sz`` bytes; TTransportException(END_OF_FILE) once it hung up."""
+        most = sz if sz < LARGEST_READ else LARGEST_READ
+        tls = self._tls
+        if tls is None:
+            return self._receive(most)
+        while not (data := tls.decrypt(most)):
+            tls.receive(self._receive(_PIECE))
+        return data
+
     def _shake_hands(self, tls: Tls) -> None:
         while True:
             done = tls.shake_hands()
@@ -204,16 +214,6 @@ class GuardedSocket(SingleUseSocket, TSocket):
         if self.channel is not None and self.channel.pending:
             return self.channel.take(sz)
         return self.receive(sz)
-
-    def receive(self, sz: int) -> bytes:
-        """Give what the server sends next, 1 to ``sz`` bytes; TTransportException(END_OF_FILE) once it hung up."""
-        most = sz if sz < LARGEST_READ else LARGEST_READ
-        tls = self._tls
-        if tls is None:
-            return self._receive(most)
-        while not (data := tls.decrypt(most)):
-            tls.receive(self._receive(_PIECE))
-        return data
 
     def has_leftover(self) -> bool:
         """Whether TLS holds more than the reply that was read."""
