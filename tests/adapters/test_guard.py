@@ -171,6 +171,7 @@ def test_timeout_then_late_reply_is_nobodys(plain_server: ScriptedServer) -> Non
     plain_server.script = None
     timed_out.set()
     must_be_lost(held)
+    held.connection.timeout = 10_000
     held.connection.open()
     assert held.row(b"other") == row(b"other")
     held.end()
