@@ -137,8 +137,10 @@ cdef class Channel:
     cdef object room(self):
         """A buffer for what arrives next: the room behind what is there, at least a quarter of the whole."""
         cdef size_t size = <size_t>len(self.buffer)
+        cdef char *data
         if self.at:
-            memmove(PyByteArray_AS_STRING(self.buffer), PyByteArray_AS_STRING(self.buffer) + self.at, self.end - self.at)
+            data = PyByteArray_AS_STRING(self.buffer)
+            memmove(data, data + self.at, self.end - self.at)
             self.end -= self.at
             self.at = 0
         if size - self.end < size // 4 or size == 0:

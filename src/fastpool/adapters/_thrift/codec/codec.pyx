@@ -14,12 +14,11 @@ does not know; for what it knows, it gives the same bytes and equal objects.
 """
 
 cimport cython
-from cpython.bool cimport PyBool_Check
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.object cimport PyObject, PyTypeObject
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memcmp, memcpy, memmove
 
 from collections import OrderedDict
@@ -133,12 +132,11 @@ def refuse_at_random(share, seed=0):
     if not share:
         refusals = None
         return
-    dice = _Random(seed)
-    refusals = lambda: dice.random() < share
+    refusals = (_Random(seed), float(share))
 
 
 cdef inline bint refuses() except -1:
-    return refusals is not None and refusals()
+    return refusals is not None and refusals[0].random() < refusals[1]
 
 
 include "decode.pxi"

@@ -59,7 +59,7 @@ def open_doors(Doors new):
 
 
 cdef Channel door_channel(object table, object name):
-    """The channel on which a table's method may call ``name``; None if the library has to. LeaseError after the lease."""
+    """The channel on which a table may call ``name``; None if the library has to. LeaseError after the lease."""
     cdef object client, method
     cdef Operation op
     cdef Channel channel
