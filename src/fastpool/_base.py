@@ -29,7 +29,7 @@ _HOT = ("connection", "aconnection", "checkout", "checkin")
 
 
 class BasePool(Core[C]):
-    """What every pool can do without waiting; opening, closing and checking out are its subclasses'."""
+    """The operations of a pool that never wait; its subclasses open, close and check out."""
 
     config: Config
     connector: Connector
@@ -155,7 +155,7 @@ class BasePool(Core[C]):
         return stats_of(self)
 
     def leases(self) -> list[LeaseInfo]:
-        """Who holds what, for how long: one entry for each connection that is out."""
+        """The present leases with their holders and ages: one entry for each connection that is leased."""
         return holders_of(self)
 
     def __repr__(self) -> str:
@@ -180,8 +180,8 @@ class BasePool(Core[C]):
 
         def _go_on_connecting(self, checkout: Checkout) -> None: ...
 
-    def _exhausted(self, phase: str, waited: float, kind: type | None) -> NoConnectionsAvailable:
-        return exhausted(self, phase, waited, kind)
+    def _exhausted(self, phase: str, waited: float, steps: list[Any] | None) -> NoConnectionsAvailable:
+        return exhausted(self, phase, waited, steps)
 
     def _report_lost(self, lost: list[Any]) -> None:
         report_lost(self, lost)
@@ -195,7 +195,7 @@ class BasePool(Core[C]):
     def _leased_by_server(self) -> Mapping[Any, int]:
         return Counter(lease[1] for lease in self._leases())
 
-    def _draw_lifetime(self, limit_ns: int) -> int:
+    def _draw_lifetime(self, limit_ns: int, c: Any) -> int:
         """Up to a quarter less, drawn once per connection, so that those born together do not die together."""
         return int(limit_ns * (1 - self.connector.health.draw() / 4))
 

@@ -1,4 +1,4 @@
-"""A guarded connection whose lease is held, without a pool."""
+"""A guarded connection that is leased, without a pool."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ._scripted import ScriptedServer
 
 
 class Held:
-    """A connection whose lease is held."""
+    """A guarded connection with a held lease."""
 
     def __init__(self, server: ScriptedServer, **kwargs: object) -> None:
         self.entry = FakeEntry()

@@ -16,6 +16,7 @@ pytest.importorskip("happybase")
 from fastpool.adapters._thrift.codec import codec
 from fastpool.testing import HBaseServer
 
+from ._cassandra import KEYSPACE, FakeCassandra, Story
 from ._held import Held
 from ._scripted import ScriptedServer
 from ._ways import WAYS
@@ -82,7 +83,7 @@ def hbase() -> Iterator[HBaseServer]:
 
 @pytest.fixture
 def closed_port() -> Iterator[Callable[[], int]]:
-    """Gives ports of which each refuses, and is nobody else's, until the test is over."""
+    """Returns ports that refuse connections, reserved until the test ends."""
     with contextlib.ExitStack() as bound:
 
         def closed_port() -> int:
@@ -96,10 +97,40 @@ def closed_port() -> Iterator[Callable[[], int]]:
 
 @pytest.fixture(params=["aiohappybase", "fastpool"])
 def kind(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """The pool of aiohappybase, and ours."""
+    """The ConnectionPool of aiohappybase, and that of fastpool."""
     from ._aio import aio, aiohappybase
 
     theirs = request.param == "aiohappybase"
     yield (aiohappybase if theirs else aio).ConnectionPool
     if theirs:
-        gc.collect()  # it leaves connections open, which complain when they are collected: here, where it is known of
+        # aiohappybase leaves connections open, which warn when they are collected: collect them where that is filtered
+        gc.collect()
+
+
+@pytest.fixture
+def cassandra() -> Iterator[FakeCassandra]:
+    """A Cassandra in memory."""
+    with FakeCassandra() as server:
+        yield server
+
+
+@pytest.fixture
+def story() -> Story:
+    """A listener that notes pycassa's events."""
+    return Story()
+
+
+@pytest.fixture
+def make_pool(cassandra: FakeCassandra, story: Story) -> Iterator[Callable[..., Any]]:
+    """Makes pycassa's pools for `cassandra`, to which `story` listens; they are closed when the test is over."""
+    from fastpool.adapters.pycassa import ConnectionPool
+
+    with contextlib.ExitStack() as made:
+
+        def make_pool(**arguments: Any) -> Any:
+            arguments = {"timeout": 10, "listeners": [story], "server_list": [cassandra.address], **arguments}
+            pool = ConnectionPool(KEYSPACE, **arguments)
+            made.callback(pool.close)
+            return pool
+
+        yield make_pool

@@ -31,7 +31,7 @@ wires = pytest.mark.parametrize(("compact", "framed"), WIRES, ids=lambda value: 
 
 
 class Client:
-    """What a channel needs of its client; it fails loudly where a call should not end."""
+    """The part of a client that a channel needs; it fails loudly where a call should not end."""
 
     _retired = False
     _call: object = None
@@ -308,7 +308,7 @@ def test_what_follows_a_reply_is_noticed(compact: bool, framed: bool) -> None:
 
 @wires
 def test_a_mutated_reply_is_never_anything_else_than_thriftpy2_says(compact: bool, framed: bool) -> None:
-    """What the codec takes for a reply, thriftpy2 reads likewise, and from the same bytes."""
+    """A reply that the codec accepts is read by thriftpy2 likewise, and from the same bytes."""
     rng = random.Random(4)
     outcomes = dict.fromkeys((codec.MORE, codec.DONE, codec.OTHER), 0)
     messages = [reply for _, _, reply, _ in replies(rng, compact, framed, 20)]

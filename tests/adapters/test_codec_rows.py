@@ -44,7 +44,7 @@ def worlds(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
 
 
 def outcome(use: Callable[[Any], Any], connection: Any) -> Any:
-    """What a use of the table gives, with the types of all its parts; or what it raises."""
+    """The outcome of a use of the table, with the types of all its parts; or what it raises."""
 
     def deep(value: Any) -> Any:
         if isinstance(value, dict):

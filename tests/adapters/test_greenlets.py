@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("gevent")
 
-# Patching is for a whole process, and for good: so in one of its own.
+# Monkey-patching cannot be undone, so it happens in a separate process.
 SCRIPT = """
 import gevent.monkey
 gevent.monkey.patch_all()

@@ -24,7 +24,7 @@ def pool(hbase: HBaseServer) -> Iterator[fastpool.ConnectionPool]:
 
 
 def name_of(c: Any, table: str = "t") -> bytes:
-    """What the table is called on the server."""
+    """The table's name on the server."""
     name: bytes = c.table(table).name
     return name
 
@@ -319,9 +319,9 @@ def test_the_pools_own_limit_holds_where_none_is_given(hbase: HBaseServer) -> No
     [
         ({"block": 1}, TypeError, r"block must be True or False, not 1 \(int\)"),
         ({"block": None}, TypeError, "block must be True or False, not None"),
-        ({"timeout": "1"}, TypeError, "timeout must be a number of seconds >= 0 or None, not '1'"),
-        ({"timeout": -1}, ValueError, "timeout must be a number of seconds >= 0 or None and finite, not -1"),
-        ({"block": False, "timeout": -1}, ValueError, "timeout must be a number"),
+        ({"timeout": "1"}, TypeError, "'timeout' must be a number of seconds or None, not '1'"),
+        ({"timeout": -1}, ValueError, "'timeout' must be a non-negative number of seconds or None, not -1"),
+        ({"block": False, "timeout": -1}, ValueError, "'timeout' must be a non-negative number"),
     ],
 )
 def test_bad_arguments_of_get_connection(

@@ -7,11 +7,11 @@ import pytest
 
 import fastpool
 from fastpool._core import private_in_use
-from tests.pool.world import World
+from tests.pool.fake_driver import FakeDriver
 
 
 def test_the_pool_of_this_name():
-    with World().pool(name="users") as users, World().pool(name="orders") as orders:
+    with FakeDriver().pool(name="users") as users, FakeDriver().pool(name="orders") as orders:
         assert fastpool.get_pool("users") is users
         assert fastpool.get_pool("orders") is orders
         with fastpool.get_pool("users").connection():
@@ -19,7 +19,7 @@ def test_the_pool_of_this_name():
 
 
 def test_a_pool_without_a_name_has_one_too():
-    with World().pool() as pool:
+    with FakeDriver().pool() as pool:
         assert fastpool.get_pool(pool.name) is pool
 
 
@@ -29,21 +29,21 @@ def test_of_any_kind():
 
 
 def test_none_has_it():
-    with World().pool(name="users"), World().pool(name="orders"):
+    with FakeDriver().pool(name="users"), FakeDriver().pool(name="orders"):
         with pytest.raises(LookupError, match=r"no open pool is called 'user' .*: .*'orders'.*'users'"):
             fastpool.get_pool("user")
 
 
 def test_several_have_it():
-    with World().pool(name="twice") as first:
-        with World().pool(name="twice"):
+    with FakeDriver().pool(name="twice") as first:
+        with FakeDriver().pool(name="twice"):
             with pytest.raises(LookupError, match=r"2 open pools are called 'twice' .*: .*'twice'"):
                 fastpool.get_pool("twice")
         assert fastpool.get_pool("twice") is first, "a closed one does not count"
 
 
 def test_closed_pools_are_not_given():
-    pool = World().pool(name="over")
+    pool = FakeDriver().pool(name="over")
     pool.close()
     with pytest.raises(LookupError, match="'over'") as raised:
         fastpool.get_pool("over")
@@ -68,7 +68,7 @@ def test_a_name_is_a_string(name):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_in_a_forked_child():
-    with World().pool(name="inherited") as pool:
+    with FakeDriver().pool(name="inherited") as pool:
         pid = os.fork()
         if pid == 0:
             os._exit(0 if fastpool.get_pool("inherited") is pool else 1)

@@ -35,7 +35,7 @@ def rows() -> Iterator[Any]:
 
 @pytest.fixture
 def hbase(rows: Any) -> Any:
-    """The same, without any connection yet."""
+    """The server with rows, without any open connection."""
     assert rows.wait_connections(0, 10), rows.connections_open
     return rows
 

@@ -1,4 +1,4 @@
-"""What type checkers must accept, and what they must make of it."""
+"""A program that type checkers must accept, and the types that they must infer."""
 
 from __future__ import annotations
 

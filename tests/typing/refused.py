@@ -1,4 +1,4 @@
-"""What type checkers must refuse: each line that says `error`, by that of mypy's codes, and no other line."""
+"""A program with an error in each line that says `error`, with mypy's code, and in no other line."""
 
 from __future__ import annotations
 

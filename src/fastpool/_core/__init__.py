@@ -85,6 +85,9 @@ from .core import (
     Section as Section,
 )
 from .core import (
+    Selection as Selection,
+)
+from .core import (
     WaiterHandle as WaiterHandle,
 )
 from .core import (
@@ -110,6 +113,9 @@ from .core import (
 )
 from .core import (
     loop_of_thread as loop_of_thread,
+)
+from .core import (
+    pools_here as pools_here,
 )
 from .core import (
     private_in_use as private_in_use,

@@ -18,6 +18,7 @@ cdef class CoreState:
     cdef dict queued                 # waiting thread's uid -> whether all of it sleeps; to find deadlocks
     cdef dict queued_green           # owner's key -> (thread's uid, greenlet, task, waiter's address), likewise
     cdef set queued_tasks            # weak references to the waiting tasks whose loop runs on
+    cdef uint64_t waits_over         # [atomic] number of waits that have ended
     cdef int64_t by_hand             # number of leases that were checked out by hand
     cdef public int own_references   # references to each connection held by the pool and its driver
     cdef readonly list lost          # leases that were dropped in their blocks and have not been reported
@@ -38,6 +39,7 @@ cdef class CoreState:
     cdef public dict staff           # threads that call the driver for tasks
     cdef public bint needs_keeper    # its options need one
     cdef public bint was_opened      # open() has been called, or the first connection opened
+    cdef public bint has_alternatives  # its waiters turn to another pool after a moment, so they are in no deadlock
     cdef readonly bint nested
     cdef readonly bint timing
     cdef bint reclaim                # end leases that nobody can end any more

@@ -36,7 +36,7 @@ cdef int fork_after(Core core) except -1:
     core.entries, core.by_id, core.queued, core.queued_green = [], {}, {}, {}
     core.queued_tasks, core.lost = set(), []
     core.inherited.append(inherited)
-    line_rouse_orphans(was)
+    line_wake_orphans(was)
     core._forked()
     for entry in inherited:
         # A lease that was open in the forking thread ends in the child too, and is abandoned there.

@@ -1,7 +1,7 @@
-# Pools whose blocks may have a table prefix of their own: the hot methods of the Thrift drop-ins.
+# The hot methods of the Thrift drop-ins, whose blocks may have a table prefix of their own.
 #
-# They are compiled because `with pool.connection():` must not cost a Python frame, and apart because no other pool may
-# take these arguments.  What a prefix means is the adapters' business: `_prefixed` and `_aprefixed`, in Python.
+# They are compiled because `with pool.connection():` must not cost a Python frame, and in classes of their own because
+# other pools must refuse these arguments.  The adapters implement prefixes, in Python: `_prefixed` and `_aprefixed`.
 
 
 cdef class PrefixedCore(BlockingCore):

@@ -57,7 +57,7 @@ cdef int retire_close_all(Core core, list taken, int why) except -1:
 
 
 cdef list retire_rows(list taken, int why):
-    """What Python code is told of connections to close: (connection, server, reason) of each; None: none."""
+    """The connections to close, for Python code: (connection, server, reason) of each; None: none."""
     return [(c, server, REASONS[why]) for c, server in taken or ()]
 
 

@@ -117,6 +117,8 @@ class Call:
                 self._check_header(reply)
             method = self._method
             self.value, self.error = method.outcome(reply)
+            if self.error is not None:
+                client._connection.note_error(self.error)
             if method.changes_scanners:
                 self.note_scanner()
             if client._has_leftover():

@@ -1,4 +1,4 @@
-"""What the codec does for a client, where it was built: its calls, with thriftpy2 behind it for all that it refuses."""
+"""A client's calls through the codec, where it was built, with thriftpy2 behind it for all that it refuses."""
 
 from __future__ import annotations
 

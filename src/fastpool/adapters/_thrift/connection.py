@@ -29,6 +29,8 @@ class BaseConnection(PrefixedConnection, Generic[TableT]):
     _new_table: Callable[[bytes, Any, Entry, int], TableT]
     _table_name: Callable[[str | bytes], bytes]
     _ensure_bytes: Callable[[str | bytes], bytes]
+    # Told of each error that the server replies with; it must neither wait nor raise.
+    on_error: Callable[[BaseException], object] | None = None
     _logger: logging.Logger
     _pool_logger: logging.Logger
 
@@ -55,6 +57,11 @@ class BaseConnection(PrefixedConnection, Generic[TableT]):
 
     def check_holder(self) -> None:
         """LeaseError if the caller held this connection before and does not now, where the entry cannot know that."""
+
+    def note_error(self, error: BaseException) -> None:
+        """Note an error that the server replied with."""
+        if self.on_error is not None:
+            self.on_error(error)
 
     def check_lease(self) -> int:
         """The epoch of the caller's lease; LeaseError if there is none."""

@@ -1,9 +1,9 @@
-"""A table prefix for one block: what a checkout with ``table_prefix=`` gives.
+"""A table prefix for one block, as ``connection(table_prefix=…)`` gives it.
 
-Nested blocks share one connection, so a connection has a stack of prefixes, and the last one holds. Each block takes
-its own off again, wherever it is in the stack: blocks need not end in the order in which they began. What is left on
-the stack when the lease ends (a connection that was checked out by hand, a block that was never left) goes with the
-reset of the connection, or with its replacement: the next caller always has the pool's prefix.
+Nested blocks share one connection, so a connection has a stack of prefixes, and the last one holds. Each block
+removes its own, wherever it is in the stack: blocks need not end in the order in which they began. Prefixes
+left on the stack when the lease ends (a connection that was checked out by hand, a block that was never left) are
+removed by the reset of the connection, or with its replacement: the next caller always has the pool's prefix.
 """
 
 from __future__ import annotations
@@ -19,20 +19,27 @@ L = TypeVar("L", bound=Lease[Any] | AsyncLease[Any])
 
 
 class Prefix:
-    """The prefix of one block; ``separator`` None: the pool's. TypeError for what is no string."""
+    """The prefix of one block; ``separator`` None: the pool's. TypeError for a value that is no string."""
 
     __slots__ = ("separator", "text")
 
     def __init__(self, text: Any, separator: Any = None) -> None:
-        self.text = _as_bytes("table_prefix", text)
-        self.separator = _as_bytes("table_prefix_separator", separator)
+        self.text = as_bytes("'table_prefix' must be a string", text)
+        self.separator = as_bytes("'table_prefix_separator' must be a string", separator)
+
+    def over(self, own: tuple[bytes | None, bytes]) -> tuple[bytes | None, bytes]:
+        """The text and separator in force; ``own``: those of the pool."""
+        if self.text is None:
+            return own
+        return self.text, own[1] if self.separator is None else self.separator
 
 
-def _as_bytes(name: str, value: Any) -> bytes | None:
+def as_bytes(wanted: str, value: Any) -> bytes | None:
+    """Text as bytes, None as it is; a TypeError that begins with ``wanted`` for anything else."""
     if value is None or isinstance(value, bytes):
         return value
     if not isinstance(value, str):
-        raise TypeError(f"{name!r} must be a string, not {value!r} ({type(value).__name__})")
+        raise TypeError(f"{wanted}, not {value!r} ({type(value).__name__})")
     return value.encode()
 
 
@@ -59,7 +66,7 @@ class PrefixedConnection:
             self._use_last_prefix()
 
     def pop_prefix(self, prefix: Prefix) -> None:
-        """Use what was in force before ``prefix``; without effect if it is over, as with its lease."""
+        """Remove ``prefix``; no effect if it was removed already, or the lease is over."""
         left = [one for one in self._prefixes if one is not prefix]
         if len(left) < len(self._prefixes) and not self._over:
             self._prefixes = left
@@ -73,28 +80,24 @@ class PrefixedConnection:
             self._use_last_prefix()
 
     def note_reset(self) -> None:
-        """Have the connection reset at the end of its lease if that finds anything to do."""
+        """Request a reset at the end of the lease if there is anything to reset."""
         self._entry.needs_reset = bool(self._prefixes or self.client.scanners)
 
     def _use_last_prefix(self) -> None:
-        text, separator = self._own_prefix
-        if self._prefixes:
-            last = self._prefixes[-1]
-            text, separator = last.text, separator if last.separator is None else last.separator
-        self.table_prefix, self.table_prefix_separator = text, separator
+        own = self._own_prefix
+        self.table_prefix, self.table_prefix_separator = self._prefixes[-1].over(own) if self._prefixes else own
 
 
 class BasePrefixedLease(Generic[L]):
     """A lease that gives its connection a prefix, for one block."""
 
-    __slots__ = ("_connection", "_lease", "_pool", "_prefix", "_timeout")
+    __slots__ = ("_lease", "_pool", "_prefix", "_timeout")
 
     def __init__(self, pool: Any, lease: L, timeout: Any, prefix: Prefix) -> None:
         self._pool = pool
         self._lease = lease
         self._timeout = timeout  # for a decorated function, which needs a lease for each call
         self._prefix = prefix
-        self._connection: Any = None
 
     @property
     def connection(self) -> Any:
@@ -110,35 +113,21 @@ class BasePrefixedLease(Generic[L]):
         """Close the connection at the end of the block instead of returning it."""
         self._lease.discard()
 
-    def _again(self) -> WithPrefix:
-        """The pool, for a decorator."""
-        return WithPrefix(self._pool, self._prefix)
+    def _again(self) -> Any:
+        """Make such a lease anew, for a call of a decorated function."""
+        return self._pool.connection(self._timeout, self._prefix.text, self._prefix.separator)
 
     def __repr__(self) -> str:
         return f"<{self._lease!r} with table_prefix={self._prefix.text!r}>"
 
     def _begun(self, connection: Any) -> Any:
         connection.push_prefix(self._prefix)
-        self._connection = connection
         return connection
 
     def _ending(self) -> None:
-        connection, self._connection = self._connection, None
+        connection = self._lease.connection
         if connection is not None:
             connection.pop_prefix(self._prefix)
-
-
-class WithPrefix:
-    """A pool as decorators see it: each of their leases has the prefix."""
-
-    def __init__(self, pool: Any, prefix: Prefix) -> None:
-        self._pool = pool
-        self._prefix = prefix
-
-    def connection(self, timeout: Any) -> Any:
-        return self._pool.connection(timeout, self._prefix.text, self._prefix.separator)
-
-    aconnection = connection  # of a pool whose checkouts are awaited
 
 
 def by_hand(block: Any, timeout: Any, text: Any, separator: Any) -> tuple[Any, Prefix]:

@@ -1,4 +1,4 @@
-"""What a scan was asked for, and whether the codec can do it: the part that threads and tasks share."""
+"""The parameters of a scan, and whether the codec can do it: the part that threads and tasks share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Asked(NamedTuple):
         return batch_size if self.limit is None else min(batch_size, self.limit - returned)
 
     def request(self, scan_class: Any, first_row: str | bytes) -> Any:
-        """What is sent: a TScan; ``first_row`` if no start was given."""
+        """Make the TScan to send, which starts at ``first_row`` if no start was given."""
         return scan_class(
             startRow=first_row if self.row_start is None else self.row_start,
             stopRow=self.row_stop,
@@ -42,7 +42,7 @@ class Asked(NamedTuple):
 
 
 def plain_scan(args: tuple[Any, ...], kwargs: dict[str, Any], compat: str, bytes_increment: Any) -> Asked | None:
-    """What was asked for, a prefix replaced by its edges; None if the library refuses or translates any of it."""
+    """The parameters, a prefix replaced by its edges; None if the library refuses or translates any of them."""
     if compat < "0.98":
         return None
     try:

@@ -1,9 +1,8 @@
-"""TLS over a guarded socket, in memory: whoever moves the bytes also sees where a record ends.
+"""TLS over a guarded socket, in memory: only code that moves the bytes itself can see where a record ends.
 
-A pool must know of an idle connection whether something has arrived that no call asked for. Under TLS some of it says
-nothing (session tickets, which come behind the handshake), some says goodbye (close_notify), and half a record says
-that the server began to send something: once it has answered a call, that is out of step, as half a reply is without
-TLS.
+A pool must know of an idle connection whether something has arrived that no call asked for. Under TLS, session tickets
+(which arrive after the handshake) mean nothing, close_notify ends the session, and half a record means that the server
+has begun to send: after its first answer such a connection is out of step, as with half a reply without TLS.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Callable
 from thriftpy2.transport import TTransportException
 
 _HEADER = 5
-_PIECE = 1 << 16
+PIECE = 1 << 16  # most bytes that are asked of a socket at once where more may come
 
 
 class Tls:
@@ -28,7 +27,7 @@ class Tls:
         self._head = b""  # the first bytes of a record's header, while it is not whole
         self._body = 0  # how many bytes of the last record are still to come
 
-    # ---- bytes of the wire
+    # ---- encrypted bytes
 
     def receive(self, data: bytes) -> None:
         """Take bytes that arrived."""
@@ -50,10 +49,10 @@ class Tls:
         """The bytes to send now, maybe none."""
         return self._outgoing.read()
 
-    # ---- what they mean
+    # ---- handshake and data
 
     def shake_hands(self) -> bool:
-        """Continue the handshake as far as possible; whether it is done. ssl.SSLError if it fails."""
+        """Continue the handshake as far as possible; return whether it is done. ssl.SSLError if it fails."""
         try:
             self._object.do_handshake()
         except ssl.SSLWantReadError:
@@ -61,14 +60,14 @@ class Tls:
         return True
 
     def encrypt(self, data: bytes) -> bytes:
-        """``data`` as bytes to send."""
+        """Return the encrypted bytes of ``data``."""
         self._object.write(data)
         return self._outgoing.read()
 
-    def decrypt(self, most: int = _PIECE) -> bytes:
-        """The data that has arrived, ``most`` bytes of it, maybe none.
+    def decrypt(self, most: int = PIECE) -> bytes:
+        """The data that has arrived, at most ``most`` bytes of it, maybe none.
 
-        TTransportException(END_OF_FILE) once the server has ended the TLS session, ssl.SSLError for what is no TLS.
+        TTransportException(END_OF_FILE) once the server has ended the TLS session, ssl.SSLError if it is no TLS.
         """
         try:
             if data := self._object.read(most):
@@ -92,7 +91,7 @@ class Tls:
         return more or self._cut_short
 
     def quiet(self, receive: Callable[[], bytes]) -> bool:
-        """Whether the session goes on, and what has arrived since the last reply is only TLS's own (tickets).
+        """Whether the session is open, and only session tickets have arrived since the last reply.
 
         ``receive`` reads from the socket without waiting: b"" once the server hung up, BlockingIOError if nothing came.
         """
@@ -112,5 +111,5 @@ class Tls:
 
     @property
     def _cut_short(self) -> bool:
-        """Whether part of a record has arrived, and not its end, after a first answer: it is no ticket."""
+        """Whether only part of a record has arrived, after a first answer: it is no ticket."""
         return self._answered and bool(self._head or self._body)

@@ -1,4 +1,4 @@
-"""What a pool gives for a `async with` statement, beside its plain lease: a lease with a table prefix, and a table."""
+"""The blocks of `async with` besides a plain lease: a lease with a table prefix, and a table."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class PrefixedLease(BasePrefixedLease[AsyncLease[Any]], LeaseBlock):
 
     def __call__(self, function: Any) -> Any:
         """As a decorator: every call of the coroutine function runs inside a lease of its own."""
-        return leased_task(self._again(), self._timeout, function)
+        return leased_task(self._again, function)
 
 
 class TableBlock(LeaseBlock):

@@ -128,7 +128,7 @@ class ConnectionPool(AwaitingPrefixedCore[aiohappybase.Connection], AsyncPool[ai
         return connection
 
     def _aprefixed(self, timeout: Any, text: Any, separator: Any) -> PrefixedLease:
-        """What ``connection`` gives for a prefix."""
+        """The lease that ``connection`` returns when a prefix is given."""
         return PrefixedLease(self, self.connection(timeout), timeout, Prefix(text, separator))
 
     def table(self, name: str | bytes, **lease_options: Any) -> TableBlock:

@@ -27,7 +27,7 @@ _SCANS: Any = codec and codec.Originals(
 
 async def _fetch(table: Any, name: str, args: tuple[Any, ...], include_timestamp: Any) -> Any:
     """The rows that a call gives, as aiohappybase has them; REFUSED if it has to make the call."""
-    found = codec.door(table, name)
+    found = codec.shortcut(table, name)
     if found is None:
         return REFUSED
     channel, operation = found

@@ -21,17 +21,14 @@ from ..._core.time_limit import TimeLimit
 from ..._servers import server_text
 from .._thrift.sockets import (
     FRAME_LENGTH,
-    LARGEST_READ,
     SingleUseSocket,
     frame,
     in_order,
     prepare,
 )
-from .._thrift.tls import Tls
+from .._thrift.tls import PIECE, Tls
 
 logger = logging.getLogger("fastpool")
-
-_PIECE = 1 << 16
 
 
 class GuardedSocket(SingleUseSocket):
@@ -93,12 +90,12 @@ class GuardedSocket(SingleUseSocket):
     # ---- bytes on the wire
 
     async def _receive(self) -> bytes:
-        """What has arrived, at least one byte; TTransportException(END_OF_FILE) once the server hung up."""
+        """The bytes that have arrived, at least one; TTransportException(END_OF_FILE) once the server hung up."""
         tls = self._tls
         while True:
             if tls is not None and (plain := tls.decrypt()):
                 return plain
-            data = await asyncio.get_running_loop().sock_recv(self._open_sock(), _PIECE)
+            data = await asyncio.get_running_loop().sock_recv(self._open_sock(), PIECE)
             if not data:
                 raise TTransportException(TTransportException.END_OF_FILE, "TSocket read 0 bytes")
             if tls is None:
@@ -106,7 +103,7 @@ class GuardedSocket(SingleUseSocket):
             tls.receive(data)
 
     async def receive(self) -> bytes:
-        """What has arrived, 1 byte or more, within the socket timeout; TTransportException(END_OF_FILE) at the end."""
+        """Give what has arrived, at least one byte, within the socket timeout; TTransportException(END_OF_FILE) at the end."""
         if self._limit is None:
             return await self._receive()
         async with TimeLimit(self._limit):
@@ -125,7 +122,7 @@ class GuardedSocket(SingleUseSocket):
                 await loop.sock_sendall(self._open_sock(), out)
             if done:
                 return
-            data = await loop.sock_recv(self._open_sock(), _PIECE)
+            data = await loop.sock_recv(self._open_sock(), PIECE)
             if not data:
                 raise ConnectionError(f"{self.address} hung up during the TLS handshake")
             tls.receive(data)
@@ -202,7 +199,7 @@ class GuardedSocket(SingleUseSocket):
             return False
         if tls is None:
             return True  # the pool probes the descriptor itself
-        return tls.quiet(lambda: sock.recv(LARGEST_READ))
+        return tls.quiet(lambda: sock.recv(PIECE))
 
     def fileno(self) -> int:
         """Give the descriptor; -1 when closed, and with TLS, whose own records may arrive there at any time."""

@@ -1,4 +1,4 @@
-"""What a pool gives for a `with` statement, beside its plain lease: a lease with a table prefix, and a table."""
+"""The blocks of `with` besides a plain lease: a lease with a table prefix, and a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .table import Table
 
 
 class LeaseBlock:
-    """A ``with`` block that holds a lease; what it gives is made of the connection by ``_begun``."""
+    """A ``with`` block that holds a lease; ``_begun`` makes its value from the connection."""
 
     __slots__ = ()
 
@@ -22,7 +22,7 @@ class LeaseBlock:
         raise NotImplementedError
 
     def _ending(self) -> None:
-        """Before the lease ends."""
+        """Clean up before the lease ends."""
 
     def __enter__(self) -> Any:
         connection = self._lease.__enter__()
@@ -42,13 +42,13 @@ class LeaseBlock:
 
 
 class PrefixedLease(BasePrefixedLease[Lease[Any]], LeaseBlock):
-    """A :class:`fastpool.Lease` with a prefix, for one block; it has all that a lease has."""
+    """A :class:`fastpool.Lease` with a table prefix, for one block."""
 
     __slots__ = ()
 
     def __call__(self, function: Any) -> Any:
         """As a decorator: every call of ``function`` runs inside a lease of its own."""
-        return leased(self._again(), self._timeout, function)
+        return leased(self._again, function)
 
 
 class TableBlock(LeaseBlock):

@@ -95,6 +95,12 @@ class GuardedClient(BaseClient, CompiledCalls, TClient):
         with self._time_limit(limit):
             self.getTableNames()
 
+    def regions(self, table: bytes, limit: float) -> list[Any]:
+        """HBase's list of a table's regions; no wait is longer than ``limit`` seconds."""
+        with self._time_limit(limit):
+            found: list[Any] = self.getTableRegions(table)
+        return found
+
     @contextlib.contextmanager
     def _time_limit(self, limit: float) -> Iterator[None]:
         sock = self._socket

@@ -13,9 +13,9 @@ from Hbase_thrift import Hbase  # type: ignore[import-not-found]  # thriftpy2 ma
 from thriftpy2.transport import TFramedTransport
 
 from .._thrift.connection import BaseConnection
+from .._thrift.made import protocol_for
 from .client import GuardedClient, client_class
 from .factories import FactoryTransport
-from .heard import protocol_for
 from .table import Table
 from .transport import GuardedSocket
 from .wire import Wire

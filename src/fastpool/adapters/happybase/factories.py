@@ -1,4 +1,4 @@
-"""The guard around sockets and transports that factories of the user's made."""
+"""The guard around sockets and transports that the user's factories made."""
 
 # mypy: disallow-untyped-calls=False, warn-return-any=False
 
@@ -15,7 +15,8 @@ from typing import Any
 from thriftpy2.transport import TTransportException
 
 from ..._servers import server_text
-from .heard import SOCKET, TRANSPORT, Heard, bound_opening, made_by, one_byte_for, set_timeout
+from .._thrift.made import bound_opening, set_timeout
+from .heard import SOCKET, TRANSPORT, Heard, made_by, one_byte_for
 from .transport import CannedReply, GuardedSocket
 from .wire import Wire
 
@@ -23,11 +24,11 @@ logger = logging.getLogger("fastpool")
 
 
 class FactoryTransport:
-    """A transport that a factory made, or the socket under it, in the place of a GuardedSocket.
+    """Stands in for a GuardedSocket where a factory made the transport, or the socket under it.
 
-    Its buffers cannot be looked into, unless they are thriftpy2's. After each reply, and before a connection that was
-    idle is handed out, one more byte is asked of it without waiting: there must be none. That needs a socket in the
-    attribute ``sock`` of the one or the other, as thriftpy2 has it; without (HTTP) only the reply itself is checked.
+    Its buffers cannot be inspected, unless they are thriftpy2's. After each reply, and before an idle connection is
+    handed out, one more byte is read without waiting: there must be none. That needs a socket in the attribute ``sock``
+    of the transport or the socket object, as in thriftpy2; without one (HTTP) only the reply itself is checked.
     """
 
     def __init__(self, connection: Any, wire: Wire) -> None:
@@ -44,7 +45,7 @@ class FactoryTransport:
             self._under: Any = self._ours
         else:
             self._under = made_by("socket_factory", wire.socket_factory(host, port), SOCKET)
-        own = self._ours is not None  # which looks after the others itself
+        own = self._ours is not None  # a GuardedSocket handles open and close itself
         self._heard = Heard(self._under, {} if own else {"open": self._before_open, "close": self._before_close})
         if wire.transport_factory is None:
             self.transport = connection._transport_class(self._under)
@@ -56,7 +57,7 @@ class FactoryTransport:
     def _before_close(self) -> None:
         if self._is_inherited:
             self.abandon()  # the socket's own close would end the connection for the parent process, too
-        elif not self._connection._entry.busy:  # a call that fails may close the socket, and costs it anyway
+        elif not self._connection._entry.busy:  # a failing call may close the socket; it costs the connection anyway
             self.closing()
 
     def _before_open(self) -> None:
@@ -69,7 +70,7 @@ class FactoryTransport:
     # ---- opening
 
     def open(self, limit: float | None) -> None:
-        """Open the transport within ``limit`` seconds, as far as it can be told; TTransportException if that fails."""
+        """Open the transport, within ``limit`` seconds if its socket takes a limit; TTransportException on failure."""
         self._pid = os.getpid()
         if self._ours is not None:
             self._ours.bound_opening(limit)
@@ -96,7 +97,7 @@ class FactoryTransport:
             raise
 
     def end_opening(self) -> None:
-        """From here on only the socket timeout holds: thriftpy2 leaves the connect timeout where there is no other."""
+        """Apply the socket timeout from now on: thriftpy2 keeps the connect timeout in force if there is no other."""
         if self._ours is not None:
             self._ours.end_opening()
         if self._raw is None and self._timeout_ms:
@@ -108,7 +109,7 @@ class FactoryTransport:
 
     @property
     def canned(self) -> CannedReply | None:
-        """What the socket gives to a read instead of what the server sends."""
+        """The reply that the socket serves to a read in place of the server's bytes; None: none."""
         return self._heard.canned
 
     @canned.setter
@@ -124,7 +125,7 @@ class FactoryTransport:
 
     @property
     def _raw(self) -> Any:
-        """The socket of the operating system, None if it cannot be seen."""
+        """The socket of the operating system, None if it is not accessible."""
         for one in (self._under, self.transport):
             raw = getattr(one, "sock", None)
             if raw is not None and hasattr(raw, "settimeout") and hasattr(raw, "detach"):
@@ -133,7 +134,7 @@ class FactoryTransport:
 
     @property
     def socket_timeout(self) -> float | None:
-        """Bounds each wait, in seconds."""
+        """The limit of each wait, in seconds; None: no limit."""
         usual = self._timeout_ms / 1000 if self._timeout_ms else None
         return getattr(self._under, "socket_timeout", usual) if self._raw is not None else usual
 
@@ -146,7 +147,7 @@ class FactoryTransport:
             set_timeout(self.transport, None if seconds is None else seconds * 1000)
 
     def fileno(self) -> int:
-        """Give -1: :meth:`quiet` looks through the transport, and sees what it holds, too."""
+        """Return -1, so that the pool calls :meth:`quiet`, which sees the transport's buffers, too."""
         return -1
 
     def send(self, message: bytes) -> None:
@@ -155,7 +156,7 @@ class FactoryTransport:
         self.transport.flush()
 
     def has_leftover(self) -> bool:
-        """Whether more than one reply has arrived, as far as its buffers cannot be asked; see ``one_byte``."""
+        """Whether bytes beyond the reply have arrived, apart from buffers that are asked with ``one_byte``."""
         if self._ours is not None and self._ours.has_leftover():
             return True
         if self.one_byte is None:
@@ -167,7 +168,7 @@ class FactoryTransport:
         return self.sock is not None and (self._raw is None or self._next() is None)
 
     def _next(self) -> object:
-        """What comes instead of the next byte, or that byte; None: nothing has arrived."""
+        """The next byte, or the exception of reading it; None: nothing has arrived."""
         if self._ours is not None and self._ours.has_leftover():
             return True
         before = self._heard.received
@@ -175,8 +176,8 @@ class FactoryTransport:
             with self._without_waiting():
                 return self.transport.read(1)
         except (BlockingIOError, ssl.SSLWantReadError):
-            return None if self._heard.received == before else True  # it had part of a frame, and lost it
-        except Exception as error:  # whatever it is: the connection is over, or what came is no reply
+            return None if self._heard.received == before else True  # part of a frame was read, and is lost
+        except Exception as error:  # the connection has ended, or its bytes are no reply
             return error
 
     @contextlib.contextmanager
@@ -191,7 +192,7 @@ class FactoryTransport:
     # ---- the end
 
     def closing(self) -> None:
-        """Before the user closes the connection, which costs it."""
+        """Mark the connection as lost before the user closes it."""
         if self._opened and not self._over:
             self._connection.closing()
 
@@ -212,7 +213,7 @@ class FactoryTransport:
             logger.warning("close of the transport to %s failed: %r", self.address, error, exc_info=error)
 
     def interrupt(self) -> None:
-        """End the connection under a caller that is using it, whose call fails."""
+        """Shut the connection down while a caller uses it; the call fails."""
         self._over = True
         if self._ours is not None:
             self._ours.interrupt()

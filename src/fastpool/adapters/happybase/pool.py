@@ -150,7 +150,7 @@ class ConnectionPool(PrefixedCore[happybase.Connection], Pool[happybase.Connecti
         return connection
 
     def _prefixed(self, timeout: Any, text: Any, separator: Any) -> PrefixedLease:
-        """What ``connection`` gives for a prefix."""
+        """The lease that ``connection`` returns when a prefix is given."""
         return PrefixedLease(self, self.connection(timeout), timeout, Prefix(text, separator))
 
     def table(self, name: str | bytes, **lease_options: Any) -> TableBlock:

@@ -74,7 +74,7 @@ class Batch(happybase.Batch):
 
     @property
     def _mutations(self) -> dict[Any, list[Any]]:
-        """What is to be sent, as happybase has it; from here on the batch is kept in that form."""
+        """The mutations to be sent, as happybase has them; from here on the batch is kept in that form."""
         queued, self._queued = self._queued, None
         for row, flat in (queued or {}).items():
             self._made[row].extend(codec.mutations_of(flat))
@@ -119,6 +119,6 @@ class _Scan(ScanSide, happybase.Table):
 
 
 if codec is not None:
-    _doors = codec.Doors(happybase.table, happybase.batch)
-    _doors.serve(Table, Batch)
-    codec.open_doors(_doors)
+    _shortcuts = codec.Shortcuts(happybase.table, happybase.batch)
+    _shortcuts.serve(Table, Batch)
+    codec.use_shortcuts(_shortcuts)

@@ -14,13 +14,11 @@ from thriftpy2.transport import TSocket, TTransportException
 
 from ..._servers import server_text
 from .._thrift.sockets import LARGEST_READ, SingleUseSocket, frame, in_order, prepare
-from .._thrift.tls import Tls
-
-_PIECE = 1 << 16
+from .._thrift.tls import PIECE, Tls
 
 
 class CannedReply:
-    """What a socket serves instead of what the server sends, to find out whether the buffers above hold anything.
+    """A reply that a socket serves in place of the server's bytes, to find out whether the buffers above hold anything.
 
     They cannot be looked into, but they can be asked for one byte more: an empty buffer asks the socket, for as many
     bytes as it has room for, and is given this reply of one byte.
@@ -169,7 +167,7 @@ class GuardedSocket(SingleUseSocket, TSocket):
         if tls is None:
             return self._receive(most)
         while not (data := tls.decrypt(most)):
-            tls.receive(self._receive(_PIECE))
+            tls.receive(self._receive(PIECE))
         return data
 
     def _shake_hands(self, tls: Tls) -> None:
@@ -179,7 +177,7 @@ class GuardedSocket(SingleUseSocket, TSocket):
                 self._usable().sendall(out)
             if done:
                 return
-            data = self._usable().recv(_PIECE)
+            data = self._usable().recv(PIECE)
             if not data:
                 raise ConnectionError(f"{self.address} hung up during the TLS handshake")
             tls.receive(data)
@@ -229,7 +227,7 @@ class GuardedSocket(SingleUseSocket, TSocket):
             return sock is not None
         sock.settimeout(0)
         try:
-            return tls.quiet(lambda: sock.recv(_PIECE))
+            return tls.quiet(lambda: sock.recv(PIECE))
         finally:
             sock.settimeout(self.socket_timeout)
 

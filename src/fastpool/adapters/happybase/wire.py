@@ -1,4 +1,4 @@
-"""How connections reach the server: TLS, and sockets and transports of the user's own."""
+"""How connections reach the server: TLS, and the user's own sockets and transports."""
 
 from __future__ import annotations
 

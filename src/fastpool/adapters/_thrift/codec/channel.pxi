@@ -18,7 +18,7 @@ OTHER = REPLY_OTHER
 
 
 class _Refused:
-    """What a call returns that was not begun: thriftpy2 has to make it."""
+    """The result of a call that was not begun: thriftpy2 has to make it."""
 
     def __repr__(self):
         return "REFUSED"

@@ -10,7 +10,7 @@ does not know; for what it knows, it gives the same bytes and equal objects.
     encode.pxi     methods, as their IDL declares them, and their arguments
     channel.pxi    one client's messages: its input buffer, its output, and what it awaits
     call.pxi       a call of a thread, from its begin to its end
-    doors.pxi      happybase's Table and Batch, straight over all this
+    shortcuts.pxi      happybase's Table and Batch, straight over all this
 """
 
 cimport cython
@@ -143,4 +143,4 @@ include "decode.pxi"
 include "encode.pxi"
 include "channel.pxi"
 include "call.pxi"
-include "doors.pxi"
+include "shortcuts.pxi"

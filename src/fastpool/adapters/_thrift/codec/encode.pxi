@@ -74,7 +74,7 @@ cdef class Struct:
 
 
 def result_kind(result_class):
-    """What a method returns, and the struct class of it; Unsupported if this module does not read such a result."""
+    """The kind of a method's result; Unsupported if this module does not read such a result."""
     spec = result_class.thrift_spec.get(0)
     if spec is None:
         return RESULT_NONE
