@@ -1,4 +1,4 @@
-"""Measure what whole operations cost the client: its processor time for a row, a put, a batch, a scanned row, a counter.
+"""Measure whole operations of the client: its processor time for a row, a put, a batch, a scanned row, a counter.
 
 Both sides take turns, against the embedded server in a process of its own, over loopback: the time that the system
 takes to send and to receive is in it. The least of the rounds counts, as everything else only adds to it. The garbage

@@ -103,7 +103,7 @@ class GuardedSocket(SingleUseSocket):
             tls.receive(data)
 
     async def receive(self) -> bytes:
-        """Give what has arrived, at least one byte, within the socket timeout; TTransportException(END_OF_FILE) at the end."""
+        """Give the next bytes, at least one, within the socket timeout; TTransportException(END_OF_FILE) at the end."""
         if self._limit is None:
             return await self._receive()
         async with TimeLimit(self._limit):
