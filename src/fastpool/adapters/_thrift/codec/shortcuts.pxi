@@ -88,12 +88,19 @@ cdef inline bint shortcut_plain(object columns, object timestamp) except -1:
     )
 
 
-cdef object shortcut_rows(object table, bint many, object row, object columns, object timestamp, object include_timestamp):
+cdef inline bint shortcut_serves(object table, Originals originals) except -1:
+    """Whether the table is the drop-in's own, and nobody has replaced a part of the library's method."""
+    return type(table) is shortcuts.table_class and originals.intact()
+
+
+cdef object shortcut_rows(
+    object table, bint many, object row, object columns, object timestamp, object include_timestamp
+):
     """The rows as happybase gives them; REFUSED if it has to fetch them."""
     cdef object name, found
     cdef tuple args
     cdef Channel channel
-    if type(table) is not shortcuts.table_class or not shortcut_plain(columns, timestamp) or not shortcuts.rows.intact():
+    if not shortcut_plain(columns, timestamp) or not shortcut_serves(table, shortcuts.rows):
         return REFUSED
     if timestamp is None:
         name = "getRowsWithColumns" if many else "getRowWithColumns"
@@ -136,7 +143,7 @@ def table_cells(self, row, column, versions=None, timestamp=None, include_timest
     cdef object found, name
     cdef tuple args
     cdef Channel channel = None
-    cdef bint plain = type(self) is shortcuts.table_class and shortcut_plain(None, timestamp) and shortcuts.cells.intact()
+    cdef bint plain = shortcut_plain(None, timestamp) and shortcut_serves(self, shortcuts.cells)
     if plain and (versions is None or (type(versions) is int and versions >= 1)):
         name = "getVer" if timestamp is None else "getVerTs"
         channel = shortcut_channel(self, name)
@@ -158,7 +165,7 @@ def table_counter_inc(self, row, column, value=1):
     """Increment a counter, as happybase does."""
     cdef object found
     cdef Channel channel = None
-    if type(self) is shortcuts.table_class and shortcuts.counters.intact():
+    if shortcut_serves(self, shortcuts.counters):
         channel = shortcut_channel(self, "atomicIncrement")
     if channel is not None:
         found = shortcut_call(channel, "atomicIncrement", (self.name, row, column, value), 0)
