@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_INPUT = 1
 
 # what the compiled module is made of
-CORE := setup.py $(wildcard src/fastpool/*.pxd $(addprefix src/fastpool/_core/,*.pyx *.pxi *.pxd */*.pxi */*.pxd */*.h))
+CORE := setup.py $(wildcard src/fastpool/*.pxd $(addprefix src/fastpool/adapters/_thrift/codec/,*.pyx *.pxi c/*.h) $(addprefix src/fastpool/_core/,*.pyx *.pxi *.pxd */*.pxi */*.pxd */*.h))
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test bench stress hbase hbase-stop test-hbase test-hbase-cluster test-haproxy cassandra cassandra-stop test-cassandra set-up-3.14 test-3.14 test-freethreaded test-all \
@@ -135,5 +135,5 @@ wheels: $(VENV)/.ship ## an sdist, wheels from it for the Pythons at hand, each 
 clean: ## remove everything that was built or brought in
 	@if [ -x $(py) ]; then for kind in hbase cassandra; do $(py) -m tools.$$kind.$$kind stop >/dev/null; done; fi
 	@rm -rf .venv .venv-* .cache build dist wheelhouse .pytest_cache .hypothesis .benchmarks .mypy_cache .ruff_cache
-	@rm -rf src/*.egg-info src/*.so src/fastpool/_core/*.so src/fastpool/_core/*.c src/fastpool/_core/*.html tests/_probe.c tests/_probe.html
+	@rm -rf src/*.egg-info src/*.so src/fastpool/_core/*.so src/fastpool/_core/*.c src/fastpool/_core/*.html src/fastpool/adapters/_thrift/codec/*.so src/fastpool/adapters/_thrift/codec/*.c tests/_probe.c tests/_probe.html
 	@find src tests bench tools -name __pycache__ -prune -exec rm -rf {} +

@@ -10,7 +10,7 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-HEADERS = sorted(str(p) for p in Path("src/fastpool/_core/c").glob("*.h"))
+HEADERS = sorted(str(p) for p in Path("src/fastpool").glob("**/c/*.h"))
 if sys.platform == "win32":
     CFLAGS = ["/O2"]
 else:
@@ -44,7 +44,10 @@ def extension(name: str, source: str) -> Extension:
 if __name__ == "__main__":  # tools/native.py takes the recipe from here, and nothing else
     setup(
         ext_modules=cythonize(
-            [extension("fastpool._core.core", "src/fastpool/_core/core.pyx")],
+            [
+                extension("fastpool._core.core", "src/fastpool/_core/core.pyx"),
+                extension("fastpool.adapters._thrift.codec.codec", "src/fastpool/adapters/_thrift/codec/codec.pyx"),
+            ],
             include_path=["src"],
             annotate=os.environ.get("FASTPOOL_ANNOTATE") == "1",
             compiler_directives=DIRECTIVES,

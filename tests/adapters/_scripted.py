@@ -87,8 +87,11 @@ def row(key: bytes) -> dict[bytes, bytes]:
 
 def answer(call: Call) -> Any:
     result = getattr(Hbase, call.name + "_result")()
-    if call.name == "getRowWithColumns":
-        result.success = [TRowResult(row=call.args.row, columns={b"cf:key": TCell(value=call.args.row, timestamp=1)})]
+    if call.name.startswith("getRow"):
+        keys = call.args.rows if call.name.startswith("getRows") else [call.args.row]
+        result.success = [TRowResult(row=key, columns={b"cf:key": TCell(value=key, timestamp=1)}) for key in keys]
+    elif call.name.startswith("getVer"):
+        result.success = [TCell(value=b"v", timestamp=1)]
     elif call.name == "getTableNames":
         result.success = [b"t"]
     elif call.name == "scannerOpenWithScan":

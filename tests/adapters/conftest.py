@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 pytest.importorskip("happybase")
 
+from fastpool.adapters._thrift.codec import codec
 from fastpool.testing import HBaseServer
 
 from ._cassandra import KEYSPACE, FakeCassandra, Story
@@ -39,6 +41,13 @@ def server(request: pytest.FixtureRequest) -> Iterator[ScriptedServer]:
     server = ScriptedServer(transport, protocol) if way == "plain" else WAYS[way](transport, protocol)
     yield server
     server.close()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def refusing() -> None:
+    """With FASTPOOL_CODEC=refuse all tests run over a codec that leaves messages at random to thriftpy2."""
+    if os.environ.get("FASTPOOL_CODEC") == "refuse":
+        codec.refuse_at_random(0.4, 1)
 
 
 @pytest.fixture

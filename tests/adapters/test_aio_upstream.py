@@ -50,6 +50,14 @@ def test_whole_suite_passes(tmp_path: Path, transport: str, protocol: str) -> No
     assert (len(outcome.passed), outcome.failed, outcome.skipped) == (passed, CANNOT, []), outcome.output
 
 
+@pytest.mark.parametrize("codec", ["off", "refuse"])
+def test_whole_suite_passes_without_the_codec(tmp_path: Path, codec: str) -> None:
+    with HBaseServer() as server:
+        outcome = upstream.run(tmp_path, server.host, server.port, pool="fastpool.aio", codec=codec)
+    passed = upstream.TESTS - len(CANNOT)
+    assert (len(outcome.passed), outcome.failed, outcome.skipped) == (passed, CANNOT, []), outcome.output
+
+
 def test_whole_suite_passes_with_their_pool(tmp_path: Path) -> None:
     with HBaseServer() as server:
         outcome = upstream.run(tmp_path, server.host, server.port)

@@ -171,6 +171,7 @@ def test_timeout_then_late_reply_reaches_no_caller(plain_server: ScriptedServer)
     plain_server.script = None
     timed_out.set()
     must_be_lost(held)
+    held.connection.timeout = 10_000
     held.connection.open()
     assert held.row(b"other") == row(b"other")
     held.end()

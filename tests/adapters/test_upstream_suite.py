@@ -40,6 +40,18 @@ def test_whole_suite_passes(tmp_path: Path, pool: str, protocol: str, transport:
     assert (len(outcome.passed), outcome.failed, outcome.skipped) == (upstream.TESTS, [], []), outcome.output
 
 
+@pytest.mark.parametrize("codec", ["off", "refuse"])
+@pytest.mark.parametrize(
+    ("protocol", "transport"), [WIRES[0], WIRES[-1]], ids=["-".join(WIRES[0]), "-".join(WIRES[-1])]
+)
+def test_whole_suite_passes_without_the_codec(tmp_path: Path, codec: str, protocol: str, transport: str) -> None:
+    with HBaseServer(protocol=protocol, transport=transport) as server:
+        outcome = upstream.run(
+            tmp_path, server.host, server.port, pool="fastpool", codec=codec, protocol=protocol, transport=transport
+        )
+    assert (len(outcome.passed), outcome.failed, outcome.skipped) == (upstream.TESTS, [], []), outcome.output
+
+
 @pytest.mark.parametrize("pool", POOLS)
 def test_pool_tests_pass_many_times_in_a_row(tmp_path: Path, pool: str) -> None:
     with HBaseServer() as server:

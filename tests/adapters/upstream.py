@@ -37,6 +37,11 @@ import pytest
 
 REPEAT = int(os.environ["UPSTREAM_REPEAT"])
 
+if os.environ.get("FASTPOOL_CODEC") == "refuse":
+    from fastpool.adapters._thrift.codec import codec
+
+    codec.refuse_at_random(0.4, 1)
+
 
 def pytest_generate_tests(metafunc):
     if REPEAT > 1:
@@ -79,6 +84,7 @@ def run(
     protocol: str = "binary",
     transport: str = "buffered",
     compat: str = "0.98",
+    codec: str = "",
     pool_tests: int = 0,
     within_s: float = 300,
 ) -> Outcome:
@@ -86,6 +92,8 @@ def run(
 
     ``pool`` is the module whose ConnectionPool it tests: happybase, fastpool, or a module in ``folder``. ``pool_tests``
     > 0 runs only the tests of the pool, that many times in a row.
+
+    ``codec``: "off", or "refuse" for one that leaves messages at random to thriftpy2.
     """
     files = {"test_api.py": repair(fetch(), pool), "conftest.py": CONFTEST, "pytest.ini": PYTEST_INI}
     environment = {
@@ -94,5 +102,6 @@ def run(
         "HAPPYBASE_COMPAT": compat,
         "HAPPYBASE_TRANSPORT": transport,
         "HAPPYBASE_PROTOCOL": protocol,
+        "FASTPOOL_CODEC": codec,
     }
     return run_suite(folder, files, POOL_TESTS, pool_tests, environment, within_s)

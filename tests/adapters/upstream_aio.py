@@ -39,6 +39,11 @@ pytest_plugins = ["theirs"]
 aiohappybase.ConnectionPool = importlib.import_module(os.environ["UPSTREAM_POOL"]).ConnectionPool
 
 REPEAT = int(os.environ["UPSTREAM_REPEAT"])
+
+if os.environ.get("FASTPOOL_CODEC") == "refuse":
+    from fastpool.adapters._thrift.codec import codec
+
+    codec.refuse_at_random(0.4, 1)
 loop = None
 
 
@@ -90,6 +95,7 @@ def run(
     pool: str = "aiohappybase",
     protocol: str = "binary",
     transport: str = "buffered",
+    codec: str = "",
     pool_tests: int = 0,
     within_s: float = 300,
 ) -> Outcome:
@@ -97,6 +103,8 @@ def run(
 
     ``pool`` is the module whose ConnectionPool it tests: aiohappybase, fastpool.aio, or a module in ``folder``.
     ``pool_tests`` > 0 runs only the tests of the pool, that many times in a row.
+
+    ``codec``: "off", or "refuse" for one that leaves messages at random to thriftpy2.
     """
     files = {
         "test_api.py": SUITE.text("tests/test_api.py"),
@@ -110,5 +118,6 @@ def run(
         "AIOHAPPYBASE_TRANSPORT": transport,
         "AIOHAPPYBASE_PROTOCOL": protocol,
         "UPSTREAM_POOL": pool,
+        "FASTPOOL_CODEC": codec,
     }
     return run_suite(folder, files, POOL_TESTS, pool_tests, environment, within_s)

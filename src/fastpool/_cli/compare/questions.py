@@ -12,7 +12,7 @@ from itertools import repeat
 from statistics import median
 from typing import Any
 
-from . import concurrency, crowd, load, memory, scale
+from . import concurrency, crowd, load, memory, operations, scale
 from .candidates import CONNECTION_POOL, FLOOR, HAPPYBASE, POOL, STUBBED, Address, Candidate, fastpool_pool
 from .findings import Finding, Target
 from .floor import FloorUnavailable
@@ -239,6 +239,7 @@ QUESTIONS: dict[str, Question] = {
     "loopback": loopback,
     "fairness": fairness,
     "concurrency": in_each_model,
+    "operations": lambda server, effort: operations.answers(effort),
 }
 
 

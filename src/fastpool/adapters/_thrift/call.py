@@ -27,7 +27,7 @@ A client performs a :class:`Call` so, with or without ``await``::
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from thriftpy2.thrift import TApplicationException, TMessageType
 from thriftpy2.transport import TTransportException
@@ -62,6 +62,21 @@ class Call:
         self._method = method
         self._request = request
         self._sent = False  # True once the message may be sent: from there on a failure costs the connection
+
+    @classmethod
+    def sent(cls, client: BaseClient, method: Method, request: Any) -> Self:
+        """A call whose message was made, and maybe sent, elsewhere: its reply is still to be read."""
+        call = cls(client, method, request)
+        call._seqid = client._seqid
+        call._sent = True
+        return call
+
+    @staticmethod
+    def refuse_retired(name: str) -> NoReturn:
+        """Raise for a call of the method ``name`` that ended after its connection left the pool."""
+        raise TTransportException(
+            TTransportException.NOT_OPEN, f"{name} ended after the connection was taken out of the pool"
+        )
 
     def begin(self) -> bytes:
         """Begin, and encode the message to send; LeaseError if the caller may not call now."""
@@ -105,15 +120,12 @@ class Call:
             if self.error is not None:
                 client._connection.note_error(self.error)
             if method.changes_scanners:
-                self._note_scanner()
+                self.note_scanner()
             if client._has_leftover():
                 # The reply is good, but something follows it that belongs to no call.
                 client._break_off(desync=True)
         if client._retired:
-            raise TTransportException(
-                TTransportException.NOT_OPEN,
-                f"{self._method.name} ended after the connection was taken out of the pool",
-            )
+            self.refuse_retired(self._method.name)
         client._call = None
         client._entry.end_call()
 
@@ -132,7 +144,7 @@ class Call:
         if not client._retired:
             client._entry.end_call()
 
-    def _note_scanner(self) -> None:
+    def note_scanner(self) -> None:
         """Keep account of the scanners that are open on the server."""
         client = self._client
         if self._method.opens_scanner and self.value is not None:

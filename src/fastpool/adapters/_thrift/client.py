@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
     from ..._core import Entry
     from .connection import BaseConnection
     from .sockets import Transport
+
+
+class _Memory(io.BytesIO):
+    """A transport that keeps what is written to it."""
+
+    def setvalue(self, value: bytes) -> None:
+        self.seek(0)
+        self.truncate()
+        self.write(value)
 
 
 class BaseClient:
@@ -37,8 +47,13 @@ class BaseClient:
         self._socket = sock
         self._output_protocol = output_protocol
         # A message is put together here and sent whole, so that an argument that cannot be encoded costs nothing.
-        self._memory: Any = TMemoryBuffer()
-        self._renew_output()
+        # thriftpy2's buffer is slow to write to from Python, where all of its protocols but the compiled one are.
+        self._memory: Any = _Memory()
+        try:
+            self._renew_output()
+        except TypeError:  # the compiled protocol takes only compiled transports
+            self._memory = TMemoryBuffer()
+            self._renew_output()
         # Ids begin anywhere, so that a reply that strayed from another connection does not fit either.
         self._seqid = random.getrandbits(30)
 

@@ -61,6 +61,11 @@ class Method:
             setattr(request, key, value)
         return request
 
+    def in_order(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        """The arguments by their positions; TApplicationException if one is missing."""
+        request = self.request(args, kwargs)
+        return tuple(getattr(request, spec[1]) for spec in self.args_class.thrift_spec.values())
+
     def outcome(self, result: Any) -> tuple[Any, BaseException | None]:
         """The value, or the error that the IDL declares, in a reply; TApplicationException if it has neither."""
         if self.has_success:

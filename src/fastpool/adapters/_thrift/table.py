@@ -65,5 +65,6 @@ class ScanSide:
 
     @property
     def _to_close(self) -> bool:
-        """Whether it opened a scanner, on a transport that is still open."""
-        return self._scanner is not None and self._table._leased.client.is_open()
+        """Whether it opened a scanner that is still open, on a transport that is."""
+        client = self._table._leased.client
+        return self._scanner in client.scanners and client.is_open()

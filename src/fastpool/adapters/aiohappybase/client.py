@@ -14,10 +14,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from thriftpy2.contrib.aio.client import TAsyncClient
+from thriftpy2.contrib.aio.protocol import TAsyncBinaryProtocol, TAsyncCompactProtocol
 
 from ..._core.time_limit import TimeLimit
 from .._thrift.call import Call
 from .._thrift.client import BaseClient
+from .._thrift.codec import codec
+from .._thrift.compiled import CompiledCalls, operations
 from .._thrift.service import Method, class_for
 from .transport import ExternalTransport, GuardedSocket
 
@@ -25,7 +28,11 @@ if TYPE_CHECKING:
     from ..._core import Entry
 
 
-class GuardedClient(BaseClient, TAsyncClient):
+# Whether a protocol is the compact one; those that are not here are thriftpy2's to speak.
+_COMPACT: dict[Any, bool] = {TAsyncBinaryProtocol: False, TAsyncCompactProtocol: True}
+
+
+class GuardedClient(BaseClient, CompiledCalls, TAsyncClient):
     """A thriftpy2 client of asyncio on one socket of a slot; :func:`client_class` adds a service's methods.
 
     Raises LeaseError where nobody may call, TTransportException(NOT_OPEN) after the socket was closed, and
@@ -46,6 +53,8 @@ class GuardedClient(BaseClient, TAsyncClient):
     ) -> None:
         TAsyncClient.__init__(self, service, iprot)
         BaseClient.__init__(self, connection, entry, sock, protocol_factory.get_protocol)
+        if isinstance(sock, GuardedSocket):
+            self._open_channel(service, _COMPACT.get(type(iprot)), sock.framed, False, connection.check_holder)
 
     async def _req(self, _api: str, *args: Any, **kwargs: Any) -> Any:
         return await getattr(self, _api)(*args, **kwargs)
@@ -84,6 +93,46 @@ class GuardedClient(BaseClient, TAsyncClient):
         """Whether the connection is open, no call is under way, and nothing has arrived unasked."""
         return super().in_step() and self._socket.quiet()
 
+    async def call_compiled(self, operation: Any, args: tuple[Any, ...], how: int) -> Any:
+        """Make a call by the channel; its value, or REFUSED if thriftpy2 must make it."""
+        message = self._channel.start(operation, args, how)
+        return codec.REFUSED if message is None else await self._exchange(operation, args, message)
+
+    async def _exchange(self, operation: Any, args: tuple[Any, ...], message: bytes) -> Any:
+        """Send the message of a call that the channel began, and receive its reply."""
+        channel, method = self._channel, operation.method
+        sock: Any = self._socket  # with a channel it is a GuardedSocket
+        rest = value = None
+        try:
+            await sock.transmit(message)
+            state = codec.MORE
+            while state == codec.MORE:
+                state = channel.feed(await sock.receive())
+            if state == codec.DONE:
+                value = channel.end_reply(args)
+            else:
+                channel.end_structs()
+                sock.unread(channel.take(channel.pending))
+                rest = self.resumed_call(method, args)
+                await self._receive(method, rest)
+        except BaseException as error:
+            self.fail_call(method, error)
+            raise
+        if rest is None:
+            return value
+        if rest.error is not None:
+            raise rest.error
+        return rest.value
+
+    async def _receive(self, method: Method, call: Call) -> None:
+        reply = None
+        if method.has_reply:
+            iprot = self._iprot
+            reply = call.receive(*await iprot.read_message_begin())
+            await iprot.read_struct(reply)
+            await iprot.read_message_end()
+        call.end(reply)
+
     def _has_leftover(self) -> bool:
         return self._socket.has_leftover()
 
@@ -91,21 +140,21 @@ class GuardedClient(BaseClient, TAsyncClient):
 def _method(service: ModuleType, name: str) -> Callable[..., Any]:
     """Make the client's method ``name``: what thriftpy2's _req, _send and _recv do, in one guarded piece."""
     method = Method(service, name)
+    operation = operations(service).get(name)
 
     async def perform(self: GuardedClient, *args: Any, **kwargs: Any) -> Any:
+        if operation is not None and self._channel is not None:
+            plain = method.in_order(args, kwargs) if kwargs else args
+            value = await self.call_compiled(operation, plain, codec.AS_STRUCTS)
+            if value is not codec.REFUSED:
+                return value
         request = method.request(args, kwargs)
         if not self._can_call():
             return await getattr(await self._connection.reconnected_client(self), name)(*args, **kwargs)
         call = Call(self, method, request)
         try:
             await self._socket.send(call.begin())
-            reply = None
-            if method.has_reply:
-                iprot = self._iprot
-                reply = call.receive(*await iprot.read_message_begin())
-                await iprot.read_struct(reply)
-                await iprot.read_message_end()
-            call.end(reply)
+            await self._receive(method, call)
         except BaseException as error:
             call.fail(error)
             raise
@@ -113,6 +162,8 @@ def _method(service: ModuleType, name: str) -> Callable[..., Any]:
             raise call.error
         return call.value
 
+    if operation is not None:
+        operation.function = perform
     return perform
 
 

@@ -14,6 +14,7 @@ import aiohappybase
 
 from ..._errors import LeaseError
 from .._thrift.table import LeasedTable, ScanSide
+from .rows import REFUSED, compiled_rows, compiled_scan
 
 
 class Table(LeasedTable, aiohappybase.Table):
@@ -26,6 +27,28 @@ class Table(LeasedTable, aiohappybase.Table):
     def client(self) -> _LeasedClient:
         """The connection's client, as long as the lease lasts; its methods check that again when they are called."""
         return _LeasedClient(self)
+
+    async def row(
+        self, row: bytes, columns: Any = None, timestamp: int | None = None, include_timestamp: bool = False
+    ) -> Any:
+        """Retrieve a single row, as aiohappybase does."""
+        found = REFUSED
+        if type(self) is Table:
+            found = await compiled_rows(self, False, row, columns, timestamp, include_timestamp)
+        if found is REFUSED:
+            return await super().row(row, columns, timestamp, include_timestamp)
+        return found[0][1] if found else {}
+
+    async def rows(
+        self, rows: Any, columns: Any = None, timestamp: int | None = None, include_timestamp: bool = False
+    ) -> Any:
+        """Retrieve several rows, as aiohappybase does."""
+        found = REFUSED
+        if rows and type(self) is Table:
+            found = await compiled_rows(self, True, rows, columns, timestamp, include_timestamp)
+        if found is REFUSED:
+            return await super().rows(rows, columns, timestamp, include_timestamp)
+        return found
 
     def batch(
         self, timestamp: int | None = None, batch_size: int | None = None, transaction: bool = False, wal: bool = True
@@ -40,11 +63,18 @@ class Table(LeasedTable, aiohappybase.Table):
         fence, epoch = self._entry.fence, self._epoch
         fence(epoch)
         try:
-            async with aclosing(aiohappybase.Table.scan(scan, *args, **kwargs)) as rows:
-                async for row in rows:
-                    yield row
-                    # aiohappybase fetches many rows at once; the remaining ones end with the lease, too.
-                    fence(epoch)
+            # Many rows are fetched at once; the remaining ones end with the lease, too.
+            if (compiled := compiled_scan(scan, self, args, kwargs)) is not None:
+                async with aclosing(compiled) as batches:
+                    async for rows in batches:
+                        for row in rows:
+                            yield row
+                            fence(epoch)
+            else:
+                async with aclosing(aiohappybase.Table.scan(scan, *args, **kwargs)) as found:
+                    async for row in found:
+                        yield row
+                        fence(epoch)
         finally:
             # In the scanning task this is the end of the loop. In another one it is
             # asyncio closing a dropped generator, which must not send on a connection that its holder may be about

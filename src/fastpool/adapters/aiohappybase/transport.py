@@ -41,7 +41,7 @@ class GuardedSocket(SingleUseSocket):
     def __init__(self, where: Any, framed: bool) -> None:
         super().__init__()
         self._where = where
-        self._framed = framed
+        self.framed = framed
         self._tls: Tls | None = None
         self._data = b""  # of messages; up to _at it has been consumed
         self._at = 0
@@ -102,7 +102,8 @@ class GuardedSocket(SingleUseSocket):
                 return data
             tls.receive(data)
 
-    async def _receive_in_time(self) -> bytes:
+    async def receive(self) -> bytes:
+        """Give the next bytes, at least one, within the socket timeout; TTransportException(END_OF_FILE) at the end."""
         if self._limit is None:
             return await self._receive()
         async with TimeLimit(self._limit):
@@ -130,8 +131,10 @@ class GuardedSocket(SingleUseSocket):
 
     async def send(self, message: bytes) -> None:
         """Send one message, each wait within the socket timeout."""
-        if self._framed:
-            message = frame(message)
+        await self.transmit(frame(message) if self.framed else message)
+
+    async def transmit(self, message: bytes) -> None:
+        """Send what is a message already, in its frame if there are frames."""
         if self._limit is None:
             await self._transmit(message)
         else:
@@ -154,7 +157,7 @@ class GuardedSocket(SingleUseSocket):
             raise TTransportException(TTransportException.UNKNOWN, f"a reply claims to have {size} bytes")
         # The buffer grows with what arrives, never by what a length claims.
         data = self._data[self._at :]
-        if not self._framed:
+        if not self.framed:
             data = await self._at_least(data, size)
         while len(data) < size:
             raw = await self._at_least(self._raw, 4)
@@ -171,10 +174,17 @@ class GuardedSocket(SingleUseSocket):
             return have
         pieces, count = [have], len(have)
         while count < size:
-            piece = await self._receive_in_time()
+            piece = await self.receive()
             pieces.append(piece)
             count += len(piece)
         return b"".join(pieces)
+
+    def unread(self, data: bytes) -> None:
+        """Take back what was received for a reply of which nothing was read."""
+        if self.framed:
+            self._raw = data
+        else:
+            self._data, self._at = data, 0
 
     def has_leftover(self) -> bool:
         """Whether the server sent more than was asked for."""

@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from thriftpy2.protocol import TBinaryProtocol, TCompactProtocol
 from thriftpy2.thrift import TClient
 from thriftpy2.transport import TTransportException
 
 from .._thrift.call import Call
 from .._thrift.client import BaseClient
+from .._thrift.codec import codec
+from .._thrift.compiled import CompiledCalls, operations
 from .._thrift.service import Method, class_for
 from .factories import FactoryTransport
 from .transport import CannedReply, GuardedSocket
@@ -26,7 +29,11 @@ if TYPE_CHECKING:
     from ..._core import Entry
 
 
-class GuardedClient(BaseClient, TClient):
+# Whether a protocol is the compact one; those that are not here are thriftpy2's to speak.
+_COMPACT: dict[Any, bool] = {TBinaryProtocol: False, TCompactProtocol: True}
+
+
+class GuardedClient(BaseClient, CompiledCalls, TClient):
     """A thriftpy2 client on one socket of a slot; :func:`client_class` adds a service's methods.
 
     Raises LeaseError where nobody may call, TTransportException(NOT_OPEN) after the socket was closed, and
@@ -50,6 +57,9 @@ class GuardedClient(BaseClient, TClient):
         self.transport = transport
         self._one_byte = sock.one_byte
         self._buffer_size = self._ask_buffers() or 1
+        if isinstance(sock, GuardedSocket):
+            self._open_channel(service, _COMPACT.get(protocol_class), sock.framed, sock.direct)
+            sock.channel = self._channel
 
     def _req(self, _api: str, *args: Any, **kwargs: Any) -> Any:
         return getattr(self, _api)(*args, **kwargs)
@@ -104,9 +114,24 @@ class GuardedClient(BaseClient, TClient):
         """Whether the connection is open, no call is under way, and nothing has arrived unasked."""
         return super().in_step() and self._socket.quiet()
 
+    def receive_rest(self, method: Method, args: tuple[Any, ...]) -> Call:
+        """Read a reply that the channel does not know, from its first byte, and end the call."""
+        call = self.resumed_call(method, args)
+        self._receive(method, call)
+        return call
+
+    def _receive(self, method: Method, call: Call) -> None:
+        reply = None
+        if method.has_reply:
+            iprot = self._iprot
+            reply = call.receive(*iprot.read_message_begin())
+            iprot.read_struct(reply)
+            iprot.read_message_end()
+        call.end(reply)
+
     def _has_leftover(self) -> bool:
         """Whether the buffers above the socket hold more than the reply that was read."""
-        if self._socket.has_leftover():
+        if self._socket.has_leftover() or (self._channel is not None and self._channel.pending):
             return True
         if self._one_byte is None:
             return False
@@ -119,8 +144,8 @@ class GuardedClient(BaseClient, TClient):
             return 0
         canned = self._socket.canned = CannedReply(self._one_byte)
         try:
-            self.transport.read(1)
-            return canned.asked
+            # Behind the length of a frame that is left over, the canned frame's own length would be read for its byte.
+            return canned.asked if self.transport.read(1) == self._one_byte[-1:] else 0
         except (TTransportException, MemoryError):
             # What is left promises a frame of more bytes than the canned reply has, or than there can be.
             return 0
@@ -131,21 +156,20 @@ class GuardedClient(BaseClient, TClient):
 def _method(service: ModuleType, name: str) -> Callable[..., Any]:
     """Make the client's method ``name``: what thriftpy2's _req, _send and _recv do, in one guarded piece."""
     method = Method(service, name)
+    operation = operations(service).get(name)
 
     def perform(self: GuardedClient, *args: Any, **kwargs: Any) -> Any:
+        if operation is not None and self._channel is not None:
+            value = codec.call(self._channel, operation, method.in_order(args, kwargs) if kwargs else args)
+            if value is not codec.REFUSED:
+                return value
         request = method.request(args, kwargs)
         if not self._can_call():
             return getattr(self._connection.reconnected_client(self), name)(*args, **kwargs)
         call = Call(self, method, request)
         try:
             self._socket.send(call.begin())
-            reply = None
-            if method.has_reply:
-                iprot = self._iprot
-                reply = call.receive(*iprot.read_message_begin())
-                iprot.read_struct(reply)
-                iprot.read_message_end()
-            call.end(reply)
+            self._receive(method, call)
         except BaseException as error:
             call.fail(error)
             raise
@@ -153,6 +177,8 @@ def _method(service: ModuleType, name: str) -> Callable[..., Any]:
             raise call.error
         return call.value
 
+    if operation is not None:
+        operation.function = perform
     return perform
 
 

@@ -28,7 +28,7 @@ def made_by(factory: str, one: Any, methods: tuple[str, ...]) -> Any:
 def one_byte_for(transport: Any) -> bytes | None:
     """A reply of one byte, for transports whose buffers can be tested with one; else None."""
     kind = type(transport)
-    return b"\0" if kind is TBufferedTransport else frame(b"\0") if kind is TFramedTransport else None
+    return b"Z" if kind is TBufferedTransport else frame(b"Z") if kind is TFramedTransport else None
 
 
 class Heard:

@@ -10,9 +10,13 @@ from types import TracebackType
 from typing import Any
 
 import happybase
+import happybase.batch
+import happybase.table
 
 from ..._errors import LeaseError
+from .._thrift.codec import codec
 from .._thrift.table import LeasedTable, ScanSide
+from .scan import compiled_scan
 
 
 class Table(LeasedTable, happybase.Table):
@@ -20,6 +24,13 @@ class Table(LeasedTable, happybase.Table):
 
     Batches and scans reach the server through ``connection`` here, so they are fenced with it.
     """
+
+    if codec is not None:
+        row = codec.table_row
+        rows = codec.table_rows
+        cells = codec.table_cells
+        counter_inc = codec.table_counter_inc
+        put = codec.table_put
 
     def batch(
         self, timestamp: int | None = None, batch_size: int | None = None, transaction: bool = False, wal: bool = True
@@ -34,10 +45,12 @@ class Table(LeasedTable, happybase.Table):
         fence, epoch = self._entry.fence, self._epoch
         fence(epoch)
         try:
-            for row in happybase.Table.scan(scan, *args, **kwargs):
-                yield row
-                # happybase fetches many rows at once; the remaining ones end with the lease, too.
-                fence(epoch)
+            batches = compiled_scan(scan, self, args, kwargs)
+            for rows in batches or (happybase.Table.scan(scan, *args, **kwargs),):
+                for row in rows:
+                    yield row
+                    # Many rows are fetched at once; the remaining ones end with the lease, too.
+                    fence(epoch)
         finally:
             # In the scanning thread this is the end of the loop, or a break. In another one it is
             # the garbage collector, which must not send on a connection that its holder may be about
@@ -47,7 +60,35 @@ class Table(LeasedTable, happybase.Table):
 
 
 class Batch(happybase.Batch):
-    """A happybase.Batch that sends nothing on a lost connection, so that the error of its block is not hidden."""
+    """A happybase.Batch that sends nothing on a lost connection, so that the error of its block is not hidden.
+
+    With the codec it keeps what it was given, by rows, and makes happybase's mutations of it only if somebody asks.
+    """
+
+    _queued: dict[Any, list[Any]] | None = None
+
+    if codec is not None:
+        put = codec.batch_put
+        delete = codec.batch_delete
+        send = codec.batch_send
+
+    @property
+    def _mutations(self) -> dict[Any, list[Any]]:
+        """The mutations to be sent, as happybase has them; from here on the batch is kept in that form."""
+        queued, self._queued = self._queued, None
+        for row, flat in (queued or {}).items():
+            self._made[row].extend(codec.mutations_of(flat))
+        return self._made
+
+    @_mutations.setter
+    def _mutations(self, made: dict[Any, list[Any]]) -> None:
+        self._made = made
+        self._queued = None
+
+    def _reset_mutations(self) -> None:
+        super()._reset_mutations()
+        if codec is not None:
+            self._queued = {}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -75,3 +116,9 @@ class _Scan(ScanSide, happybase.Table):
         except LeaseError:
             # The lease is over, and its scanners are closed; or a call is under way, and the checkin closes them.
             pass
+
+
+if codec is not None:
+    _shortcuts = codec.Shortcuts(happybase.table, happybase.batch)
+    _shortcuts.serve(Table, Batch)
+    codec.use_shortcuts(_shortcuts)

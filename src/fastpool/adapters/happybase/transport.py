@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from typing import Any
 
 from thriftpy2.transport import TSocket, TTransportException
 
@@ -58,8 +59,10 @@ class GuardedSocket(SingleUseSocket, TSocket):
         self._tls: Tls | None = None
         self._deadline: float | None = None  # of what belongs to opening, on the monotonic clock
         self.address = server_text((host, port))
-        self._framed = framed
-        self.one_byte = frame(b"\0") if framed else b"\0"
+        self.framed = framed
+        self.direct = context is None  # what its sock sends and receives are the messages themselves
+        self.channel: Any = None  # holds what arrived for a call that the codec began, before all that is still to come
+        self.one_byte = frame(b"Z") if framed else b"Z"
         self._on_close = on_close
         self.canned: CannedReply | None = None
 
@@ -157,6 +160,16 @@ class GuardedSocket(SingleUseSocket, TSocket):
             raise TTransportException(TTransportException.END_OF_FILE, "TSocket read 0 bytes")
         return data
 
+    def receive(self, sz: int) -> bytes:
+        """Give what the server sends next, 1 to ``sz`` bytes; TTransportException(END_OF_FILE) once it hung up."""
+        most = sz if sz < LARGEST_READ else LARGEST_READ
+        tls = self._tls
+        if tls is None:
+            return self._receive(most)
+        while not (data := tls.decrypt(most)):
+            tls.receive(self._receive(PIECE))
+        return data
+
     def _shake_hands(self, tls: Tls) -> None:
         while True:
             done = tls.shake_hands()
@@ -186,7 +199,7 @@ class GuardedSocket(SingleUseSocket, TSocket):
 
     def send(self, message: bytes) -> None:
         """Send one message, each wait within the socket timeout."""
-        self.write(frame(message) if self._framed else message)
+        self.write(frame(message) if self.framed else message)
 
     def write(self, buf: bytes) -> None:
         """Send all of ``buf``."""
@@ -196,13 +209,9 @@ class GuardedSocket(SingleUseSocket, TSocket):
         """Give what is there, 1 to ``sz`` bytes; TTransportException(END_OF_FILE) once the server hung up."""
         if self.canned is not None:
             return self.canned.read(sz)
-        most = sz if sz < LARGEST_READ else LARGEST_READ
-        tls = self._tls
-        if tls is None:
-            return self._receive(most)
-        while not (data := tls.decrypt(most)):
-            tls.receive(self._receive(PIECE))
-        return data
+        if self.channel is not None and self.channel.pending:
+            return self.channel.take(sz)
+        return self.receive(sz)
 
     def has_leftover(self) -> bool:
         """Whether TLS holds more than the reply that was read."""

@@ -1,0 +1,182 @@
+"""Measure whole operations of the client: its processor time for a row, a put, a batch, a scanned row, a counter.
+
+Both sides take turns, against the embedded server in a process of its own, over loopback: the time that the system
+takes to send and to receive is in it. The least of the rounds counts, as everything else only adds to it. The garbage
+collector runs: what it has to look at is a part of what an operation makes. Older objects are kept out of its sight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from importlib import import_module
+from itertools import repeat
+from typing import Any
+
+from .findings import Finding, Target
+from .ratios import OWN_TIME, Effort
+
+_TABLE = "operations"
+_CELLS = {b"f:column-%02d" % i: b"v" * 20 for i in range(10)}
+_SCANNED = 2000
+_PROTOCOLS = ("binary", "compact")
+_OPERATIONS = {"row": 100, "put": 100, "batch of 20 rows": 5, "scan of 2,000 rows": 1, "counter": 100}
+"""How often each is done in one round."""
+
+# At most so much of the library's time, as the codec promises: here as how many times ours theirs is.
+_TARGETS = {
+    ("threads", "binary", "scan of 2,000 rows"): Target(8.3),
+    ("threads", "compact", "scan of 2,000 rows"): Target(33),
+    ("tasks", "binary", "row"): Target(8.3),
+    ("tasks", "binary", "scan of 2,000 rows"): Target(50),
+}
+
+Operation = Callable[[int], None]
+
+
+def answers(effort: Effort) -> Iterator[Finding]:
+    """One finding for each model of concurrency, protocol and operation."""
+    rounds = max(3, effort.rounds // 4)
+    for protocol in _PROTOCOLS:
+        for model, library, ours, both in (
+            ("threads", "happybase", "fastpool", _threads),
+            ("tasks", "aiohappybase", "fastpool.aio", _tasks),
+        ):
+            try:
+                for module in (ours, library):
+                    import_module(module)
+            except ImportError as error:
+                yield Finding("operations", f"{library}, {protocol}", ours, missing=str(error))
+                continue
+            with (
+                _served(protocol) as server,
+                both(library, server, protocol) as theirs,
+                both(ours, server, protocol) as o,
+            ):
+                for name, times in _OPERATIONS.items():
+                    yield _compared(model, protocol, name, library, o[name], theirs[name], rounds, times)
+
+
+def _compared(
+    model: str, protocol: str, name: str, library: str, ours: Operation, theirs: Operation, rounds: int, times: int
+) -> Finding:
+    best_ours = best_theirs = float("inf")
+    ours(times)
+    theirs(times)
+    gc.collect()
+    gc.freeze()
+    try:
+        for _ in repeat(None, rounds):
+            best_theirs = min(best_theirs, _timed(theirs, times))
+            best_ours = min(best_ours, _timed(ours, times))
+    finally:
+        gc.unfreeze()
+    return Finding(
+        "operations",
+        f"{library}: {name} in {model}, {protocol}",
+        "the same in fastpool",
+        best_theirs / best_ours,
+        target=_TARGETS.get((model, protocol, name)),
+        figures={"ours_ns": best_ours, "theirs_ns": best_theirs, "rounds": rounds},
+    )
+
+
+def _timed(operation: Operation, times: int) -> float:
+    begin = OWN_TIME()
+    operation(times)
+    return (OWN_TIME() - begin) / times
+
+
+@contextmanager
+def _served(protocol: str) -> Iterator[Any]:
+    import happybase
+
+    from ...testing import HBaseServer
+
+    with HBaseServer(process=True, protocol=protocol) as server:
+        connection = happybase.Connection(server.host, server.port, protocol=protocol)
+        connection.create_table(_TABLE, {"f": {}})
+        table = connection.table(_TABLE)
+        table.put(b"row", _CELLS)
+        with table.batch() as batch:
+            for i in range(_SCANNED):
+                batch.put(b"scanned-%05d" % i, _CELLS)
+        connection.close()
+        yield server
+
+
+@contextmanager
+def _threads(module: str, server: Any, protocol: str) -> Iterator[dict[str, Operation]]:
+    pool = import_module(module).ConnectionPool(1, host=server.host, port=server.port, protocol=protocol)
+
+    def batch(table: Any) -> None:
+        with table.batch() as filling:
+            for i in range(20):
+                filling.put(b"batch-%d" % i, _CELLS)
+
+    def scan(table: Any) -> None:
+        for _ in table.scan(row_prefix=b"scanned"):
+            pass
+
+    def repeated(use: Callable[[Any], object]) -> Operation:
+        def operation(n: int) -> None:
+            for _ in repeat(None, n):
+                with pool.connection() as connection:
+                    use(connection.table(_TABLE))
+
+        return operation
+
+    uses = _uses(batch, scan)
+    try:
+        yield {name: repeated(use) for name, use in zip(_OPERATIONS, uses, strict=True)}
+    finally:
+        if hasattr(pool, "close"):
+            pool.close()
+
+
+def _uses(batch: Any, scan: Any) -> tuple[Callable[[Any], Any], ...]:
+    return (
+        lambda table: table.row(b"row"),
+        lambda table: table.put(b"put", _CELLS),
+        batch,
+        scan,
+        lambda table: table.counter_inc(b"counter", b"f:n"),
+    )
+
+
+@contextmanager
+def _tasks(module: str, server: Any, protocol: str) -> Iterator[dict[str, Operation]]:
+    async def batch(table: Any) -> None:
+        async with table.batch() as filling:
+            for i in range(20):
+                await filling.put(b"batch-%d" % i, _CELLS)
+
+    async def scan(table: Any) -> None:
+        async for _ in table.scan(row_prefix=b"scanned"):
+            pass
+
+    with asyncio.Runner() as runner:
+        block = _open_pool(module, server, protocol)
+        pool = runner.run(block.__aenter__())
+
+        def repeated(use: Callable[[Any], Awaitable[object]]) -> Operation:
+            async def many(n: int) -> None:
+                for _ in repeat(None, n):
+                    async with pool.connection() as connection:
+                        await use(connection.table(_TABLE))
+
+            return lambda n: runner.run(many(n))
+
+        try:
+            yield {name: repeated(use) for name, use in zip(_OPERATIONS, _uses(batch, scan), strict=True)}
+        finally:
+            runner.run(block.__aexit__(None, None, None))
+
+
+@asynccontextmanager
+async def _open_pool(module: str, server: Any, protocol: str) -> AsyncIterator[Any]:
+    pool_class = import_module(module).ConnectionPool
+    async with pool_class(1, host=server.host, port=server.port, protocol=protocol) as pool:
+        yield pool
