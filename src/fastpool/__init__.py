@@ -19,6 +19,7 @@ from ._errors import (
 )
 from ._light.hints import TYPE_CHECKING, Any
 from ._pool import Pool
+from ._telemetry.process_stats import ProcessStats
 from ._telemetry.stats import Histogram, LeaseInfo, Stats
 from ._version import __version__
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from . import testing as testing
     from ._async.pool import AsyncPool
     from ._options import PoolOptions
+    from ._shared.reading import shared_stats
     from .adapters.happybase.pool import ConnectionPool, install, uninstall
 
 __all__ = [
@@ -46,15 +48,18 @@ __all__ = [
     "PoolError",
     "PoolOptions",
     "PoolOverloaded",
+    "ProcessStats",
     "Stats",
     "__version__",
     "install",
+    "shared_stats",
     "uninstall",
 ]
 
 _LAZY = {
     "AsyncPool": "._async.pool",
     "PoolOptions": "._options",
+    "shared_stats": "._shared.reading",
     "ConnectionPool": ".adapters.happybase.pool",
     "install": ".adapters.happybase.pool",
     "uninstall": ".adapters.happybase.pool",

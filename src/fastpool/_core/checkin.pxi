@@ -126,6 +126,8 @@ cdef int checkin_settle(Checkin self) except -1:
         histogram_add(&core.inner.hold, now - since)
     if self.why == KEEP:
         self.why = checkin_surplus(core, slot, now)
+        if self.why == KEEP and u64_load(&core.pool.gate) & WANTED and sharing_yields(core):
+            self.why = WHY_OVERFLOW
     taken = None if self.why == KEEP else []  # made while the slot is in hand, for it may raise MemoryError
     self.progress = OVER
     self.slot = NULL
@@ -289,6 +291,8 @@ cdef int checkin_after_give(Core core) except -1:
         retire_idle(core, WHY_CLOSED, 0)
     elif gate & OVER_SIZE:
         retire_idle(core, WHY_RESIZED, u32_load(&core.pool.max_size))
+    if gate & WANTED and core.seat is not None:
+        core.seat.ring()  # its watcher has the idle connections closed
     return 0
 
 

@@ -144,6 +144,14 @@ cdef class Core(CoreState):
         fork_ensure_process(self)
         return retire_idle(self, REASONS.index(reason), keep)
 
+    def _give_up_idle(self):
+        """Close idle connections, one for each waiter of another process that needs a permit; how many."""
+        return sharing_give_up(self)
+
+    def _closed_one(self):
+        """The close of a connection of this process has returned: its permit is free."""
+        pool_closed_one(self.pool)
+
     def _keep_alive(self, int64_t older_than_ns):
         """Ping the idle connections neither used nor checked for that long; returns the number of dead ones."""
         fork_ensure_process(self)

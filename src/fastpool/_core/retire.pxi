@@ -66,6 +66,9 @@ cdef int retire_close(Core core, object c, object server, int why) except -1:
         core.driver.close(c)
     except Exception as error:
         core._log_driver_error("close", error)
+    finally:
+        if not core.of_loops or core.tracks_calls:  # else the driver's own loop has yet to close it
+            pool_closed_one(core.pool)
     if core.hears & EVENT_CLOSED_CONNECTION:
         event_tell(core, "closed_connection", {"server": server, "connection": c, "reason": REASONS[why]})
     return 0

@@ -183,6 +183,9 @@ def exhausted(pool: Core, phase: str, waited: float, kind: type | None) -> NoCon
         headline += ": every lease is held by owners that wait for this very pool"
         advice = "Pass the connection on instead of taking a second one, or give the pool nested=True."
     last_error = pool.connector.last_error
-    error = error_class(explain(stats, holders, waited, phase, last_error, headline, advice, held))
+    text = explain(stats, holders, waited, phase, last_error, headline, advice, held)
+    if pool.share is not None:
+        text = f"{text}\n{pool.share.explain()}".rstrip()
+    error = error_class(text)
     error.phase, error.waited, error.stats, error.holders = phase, waited, stats, holders
     return error

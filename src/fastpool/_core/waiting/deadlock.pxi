@@ -109,17 +109,20 @@ cdef uint64_t deadlock_epochs(Core core) noexcept:
 
 
 cdef bint deadlock_all_holders_wait(Core core) except -1:
-    """Whether every slot is leased by the block of an owner that waits in line."""
+    """Whether every connection that there can be is leased by the block of an owner that waits in line."""
     cdef uint32_t i, leased = 0
     cdef Slot *slot
     cdef Entry entry
-    if u32_load(&core.pool.active) < u32_load(&core.pool.limit) or u32_load(&core.pool.connecting) != 0:
+    cdef bint full = u32_load(&core.pool.active) >= u32_load(&core.pool.limit)
+    cdef bint vacant = False
+    if (not full and core.pool.seat == NULL) or u32_load(&core.pool.connecting) != 0:
         return 0
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
         if slot_state(u64_load(&slot.word)) != LEASED:
             if slot_state(u64_load(&slot.word)) in (IDLE, CONNECTING, RETIRING, 0):
                 return 0
+            vacant |= slot_state(u64_load(&slot.word)) == VACANT
             continue
         entry = <Entry>slot.entry
         if not entry.bound or u64_peek(&slot.owner) == 0:
@@ -129,4 +132,6 @@ cdef bint deadlock_all_holders_wait(Core core) except -1:
         if not deadlock_waits_here(core, u64_peek(&slot.owner), entry):
             return 0
         leased += 1
-    return leased != 0
+    # A slot may be free where the permits of all processes of a shared name are out, if they are all this pool's.
+    return leased != 0 and (
+        core.pool.seat == NULL or (full and not vacant) or sharing_holds_all(core, leased))

@@ -1,0 +1,181 @@
+"""A pool's seat among the pools of its shared name: its row of the page, and how it asks for permits."""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from .atomic cimport i64_peek, i64_put, u32_load, u32_load_sc, u64_load, u64_load_sc
+from .clock cimport clock_ns, clock_real
+from .need cimport need_before, need_coming, need_offer, need_ring, need_served, need_set, need_wants
+from .page cimport CLEARED, GIVEN_ONE, NO_CAP, TAKEN_ONE, Page, Row, page_change, page_count, page_free, page_lock, \
+    page_locked, page_unlock
+from .room cimport CLOSED, Pool, Seat
+from .waitq cimport QUEUED_MASK, lock_drop, lock_take
+
+cdef extern from * nogil:
+    """
+    #define FP_STUCK_NS 250000000LL
+    #define FP_REAP_NS 200000000LL
+    """
+    const int64_t STUCK_NS "FP_STUCK_NS"   # what others free for this row should have come by then
+    const int64_t REAP_NS "FP_REAP_NS"     # how often a pool looks for rows whose process is dead
+
+
+cdef inline bint seat_take(Seat *seat) noexcept nogil:
+    """Take a permit; False: none is free, or those that are belong to others, who have waited longer."""
+    cdef Page *page = seat.page
+    cdef int64_t now, since
+    cdef uint32_t free
+    if page == NULL or u32_load(&seat.left):
+        return False
+    if u32_load_sc(&page.cap) != NO_CAP:
+        free = page_free(page)
+        if free == 0:
+            return False
+        now = clock_real()
+        since = i64_peek(&seat.row.since)
+        if need_before(page, seat.number, since if since else now, now) >= free:
+            need_offer(page, seat.number, now)  # the process that freed it may have died before it told them
+            return False
+    if not page_change(page, seat.number, TAKEN_ONE):
+        return False
+    need_served(seat.row)
+    return True
+
+
+cdef inline void seat_give(Seat *seat) noexcept nogil:
+    """Give a permit back, and tell those that have waited longest for one.  The caller settles."""
+    if seat.page != NULL and page_change(seat.page, seat.number, GIVEN_ONE):
+        need_offer(seat.page, seat.number, clock_real())
+
+
+cdef inline int64_t seat_first_since(Pool *pool) noexcept nogil:
+    """When the first in the pool's own line came, on the clock of all processes; 0: nobody waits."""
+    cdef int64_t since = 0
+    if u64_load_sc(&pool.gate) & QUEUED_MASK == 0:
+        return 0
+    lock_take(pool.queue.mutex, 1)
+    if pool.queue.first != NULL:
+        since = pool.queue.first.since_ns
+    lock_drop(pool.queue.mutex)
+    return clock_real() - (clock_ns() - since) if since else 0
+
+
+cdef inline uint32_t seat_wants(Pool *pool) noexcept nogil:
+    """How many waiters could use a shared permit at once: those that wait for nothing else of this pool."""
+    cdef int64_t wants = u64_load_sc(&pool.gate) & QUEUED_MASK
+    cdef int64_t room
+    if wants == 0 or u64_load(&pool.gate) & CLOSED:
+        return 0
+    room = <int64_t>u32_load_sc(&pool.limit) - i64_peek(&pool.opened)
+    if room < wants:
+        wants = room
+    room = <int64_t>u32_load_sc(&pool.max_connecting) - u32_load_sc(&pool.connecting)
+    if room < wants:
+        wants = room
+    return <uint32_t>wants if wants > 0 else 0
+
+
+cdef inline bint seat_publish(Pool *pool, bint forget) noexcept nogil:
+    """Write down what this pool needs; True: more than before, so others should know.
+
+    forget: what others were freeing for it does not seem to come.
+    """
+    cdef Seat *seat = pool.seat
+    cdef uint32_t before, wants
+    cdef int64_t since
+    if seat.page == NULL or u32_load(&seat.left):
+        return False
+    if u64_load_sc(&pool.gate) & QUEUED_MASK == 0 and need_wants(u64_load_sc(&seat.row.need)) == 0:
+        return False
+    lock_take(seat.mutex, 1)
+    before = need_wants(u64_load_sc(&seat.row.need))
+    wants = seat_wants(pool)
+    since = seat_first_since(pool) if wants else 0
+    if since == 0:
+        wants = 0
+        i64_put(&seat.row.offered, 0)
+    i64_put(&seat.row.since, since)
+    need_set(seat.row, wants, forget)
+    lock_drop(seat.mutex)
+    return wants > before
+
+
+cdef inline bint seat_ask(Pool *pool) noexcept nogil:
+    """Publish the need of those who wait, and call the other processes; True: look for a permit once more."""
+    cdef Seat *seat = pool.seat
+    if seat_publish(pool, False):
+        seat_call(seat)
+    return seat.page != NULL and need_wants(u64_load_sc(&seat.row.need)) != 0 and page_free(seat.page) != 0
+
+
+cdef inline void seat_call(Seat *seat) noexcept nogil:
+    """Wake the watchers of all rows that have connections: one of them may have an idle one.  And its own."""
+    cdef Page *page = seat.page
+    cdef uint32_t i
+    need_ring(seat.row)
+    if page_free(page) != 0:
+        need_offer(page, seat.number, clock_real())
+        return
+    for i in range(u32_load(&page.used)):
+        if i != seat.number and page_count(u64_load(&page.row[i].held)) != 0:
+            need_ring(&page.row[i])
+
+
+cdef inline bint seat_clear(Page *page, uint32_t number) noexcept nogil:
+    """Empty a row whose lock the caller has.  True: permits are free now."""
+    cdef Row *row = &page.row[number]
+    cdef bint any
+    need_set(row, 0, True)
+    i64_put(&row.since, 0)
+    i64_put(&row.offered, 0)
+    any = page_change(page, number, CLEARED)
+    row_forget(row)
+    return any
+
+
+cdef inline void row_forget(Row *row) noexcept nogil:
+    row.length = 0
+    row.pid = 0
+    i64_put(<int64_t *>&row.key, 0)
+
+
+cdef inline void seat_reap(Seat *seat, int64_t now) noexcept nogil:
+    """Clear the rows whose processes are dead: nobody has their locks."""
+    cdef Page *page = seat.page
+    cdef uint32_t i
+    cdef bint any = False
+    if now - seat.reaped_ns < REAP_NS:
+        return
+    seat.reaped_ns = now
+    for i in range(u32_load(&page.used)):
+        if i == seat.number or (u64_load(&page.row[i].key) == 0 and page_count(u64_load(&page.row[i].held)) == 0):
+            continue
+        if page_locked(seat.fd, i + 1, 1) == 0 and page_lock(seat.fd, i + 1) == 0:
+            any |= seat_clear(page, i)
+            page_unlock(seat.fd, i + 1)
+    if any:
+        need_offer(page, seat.number, now)
+
+
+cdef inline void seat_tend(Pool *pool, int64_t now) noexcept nogil:
+    """What is due for a pool that waits, or that others may wait for: publish, look for the dead, tell those who wait."""
+    cdef Seat *seat = pool.seat
+    cdef uint64_t need = u64_load_sc(&seat.row.need)
+    cdef bint forget = False
+    if need != seat.stuck or need_coming(need) == 0:
+        seat.stuck, seat.stuck_ns = need, now
+    elif now - seat.stuck_ns > STUCK_NS:
+        seat.stuck_ns, forget = now, True
+    seat_publish(pool, forget)
+    if page_free(seat.page) == 0:
+        i64_put(&seat.row.offered, 0)
+        seat_reap(seat, now)
+    else:
+        need_offer(seat.page, seat.number, now)
+
+
+cdef inline void seat_resign(Pool *pool) noexcept nogil:
+    """A waiter has left the line: a permit that was offered for it is offered to the next."""
+    if pool.seat.page != NULL and not u32_load(&pool.seat.left):
+        seat_publish(pool, False)
+        if page_free(pool.seat.page) != 0:
+            need_offer(pool.seat.page, pool.seat.number, clock_real())

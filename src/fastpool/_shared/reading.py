@@ -1,0 +1,63 @@
+"""Reading the pages of shared names without taking part in them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from .. import _registry as registry
+from .._core import SharedSeat
+from .._light.hints import TYPE_CHECKING
+from .._telemetry.process_stats import ProcessStats, unpacked
+from . import folder as _folder
+from . import joining
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def shared_stats(name: str) -> list[ProcessStats]:
+    """What the pools of this shared name have, in all processes of this user: one entry for each pool, by pid.
+
+    [] if there are none. TypeError, ValueError: it cannot be a name. PoolError: its page, or the folder, cannot be used.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a string, not {name!r}")
+    for pool in registry.everyone():
+        share = pool.share
+        if share is not None and share.name == name:
+            share.publish(pool)  # those of this process as they are now
+    with _page(name) as seat:
+        return [] if seat is None else rows_of(seat)
+
+
+@contextlib.contextmanager
+def _page(name: str) -> Iterator[SharedSeat | None]:
+    """The page of this name, mapped; None: there is none."""
+    file = _folder.file_name(name)
+    folder = _folder.opened(make=False)
+    if folder is None:
+        yield None
+        return
+    try:
+        seat = SharedSeat(folder, os.fsencode(file))
+    except FileNotFoundError:
+        yield None
+        return
+    except OSError as error:
+        raise _folder.refused(file, error) from error
+    finally:
+        os.close(folder)
+    joining.look_at(seat, name)
+    yield seat
+
+
+def rows_of(seat: SharedSeat) -> list[ProcessStats]:
+    """The figures of all pools whose processes are alive."""
+    found = []
+    for number, *_ in seat.holders():
+        row = seat.read(number)
+        stats = None if row is None or not seat.locked(number + 1) else unpacked(*row)
+        if stats is not None:
+            found.append(stats)
+    return sorted(found, key=lambda stats: (stats.pid, stats.since))
