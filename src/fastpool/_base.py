@@ -16,16 +16,16 @@ from ._errors import NoConnectionsAvailable
 from ._keeper.keeper import keeper, needs_keeping
 from ._light.hints import TYPE_CHECKING, Any, C, Unpack
 from ._light.log import logger
+from ._servers import normalise_server
 from ._telemetry.events import Listeners
 from ._telemetry.report import exhausted, holders_of, look_for_ended_owners, report_dropped, report_lost, stats_of
-from ._servers import normalise_server
 from ._telemetry.stats import LeaseInfo, Stats
 
 if TYPE_CHECKING:
     from ._core import Checkout
     from ._keeper.kept_pool import KeptPool
-    from ._shared.sharing import Share
     from ._options import PoolSizes
+    from ._shared.sharing import Share
 
 _numbers = itertools.count(1)
 _HOT = ("connection", "aconnection", "checkout", "checkin")

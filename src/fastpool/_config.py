@@ -72,7 +72,9 @@ class Config:
             raise ValueError(f"min_size must be at most max_idle ({self.max_idle}), not {self.min_size}")
         if self.shared_max is not None:
             if self.shared is None:
-                raise ValueError(f"shared_max is a cap over all pools of a shared name: {self.shared_max} needs shared=…")
+                raise ValueError(
+                    f"shared_max is a cap over all pools of a shared name: {self.shared_max} needs shared=…"
+                )
             if self.min_size > self.shared_max:
                 raise ValueError(f"shared_max must be at least min_size ({self.min_size}), not {self.shared_max}")
 

@@ -125,9 +125,7 @@ cdef int checkin_settle(Checkin self) except -1:
     if core.timing:
         histogram_add(&core.inner.hold, now - since)
     if self.why == KEEP:
-        self.why = checkin_surplus(core, slot, now)
-        if self.why == KEEP and u64_load(&core.pool.gate) & WANTED and sharing_yields(core):
-            self.why = WHY_OVERFLOW
+        self.why = WHY_OVERFLOW if sharing_yields(core) else checkin_surplus(core, slot, now)
     taken = None if self.why == KEEP else []  # made while the slot is in hand, for it may raise MemoryError
     self.progress = OVER
     self.slot = NULL
@@ -291,8 +289,8 @@ cdef int checkin_after_give(Core core) except -1:
         retire_idle(core, WHY_CLOSED, 0)
     elif gate & OVER_SIZE:
         retire_idle(core, WHY_RESIZED, u32_load(&core.pool.max_size))
-    if gate & WANTED and core.seat is not None:
-        core.seat.ring()  # its watcher has the idle connections closed
+    if gate & WANTED:
+        sharing_mind_idle(core)
     return 0
 
 

@@ -270,10 +270,16 @@ cdef bint sharing_yields(Core core) noexcept nogil:
     permit than any caller here, and for longer than a moment."""
     cdef uint32_t stamp
     cdef Seat *seat = core.pool.seat
-    if seat == NULL or seat.page == NULL:
+    if u64_load(&core.pool.gate) & WANTED == 0 or seat == NULL or seat.page == NULL:
         return False
     return page_is_over(seat.page) or need_claim(
         seat.page, seat.number, seat_first_since(core.pool), clock_real(), &stamp) != NULL
+
+
+cdef inline void sharing_mind_idle(Core core) noexcept:
+    """A connection has become idle while another process waits: the watcher has it closed."""
+    if core.pool.seat != NULL and core.pool.seat.row != NULL:
+        need_ring(core.pool.seat.row)
 
 
 cdef int64_t sharing_give_up(Core core) except -1:

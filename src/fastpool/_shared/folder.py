@@ -16,7 +16,7 @@ from .._light.hints import Any
 
 VARIABLE = "FASTPOOL_SHARED_DIR"
 LONGEST_NAME = 1024  # bytes
-_MEMORY = "/dev/shm"  # noqa: S108  the system's folder for shared memory
+_MEMORY = "/dev/shm"
 _SUFFIX = ".page"
 
 
@@ -102,7 +102,9 @@ def check_file(where: str, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise PoolError(f"shared: {where!r} is not a plain file; remove it")
     if found.st_uid != os.geteuid():
-        raise PoolError(f"shared: {where!r} belongs to user {found.st_uid}, not to this one ({os.geteuid()}); remove it")
+        raise PoolError(
+            f"shared: {where!r} belongs to user {found.st_uid}, not to this one ({os.geteuid()}); remove it"
+        )
     if mode & 0o177:
         raise PoolError(f"shared: {where!r} has mode {mode:04o}; it must be 0600: others could change it; remove it")
 

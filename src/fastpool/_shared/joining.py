@@ -44,7 +44,9 @@ def join(name: str, cap: int | None, again: bool = False, at_most_s: float = _PA
     ``again``: this process's pool had a row before, or its parent's; a cap that was changed since is right.
     """
     if not SUPPORTED:
-        raise PoolError("shared: this system has no locks of open files (F_OFD_SETLK), which shared= needs; leave it out")
+        raise PoolError(
+            "shared: this system has no locks of open files (F_OFD_SETLK), which shared= needs; leave it out"
+        )
     file = _folder.file_name(name)
     folder = _folder.opened(make=True)
     assert folder is not None
@@ -80,9 +82,7 @@ def remove_if_unused(seat: SharedSeat, name: str) -> None:
         try:
             if _lock(seat, time.monotonic() + 1.0):
                 try:
-                    if not seat.locked(1, ROWS) and _is_there(
-                        seat, folder, _folder.file_name(name)
-                    ):
+                    if not seat.locked(1, ROWS) and _is_there(seat, folder, _folder.file_name(name)):
                         os.unlink(_folder.file_name(name), dir_fd=folder)
                 finally:
                     seat.unlock(0)
@@ -210,14 +210,14 @@ def _sit(seat: SharedSeat, name: str, cap: int | None, again: bool) -> None:
     set_before = seat.cap
     if cap is not None and set_before is not None and cap != set_before and not again:
         raise ValueError(
-            f"shared_max is {set_before} for shared={name!r}, set by the first pool of that name, so it cannot be {cap} "
+            f"shared_max is {set_before} for shared={name!r}, set by the first pool of that name; it cannot be {cap} "
             "here; give the same, or None, or change it for all with pool.resize(shared_max=…)"
         )
     process = _process[0]
     here = [row for row in seat.holders() if seat.locked(row[0] + 1)]
     others = {row[2] for row in here}
     if process not in others and len(others) >= PROCESSES:
-        raise PoolError(f"shared {name!r}: {len(others)} processes have pools of this name already, the most there can be")
+        raise PoolError(f"shared {name!r}: {len(others)} processes have pools of this name, the most there can be")
     key = int.from_bytes(os.urandom(8), "little") | 1
     rows, used = seat.rows
     for number in range(min(used + 1, rows)):

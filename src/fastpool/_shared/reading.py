@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def shared_stats(name: str) -> list[ProcessStats]:
     """What the pools of this shared name have, in all processes of this user: one entry for each pool, by pid.
 
-    [] if there are none. TypeError, ValueError: it cannot be a name. PoolError: its page, or the folder, cannot be used.
+    [] if there are none. TypeError, ValueError: it is no possible name. PoolError: its page, or the folder, cannot be
+    used.
     """
     if not isinstance(name, str):
         raise TypeError(f"name must be a string, not {name!r}")

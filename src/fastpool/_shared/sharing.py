@@ -118,7 +118,9 @@ class Share:
         for _, pid, _, permits in self.seat.holders():
             held[pid] += permits
         holding = [(pid, count) for pid, count in held.most_common() if count]
-        named = [f"pid {pid}{' (this one)' if pid == os.getpid() else ''}: {count}" for pid, count in holding[:_MOST_NAMED]]
+        named = [
+            f"pid {pid}{' (this one)' if pid == os.getpid() else ''}: {count}" for pid, count in holding[:_MOST_NAMED]
+        ]
         if len(holding) > _MOST_NAMED:
             named.append(f"and {len(holding) - _MOST_NAMED} more processes")
         by = f" ({', '.join(named)})" if named else ""

@@ -34,7 +34,9 @@ class ProcessStats:
     """``host:port`` → leased connections to it; only servers that have any. Empty without ``servers``."""
 
 
-def packed(program: str, since: float, counts: tuple[int, int, int, int, int], servers: Mapping[str, int], room: int) -> bytes:
+def packed(
+    program: str, since: float, counts: tuple[int, int, int, int, int], servers: Mapping[str, int], room: int
+) -> bytes:
     """These figures in at most ``room`` bytes; what does not fit are servers, those with the fewest leases first."""
     named = sorted(servers.items(), key=lambda item: -item[1])
     program = program[:64]
