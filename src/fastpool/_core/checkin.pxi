@@ -289,8 +289,7 @@ cdef int checkin_after_give(Core core) except -1:
         retire_idle(core, WHY_CLOSED, 0)
     elif gate & OVER_SIZE:
         retire_idle(core, WHY_RESIZED, u32_load(&core.pool.max_size))
-    if gate & WANTED:
-        sharing_mind_idle(core)
+    sharing_mind_idle(core, gate)
     return 0
 
 

@@ -49,6 +49,6 @@ cdef int fork_after(Core core) except -1:
             continue
         if slot_state(u64_load(&entry.slot.word)) != LEASED:
             fork_abandon(core, entry.connection)
-        elif core.pool.seat != NULL and u64_peek(&entry.slot.owner) != thread_self().uid:
-            core._drop_descriptor(entry.connection)  # its block ends in the parent only
+        elif core.pool.seat != NULL and not (entry.bound and u64_peek(&entry.slot.owner) == thread_self().uid):
+            core._drop_descriptor(entry.connection)  # no block of this process ends its lease
     return 0

@@ -63,9 +63,9 @@ cdef class SharedSeat:
         """Whether another seat has the lock of one of these bytes."""
         return page_locked(self.seat.fd, byte, count) != 0
 
-    def map(self):
-        """Map the page.  OSError."""
-        self.page = <Page *>page_map(self.seat.fd, sizeof(Page))
+    def map(self, int folder=-1, bytes name=b""):
+        """Map the page; to take a row in it, with the folder and the name by which it was opened.  OSError."""
+        self.page = <Page *>page_map(self.seat.fd, folder, name, sizeof(Page))
         if self.page == NULL:
             PyErr_SetFromErrno(OSError)
 
@@ -276,9 +276,9 @@ cdef bint sharing_yields(Core core) noexcept nogil:
         seat.page, seat.number, seat_first_since(core.pool), clock_real(), &stamp) != NULL
 
 
-cdef inline void sharing_mind_idle(Core core) noexcept:
-    """A connection has become idle while another process waits: the watcher has it closed."""
-    if core.pool.seat != NULL and core.pool.seat.row != NULL:
+cdef inline void sharing_mind_idle(Core core, uint64_t gate) noexcept:
+    """A connection has become idle: if another process waits (the gate says it) the watcher has it closed."""
+    if gate & WANTED and core.pool.seat != NULL and core.pool.seat.row != NULL:
         need_ring(core.pool.seat.row)
 
 

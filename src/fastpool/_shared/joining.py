@@ -173,14 +173,18 @@ def _is_there(seat: SharedSeat, folder: int, file: str) -> bool:
     return (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino)
 
 
-def look_at(seat: SharedSeat, name: str) -> int:
-    """Check the page, and map it; the size of its file. PoolError if it is not that of this name, or damaged."""
-    where = _where(_folder.file_name(name))
+def look_at(seat: SharedSeat, name: str, folder: int = -1) -> int:
+    """Check the page, and map it; the size of its file. PoolError if it is not that of this name, or damaged.
+
+    ``folder``: to take a row.
+    """
+    file = _folder.file_name(name)
+    where = _where(file)
     found = os.fstat(seat.fileno())
     _folder.check_file(where, found)
     checked(os.pread(seat.fileno(), 2048, 0), found.st_size, name, where)
     try:
-        seat.map()
+        seat.map(folder, os.fsencode(file))
     except OSError as error:
         raise _folder.refused(where, error) from error
     return found.st_size
@@ -195,7 +199,7 @@ def _enter(seat: SharedSeat, folder: int, file: str, name: str, until: float) ->
         )
     if not _is_there(seat, folder, file):
         return False
-    size = look_at(seat, name)
+    size = look_at(seat, name, folder)
     if not seat.locked(1, ROWS):
         seat.wipe(min((size - HEAD) // ROW, ROWS))  # the last pool of the name is gone, or never came
     rows, used = seat.rows

@@ -121,10 +121,25 @@ static inline int fp_page_locked(int fd, uint32_t byte, uint32_t bytes)
     return fp_page_fcntl(fd, F_OFD_GETLK, byte, bytes, F_WRLCK);
 }
 
-/* Map `bytes` of it, which may be more than the file has: nobody touches what is not there. NULL: errno says why. */
-static inline void *fp_page_map(int fd, size_t bytes)
+/* Map `bytes` of it, which may be more than the file has: nobody touches what is not there. NULL: errno says why.
+ *
+ * By another open file description, if `folder` is given: a mapping keeps its description alive, and with it the locks,
+ * in a forked child, too, which inherits the mapping. */
+static inline void *fp_page_map(int fd, int folder, const char *name, size_t bytes)
 {
-    void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    struct stat mine, other;
+    void *at = MAP_FAILED;
+    int again = folder < 0 ? fd : openat(folder, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    if (again < 0)
+        return NULL;
+    if (fstat(fd, &mine) == 0 && fstat(again, &other) == 0) {
+        if (mine.st_dev == other.st_dev && mine.st_ino == other.st_ino)
+            at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, again, 0);
+        else
+            errno = ESTALE;
+    }
+    if (again != fd)
+        close(again);
     return at == MAP_FAILED ? NULL : at;
 }
 static inline void fp_page_unmap(void *at, size_t bytes) { munmap(at, bytes); }
@@ -136,7 +151,7 @@ static inline void fp_page_close(int fd) {}
 static inline int fp_page_lock(int fd, uint32_t byte) { return -1; }
 static inline void fp_page_unlock(int fd, uint32_t byte) {}
 static inline int fp_page_locked(int fd, uint32_t byte, uint32_t bytes) { return -1; }
-static inline void *fp_page_map(int fd, size_t bytes) { errno = ENOSYS; return NULL; }
+static inline void *fp_page_map(int fd, int folder, const char *name, size_t bytes) { errno = ENOSYS; return NULL; }
 static inline void fp_page_unmap(void *at, size_t bytes) {}
 #endif
 

@@ -26,7 +26,7 @@ cdef extern from "page.h" nogil:
     int page_lock "fp_page_lock"(int fd, uint32_t byte) noexcept
     void page_unlock "fp_page_unlock"(int fd, uint32_t byte) noexcept
     int page_locked "fp_page_locked"(int fd, uint32_t byte, uint32_t count) noexcept
-    void *page_map "fp_page_map"(int fd, size_t size) noexcept
+    void *page_map "fp_page_map"(int fd, int folder, const char *name, size_t size) noexcept
     void page_unmap "fp_page_unmap"(void *at, size_t size) noexcept
     void bell_wait "fp_bell_wait"(uint32_t *bell, uint32_t seen, int64_t ns) noexcept
     void bell_wake "fp_bell_wake"(uint32_t *bell) noexcept
