@@ -35,9 +35,9 @@ class Share:
     def __init__(self, pool: Core, name: str, cap: int | None, again: bool) -> None:
         self.name = name
         self._since = time.time()
-        self._pool = weakref.ref(pool, self._dropped)
         self._post = Post()
         self.seat: SharedSeat = joining.join(name, cap, again)
+        self._pool = weakref.ref(pool, self._dropped)
         self.seat.serve(pool)
         _seats.add(self)
 
