@@ -70,7 +70,10 @@ class CountingServer:
 
     def _accept(self) -> None:
         c, _ = self._listener.accept()
-        self._open = {one for one in self._open if not _gone(one)} | {c}
+        for one in [one for one in self._open if _gone(one)]:
+            self._open.discard(one)
+            one.close()
+        self._open.add(c)
         self.accepted += 1
         self.most = max(self.most, len(self._open))
         if len(self._open) > self.cap:
@@ -167,6 +170,12 @@ class Party:
         worker = Worker(self.server.port, self.folder, **options)
         self._workers.append(worker)
         return worker
+
+    def connection(self) -> socket.socket:
+        """A connection of the test's own, counted by the server."""
+        c = socket.create_connection(("127.0.0.1", self.server.port))
+        assert c.recv(1) == b"+"
+        return c
 
     def close(self) -> None:
         for worker in self._workers:
