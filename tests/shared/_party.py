@@ -1,6 +1,6 @@
 """Processes that share a name, and a server that counts the connections that are open at each moment.
 
-The server counts when a connection comes: how many are open by then, those not counted that the peer has closed. A close
+The server counts when a connection comes: how many are open by then, without those that the peer has closed. A close
 over the loopback has arrived before the peer's next connect, so that is what "never more, not for a moment" is about.
 """
 

@@ -265,6 +265,11 @@ def test_what_cannot_be_is_a_value_error(options: dict[str, object], says: str) 
 
 
 def test_what_is_of_another_type_is_a_type_error() -> None:
-    for options in ({"shared": 3}, {"shared": b"a"}, {"shared": "a", "shared_max": True}, {"shared": "a", "shared_max": "4"}):
+    for options in (
+        {"shared": 3},
+        {"shared": b"a"},
+        {"shared": "a", "shared_max": True},
+        {"shared": "a", "shared_max": "4"},
+    ):
         with pytest.raises(TypeError, match="shared"):
             fastpool.Pool(object, **options)  # type: ignore[call-overload]

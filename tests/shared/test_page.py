@@ -54,7 +54,7 @@ def test_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FASTPOOL_SHARED_DIR", str(tmp_path / "given"))
     assert folder.path() == str(tmp_path / "given")
     monkeypatch.setenv("FASTPOOL_SHARED_DIR", "")
-    memory = Path("/dev/shm")  # noqa: S108
+    memory = Path("/dev/shm")
     if memory.is_dir():
         assert folder.path() == str(memory / f"fastpool-{os.geteuid()}")
     monkeypatch.setattr(folder, "_MEMORY", str(tmp_path / "none"))
@@ -163,7 +163,7 @@ def test_a_page_of_another_version_is_refused(party: Party) -> None:
 def test_a_page_that_was_cut_off_is_refused(party: Party, size: int) -> None:
     page = make_page(party)
     os.truncate(page, size)
-    with pytest.raises(fastpool.PoolError, match="cut off|no page|damaged"):
+    with pytest.raises(fastpool.PoolError, match=r"cut off|no page|damaged"):
         pool()
     assert page.stat().st_size == size
 
@@ -233,7 +233,10 @@ def test_256_processes_have_room_and_one_more_is_told(party: Party, monkeypatch:
 
 def test_a_process_that_dies_while_it_joins_holds_up_nobody(party: Party) -> None:
     worker = party.worker()
-    worker.do("import fastpool._shared.joining as j\nj._sit = lambda *_: (open(j._folder.path() + '/../here', 'w'), time.sleep(100))")
+    worker.do(
+        "import fastpool._shared.joining as j\n"
+        "j._sit = lambda *_: (open(j._folder.path() + '/../here', 'w'), time.sleep(100))"
+    )
     worker.tell("make()")
     wait_until((party.folder.parent / "here").exists)
     with pytest.raises(fastpool.PoolError, match="stopped"):
@@ -254,7 +257,10 @@ def test_shared_stats_of_nobody(party: Party) -> None:
 
 def test_shared_stats_says_who_has_what(party: Party) -> None:
     began = time.time()
-    options = {"servers": [("127.0.0.1", party.server.port), ("localhost", party.server.port)], "balance": "least_leased"}
+    options = {
+        "servers": [("127.0.0.1", party.server.port), ("localhost", party.server.port)],
+        "balance": "least_leased",
+    }
     first, second = party.worker(shared_max=9, **options), party.worker(shared_max=9, **options)
     first.do("take(); take(); take(); give()")
     found = wait_until(lambda: [s for s in fastpool.shared_stats("tested") if s.leased == 2])[0]

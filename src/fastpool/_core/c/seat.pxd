@@ -74,39 +74,6 @@ cdef inline uint32_t seat_wants(Pool *pool) noexcept nogil:
     return <uint32_t>wants if wants > 0 else 0
 
 
-cdef inline bint seat_publish(Pool *pool, bint forget) noexcept nogil:
-    """Write down what this pool needs; True: more than before, so others should know.
-
-    forget: what others were freeing for it does not seem to come.
-    """
-    cdef Seat *seat = pool.seat
-    cdef uint32_t before, wants
-    cdef int64_t since
-    if seat.page == NULL or u32_load(&seat.left):
-        return False
-    if u64_load_sc(&pool.gate) & QUEUED_MASK == 0 and need_wants(u64_load_sc(&seat.row.need)) == 0:
-        return False
-    lock_take(seat.mutex, 1)
-    before = need_wants(u64_load_sc(&seat.row.need))
-    wants = seat_wants(pool)
-    since = seat_first_since(pool) if wants else 0
-    if since == 0:
-        wants = 0
-        i64_put(&seat.row.offered, 0)
-    i64_put(&seat.row.since, since)
-    need_set(seat.row, wants, forget)
-    lock_drop(seat.mutex)
-    return wants > before
-
-
-cdef inline bint seat_ask(Pool *pool) noexcept nogil:
-    """Publish the need of those who wait, and call the other processes; True: look for a permit once more."""
-    cdef Seat *seat = pool.seat
-    if seat_publish(pool, False):
-        seat_call(seat)
-    return seat.page != NULL and need_wants(u64_load_sc(&seat.row.need)) != 0 and page_free(seat.page) != 0
-
-
 cdef inline void seat_call(Seat *seat) noexcept nogil:
     """Wake the watchers of all rows that have connections: one of them may have an idle one.  And its own."""
     cdef Page *page = seat.page
@@ -118,6 +85,39 @@ cdef inline void seat_call(Seat *seat) noexcept nogil:
     for i in range(u32_load(&page.used)):
         if i != seat.number and page_count(u64_load(&page.row[i].held)) != 0:
             need_ring(&page.row[i])
+
+
+cdef inline void seat_publish(Pool *pool, bint forget) noexcept nogil:
+    """Write down what this pool needs, and tell the other processes if that is more than before.
+
+    forget: what they were freeing for it does not seem to come.
+    """
+    cdef Seat *seat = pool.seat
+    cdef uint32_t before, wants
+    cdef int64_t since
+    if seat.page == NULL or u32_load(&seat.left):
+        return
+    if u64_load_sc(&pool.gate) & QUEUED_MASK == 0 and need_wants(u64_load_sc(&seat.row.need)) == 0:
+        return
+    lock_take(seat.mutex, 1)
+    before = need_wants(u64_load_sc(&seat.row.need))
+    wants = seat_wants(pool)
+    since = seat_first_since(pool) if wants else 0
+    if since == 0:
+        wants = 0
+        i64_put(&seat.row.offered, 0)
+    i64_put(&seat.row.since, since)
+    need_set(seat.row, wants, forget)
+    lock_drop(seat.mutex)
+    if wants > before or (wants and forget):
+        seat_call(seat)
+
+
+cdef inline bint seat_ask(Pool *pool) noexcept nogil:
+    """Publish the need of those who wait; True: look for a permit once more."""
+    cdef Seat *seat = pool.seat
+    seat_publish(pool, False)
+    return seat.page != NULL and need_wants(u64_load_sc(&seat.row.need)) != 0 and page_free(seat.page) != 0
 
 
 cdef inline bint seat_clear(Page *page, uint32_t number) noexcept nogil:
