@@ -190,6 +190,11 @@ class BasePool(Core[C]):
             from ._shared.sharing import Share
 
             self.share = Share(self, name, self.config.shared_max, again)
+            try:
+                self.share.start()
+            except BaseException:
+                self.share.leave()
+                raise
 
     def _leave(self) -> None:
         """The pool is closed: its row is free as soon as all its connections are closed."""

@@ -8,9 +8,10 @@ import os
 from .. import _registry as registry
 from .._core import SharedSeat
 from .._light.hints import TYPE_CHECKING
-from .._telemetry.process_stats import ProcessStats, unpacked
+from .._telemetry.process_stats import ProcessStats
 from . import folder as _folder
 from . import joining
+from .figures import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,8 +14,8 @@ from .._core.threads import start
 from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
 from .._servers import server_text
-from .._telemetry.process_stats import packed, unpacked
 from . import joining
+from .figures import packed, unpacked
 
 if TYPE_CHECKING:
     from .._core import Core, SharedSeat
