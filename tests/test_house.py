@@ -22,7 +22,17 @@ pytestmark = pytest.mark.skipif(not SRC.is_dir(), reason="the tests run without 
 FLOORS: list[set[str]] = [
     {"_light", "_version"},
     {"_config", "_core", "_driver", "_errors", "_options", "_servers", "_shared", "_telemetry"},
-    {"_async", "_base", "_connecting", "_keeper", "_pool", "_registry", "_shared.reading", "_telemetry.report"},
+    {
+        "_async",
+        "_base",
+        "_connecting",
+        "_keeper",
+        "_pool",
+        "_registry",
+        "_shared.reading",
+        "_shared.sharing",
+        "_telemetry.report",
+    },
     {"adapters", "aio", "metrics", "testing"},
     {"__init__"},
     {"__main__", "_cli"},

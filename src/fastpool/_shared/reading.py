@@ -16,6 +16,8 @@ from .figures import unpacked
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from .._telemetry.stats import Stats
+
 
 def shared_stats(name: str) -> list[ProcessStats]:
     """What the pools of this shared name have, in all processes of this user: one entry for each pool, by pid.
@@ -23,6 +25,11 @@ def shared_stats(name: str) -> list[ProcessStats]:
     [] if there are none. TypeError, ValueError: it is no possible name. PoolError: its page, or the folder, cannot be
     used.
     """
+    return [one for one, _ in shared_rows(name)]
+
+
+def shared_rows(name: str) -> list[tuple[ProcessStats, Stats]]:
+    """As ``shared_stats``, each with the pool's own stats."""
     if not isinstance(name, str):
         raise TypeError(f"name must be a string, not {name!r}")
     for pool in registry.everyone():
@@ -54,12 +61,12 @@ def _page(name: str) -> Iterator[SharedSeat | None]:
     yield seat
 
 
-def rows_of(seat: SharedSeat) -> list[ProcessStats]:
+def rows_of(seat: SharedSeat) -> list[tuple[ProcessStats, Stats]]:
     """The figures of all pools whose processes are alive."""
     found = []
     for number, *_ in seat.holders():
         row = seat.read(number)
-        stats = None if row is None or not seat.locked(number + 1) else unpacked(*row)
-        if stats is not None:
-            found.append(stats)
-    return sorted(found, key=lambda stats: (stats.pid, stats.since))
+        figures = None if row is None or not seat.locked(number + 1) else unpacked(*row)
+        if figures is not None:
+            found.append(figures)
+    return sorted(found, key=lambda figures: (figures[0].pid, figures[0].since))

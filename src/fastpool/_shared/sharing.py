@@ -14,6 +14,7 @@ from .._core.threads import start
 from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
 from .._servers import server_text
+from .._telemetry.report import stats_of
 from . import joining
 from .figures import packed, unpacked
 
@@ -93,11 +94,8 @@ class Share:
 
     def publish(self, pool: Core) -> None:
         """Write down what the pool has, for other processes."""
-        idle, leased, connecting, waiting, *_ = pool._counts()
         servers = Counter(server_text(lease[1]) for lease in pool._leases() if lease[1] is not None)
-        self.seat.write(
-            packed(_program, self._since, (idle + leased, idle, leased, connecting, waiting), servers, _ROOM)
-        )
+        self.seat.write(packed(_program, self._since, stats_of(pool), servers, _ROOM))
 
     def leased_elsewhere(self) -> Counter[str]:
         """How many leases the other pools of the name have, by server as text."""
@@ -107,7 +105,7 @@ class Share:
                 row = self.seat.read(number)
                 found = None if row is None else unpacked(*row)
                 if found is not None:
-                    total.update(found.servers)
+                    total.update(found[0].servers)
         return total
 
     def explain(self) -> str:
