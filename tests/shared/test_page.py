@@ -201,16 +201,13 @@ def test_no_room_for_another_row_is_an_error_for_that_pool_only(party: Party, mo
         real(fd, memoryview(data)[:1000], at)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(folder.os, "pwrite", full)
-    with pytest.raises(fastpool.PoolError, match="file system is full"):
+    with monkeypatch.context() as patched, pytest.raises(fastpool.PoolError, match="file system is full"):
+        patched.setattr(folder.os, "pwrite", full)
         pool(shared_max=100)
-    monkeypatch.undo()
-    os.environ["FASTPOOL_SHARED_DIR"] = str(party.folder)
     pools.append(pool(shared_max=100))
     assert all(one.warm(1) == 1 for one in pools)
     for one in pools:
         one.close()
-    del os.environ["FASTPOOL_SHARED_DIR"]
 
 
 def test_256_processes_have_room_and_one_more_is_told(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,6 +226,43 @@ def test_256_processes_have_room_and_one_more_is_told(party: Party, monkeypatch:
     joining.leave(joining.join("tested", 5), "tested")
     for seat in seats:
         seat.leave()
+
+
+def test_a_process_that_ends_without_close_removes_the_page(party: Party) -> None:
+    program = (
+        "import fastpool\n"
+        "pools = [fastpool.Pool(object, close=id, shared='tested', shared_max=9, min_size=2) for _ in range(2)]\n"
+        "print(len(fastpool.shared_stats('tested')))\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True, text=True, timeout=60, check=True, env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
+    assert said.stdout == "2\n" and said.stderr == ""
+    assert list(party.folder.iterdir()) == []
+
+
+def test_a_pid_that_is_used_again_is_not_mistaken(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = party.worker(shared_max=1)
+    worker.do("take()")
+    with pool(shared_max=1, timeout=20.0) as other:
+        with monkeypatch.context() as patched:
+            patched.setattr(joining.os, "getpid", lambda: worker.pid)
+            again = pool(shared_max=1)
+        with again:
+            assert again.share is not None and again.share.seat.holding == 0
+            with pytest.raises(fastpool.NoConnectionsAvailable):
+                again.checkout(timeout=0)
+            worker.kill()  # its pid is somebody's, by all that the page says
+            other.checkin(other.checkout())
+
+
+def test_a_pool_that_opened_nothing_yet_waits_as_any_other(party: Party) -> None:
+    worker = party.worker(shared_max=1)
+    worker.do("take()")
+    with pool(shared_max=1, open=False, timeout=20.0) as late:
+        worker.do("later('(time.sleep(0.2), give())')")
+        late.checkin(late.checkout())
 
 
 def test_a_process_that_dies_while_it_joins_holds_up_nobody(party: Party) -> None:

@@ -45,12 +45,14 @@ def path() -> str:
     return os.path.join(above, f"fastpool-{os.geteuid()}")
 
 
-def opened(make: bool) -> int | None:
+def opened(make: bool, where: str | None = None) -> int | None:
     """A descriptor of the folder, which is made if it is missing (`make`; else None is given).
+
+    ``where``: not the folder of now, but this one.
 
     PoolError if it cannot be made or opened, is no folder of this user's own, or of another mode than 0700.
     """
-    where = path()
+    where = where or path()
     try:
         fd = _open(where)
     except FileNotFoundError:

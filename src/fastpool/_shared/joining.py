@@ -67,27 +67,36 @@ def join(name: str, cap: int | None, again: bool = False, at_most_s: float = _PA
         os.close(folder)
 
 
-def leave(seat: SharedSeat, name: str) -> None:
-    """Give up the row; the last one removes the page."""
+def leave(seat: SharedSeat, name: str, where: str | None = None) -> None:
+    """Give up the row; the last one removes the page. ``where``: the folder, if that is not the one of now."""
     seat.leave()
-    remove_if_unused(seat, name)
+    remove_if_unused(seat, name, where)
 
 
-def remove_if_unused(seat: SharedSeat, name: str) -> None:
-    """Remove the page's file unless somebody else has a row in it. Never raises: it is a matter of tidiness."""
+def remove_if_unused(seat: SharedSeat, name: str, where: str | None = None, mine: frozenset[int] = frozenset()) -> None:
+    """Remove the page's file unless somebody else has a row in it. Never raises: it is a matter of tidiness.
+
+    ``mine``: rows of this process, which is about to end.
+    """
     with contextlib.suppress(OSError, PoolError):
-        folder = _folder.opened(make=False)
+        folder = _folder.opened(make=False, where=where)
         if folder is None:
             return
         try:
             if _lock(seat, time.monotonic() + 1.0):
                 try:
-                    if not seat.locked(1, ROWS) and _is_there(seat, folder, _folder.file_name(name)):
+                    if not _others(seat, mine) and _is_there(seat, folder, _folder.file_name(name)):
                         os.unlink(_folder.file_name(name), dir_fd=folder)
                 finally:
                     seat.unlock(0)
         finally:
             os.close(folder)
+
+
+def _others(seat: SharedSeat, mine: frozenset[int]) -> bool:
+    if not mine:
+        return seat.locked(1, ROWS)
+    return any(seat.locked(row + 1) for row in range(seat.rows[1]) if row not in mine)
 
 
 def _where(file: str) -> str:
@@ -135,6 +144,22 @@ def fixed_part(name: str) -> bytes:
     data = _folder.encoded(name)
     said = _FIXED.pack(MAGIC, VERSION, HEAD, ROW, ROWS, _ORDER, len(data)) + data
     return said + struct.pack("<I", zlib.crc32(said))
+
+
+def name_in(file: str) -> str:
+    """The name that the page in this file has. PoolError, ValueError: it is none that this fastpool can read."""
+    try:
+        with open(_where(file), "rb") as page:
+            data = page.read(_CAP_AT)
+    except OSError as error:
+        raise _folder.refused(_where(file), error) from error
+    if len(data) < _FIXED.size:
+        raise ValueError(f"{file} is no page")
+    *_, length = _FIXED.unpack_from(data)
+    name = data[_FIXED.size : _FIXED.size + length].decode("utf-8")
+    if _folder.file_name(name) != file:
+        raise ValueError(f"{file} is no page of that name")
+    return name
 
 
 def checked(data: bytes, size: int, name: str, where: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+from typing import NamedTuple
 
 from .. import _registry as registry
 from .._core import SharedSeat
+from .._errors import PoolError
 from .._light.hints import TYPE_CHECKING
 from .._telemetry.process_stats import ProcessStats
 from . import folder as _folder
@@ -36,8 +38,41 @@ def shared_rows(name: str) -> list[tuple[ProcessStats, Stats]]:
         share = pool.share
         if share is not None and share.name == name:
             share.publish(pool)  # those of this process as they are now
+    if not joining.SUPPORTED:
+        return []
     with _page(name) as seat:
         return [] if seat is None else rows_of(seat)
+
+
+class SharedPool(NamedTuple):
+    """One shared name: its cap (None: no limit), and a row for each pool of each process."""
+
+    name: str
+    shared_max: int | None
+    rows: list[tuple[ProcessStats, Stats]]
+
+
+def shared_pools() -> list[SharedPool]:
+    """All shared names of this user that any living process has, in order. PoolError if the folder cannot be used.
+
+    A page that cannot be read is left out: its own pools say what is wrong with it.
+    """
+    folder = _folder.opened(make=False) if joining.SUPPORTED else None
+    if folder is None:
+        return []
+    try:
+        files = _folder.listing(folder)
+    finally:
+        os.close(folder)
+    found = []
+    for file in files:
+        with contextlib.suppress(PoolError, ValueError):
+            name = joining.name_in(file)
+            with _page(name) as seat:
+                rows = [] if seat is None else rows_of(seat)
+                if seat is not None and rows:
+                    found.append(SharedPool(name, seat.cap, rows))
+    return sorted(found)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
 from .._servers import server_text
 from .._telemetry.report import stats_of
-from . import joining
+from . import folder, joining
 from .figures import packed, unpacked
 
 if TYPE_CHECKING:
@@ -31,11 +31,12 @@ _seats: weakref.WeakSet[Share] = weakref.WeakSet()
 class Share:
     """A pool's part in its shared name: its seat, and the thread that watches the page."""
 
-    __slots__ = ("__weakref__", "_pool", "_post", "_since", "name", "seat")
+    __slots__ = ("__weakref__", "_pool", "_post", "_since", "_where", "name", "seat")
 
     def __init__(self, pool: Core, name: str, cap: int | None, again: bool) -> None:
         self.name = name
         self._since = time.time()
+        self._where = folder.path()
         self._post = Post()
         self.seat: SharedSeat = joining.join(name, cap, again)
         self._pool = weakref.ref(pool, self._dropped)
@@ -59,7 +60,7 @@ class Share:
     def leave(self) -> None:
         """Give up the row; the last one removes the page."""
         if self.seat.mine:
-            joining.leave(self.seat, self.name)
+            joining.leave(self.seat, self.name, self._where)
 
     # ---- the watcher's thread
 
@@ -127,9 +128,10 @@ class Share:
 
 def _at_exit() -> None:
     """The last process removes the page; its connections end with it, and so do its permits."""
-    for share in list(_seats):
-        if share.seat.mine:
-            joining.remove_if_unused(share.seat, share.name)
+    shares = [share for share in list(_seats) if share.seat.mine]
+    for share in shares:
+        rows = frozenset(one.seat.number for one in shares if one.name == share.name)
+        joining.remove_if_unused(share.seat, share.name, share._where, rows)
 
 
 atexit.register(_at_exit)
