@@ -140,6 +140,12 @@ class Worker:
         """End it at once, wherever it is."""
         self.process.kill()
         self.process.wait(PATIENCE)
+        self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def stop(self) -> None:
         os.kill(self.pid, signal.SIGSTOP)
@@ -151,9 +157,7 @@ class Worker:
         if self.process.poll() is None:
             self.go_on()
             self.kill()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
+        self._close_pipes()
 
 
 class Party:
