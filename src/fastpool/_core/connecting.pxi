@@ -63,11 +63,15 @@ cdef int connect_done(Checkout self, object c, object server, int64_t took) exce
     """Put the opened connection in the slot in hand.  If any caller may get it, the permit stays out: otherwise the
     first in line would get room for one more.  PoolClosed: the pool was closed meanwhile."""
     cdef Core core = self.core
+    cdef Slot *slot
     cdef Entry entry = entry_of_slot(core, self.slot)
     try:
         connect_remember(core, c, entry)
     except BaseException:  # no memory
-        connect_give_room_back(self)
+        slot, self.slot = self.slot, NULL
+        pool_give_vacant(core.pool, slot, False)  # the shared permit is the connection's, until its close has returned
+        pool_permit_back(core.pool)
+        core_update_over_size(core)
         self.detached, self.why = [(c, server)], WHY_ERROR
         raise
     connect_install(core, self.slot, entry, c, server, clock_ns())
