@@ -20,6 +20,7 @@ cdef class SharedSeat:
     cdef uint64_t born_in
     cdef PoolInner inner
     cdef int64_t figures_due, told_ns
+    cdef uint32_t told_bell
     cdef bint held              # the row's lock
 
     def __cinit__(self, int folder, bytes name):
@@ -246,8 +247,9 @@ cdef int sharing_watch(SharedSeat self) noexcept nogil:
         if now >= self.figures_due:
             self.figures_due = now + FIGURES_NS
             what = SHARE_FIGURES
-        if wanted and now - self.told_ns >= TICK_NS // 2 and sharing_has_idle(pool):
-            self.told_ns = now
+        # Not again at once: what was told is being done, unless somebody has called since.
+        if wanted and (seen != self.told_bell or now - self.told_ns >= TICK_NS // 2) and sharing_has_idle(pool):
+            self.told_ns, self.told_bell = now, seen
             what |= SHARE_GIVE_UP
         if what:
             return what
