@@ -50,11 +50,14 @@ def storm(party: Party, processes: int, seconds: float, between: float) -> None:
         workers[victim].kill()
         workers[victim] = begin(party)
     told = [worker.get("(ends.set(), served[0], longest[0])[1:]") for worker in workers]
-    # The system needs some milliseconds to take a killed process down.
-    late = [(at, n) for at, n in party.server.over if all(not 0 <= at - kill <= 1.0 for kill in kills)]
+    # The system needs some milliseconds to take a killed process down, more of them on an overloaded machine.
+    late = [(at, n) for at, n in party.server.over if all(not 0 <= at - kill <= 0.2 for kill in kills)]
     assert late == [], f"more than {CAP} were open, and nothing had been killed a moment before"
     assert sum(served for served, _ in told) > 0
-    print(f"served {[n for n, _ in told]}, longest wait {max(wait for _, wait in told):.3f} s, {len(kills)} killed")
+    print(
+        f"served {[n for n, _ in told]}, longest wait {max(wait for _, wait in told):.3f} s, {len(kills)} killed, "
+        f"more than the cap {len(party.server.over)} times, all just after a kill"
+    )
     for worker in workers:
         worker.kill()
     with fastpool.Pool(lambda: party.connection(), shared="tested", shared_max=CAP, max_size=CAP) as last:
