@@ -14,7 +14,7 @@ export PIP_NO_INPUT = 1
 CORE := setup.py $(wildcard src/fastpool/*.pxd $(addprefix src/fastpool/_core/,*.pyx *.pxi *.pxd */*.pxi */*.pxd */*.h))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench stress hbase hbase-stop test-hbase set-up-3.14 test-3.14 test-freethreaded test-all \
+.PHONY: help demo test bench stress hbase hbase-stop test-hbase test-hbase-cluster test-haproxy cassandra cassandra-stop test-cassandra set-up-3.14 test-3.14 test-freethreaded test-all \
 	model probe annotate lint format wheels build clean
 
 help: ## what there is to make
@@ -51,7 +51,7 @@ $(VENV)/.core: $(VENV)/.test $(CORE)
 demo: $(VENV)/.core ## the main job, live: one load through happybase's pool and through fastpool
 	@$(py) -m fastpool demo $(ARGS)
 
-test: $(VENV)/.core ## the test suite (stress and real-HBase tests have targets of their own)
+test: $(VENV)/.core ## the test suite (stress and real-server tests have targets of their own)
 	@$(with) $(py) -m pytest $(ARGS)
 
 stress: $(VENV)/.stress $(VENV)/.core ## the long randomised tests
@@ -62,13 +62,28 @@ bench: $(VENV)/.bench $(VENV)/.core ## the comparisons with other pools, and the
 	@$(py) -m bench
 
 hbase: $(VENV)/.made ## start a real HBase with its Thrift gateway for an hour (needs Java and Maven)
-	@$(py) tools/hbase/hbase.py start $(ARGS)
+	@$(py) -m tools.hbase.hbase start $(ARGS)
 
 hbase-stop: $(VENV)/.made ## stop it
-	@$(py) tools/hbase/hbase.py stop
+	@$(py) -m tools.hbase.hbase stop
 
 test-hbase: $(VENV)/.core ## the tests against a real HBase (needs Java and Maven, otherwise skipped)
-	@$(py) -m pytest -m hbase tests/hbase $(ARGS)
+	@$(py) -m pytest -m hbase tests/hbase --ignore tests/hbase/test_regions.py $(ARGS)
+
+test-hbase-cluster: $(VENV)/.core ## RegionPool on three real region servers, each with a gateway (1.5 GB)
+	@$(py) -m pytest -m hbase tests/hbase/test_regions.py $(ARGS)
+
+test-haproxy: $(VENV)/.core ## HAProxy before three in-memory gateways (needs haproxy, otherwise skipped)
+	@$(py) -m pytest -m haproxy tests/adapters $(ARGS)
+
+cassandra: $(VENV)/.made ## start a real Cassandra with CQL and Thrift for an hour (needs Java and Maven)
+	@$(py) -m tools.cassandra.cassandra start $(ARGS)
+
+cassandra-stop: $(VENV)/.made ## stop it
+	@$(py) -m tools.cassandra.cassandra stop
+
+test-cassandra: $(VENV)/.core ## the tests against a real Cassandra (needs Java and Maven, otherwise skipped)
+	@$(py) -m pytest -m cassandra tests/cassandra $(ARGS)
 
 set-up-3.14: ## an environment with CPython 3.14 (brought first if there is none: Linux and Maven, half a minute)
 	@tools/find-python.sh 3.14 >/dev/null 2>&1 || tools/python-3.14.sh
@@ -94,7 +109,7 @@ test-all: ## the suite on every Python at hand
 # ---- looking and shipping
 
 model: $(VENV)/.test ## check the models of the protocols by Spin (needs spin; otherwise skipped)
-	@$(py) -m pytest -m "not hbase" tests/model $(ARGS)
+	@$(py) -m pytest -m "not hbase and not cassandra" tests/model $(ARGS)
 
 probe: $(VENV)/.core ## build the test-only module that drives the C parts alone (the tests do so themselves)
 	@$(py) tools/native.py tests/_probe.pyx
@@ -115,10 +130,10 @@ format: $(VENV)/.lint ## let ruff mend what it can
 	@$(py) -m ruff format .
 
 wheels: $(VENV)/.ship ## an sdist, wheels from it for the Pythons at hand, each tried where no compiler is
-	@$(py) tools/wheels.py $(ARGS)
+	@$(py) -m tools.wheels $(ARGS)
 
 clean: ## remove everything that was built or brought in
-	@if [ -x $(py) ]; then $(py) tools/hbase/hbase.py stop >/dev/null; fi
+	@if [ -x $(py) ]; then for kind in hbase cassandra; do $(py) -m tools.$$kind.$$kind stop >/dev/null; done; fi
 	@rm -rf .venv .venv-* .cache build dist wheelhouse .pytest_cache .hypothesis .benchmarks .mypy_cache .ruff_cache
 	@rm -rf src/*.egg-info src/*.so src/fastpool/_core/*.so src/fastpool/_core/*.c src/fastpool/_core/*.html tests/_probe.c tests/_probe.html
 	@find src tests bench tools -name __pycache__ -prune -exec rm -rf {} +

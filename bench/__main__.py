@@ -1,4 +1,5 @@
-"""``python -m bench``: all questions, their targets, and whether they are reached; an alias of ``fastpool bench``."""
+"""``python -m bench``: all measurements, their targets, and whether they are reached; an alias of ``fastpool
+bench``."""
 
 from fastpool._cli.commands import bench
 

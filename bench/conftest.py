@@ -1,4 +1,4 @@
-"""Shared by all groups: the server, the candidates, and the notes beside each figure."""
+"""Fixtures for all groups: the server, the candidates, and the notes beside each figure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EVERYBODY = (FLOOR, POOL, CONNECTION_POOL, HAPPYBASE, *STUBBED)
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Any]:
-    """An HBase Thrift server in a process of its own, with the load's table."""
+    """An HBase Thrift server in a process of its own, with the table of the load."""
     with served() as running:
         yield running
 

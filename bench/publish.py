@@ -56,7 +56,7 @@ def demo(report: dict[str, Any], rows: Sequence[str] | None = None) -> str:
 
 
 def targets(report: dict[str, Any]) -> str:
-    """The findings with a target, and whether it is reached."""
+    """The findings with a target, and whether each is reached."""
     rows = [("", "", "as a multiple of", "measured", "to reach")]
     for found in _about_concurrency(report, False):
         if found["target"]:
@@ -110,7 +110,7 @@ def native(report: dict[str, Any]) -> str:
 
 
 def _about_concurrency(report: dict[str, Any], really: bool) -> list[dict[str, Any]]:
-    """Those of a report's findings that are, or are not, about the concurrency models."""
+    """The findings of a report that are (or are not) about the concurrency models."""
     return [found for found in report["findings"] if (found["question"] in _OF_MODELS) is really]
 
 

@@ -1,4 +1,4 @@
-"""What sharing a cap over processes costs, and how soon a permit is where it is needed.
+"""The cost of a cap shared over processes, and how soon a permit is where it is needed.
 
     python -m bench.shared            all of it, as a table; some 30 seconds
     python -m bench.shared --json     the same, for other programs

@@ -57,7 +57,7 @@ def test_options(benchmark: Any, options: dict[str, Any]) -> None:
 
 
 def test_sockets(benchmark: Any) -> None:
-    """Of connections with a descriptor, which is asked for at each checkin."""
+    """With connections that have a descriptor, which is asked for at each checkin."""
     near, far = socket.socketpair()
     with far, fastpool.Pool(lambda: near, max_size=1) as pool, with_connection(pool) as cycles:
         measured(benchmark, "options of fastpool.Pool", cycles)

@@ -11,21 +11,21 @@ import fastpool
 
 
 class NotFound(Exception):
-    """The server has no such page. The answer was read whole, so the connection is as good as before."""
+    """The server has no such page. The response was read completely, so the connection can be used again."""
 
 
 def connect(server: tuple[str, int], timeout: float | None = None) -> HTTPConnection:
-    # `timeout` is what this checkout has left: a server that hangs costs nobody more than that
+    # `timeout` is the rest of this checkout's time: a server that hangs costs its caller no more than that
     host, port = server
     connection = HTTPConnection(host, port, timeout=timeout)
     connection.connect()
-    connection.sock.settimeout(10)  # from here on the requests' own
+    connection.sock.settimeout(10)  # from here on the limit of requests
     return connection
 
 
 def descriptor(connection: HTTPConnection) -> int:
-    # http.client closes its socket by itself after an answer that said "Connection: close"; there is then no
-    # descriptor to give, and a connection for which this raises is replaced
+    # http.client closes its socket after a response that said "Connection: close"; then there is no descriptor, and the
+    # pool replaces a connection for which this raises
     return connection.sock.fileno()
 
 
@@ -42,7 +42,7 @@ def open_pool(servers: list[str], **options: Any) -> fastpool.Pool[HTTPConnectio
 
 
 def get(pool: fastpool.Pool[HTTPConnection], path: str) -> str:
-    """The page's text; NotFound, or whatever http.client raises, and then the connection is not used again."""
+    """The page's text; NotFound, or an error of http.client's, after which the connection is not used again."""
     with pool.connection(timeout=5) as connection:
         connection.request("GET", path)
         response = connection.getresponse()

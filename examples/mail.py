@@ -1,4 +1,4 @@
-"""Pooling smtplib's and imaplib's connections: both protocols have a NOOP to check with and a way to start afresh.
+"""Pooling smtplib's and imaplib's connections: both protocols have a NOOP to check with, and a way to reset a session.
 
 python examples/mail.py 127.0.0.1:8025 127.0.0.1:8143 user secret
 """
@@ -16,14 +16,15 @@ Address = tuple[str, int]
 
 
 def socket_of(connection: smtplib.SMTP) -> socket.socket:
-    """The socket; an error for a connection that has been closed, which tells the pool so."""
+    """The socket; raises for a connection that has been closed, so that the pool replaces it."""
     if connection.sock is None:
         raise smtplib.SMTPServerDisconnected("closed")
     return connection.sock
 
 
 def open_smtp(server: str) -> fastpool.Pool[smtplib.SMTP]:
-    """A pool for sending. A mail server hangs up on who is silent for some minutes: `check` finds out before you do."""
+    """A pool for sending. A mail server hangs up on clients that are silent for some minutes; `check` notices that
+    first."""
 
     def connect(server: Address, timeout: float | None = None) -> smtplib.SMTP:
         host, port = server
@@ -35,12 +36,12 @@ def open_smtp(server: str) -> fastpool.Pool[smtplib.SMTP]:
         connect,
         close=smtplib.SMTP.quit,
         check=lambda connection: connection.noop()[0] == 250,
-        reset=lambda connection: connection.rset(),  # whatever the last user left half said
+        reset=lambda connection: connection.rset(),  # ends a message that the last user left unfinished
         fileno=lambda connection: socket_of(connection).fileno(),
         keep_on=(smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.SMTPDataError),
         servers=[server],
         max_size=2,
-        check_after=10,  # servers answer NOOP at once, but it is a round trip: not more often than that
+        check_after=10,  # servers answer NOOP at once, but it is a round trip: so at most once in this time
         max_uses=100,  # many servers allow no more mails on one connection
     )
 
@@ -63,7 +64,7 @@ def open_imap(server: str, user: str, password: str, **options: Any) -> fastpool
             connection.sock.settimeout(30)
             connection.login(user, password)
         except BaseException:
-            connection.shutdown()  # the pool has not seen it yet, so nobody else would
+            connection.shutdown()  # the pool does not have this connection yet, so it must be closed here
             raise
         return connection
 
@@ -75,7 +76,7 @@ def open_imap(server: str, user: str, password: str, **options: Any) -> fastpool
         try:
             connection.logout()
         except (imaplib.IMAP4.error, OSError):
-            connection.shutdown()  # the server was gone already; the socket is still ours to close
+            connection.shutdown()  # the server was gone already; the socket is still to be closed
 
     return fastpool.Pool(
         connect,

@@ -16,7 +16,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 class Postgres(fastpool.Driver[Connection]):
-    """What a pool must know of a psycopg connection."""
+    """The functions that a pool of psycopg connections needs."""
 
     def __init__(self, **conninfo: Any) -> None:
         self.conninfo = conninfo
@@ -33,12 +33,12 @@ class Postgres(fastpool.Driver[Connection]):
         return True
 
     def reset(self, c: Connection) -> None:
-        # An open transaction would keep its locks and its snapshot; one that failed refuses everything.
+        # An open transaction would keep its locks and its snapshot; a failed one refuses every statement.
         if c.info.transaction_status != TransactionStatus.IDLE:
             c.rollback()
 
     def usable(self, c: Connection, exc: BaseException) -> bool:
-        # What the server said no to (a duplicate key, a typing error) leaves the connection as good as it was. An
+        # An error that the server reported (a duplicate key, a typing error) leaves the connection intact. An
         # interrupted query does not: its rows may still be on their way.
         return (
             isinstance(exc, psycopg.Error)

@@ -24,14 +24,14 @@ def connect(server: Address, timeout: float | None = None) -> redis.Redis:
         single_connection_client=True,
         socket_connect_timeout=timeout,
         socket_timeout=5,
-        retry=Retry(NoBackoff(), 0),  # trying again, elsewhere and later, is the pool's job
+        retry=Retry(NoBackoff(), 0),  # the pool retries, on other servers and later
     )
-    client.ping()  # redis-py connects at the first command: let it be now, where a failure belongs
+    client.ping()  # redis-py connects at the first command: send one now, so that a failure is a failed connect
     return client
 
 
 def reset(client: redis.Redis) -> None:
-    # A user who left a WATCH behind would make the next one's transaction fail.
+    # A WATCH that a user left behind would make the next user's transaction fail.
     client.execute_command("UNWATCH")  # type: ignore[no-untyped-call]  # redis-py says nothing of it
 
 
@@ -40,14 +40,14 @@ def open_pool(servers: list[str], **options: Any) -> fastpool.Pool[redis.Redis]:
         connect,
         reset=reset,
         check=redis.Redis.ping,
-        keep_on=(redis.ResponseError, redis.WatchError),  # the server answered: nothing is wrong with the connection
+        keep_on=(redis.ResponseError, redis.WatchError),  # the server replied, so the connection is intact
         servers=servers,
         max_size=4,
         **options,
     )
 
 
-def count_visit(pool: fastpool.Pool[redis.Redis], page: str) -> int:
+def count_view(pool: fastpool.Pool[redis.Redis], page: str) -> int:
     with pool.connection() as client:
         return client.incr(f"visits:{page}")
 
@@ -55,7 +55,7 @@ def count_visit(pool: fastpool.Pool[redis.Redis], page: str) -> int:
 def main(*servers: str) -> None:
     with open_pool(list(servers)) as pool:
         for _ in range(3):
-            print(f"visit {count_visit(pool, 'home')} of the home page")
+            print(f"visit {count_view(pool, 'home')} of the home page")
         print(pool)
 
 

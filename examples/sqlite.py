@@ -14,16 +14,16 @@ People = fastpool.Pool[sqlite3.Connection]
 
 def open_pool(path: str) -> People:
     def connect() -> sqlite3.Connection:
-        # A connection goes from thread to thread, one at a time: that is what the pool sees to.
+        # The pool passes a connection from thread to thread, to one at a time.
         connection = sqlite3.connect(path, check_same_thread=False, timeout=10)
         connection.execute("PRAGMA journal_mode=WAL")
         return connection
 
     return fastpool.Pool(
         connect,
-        reset=sqlite3.Connection.rollback,  # nothing, if the user has committed
+        reset=sqlite3.Connection.rollback,  # does nothing if the user has committed
         check=lambda connection: connection.execute("SELECT 1").fetchone() == (1,),
-        keep_on=sqlite3.IntegrityError,  # the row was refused, the connection is fine (and will be rolled back)
+        keep_on=sqlite3.IntegrityError,  # the row was refused; the connection is intact (and will be rolled back)
         max_size=3,
         check_after=60,  # there is no network in between
     )

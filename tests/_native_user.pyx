@@ -35,56 +35,56 @@ cdef struct Place:           # one connection, by the address that its leases ha
     uint64_t address         # [atomic]
     uint32_t held            # [atomic]
 
-cdef struct Team:
+cdef struct Group:
     fastpool.NativePool *pool
     Place places[PLACES]
     uint32_t rounds, every
     double timeout
     uint64_t outcomes[OUTCOME_COUNT]   # [atomic]
-    uint64_t doubles                   # [atomic] connections found in two hands
+    uint64_t doubles                   # [atomic] connections that two threads had
     uint64_t refused                   # [atomic] checkins that were not OK
     uint32_t done                      # [atomic] threads that have ended
     void *hint                        # a Python callable; called with the GIL in every `every`-th lease
 
 
-cdef Place *place_of(Team *team, void *address) noexcept nogil:
+cdef Place *place_of(Group *group, void *address) noexcept nogil:
     cdef Place *place
     cdef int i
     for i in range(PLACES):
-        place = &team.places[i]
+        place = &group.places[i]
         if u64_cas(&place.address, 0, <uint64_t>address) or u64_load(&place.address) == <uint64_t>address:
             return place
     return NULL
 
 
-cdef void hint(Team *team, fastpool.NativeLease *lease) noexcept with gil:
-    (<object>team.hint)(fastpool.native_connection(team.pool, lease))
+cdef void hint(Group *group, fastpool.NativeLease *lease) noexcept with gil:
+    (<object>group.hint)(fastpool.native_connection(group.pool, lease))
 
 
 cdef void *work(void *argument) noexcept nogil:
-    cdef Team *team = <Team *>argument
+    cdef Group *group = <Group *>argument
     cdef fastpool.NativeLease lease
     cdef Place *place
     cdef uint32_t i
     cdef int outcome
     memset(&lease, 0, sizeof(lease))
-    for i in range(team.rounds):
-        outcome = fastpool.native_checkout(team.pool, team.timeout, &lease, NULL, 0)
-        u64_add(&team.outcomes[outcome], 1)
+    for i in range(group.rounds):
+        outcome = fastpool.native_checkout(group.pool, group.timeout, &lease, NULL, 0)
+        u64_add(&group.outcomes[outcome], 1)
         if outcome != fastpool.NATIVE_OK:
             continue
-        place = place_of(team, lease.slot)
+        place = place_of(group, lease.slot)
         if place == NULL or not u32_cas(&place.held, 0, 1):
-            u64_add(&team.doubles, 1)
-        if team.every and i % team.every == 0:
-            hint(team, &lease)
+            u64_add(&group.doubles, 1)
+        if group.every and i % group.every == 0:
+            hint(group, &lease)
         elif i % 16 == 0:
             sched_yield()
         if place != NULL:
             u32_store(&place.held, 0)
-        if fastpool.native_checkin(team.pool, &lease, False) != fastpool.NATIVE_OK:
-            u64_add(&team.refused, 1)
-    u32_add(&team.done, 1)
+        if fastpool.native_checkin(group.pool, &lease, False) != fastpool.NATIVE_OK:
+            u64_add(&group.refused, 1)
+    u32_add(&group.done, 1)
     return NULL
 
 
@@ -98,7 +98,7 @@ cdef class Held:
         return other
 
     def spoil(self):
-        """As if its memory had never been zeroed."""
+        """Fill the lease with garbage, as if its memory had never been zeroed."""
         memset(&self.lease, 0xA5, sizeof(self.lease))
 
 
@@ -133,7 +133,7 @@ cdef class Native:
         return fastpool.native_connection(self.pool, &held.lease)
 
     def without(self):
-        """What they say when they are given nothing."""
+        """The outcomes of all functions for NULL arguments."""
         cdef fastpool.NativeLease lease
         memset(&lease, 0, sizeof(lease))
         return [OUTCOMES[fastpool.native_checkout(NULL, 0, &lease, NULL, 0)],
@@ -141,36 +141,36 @@ cdef class Native:
                 OUTCOMES[fastpool.native_checkin(NULL, &lease, False)],
                 OUTCOMES[fastpool.native_checkin(self.pool, NULL, False)]]
 
-    def team(self, int threads, int rounds, double timeout=-1, *, int every=0, hint=None, bint keep_gil=False,
-             begun=None):
-        """So many native threads, so many rounds each.
+    def run_threads(self, int threads, int rounds, double timeout=-1, *, int every=0, hint=None, bint keep_gil=False,
+                    begun=None):
+        """Run that many native threads for that many rounds each.
 
         Returns how often a checkout ended how, and what went wrong.
         keep_gil: the caller keeps the GIL for as long as they run, but for 20 s at most ("stuck" if they did not end).
         begun: called when they have been started, before the GIL is kept from them.
         """
-        cdef Team *team = <Team *>calloc(1, sizeof(Team))
+        cdef Group *group = <Group *>calloc(1, sizeof(Group))
         cdef pthread_t started[MOST_THREADS]
         cdef timespec pause
         cdef int i, patience = 20000
-        if team == NULL or threads > MOST_THREADS:
-            free(team)
+        if group == NULL or threads > MOST_THREADS:
+            free(group)
             raise MemoryError
-        team.pool, team.rounds, team.timeout = self.pool, rounds, timeout
-        team.every, team.hint = every, <void *>hint
+        group.pool, group.rounds, group.timeout = self.pool, rounds, timeout
+        group.every, group.hint = every, <void *>hint
         pause.tv_sec, pause.tv_nsec = 0, 1_000_000
         for i in range(threads):
-            if pthread_create(&started[i], NULL, work, team) != 0:
+            if pthread_create(&started[i], NULL, work, group) != 0:
                 raise OSError("no thread to be had")
         if begun is not None:
             begun()
-        while keep_gil and <int>u32_load(&team.done) < threads and patience:
+        while keep_gil and <int>u32_load(&group.done) < threads and patience:
             nanosleep(&pause, NULL)
             patience -= 1
         with nogil:
             for i in range(threads):
                 pthread_join(started[i], NULL)
-        said = {OUTCOMES[i]: team.outcomes[i] for i in range(OUTCOME_COUNT) if team.outcomes[i]}
-        said.update(doubles=team.doubles, refused=team.refused, stuck=patience == 0)
-        free(team)
+        said = {OUTCOMES[i]: group.outcomes[i] for i in range(OUTCOME_COUNT) if group.outcomes[i]}
+        said.update(doubles=group.doubles, refused=group.refused, stuck=patience == 0)
+        free(group)
         return said

@@ -1,4 +1,4 @@
-"""Drives the page that processes share (c/page.pxd, c/need.pxd, c/seat.pxd), in memory that forked children share with
+"""Drives the page that processes share (c/page.pxd, c/need.pxd, c/member.pxd), in memory that forked children share with
 the test, and kills a child before its n-th access.  The header comes first, so that every access counts."""
 
 cdef extern from "../tests/shared/steps.h" nogil:
@@ -6,12 +6,12 @@ cdef extern from "../tests/shared/steps.h" nogil:
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from fastpool._core.c.need cimport need_before, need_claim, need_coming, need_is_open, need_offer, need_served, need_set, \
-    need_unclaim, need_wants
+from fastpool._core.c.need cimport need_before, need_assign, need_coming, need_is_open, need_offer, need_served, need_set, \
+    need_unassign, need_wants
 from fastpool._core.c.atomic cimport i64_put, u32_store, u64_load, u64_store
 from fastpool._core.c.page cimport CLEARED, GIVEN_ONE, NO_CAP, PAGE_ROWS, TAKEN_ONE, Page, page_change, page_count, \
     page_finish, page_free
-from fastpool._core.c.seat cimport seat_clear
+from fastpool._core.c.member cimport member_clear
 
 cdef extern from "sys/mman.h" nogil:
     void *mmap(void *at, size_t size, int prot, int flags, int fd, long offset)
@@ -51,7 +51,7 @@ cdef class SharedPage:
         return page_change(self.page, row, GIVEN_ONE)
 
     def clear(self, uint32_t row):
-        return seat_clear(self.page, row)
+        return member_clear(self.page, row)
 
     def sit(self, uint32_t row):
         u64_store(&self.page.row[row].key, row + 1)
@@ -76,14 +76,14 @@ cdef class SharedPage:
     def before(self, uint32_t row, int64_t since, int64_t now):
         return need_before(self.page, row, since, now)
 
-    def claim(self, uint32_t row, int64_t since, int64_t now):
+    def assign(self, uint32_t row, int64_t since, int64_t now):
         """(row, stamp), or None."""
         cdef uint32_t stamp = 0
-        found = need_claim(self.page, row, since, now, &stamp)
+        found = need_assign(self.page, row, since, now, &stamp)
         return None if found == NULL else (found - &self.page.row[0], stamp)
 
-    def unclaim(self, uint32_t row, uint32_t stamp):
-        need_unclaim(&self.page.row[row], stamp)
+    def unassign(self, uint32_t row, uint32_t stamp):
+        need_unassign(&self.page.row[row], stamp)
 
     def served(self, uint32_t row):
         need_served(&self.page.row[row])

@@ -1,5 +1,5 @@
 """Threads that stand for processes on one page (c/page.pxd, c/need.pxd): they take permits, give them back, wait, are offered
-some, claim them of each other, and die with what they have; whoever then has their row's lock clears it.
+some, free them for each other, and die with what they have; whoever then has their row's lock clears it.
 
 After each round nothing is under way, so the books must be exact. tools/native.py makes a program of it, which needs no
 Python: plain, or under a sanitizer.  Its arguments: threads, permits, rounds, seed.
@@ -10,9 +10,9 @@ from libc.stdio cimport fprintf, printf, stderr
 from libc.stdlib cimport abort, atoll, calloc, free
 
 from fastpool._core.c.atomic cimport u32_add, u32_cas, u32_load, u32_store, u64_load, u64_store
-from fastpool._core.c.need cimport need_before, need_claim, need_offer, need_served, need_set, need_unclaim, need_wanted
+from fastpool._core.c.need cimport need_before, need_assign, need_offer, need_served, need_set, need_unassign, need_wanted
 from fastpool._core.c.page cimport GIVEN_ONE, Page, Row, TAKEN_ONE, page_change, page_count, page_finish, page_free
-from fastpool._core.c.seat cimport seat_clear
+from fastpool._core.c.member cimport member_clear
 
 cdef extern from "pthread.h" nogil:
     ctypedef struct pthread_t:
@@ -55,7 +55,7 @@ cdef void clear_the_dead(Process *me) noexcept nogil:
     """As a reaper does: with the row's lock, which its process has no longer."""
     cdef uint32_t i = <uint32_t>draw(me, u32_load(&me.page.used))
     if i != me.row and u32_cas(&me.locks[i], 0, 1):
-        seat_clear(me.page, i)
+        member_clear(me.page, i)
         u32_store(&me.locks[i], 0)
 
 
@@ -84,9 +84,9 @@ cdef uint32_t live(Process *me) noexcept nogil:
         need_set(row, <uint32_t>draw(me, 3), draw(me, 8) == 0)
         need_before(me.page, me.row, now, now)
         if need_wanted(me.page, me.row, now):
-            other = need_claim(me.page, me.row, 0, now, &stamp)
+            other = need_assign(me.page, me.row, 0, now, &stamp)
             if other != NULL and draw(me, 2):
-                need_unclaim(other, stamp)
+                need_unassign(other, stamp)
         if draw(me, 10) == 0:
             clear_the_dead(me)
     return have
@@ -99,7 +99,7 @@ cdef void *process(void *argument) noexcept nogil:
     for lives in range(3):
         while not u32_cas(&me.locks[me.row], 0, 1):
             pass
-        seat_clear(me.page, me.row)
+        member_clear(me.page, me.row)
         u64_store(&me.page.row[me.row].key, me.row + 1)
         have = live(me)
         u32_add(me.open, <uint32_t>(-<int64_t>have))  # the system closes what it had,
@@ -127,7 +127,7 @@ cdef public int program_main(int argc, char **argv) noexcept nogil:
         for i in range(threads):
             pthread_join(running[i], NULL)
         for i in range(threads):
-            seat_clear(page, i)
+            member_clear(page, i)
         page_finish(page, u64_load(&page.total))
         if page_count(u64_load(&page.total)) != 0:
             wrong("permits were lost", page_count(u64_load(&page.total)))

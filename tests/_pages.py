@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def rows(page: str) -> list[list[str]]:
-    """The cells of all rows of a page's tables, without the heads. Who asks is skipped where there are no docs."""
+    """The cells of all rows of a page's tables, without the heads. The calling test is skipped where there are no
+    docs."""
     path = ROOT / "docs" / page
     if not path.is_file():
         pytest.skip("the tests run without the checkout around them", allow_module_level=True)
@@ -27,7 +28,7 @@ def rows(page: str) -> list[list[str]]:
 
 
 def named_tests(cell: str) -> list[tuple[str, str, str]]:
-    """(file, function, case) of each test that a cell names; what it does not say is empty."""
+    """(file, function, case) of each test that a cell names; missing parts are empty."""
     return re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+)(?:\[([^`]+)\])?)?`", cell)
 
 

@@ -1,13 +1,13 @@
 """Drives the C parts of the core alone, one step at a time; built for tests, never shipped.
 
-A `Rig` is one native pool with nothing Python in it. Its methods are the parts' own functions, down to the steps that
-two threads can interleave, so a race is played by hand: call one's first step, then the other's, then the rest.
-Slots are named by their index, None for no slot. `Line` is one who waits, `Owner` one thread's own block.
+A `Rig` is one native pool without Python objects. Its methods are the parts' own functions, down to the steps that two
+threads can interleave, so a test plays a race by hand: it calls one's first step, then the other's, then the rest.
+Slots are named by their index, None for no slot. `Line` is a waiter, `Owner` a thread's state.
 """
 
 cdef extern from * nogil:
     """
-    /* before atomic.h: how many atomic accesses this thread has made, the measure of how much work something is */
+    /* before atomic.h: the number of atomic accesses of this thread, which measures an operation's cost */
     static __thread unsigned long long fp_accesses;
     #define FP_PAUSE() ((void)fp_accesses++)
     """
@@ -42,21 +42,21 @@ SLEPT = ("slot", "too late", "closed", "no memory")
 SLOT_BYTES = sizeof(Slot)
 LINE_BYTES = LINE
 WAITER_BYTES = sizeof(Waiter)
-VISITS_KEPT = HINTS
+HINTS_KEPT = HINTS
 SLOTS_AT_MOST = MOST_SLOTS
 EPOCH_STEP = EPOCH
 
 
-cdef struct Bell:
-    int rung      # how often the waiter was roused
-    bint deaf     # its loop is gone: rousing fails
-    bint gone     # let go of by the queue
+cdef struct WakeCount:
+    int rung      # how often the waiter was woken
+    bint deaf     # its loop is gone: waking fails
+    bint gone     # released by the queue
 
 
 cdef bint ring(Waiter *waiter) noexcept nogil:
-    cdef Bell *bell = <Bell *>waiter.object
-    bell.rung += 1
-    return not bell.deaf
+    cdef WakeCount *wakes = <WakeCount *>waiter.object
+    wakes.rung += 1
+    return not wakes.deaf
 
 
 cdef object name_of(Slot *slot):
@@ -66,7 +66,7 @@ cdef object name_of(Slot *slot):
 cdef class Rig:
     """One native pool."""
     cdef Pool pool
-    cdef readonly uint64_t waits     # how many of those who called `sleep` had to
+    cdef readonly uint64_t waits     # how many calls of `sleep` had to wait
 
     def __cinit__(self, uint32_t limit=8, uint32_t max_connecting=1 << 20, bint oldest_first=False):
         self.pool.id = thread_self().uid << 32 | <uint32_t><size_t><void *>self
@@ -136,7 +136,7 @@ cdef class Rig:
         return (u64_load(&self.at(index).word) & LISTED) != 0
 
     def spare_bits(self, uint32_t index):
-        """What lies between LISTED and the epoch: always 0."""
+        """The bits between LISTED and the epoch: always 0."""
         return u64_load(&self.at(index).word) & (EPOCH - 1) & ~<uint64_t>(STATE | LISTED)
 
     def set_word(self, uint32_t index, uint64_t word):
@@ -230,7 +230,7 @@ cdef class Rig:
         pool_permit_back(&self.pool)
 
     def resize(self, uint32_t limit):
-        """As the core does it; without the settling, which is a step of its own."""
+        """As the core does it, without the settling, which is a separate step."""
         self.pool.max_size = self.pool.limit = limit
         pool_shrink_vacant(&self.pool)
 
@@ -279,7 +279,7 @@ cdef class Rig:
 
     @property
     def line(self):
-        """The addresses of those who wait, first in line first; both directions agree."""
+        """The addresses of the waiters, first in line first; both directions of the list must agree."""
         cdef Waiter *waiter
         cdef list found = []
         lock_take(self.pool.queue.mutex, 1)
@@ -316,19 +316,19 @@ cdef class Rig:
 
 @cython.no_gc_clear  # __dealloc__ needs the rig, also when the two are found together in a garbage cycle
 cdef class Line:
-    """One who waits: a thread (it has a lock to sleep on) or another kind (a bell is rung)."""
+    """A waiter: a thread (it has a lock to sleep on) or another kind (its wake-ups are counted)."""
     cdef Rig rig
     cdef Waiter *waiter
-    cdef Bell bell
+    cdef WakeCount wakes
 
     def __cinit__(self, Rig rig not None, bint thread=False, bint deaf=False, bint may_look=False):
         self.rig = rig
         self.waiter = waiter_new(thread, thread_self().uid, clock_ns())
         if self.waiter == NULL:
             raise MemoryError
-        self.bell.deaf = deaf
+        self.wakes.deaf = deaf
         self.waiter.may_look = may_look
-        self.waiter.object = &self.bell
+        self.waiter.object = &self.wakes
 
     def __dealloc__(self):
         if self.waiter != NULL:
@@ -336,7 +336,7 @@ cdef class Line:
             waiter_drop(self.waiter)
 
     def enlist(self, bint front=False):
-        """Returns how many waited before."""
+        """Returns the number of waiters before this one."""
         return queue_enlist(&self.rig.pool.queue, &self.rig.pool.gate, self.waiter, front) & QUEUED_MASK
 
     def leave(self):
@@ -351,7 +351,7 @@ cdef class Line:
     def pop(self):
         """First half of a giver's `hand`: takes the first in line, which must be this one, out of it."""
         cdef Waiter *first = queue_pop(&self.rig.pool.queue, &self.rig.pool.gate)
-        assert first == self.waiter, "somebody else is first in line"
+        assert first == self.waiter, "another waiter is first in line"
 
     def give(self, uint32_t index):
         """Second half of a giver's `hand`; False: the waiter decided first, and the slot is still the giver's."""
@@ -365,7 +365,7 @@ cdef class Line:
         return won
 
     def woken(self):
-        """Has a thread's lock been let go?  It wakes, if so."""
+        """Whether the thread's lock has been released, which wakes it; takes the lock again."""
         rung = lock_take_timed(self.waiter.lock, 0, 0) == LOCK_ACQUIRED
         if rung:
             waiter_woke(self.waiter)
@@ -392,11 +392,11 @@ cdef class Line:
 
     @property
     def rung(self):
-        return self.bell.rung
+        return self.wakes.rung
 
 
 cdef class Owner:
-    """One thread's own block, so that one test can be several threads."""
+    """A thread's state in the core, so that one test can play several threads."""
     cdef Thread block
     cdef readonly Rig rig
 
@@ -407,7 +407,7 @@ cdef class Owner:
         self.block.ident = uid
 
     def hint(self, pool=None):
-        """Makes the memory of the pool; None before: it had none.  (hint, held) before that."""
+        """Create the hint for the pool; the former (hint, held), None if there was no hint."""
         cdef uint64_t key = self.rig.pool.id if pool is None else pool
         cdef ThreadHint *hint = hint_find(&self.block, key)
         before = None if hint == NULL else (name_of(<Slot *>hint.slot), hint.held)
@@ -419,11 +419,11 @@ cdef class Owner:
         return hint_make(&self.block, self.rig.pool.id, &self.rig.pool.table).held
 
     def leases(self):
-        """Counted in the table."""
+        """The number of leases that the table counts for this thread."""
         return lease_count(&self.rig.pool.table, self.block.uid, NULL)
 
     def retake(self):
-        """Its own last slot, if that is idle."""
+        """Take the thread's own last slot, if that is idle."""
         cdef ThreadHint *hint = hint_make(&self.block, self.rig.pool.id, &self.rig.pool.table)
         return name_of(<Slot *>hint.slot) if lease_retake(hint) else None
 
@@ -492,7 +492,7 @@ def stop_clock(int64_t ns):
 
 
 def accesses():
-    """How many atomic accesses the parts have made in this thread: work counted, not timed."""
+    """The number of atomic accesses that the parts have made in this thread."""
     return fp_accesses
 
 

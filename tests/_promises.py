@@ -1,4 +1,5 @@
-"""The register of promises, and the tables of the documents that are written from it: ``python -m tests._promises``."""
+"""The register of promises, and the tables of the documents that are generated from it: ``python -m
+tests._promises``."""
 
 from __future__ import annotations
 
@@ -12,7 +13,10 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 REGISTER: dict[str, Any] = yaml.safe_load((ROOT / "tests" / "promises.yaml").read_text(encoding="utf-8"))
 WHERE = "what works where"
-REPLACED = {"happybase": "1.3.0", "aiohappybase": "1.4.0"}  # library: the version whose behaviour was compared
+# library: the version whose behaviour was compared
+REPLACED = {"happybase": "1.3.0", "aiohappybase": "1.4.0", "pycassa": "1.11.2"}
+
+OURS = ("fastpool", "fastpool.aio", "adapter")  # what the column of ours is called
 
 
 def statements() -> list[tuple[str, list[str]]]:
@@ -29,12 +33,13 @@ def statements() -> list[tuple[str, list[str]]]:
 
 
 def tables() -> dict[tuple[str, str], str]:
-    """(document, name of the place in it): the table that belongs there."""
+    """(document, name of the place in it) -> the table that belongs there."""
     works = [(where, what, _shown(tests)) for where, those in REGISTER[WHERE].items() for what, tests in those.items()]
     return {
         ("docs/concurrency.md", "concurrency"): _markdown([("where", "what works", "shown by"), *works]),
         ("README.md", "happybase"): _markdown([row[:-1] for row in _differences("happybase")]),
         ("docs/aiohappybase.md", "aiohappybase"): _markdown(_differences("aiohappybase")),
+        ("docs/pycassa.md", "pycassa"): _markdown(_differences("pycassa")),
     }
 
 
@@ -51,13 +56,13 @@ def filled(document: str, name: str, table: str) -> str:
 
 def _differences(library: str) -> list[tuple[str, ...]]:
     entries = REGISTER[f"differences from {library}"]
-    head = ("", f"{library} {REPLACED[library]}", "fastpool" if library == "happybase" else "fastpool.aio", "shown by")
+    head = ("", f"{library} {REPLACED[library]}", next(name for name in OURS if name in entries[0]), "shown by")
     rows = zip(string.ascii_lowercase, entries, strict=False)
     return [head, *((letter, one[library], _ours(one), _shown(one["tests"])) for letter, one in rows)]
 
 
 def _ours(entry: dict[str, Any]) -> str:
-    return str(entry["fastpool"] if "fastpool" in entry else entry["fastpool.aio"])
+    return str(next(entry[name] for name in OURS if name in entry))
 
 
 def _shown(tests: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""What Stats does not tell apart: a connection that is in somebody's hands counts as idle there, be it lost or not."""
+"""Slots that `Stats` counts as idle although an operation has them, or although they are lost."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ VACANT, IDLE, LEASED, GONE = 0, 2, 3, 5
 
 
 def in_hand(pool: Any) -> int:
-    """How many slots are being handed over, checked, connected or emptied; at rest there is none, or it is lost."""
+    """The number of slots being handed over, checked, connected or emptied; at rest any such slot is lost."""
     return sum(state not in (VACANT, IDLE, GONE) and not owner for state, _, owner, *_ in pool._slots())

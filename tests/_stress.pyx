@@ -1,9 +1,9 @@
-"""Threads that do at once all that a pool allows, without Python, and an audit whenever they are all at rest.
+"""Threads that run every operation of a pool concurrently, without Python, and an audit whenever all are at rest.
 
 Work comes in rounds. In a round every worker does a few random things: check out (patiently or not, as a thread or
-as another kind of waiter), connect or fail to, return, discard, replace, leave a slot to another thread, resize, tidy,
-close. Between rounds nothing is under way, so the books must be exact; and a worker that sleeps without a deadline
-while all others sleep or are done has missed its wake-up. That is known for sure, not guessed from a time: `inquest`.
+as another kind of waiter), connect or fail to, return, discard, replace, leave a slot to another thread, resize,
+close. Between rounds nothing is under way, so all counts must be exact; and a worker that sleeps without a deadline
+while all others sleep or are done has missed its wake-up. `inquest` proves that, without a time limit.
 
 tools/native.py makes a program of it, which needs no Python: for speed, or under a sanitizer.
 """
@@ -55,9 +55,9 @@ cdef extern from "time.h" nogil:
 cdef enum:
     MOST_WORKERS = 64
     MOST_HANDS = 256        # slots that may ever exist in a run
-    SLICE_US = 5000         # of an endless sleep: how soon an inquest is answered
+    SLICE_US = 5000         # length of one sleep without a deadline, so that an inquest is answered soon
 
-cdef enum:                  # what is counted
+cdef enum:                  # the counters
     CHECKOUTS, CONNECTS, FAILED_CONNECTS, WAITS, TIMEOUTS, CANCELS, LATE, DISCARDS, PASSED_ON, RESIZES, CLOSES, DEAF, \
         COUNTS
 
@@ -69,7 +69,7 @@ cdef extern from * nogil:   # not module variables: a program without Python doe
     const uint64_t MIX "FP_MIX"
     const uint64_t STEP "FP_STEP"
 
-cdef struct Bell:           # what a waiter that is not a thread is woken by
+cdef struct WakeEvent:           # what a waiter that is not a thread is woken by
     thread_lock lock
     uint32_t refs           # [atomic] the waiter's and the line's
     bint deaf               # its loop is gone
@@ -83,18 +83,18 @@ cdef struct Worker:
     uint64_t random
     uint64_t deeds          # [atomic] done so far
     uint64_t naps           # [atomic] begun and ended: odd while it sleeps without a deadline
-    uint64_t answer         # [atomic] the inquest for which it swore that nothing has been decided for it
+    uint64_t answer         # [atomic] the last inquest that it answered: its wait is undecided
     uint64_t counts[COUNTS]
 
 cdef struct Shared:
     Pool pool
     Worker workers[MOST_WORKERS]
-    uint32_t hands[MOST_HANDS]   # [atomic] which worker has the slot, 0: none
+    uint32_t hands[MOST_HANDS]   # [atomic] the worker that has the slot, 0: none
     uint64_t mailbox             # [atomic] a leased slot left for any other worker to return
     uint32_t worker_count
     uint32_t most                # the limit is never set higher
     uint64_t hot                 # the longest run of the fast path
-    int64_t patience_ns          # nothing has moved for so long: something runs in a circle
+    int64_t patience_ns          # without progress for so long the run counts as livelocked
     uint64_t rounds
     uint64_t round               # under the mutex, as `arrived`
     uint64_t seed
@@ -114,41 +114,41 @@ cdef uint64_t chance(Worker *me, uint64_t below) noexcept nogil:
 
 
 cdef void fail(Shared *shared, const char *what, uint64_t a, uint64_t b) noexcept nogil:
-    """The first to fail says why."""
+    """Record the first failure."""
     if u32_cas(&shared.failed, 0, 1):
         snprintf(shared.verdict, sizeof(shared.verdict), "round %llu: %s (%llu, %llu)",
                  <unsigned long long>shared.round, what, <unsigned long long>a, <unsigned long long>b)
         u32_store(&shared.failed, 2)
 
 
-# ---- a slot is in one hand at most ---------------------------------------------------------------------------------
+# ---- a slot has one owner at most ---------------------------------------------------------------------------------
 
-cdef Slot *hold(Worker *me, Slot *slot) noexcept nogil:
+cdef Slot *own_slot(Worker *me, Slot *slot) noexcept nogil:
     if slot != NULL and not u32_cas(&me.shared.hands[slot.index], 0, me.number):
-        fail(me.shared, "a slot in two hands", slot.index, u32_load(&me.shared.hands[slot.index]))
+        fail(me.shared, "a slot with two owners", slot.index, u32_load(&me.shared.hands[slot.index]))
     return slot
 
 
-cdef Slot *let_go(Worker *me, Slot *slot) noexcept nogil:
+cdef Slot *release_slot(Worker *me, Slot *slot) noexcept nogil:
     if not u32_cas(&me.shared.hands[slot.index], me.number, 0):
-        fail(me.shared, "a slot that is not in the hand that gives it", slot.index, me.number)
+        fail(me.shared, "a slot given by a worker that does not own it", slot.index, me.number)
     return slot
 
 
 # ---- waiting -------------------------------------------------------------------------------------------------------
 
-cdef void bell_drop(Bell *bell) noexcept nogil:
-    if u32_add(&bell.refs, <uint32_t>-1) == 1:
-        lock_free(bell.lock)
-        free(bell)
+cdef void event_drop(WakeEvent *event) noexcept nogil:
+    if u32_add(&event.refs, <uint32_t>-1) == 1:
+        lock_free(event.lock)
+        free(event)
 
 
 cdef bint ring(Waiter *waiter) noexcept nogil:
-    cdef Bell *bell = <Bell *>waiter.object
-    cdef bint heard = not bell.deaf
+    cdef WakeEvent *event = <WakeEvent *>waiter.object
+    cdef bint heard = not event.deaf
     if heard:
-        lock_drop(bell.lock)
-    bell_drop(bell)
+        lock_drop(event.lock)
+    event_drop(event)
     return heard
 
 
@@ -156,7 +156,7 @@ cdef void sleep_on(Worker *me, Waiter *waiter, thread_lock lock, int64_t deadlin
     cdef int64_t left
     cdef uint64_t asked
     if deadline == INT64_MAX:
-        check_mailbox(me, 0)  # who left a lease there looks again before it sleeps: none is there when all do
+        check_mailbox(me, 0)  # look into the mailbox again before sleeping: it must be empty when all sleep
         u64_add(&me.naps, 1)
     while u64_load(&waiter.state) == WAITING:
         if deadline == INT64_MAX:
@@ -177,7 +177,7 @@ cdef void sleep_on(Worker *me, Waiter *waiter, thread_lock lock, int64_t deadlin
 
 
 cdef void check_duty(Shared *shared) noexcept nogil:
-    """As long as a thread that may look stands in line, one does."""
+    """Check that a lookout exists while a thread that can be one stands in line."""
     cdef Queue *queue = &shared.pool.queue
     lock_take(queue.mutex, 1)
     if queue.watchmen != 0 and queue.lookouts == 0:
@@ -186,50 +186,50 @@ cdef void check_duty(Shared *shared) noexcept nogil:
 
 
 cdef Slot *stand(Worker *me, bint front) noexcept nogil:
-    """In line, one way or another; what comes of it."""
+    """Wait in line in a random way; the outcome."""
     cdef Pool *pool = &me.shared.pool
     cdef bint other_kind = chance(me, 3) == 0
     cdef bint cancelled = chance(me, 4) == 0
     cdef Waiter *waiter = waiter_new(not other_kind, me.number, 0)
-    cdef Bell *bell = NULL
+    cdef WakeEvent *event = NULL
     cdef Slot *slot
     cdef int64_t deadline = INT64_MAX
     me.counts[WAITS] += 1
     waiter.may_look = not other_kind
     if other_kind:
-        bell = <Bell *>calloc(1, sizeof(Bell))
-        bell.lock = lock_new()
-        lock_take(bell.lock, 1)
-        bell.refs = 2
-        bell.deaf = chance(me, 8) == 0
-        waiter.object = bell
-    if cancelled or chance(me, 2) or (bell != NULL and bell.deaf):
+        event = <WakeEvent *>calloc(1, sizeof(WakeEvent))
+        event.lock = lock_new()
+        lock_take(event.lock, 1)
+        event.refs = 2
+        event.deaf = chance(me, 8) == 0
+        waiter.object = event
+    if cancelled or chance(me, 2) or (event != NULL and event.deaf):
         deadline = clock_ns() + <int64_t>(chance(me, 3) * chance(me, 40000))
     if queue_enlist(&pool.queue, &pool.gate, waiter, front) & CLOSED:
         cancelled, deadline = True, 0
     else:
         pool_settle(pool)
-        tidy(me)
+        close_excess(me)
     check_duty(me.shared)
-    sleep_on(me, waiter, waiter.lock if bell == NULL else bell.lock, deadline)
+    sleep_on(me, waiter, waiter.lock if event == NULL else event.lock, deadline)
     slot = NULL
     if u64_load(&waiter.state) == WAITING and waiter_settle(waiter, CANCELLED if cancelled else TIMED_OUT):
-        if queue_leave(&pool.queue, &pool.gate, waiter) and bell != NULL:
-            bell_drop(bell)
+        if queue_leave(&pool.queue, &pool.gate, waiter) and event != NULL:
+            event_drop(event)
         me.counts[CANCELS if cancelled else TIMEOUTS] += 1
     else:
-        slot = hold(me, <Slot *>waiter_take(waiter))
+        slot = own_slot(me, <Slot *>waiter_take(waiter))
         if slot == NULL:
             me.counts[DEAF] += 1
         elif cancelled:
-            pool_pass(pool, let_go(me, slot))  # handed over at the very moment
+            pool_pass(pool, release_slot(me, slot))  # handed over at the same moment
             me.counts[PASSED_ON] += 1
-            tidy(me)
+            close_excess(me)
             slot = NULL
         elif deadline != INT64_MAX and clock_ns() >= deadline:
             me.counts[LATE] += 1
-    if bell != NULL:
-        bell_drop(bell)
+    if event != NULL:
+        event_drop(event)
     waiter_drop(waiter)
     return slot
 
@@ -242,13 +242,13 @@ cdef bint connect(Worker *me, Slot *slot) noexcept nogil:
         sched_yield()
     if chance(me, 5) == 0:
         me.counts[FAILED_CONNECTS] += 1
-        pool_give_vacant(&me.shared.pool, let_go(me, slot), True)
-        tidy(me)
+        pool_give_vacant(&me.shared.pool, release_slot(me, slot), True)
+        close_excess(me)
         return False
     me.counts[CONNECTS] += 1
     slot_move(slot, LEASED)
     pool_permit_back(&me.shared.pool)
-    tidy(me)
+    close_excess(me)
     return True
 
 
@@ -261,7 +261,7 @@ cdef Slot *checkout(Worker *me, bint patient) noexcept nogil:
     while not u64_load(&pool.gate) & CLOSED:
         if not u64_load_sc(&pool.gate) & QUEUED_MASK:
             slot = <Slot *>hint.slot if lease_retake(hint) else pool_take_free(pool)
-            hold(me, slot)
+            own_slot(me, slot)
         if slot == NULL:
             if not patient:
                 return NULL
@@ -272,7 +272,7 @@ cdef Slot *checkout(Worker *me, bint patient) noexcept nogil:
             if not connect(me, slot):
                 return NULL
         elif chance(me, 10) == 0:
-            # Not fit for use: closed and opened again in its place, or given up for want of a permit.
+            # Unfit: closed and opened again in its place, or made vacant for want of a permit.
             me.counts[DISCARDS] += 1
             slot_move(slot, RETIRING)
             if permit_take(pool):
@@ -280,8 +280,8 @@ cdef Slot *checkout(Worker *me, bint patient) noexcept nogil:
                 if not connect(me, slot):
                     return NULL
             else:
-                pool_give_vacant(pool, let_go(me, slot), False)
-                tidy(me)
+                pool_give_vacant(pool, release_slot(me, slot), False)
+                close_excess(me)
                 slot, front = NULL, True
                 continue
         me.counts[CHECKOUTS] += 1
@@ -294,13 +294,13 @@ cdef Slot *checkout(Worker *me, bint patient) noexcept nogil:
 cdef void retire(Worker *me, Slot *slot) noexcept nogil:
     me.counts[DISCARDS] += 1
     slot_move(slot, RETIRING)
-    pool_give_vacant(&me.shared.pool, let_go(me, slot), False)
+    pool_give_vacant(&me.shared.pool, release_slot(me, slot), False)
 
 
-cdef void tidy(Worker *me) noexcept nogil:
-    """After all that settles: nothing is kept open that is too many, or in a closed pool.
+cdef void close_excess(Worker *me) noexcept nogil:
+    """After each change: close connections over the limit, or of a closed pool.
 
-    A slot may have been in a settler's hands while the pool was closed, or shrank, and whoever did that missed it.
+    A slot may have been in a settler's hands while the pool was closed or shrank, and that operation missed it.
     """
     cdef Pool *pool = &me.shared.pool
     cdef int64_t keep
@@ -309,7 +309,7 @@ cdef void tidy(Worker *me) noexcept nogil:
         keep = 0 if u64_load_sc(&pool.gate) & CLOSED else u32_load(&pool.limit)
         if i64_peek(&pool.opened) <= keep:
             return
-        slot = hold(me, idle_take(&pool.idle, &pool.table))
+        slot = own_slot(me, idle_take(&pool.idle, &pool.table))
         if slot == NULL:
             return
         retire(me, slot)
@@ -322,12 +322,12 @@ cdef void checkin(Worker *me, Slot *slot) noexcept nogil:
     if chance(me, 8) == 0 or u64_load(&pool.gate) & CLOSED or i64_peek(&pool.opened) > u32_load(&pool.limit):
         retire(me, slot)
     else:
-        pool_give(pool, let_go(me, slot))
-    tidy(me)
+        pool_give(pool, release_slot(me, slot))
+    close_excess(me)
 
 
 cdef void run_hot(Worker *me) noexcept nogil:
-    """The core's fast path, again and again: the own last slot or the one returned last, and back."""
+    """The core's fast path, repeatedly: take the own last slot or the one returned last, and return it."""
     cdef Pool *pool = &me.shared.pool
     cdef Thread *thread = thread_self()
     cdef ThreadHint *hint = hint_make(thread, pool.id, &pool.table)
@@ -340,27 +340,27 @@ cdef void run_hot(Worker *me) noexcept nogil:
             slot = idle_take(&pool.idle, &pool.table)
             if slot == NULL:
                 return
-        hold(me, slot)
+        own_slot(me, slot)
         lease_open(slot, thread, hint, 0)
         me.counts[CHECKOUTS] += 1
-        lease_shut(let_go(me, slot), thread, hint)
+        lease_shut(release_slot(me, slot), thread, hint)
         idle_put(&pool.idle, &pool.table, slot)
         if u64_load_sc(&pool.gate):
             pool_settle_if(pool)
-        tidy(me)
+        close_excess(me)
 
 
 cdef void check_mailbox(Worker *me, uint64_t content) noexcept nogil:
     """Leave a leased slot (or nothing) in the mailbox, and return what was in it."""
     cdef Slot *slot = <Slot *>u64_swap(&me.shared.mailbox, content)
     if slot != NULL:
-        checkin(me, hold(me, slot))
+        checkin(me, own_slot(me, slot))
 
 
-# ---- what else can happen ------------------------------------------------------------------------------------------
+# ---- other operations ------------------------------------------------------------------------------------------
 
 cdef void look_over(Worker *me) noexcept nogil:
-    """A keeper's round: idle slots are taken where they stand, kept or closed."""
+    """A keeper's round: take idle slots past the stack, and keep or close them."""
     cdef Pool *pool = &me.shared.pool
     cdef Slot *slot
     cdef uint64_t word
@@ -369,12 +369,12 @@ cdef void look_over(Worker *me) noexcept nogil:
         slot = table_slot(&pool.table, index)
         word = u64_load(&slot.word)
         if slot_state(word) == IDLE and slot_grab(slot, word):
-            hold(me, slot)
+            own_slot(me, slot)
             if chance(me, 2):
                 retire(me, slot)
             else:
-                pool_give(pool, let_go(me, slot))
-            tidy(me)
+                pool_give(pool, release_slot(me, slot))
+            close_excess(me)
 
 
 cdef void resize(Worker *me) noexcept nogil:
@@ -385,7 +385,7 @@ cdef void resize(Worker *me) noexcept nogil:
     u32_swap(&pool.limit, limit)
     pool_shrink_vacant(pool)
     pool_settle_if(pool)
-    tidy(me)
+    close_excess(me)
 
 
 cdef void close(Worker *me) noexcept nogil:
@@ -393,7 +393,7 @@ cdef void close(Worker *me) noexcept nogil:
     me.counts[CLOSES] += 1
     u64_or(&pool.gate, CLOSED)
     pool_abandon_waiters(pool)
-    tidy(me)
+    close_excess(me)
 
 
 cdef void do_something(Worker *me) noexcept nogil:
@@ -415,7 +415,7 @@ cdef void do_something(Worker *me) noexcept nogil:
         if what % 4 == 0:
             sched_yield()
         if what % 8 == 1:
-            check_mailbox(me, <uint64_t>let_go(me, slot))
+            check_mailbox(me, <uint64_t>release_slot(me, slot))
             return
         second = checkout(me, False) if what % 8 == 2 else NULL
         checkin(me, slot)

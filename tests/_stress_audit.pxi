@@ -1,7 +1,7 @@
 # Rounds, and what must be true between them.
 
 cdef uint32_t walk(Shared *shared, uint64_t head, bint idle, int state) noexcept nogil:
-    """How many entries a stack has; each slot once, and of that state (-1: any)."""
+    """The number of entries of a stack; each slot must be there once, in that state (-1: any)."""
     cdef uint32_t entry = <uint32_t>head
     cdef uint32_t found = 0
     cdef Slot *slot
@@ -20,7 +20,7 @@ cdef uint32_t walk(Shared *shared, uint64_t head, bint idle, int state) noexcept
 
 
 cdef void audit(Shared *shared) noexcept nogil:
-    """Nothing is under way: every slot free, every count exact, nobody waits."""
+    """Check that nothing is under way: every slot is free, every count exact, the line empty."""
     cdef Pool *pool = &shared.pool
     cdef uint32_t per_state[8]
     cdef uint32_t index, listed = 0, warm = 0, size = u32_load(&pool.table.size)
@@ -98,11 +98,11 @@ cdef void *work(void *argument) noexcept nogil:
 
 
 cdef bint inquest(Shared *shared) noexcept nogil:
-    """Is somebody asleep for ever?  True only if it is so.
+    """Whether a worker sleeps for ever; True only if that is certain.
 
-    Every worker is found asleep without a deadline, or at the end of this round. Each sleeper is then asked, and swears
-    that nothing has been decided for it; and none has woken since it was found. So at the moment between
-    nobody was left who could ever wake anybody.
+    Every worker is found asleep without a deadline, or at the end of this round. Each sleeper is then asked, and
+    answers that its wait is undecided; and none has woken since it was found. So between the two no thread was left
+    that could ever wake another.
     """
     cdef uint64_t naps[MOST_WORKERS]
     cdef uint64_t asked, round
@@ -144,7 +144,7 @@ cdef uint64_t progress(Shared *shared) noexcept nogil:
 
 
 cdef void watch(Shared *shared) noexcept nogil:
-    """Until the last round is over, or nothing moves any more."""
+    """Wait until the last round is over, or nothing moves any more."""
     cdef timespec pause
     cdef uint64_t was = 0
     cdef int64_t since = clock_ns()
@@ -168,7 +168,7 @@ cdef void watch(Shared *shared) noexcept nogil:
 
 
 cdef int stress(Shared *shared) noexcept nogil:
-    """0: all was well; otherwise `verdict` says what was not."""
+    """0: no failure; otherwise `verdict` says what failed."""
     cdef uint32_t i
     shared.pool.id = 1
     shared.pool.wake = ring
@@ -212,8 +212,8 @@ cdef void report(Shared *shared) noexcept nogil:
 
 
 cdef public int program_main(int count, char **values) noexcept nogil:
-    """So many threads on a pool of at most so many connections; HOT: the longest run of nothing but the fast path;
-    PATIENCE: seconds in which nothing moves, after which something must run in a circle."""
+    """That many threads on a pool of at most that many connections; HOT: the longest run of the fast path alone;
+    PATIENCE: seconds without progress, after which the run counts as livelocked."""
     cdef Shared *shared
     cdef int said
     if count != 7:

@@ -1,6 +1,6 @@
-"""What holds for all tests: how long a drawn example may take is a question of the machine, not of right or wrong; and
-Ctrl-C interrupts, also where a shell started the run in the background and so had it ignored; no test leaves behind
-what would change the meaning of the next."""
+"""Settings for all tests: no deadline for a drawn example, because it depends on the machine; Ctrl-C interrupts also
+where a shell started the run in the background and so had it ignored; and no test leaves a hub or a stopped clock
+behind."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 @pytest.fixture
-def log_without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For exceptions that strike anywhere: one of them can leave the lock of a log handler taken (CPython 3.14 takes it
-    by ``with``), and then each thread that logs waits for ever, with the connection that it has."""
-    logger = logging.getLogger("fastpool")
-    monkeypatch.setattr(logger, "propagate", False)
-    monkeypatch.setattr(logger, "handlers", [logging.NullHandler()])
+def no_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For exceptions at random moments: one of them can leave the lock of a log handler taken (CPython 3.14 takes it by
+    ``with``), and then each thread that logs waits for ever, with the connection that it has."""
+    # Not by the list of handlers: pytest adds its own to every logger that does not propagate.
+    monkeypatch.setattr(logging.getLogger("fastpool"), "disabled", True)
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
-    """Of a test that runs in this process: no hub in this thread, where a wait would then let other greenlets run, and
-    no stopped clock."""
+    """Fail if a test in this process left a hub in this thread, where a wait would switch to other greenlets, or a
+    stopped clock."""
     yield
     if "gevent._hub_local" in sys.modules:
         from gevent._hub_local import get_hub_if_exists

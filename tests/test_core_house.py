@@ -1,4 +1,4 @@
-"""The rules of the compiled core's house: a function's name begins with its part, files and functions stay short."""
+"""Rules for the compiled core: a function's name begins with its part, and files and functions stay short."""
 
 from __future__ import annotations
 
@@ -29,6 +29,26 @@ PREFIX = {  # where it is not the file's own name
     "tasks/timer.pxi": "timer",
     "tasks/wakeups.pxi": "wakeup",
     "waiting/waiter_handle.pxi": "handle",
+}
+# Private names of CPython, greenlet, asyncio, gevent and eventlet -> the files outside of compat* that must have them
+PRIVATE = {
+    "__asyncio_running_event_loop__": set(),
+    "_C_API": set(),
+    "_PyOS_IsMainThread": set(),
+    "_PyThreadState_UncheckedGet": set(),
+    '"_active"': set(),
+    "_asyncio_future_blocking": {"tasks/timer.pxi", "tasks/line.pxi"},  # an attribute of the handle itself
+    "_bootstrap": set(),
+    '"_get_running_loop"': set(),
+    '"_set_running_loop"': set(),
+    "_current_tasks": set(),
+    "_exit_event": set(),
+    "_hub_local": set(),
+    "_limbo": set(),
+    "_threadlocal": set(),
+    "d_method": set(),
+    "datastack_chunk": set(),
+    "ob_ref_local": set(),
 }
 FUNCTION = re.compile(r"^cdef (?!class )[^=#\n]*?(\w+)\(", re.MULTILINE)
 BEGINS = re.compile(r"^( *)(?:cdef|cpdef|def)\s(?!class )[^=#\n]*?(\w+)\(")
@@ -62,6 +82,18 @@ def test_a_functions_name_begins_with_its_part() -> None:
             f"{name}: {found}" for found in FUNCTION.findall(path.read_text()) if not found.startswith(f"{prefix}_")
         ]
     assert faults == []
+
+
+def test_private_interfaces_are_used_in_compat_files_only() -> None:
+    source = CORE.parent
+    paths = [path for path in source.rglob("*") if path.suffix in (".py", ".pyx", ".pxi", ".pxd", ".h")]
+    texts = {path: path.read_text(encoding="utf-8") for path in paths}
+    for private, others in PRIVATE.items():
+        users = [path for path, text in texts.items() if re.search(rf"(?<!\w){private}(?!\w)", text)]
+        found = {path.relative_to(CORE if path.is_relative_to(CORE) else source).as_posix() for path in users}
+        assert found, f"{private} is used nowhere any more: remove it here and from docs/compat.md"
+        beyond = {name for name in found if not name.rpartition("/")[2].startswith("compat")}
+        assert beyond == others, f"{private}: move it to a file named compat…"
 
 
 def test_no_part_is_too_long() -> None:

@@ -1,4 +1,4 @@
-"""The documents: what they cite is there, what they show runs, and what they list is complete."""
+"""The documents: the files that they cite exist, their examples run, and their lists are complete."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def paths() -> set[str]:
 
 
 def prose(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a file that may cite: of Python only comments and docstrings, its other strings being data."""
+    """The lines of a file that may cite another: of Python only comments and docstrings, because other strings are
+    data."""
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
         yield from ((n, line) for n, line in enumerate(text.splitlines(), 1) if not CODE_OF_OTHERS.match(line))
@@ -55,7 +56,7 @@ def prose(path: Path) -> Iterator[tuple[int, str]]:
 
 @functools.cache
 def citing_lines() -> list[tuple[str, str]]:
-    """(where, line) of all that may cite."""
+    """(where, line) of all lines that may cite a file."""
     return [
         (f"{path.relative_to(ROOT)}:{n}", line)
         for path in files()
@@ -141,7 +142,7 @@ def test_the_index_of_decisions_is_complete() -> None:
 
 @functools.cache
 def in_tests() -> list[str]:
-    """The files of tests/, from there."""
+    """The files of tests/, relative to it."""
     return [path.relative_to(ROOT / "tests").as_posix() for path in files() if path.is_relative_to(ROOT / "tests")]
 
 
@@ -150,7 +151,7 @@ def folder_of(name: str) -> str:
 
 
 def helpers_imported(name: str) -> set[str]:
-    """The files of tests/ that a file there imports, wherever in it."""
+    """The files of tests/ that a file there imports, also inside functions."""
     found = set()
     for node in ast.walk(ast.parse((ROOT / "tests" / name).read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):

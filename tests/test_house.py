@@ -1,4 +1,4 @@
-"""The house's own rules: modules import downwards, files stay short, public names are documented."""
+"""Rules for the repository: modules import downwards, files stay short, public names are documented."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ FLOORS: list[set[str]] = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 KNOWS_HBASE = FLOOR["adapters"]
-FACADE = FLOOR["__init__"]  # what `from fastpool import Pool` goes through: for those who use fastpool as anyone does
+FACADE = FLOOR["__init__"]  # the package itself, which only modules above it may import
 LONGEST = {".py": 350, ".pyx": 450, ".pxi": 350, ".pxd": 250, ".h": 250}
 LONGEST_TEST = 400
 LONGEST_FUNCTION = 60
-LONGEST_TEST_PYX = 500  # the probe: one function a part that it drives, and nothing to read in a row
+LONGEST_TEST_PYX = 500  # the probe: one function per part that it drives, independent of each other
 CODE = {".py", ".pyx", ".pxi", ".pxd", ".h", ".sh"}
-# a letter in brackets, or this file would be the first that breaks the rules
+# one letter in brackets, so that this file does not match its own patterns
 UNFINISHED = re.compile("TOD[O]|FIXM[E]|XX[X]|for [n]ow|simplifie[d]|placeholde[r]")
 HOSTS = r"pypi\.o[r]g|pythonhoste[d]|repo\.m[a]ven|crates\.i[o]|proxy\.golan[g]|deb\.debia[n]|registry\.npmj[s]"
 FOLDERS = r"/roo[t]/|/wor[k]/|/home/\w|bash_job[s]|\.pyenv/versions/\d"
@@ -70,6 +70,7 @@ PUBLIC = {
     "ProcessStats",
     "Stats",
     "__version__",
+    "get_pool",
     "install",
     "uninstall",
 }
@@ -77,7 +78,7 @@ HEAVY = ("asyncio", "happybase", "thriftpy2", "gevent", "eventlet", "greenlet", 
 
 
 def files() -> list[Path]:
-    """Every file of the project's own: what git tracks, or would if asked."""
+    """Every file of the project: tracked by git, or untracked and not ignored."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
@@ -87,23 +88,23 @@ def files() -> list[Path]:
 
 
 def module(path: Path) -> str:
-    """The name of a source file's module below fastpool; of a package's, the package's."""
+    """The dotted name below fastpool of a source file's module; an __init__.py has its package's name."""
     parts = path.relative_to(SRC).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
 
 
 def floor(name: str) -> int:
-    """The floor of a module, the facade's if the plan does not know it."""
+    """The floor of a module; FACADE if FLOORS does not list it."""
     while name not in FLOOR and "." in name:
         name = name.rpartition(".")[0]
     return FLOOR.get(name, FACADE)
 
 
 def imports(path: Path) -> Iterator[str]:
-    """The dotted names that a file imports, wherever in it; relative ones made absolute.
+    """The dotted names that a file imports, also inside functions; relative ones made absolute.
 
-    What only a type checker imports counts, too: whoever reads a module has to read what its types are. Of the compiled
-    module both are counted, its stub's imports and those of the parts that it includes.
+    Imports for type checkers count, too, because a reader of the module needs them. Of the compiled module both are
+    counted, its stub's imports and those of the parts that it includes.
     """
     package = ["fastpool", *path.relative_to(SRC).parts[:-1]]
     if path == CORE:
@@ -121,7 +122,7 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def modules_imported(path: Path) -> set[str]:
-    """The modules of fastpool that a file imports, and the packages that these are in, other than its own."""
+    """The modules of fastpool that a file imports, and the packages that contain these, other than its own."""
     known = {module(other) for other in python_files()}
     found = set()
     for name in imports(path):
@@ -168,7 +169,7 @@ def test_a_circle_is_found() -> None:
 
 
 def circle_in(graph: dict[str, set[str]]) -> list[str]:
-    """A way that comes back to where it began; [] if there is none."""
+    """A circle of imports, as the path back to its first module; [] if there is none."""
     over: set[str] = set()
 
     def walk(name: str, way: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""promises.yaml says which test shows what: the tests are there, and nothing of the public interface is left out."""
+"""The tests that promises.yaml names exist, and it covers the whole public interface."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def names(path: str) -> set[str]:
 
 
 def has_case(path: str, case: str) -> bool:
-    """Is a test of this file parametrized by the case: in its own words, or by a program beside it?"""
+    """Whether a test of this file is parametrized by the case: in its own text, or by a program beside it."""
     own = (HERE / path).read_text(encoding="utf-8")
     beside = "".join(one.read_text(encoding="utf-8") for one in (HERE / path).parent.glob("_*.py"))
     return f'"{case}"' in own + beside or f"def case_{case}(" in beside

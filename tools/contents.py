@@ -1,4 +1,4 @@
-"""Say what is wrong with the contents of an sdist or a wheel, given the paths inside it."""
+"""Print the faults in the contents of an sdist or a wheel, given the paths inside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SRC = Path(__file__).resolve().parent.parent / "src"
 GENERATED = {".c", ".so", ".pyd", ".pyc", ".o", ".html"}
 EXTENSION = (".so", ".pyd")
 SOURCES = {".pyx", ".pxi", ".pxd", ".h"}
-SHIPPED = {".py", ".pyi", ".typed"}
+SHIPPED = {".py", ".pyi", ".thrift", ".typed"}
 CIMPORTED = {"fastpool/__init__.pxd", "fastpool/_core/core.pxd"}  # docs/c-interface.md
 
 
@@ -20,7 +20,7 @@ def sources(suffixes: Iterable[str]) -> set[str]:
 
 
 def sdist_faults(paths: Iterable[str]) -> list[str]:
-    """An sdist is what fastpool is built, tested and measured from: everything under src, no generated C."""
+    """The faults of an sdist, from which fastpool is built, tested and measured: all of src, no generated C."""
     names = {PurePosixPath(path).relative_to(PurePosixPath(path).parts[0]).as_posix() for path in paths}
     faults = [f"missing: src/{name}" for name in sources(SOURCES | SHIPPED) if f"src/{name}" not in names]
     needed = ("LICENSE", "README.md", "CHANGES.md", "CONTRIBUTING.md", "Makefile", "pyproject.toml", "setup.py")
@@ -33,7 +33,7 @@ def sdist_faults(paths: Iterable[str]) -> list[str]:
 
 
 def wheel_faults(paths: Iterable[str]) -> list[str]:
-    """A wheel is what runs: Python, stubs, exactly one extension and what describes it; no C, no tests."""
+    """The faults of a wheel, which has Python, stubs, exactly one extension and metadata; no C, no tests."""
     names = set(paths)
     faults = [f"missing: {name}" for name in sources(SHIPPED) | CIMPORTED if name not in names]
     compiled = sorted(name for name in names if name.endswith(EXTENSION))

@@ -39,7 +39,7 @@ KINDS = {
 
 
 def fingerprint(source: Path, *more: str, src: Path = SRC) -> str:
-    """A hash of all that `source` is built from and with."""
+    """A hash of everything that `source` is built from and with."""
     inputs = {source, PAUSE, ROOT / "setup.py", Path(__file__)}
     for folder in (src / "fastpool" / "_core", src / "fastpool" / "_core" / "c", source.parent):
         inputs.update(path for path in folder.iterdir() if path.suffix in SUFFIXES)
@@ -47,7 +47,7 @@ def fingerprint(source: Path, *more: str, src: Path = SRC) -> str:
 
 
 def hash_of(inputs: Iterable[Path], *more: str) -> str:
-    """A hash of these files, of what compiles them, and of whatever else is said."""
+    """A hash of these files, of the compiler and its settings, and of the other arguments."""
     parts = [version("Cython"), sys.version, sysconfig.get_config_var("EXT_SUFFIX") or "", *more]
     digest = hashlib.sha256("\0".join(parts).encode())
     for path in sorted(inputs):
@@ -56,7 +56,7 @@ def hash_of(inputs: Iterable[Path], *more: str) -> str:
 
 
 def in_cache(key: str, make: Callable[[Path], Path]) -> Path:
-    """The file that `make` made in the folder for `key`, now or earlier; several may be at it at once."""
+    """The file that `make` made in the folder for `key`, now or earlier; several processes may run it at once."""
     home = CACHE / key
     if not home.is_dir():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def in_cache(key: str, make: Callable[[Path], Path]) -> Path:
             shutil.move(file, made / file.name)
             try:
                 made.rename(home)
-            except OSError:  # somebody else was faster
+            except OSError:  # another process was faster
                 if not home.is_dir():
                     raise
     (file,) = home.iterdir()
@@ -78,7 +78,7 @@ def extension(name: str, source: Path) -> Path:
     """The path of the extension module `name`, built from a .pyx file as fastpool's own core is."""
 
     def make(work: Path) -> Path:
-        # not imported: whether they have types depends on where one looks
+        # import_module, because only some environments have type stubs for these
         cythonize = import_module("Cython.Build").cythonize
         distribution = import_module("setuptools").Distribution
         build_ext = import_module("setuptools.command.build_ext").build_ext
@@ -98,7 +98,7 @@ def extension(name: str, source: Path) -> Path:
 
 
 def translation(source: Path, src: Path) -> Path:
-    """The path of the C that a .pyx file becomes; the same for each kind of program."""
+    """The path of the C file that a .pyx file becomes; it serves each kind of program."""
 
     def make(work: Path) -> Path:
         c = work / f"{source.stem}.c"
@@ -112,7 +112,8 @@ def translation(source: Path, src: Path) -> Path:
 
 
 def program(kind: str, source: Path, src: Path = SRC) -> Path:
-    """The path of a program made of a .pyx file whose `program_main` needs no Python: nothing starts one."""
+    """The path of a program made of a .pyx file whose `program_main` needs no Python: it does not start an
+    interpreter."""
     flags = [*KINDS[kind], *shlex.split(os.environ.get("NATIVE_CFLAGS", ""))]
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
 

@@ -1,7 +1,7 @@
-"""Print what pyproject.toml says the build, and the extras given, need; one requirement a line.
+"""Print the requirements in pyproject.toml of the build and of the given extras, one per line.
 
 They are installed before fastpool itself is built, without isolation, in the same environment: so an edit of the core
-is compiled by what is already there. Asked through pip, an extra would be built without isolation, too.
+is compiled by the tools that are installed. If pip resolved the extras, they would be built without isolation, too.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# gevent and trustme need cffi, and cffi and psycopg's binary have nothing for the free-threaded 3.13: their tests
-# skip themselves
+# gevent and trustme need cffi, and cffi and psycopg's binary have nothing for the free-threaded 3.13: their tests skip
+# themselves
 LACKING = (
     {"green", "servers"} if sysconfig.get_config_var("Py_GIL_DISABLED") and sys.version_info < (3, 14) else set[str]()
 )
 
 
 def requirements(project: dict[str, Any], extra: str) -> Iterator[str]:
-    """What an extra needs; where it names fastpool's own extras, what those need."""
+    """The requirements of an extra; fastpool's own extras among them are resolved."""
     for requirement in project["optional-dependencies"][extra]:
         own = re.fullmatch(re.escape(project["name"]) + r"\[(.+)\]", requirement)
         if own is None:

@@ -1,4 +1,4 @@
-"""Try an installed fastpool, with nothing but the standard library beside it; raises at the first fault."""
+"""Try an installed fastpool, with only the standard library beside it; raises at the first fault."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Connection:
 
 
 def try_threads(fastpool: object) -> None:
-    """Eight threads on two connections: each connection with one holder at a time, none lost."""
+    """Eight threads on two connections: each connection has one holder at a time, and none is lost."""
     made: list[Connection] = []
     busy: set[int] = set()
 

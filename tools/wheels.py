@@ -1,8 +1,8 @@
-"""Build an sdist, wheels from that sdist for each Python given (default: each at hand), and try each wheel.
+"""Build an sdist, wheels from that sdist for each Python given (default: each installed one), and try each wheel.
 
-    python tools/wheels.py [--out DIR] [PYTHON …]
+    python -m tools.wheels [--out DIR] [PYTHON …]
 
-A wheel is tried (smoke.py) in an empty environment without a compiler on its path: what a user's machine is like.
+A wheel is tried (smoke.py) in an empty environment without a compiler on its path, as on a user's machine.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from contents import sdist_faults, wheel_faults
+from tools.contents import sdist_faults, wheel_faults
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_COMPILER = {"CC": "false", "CXX": "false", "LDSHARED": "false"}
 
 
 def call(command: list[object], **kwargs: object) -> None:
-    """Run a command quietly; if it fails, show its output and end."""
+    """Run a command quietly; if it fails, show its output and exit."""
     done = subprocess.run([str(c) for c in command], capture_output=True, text=True, check=False, **kwargs)  # type: ignore[call-overload]
     if done.returncode:
         print(done.stdout, done.stderr, sep="\n", file=sys.stderr)

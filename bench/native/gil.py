@@ -1,4 +1,4 @@
-"""What it would cost to release the GIL around checkout and checkin; run by run.py."""
+"""The cost of releasing the GIL around checkout and checkin; run by run.py."""
 
 from __future__ import annotations
 

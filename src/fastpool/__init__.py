@@ -19,6 +19,7 @@ from ._errors import (
 )
 from ._light.hints import TYPE_CHECKING, Any
 from ._pool import Pool
+from ._registry import get_pool
 from ._telemetry.process_stats import ProcessStats
 from ._telemetry.stats import Histogram, LeaseInfo, Stats
 from ._version import __version__
@@ -51,6 +52,7 @@ __all__ = [
     "ProcessStats",
     "Stats",
     "__version__",
+    "get_pool",
     "install",
     "shared_stats",
     "uninstall",
@@ -83,6 +85,6 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY, *_LAZY_MODULES})
 
 
-for _name in ("Driver", "Pool"):
+for _name in ("Driver", "Pool", "get_pool"):
     globals()[_name].__module__ = __name__
 del _name

@@ -32,7 +32,7 @@ _HOT = ("connection", "aconnection", "checkout", "checkin")
 
 
 class BasePool(Core[C]):
-    """What every pool can do without waiting; opening, closing and checking out are its subclasses'."""
+    """The operations of a pool that never wait; its subclasses open, close and check out."""
 
     config: Config
     connector: Connector
@@ -139,7 +139,7 @@ class BasePool(Core[C]):
         self._configure(self.config.resized(**sizes))
         config = self.config
         if self.share is not None and "shared_max" in sizes:
-            self.share.seat.cap = config.shared_max
+            self.share.member.cap = config.shared_max
         self._retire_idle("resized", config.max_size)
         if config.max_idle is not None:
             self._retire_idle("max_idle", config.min_size)
@@ -162,7 +162,7 @@ class BasePool(Core[C]):
         return stats_of(self)
 
     def leases(self) -> list[LeaseInfo]:
-        """Who holds what, for how long: one entry for each connection that is out."""
+        """The present leases with their holders and ages: one entry for each connection that is leased."""
         return holders_of(self)
 
     def __repr__(self) -> str:
@@ -198,13 +198,13 @@ class BasePool(Core[C]):
 
     def _leave(self) -> None:
         """The pool is closed: its row is free as soon as all its connections are closed."""
-        if self.share is not None and not self.share.seat.holding:
+        if self.share is not None and not self.share.member.holding:
             self.share.leave()
 
     @property
     def _is_short_of_permits(self) -> bool:
         """Whether no connection can be opened now because of other processes."""
-        return self.share is not None and self.share.seat.nothing_free
+        return self.share is not None and self.share.member.nothing_free
 
     def _sweep_closes(self) -> None:
         """Called now and then, for permits of connections whose close can no longer be made."""
@@ -232,8 +232,8 @@ class BasePool(Core[C]):
 
         def _go_on_connecting(self, checkout: Checkout) -> None: ...
 
-    def _exhausted(self, phase: str, waited: float, kind: type | None) -> NoConnectionsAvailable:
-        return exhausted(self, phase, waited, kind)
+    def _exhausted(self, phase: str, waited: float, steps: list[Any] | None) -> NoConnectionsAvailable:
+        return exhausted(self, phase, waited, steps)
 
     def _report_lost(self, lost: list[Any]) -> None:
         report_lost(self, lost)
@@ -251,7 +251,7 @@ class BasePool(Core[C]):
                 leased[normalise_server(server)] += count
         return leased
 
-    def _draw_lifetime(self, limit_ns: int) -> int:
+    def _draw_lifetime(self, limit_ns: int, c: Any) -> int:
         """Up to a quarter less, drawn once per connection, so that those born together do not die together."""
         return int(limit_ns * (1 - self.connector.health.draw() / 4))
 

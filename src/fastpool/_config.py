@@ -1,4 +1,4 @@
-"""What a pool was told: every option, checked once, and immutable from then on.
+"""The options of a pool, checked once, and immutable from then on.
 
 A bad option is a TypeError (unknown name, wrong type) or a ValueError (out of range), and the message names the
 option and shows the value. A bool is no number here: ``max_size=True`` is a slip, not a pool of one.
@@ -168,13 +168,11 @@ def _servers(name: str, value: Any) -> Servers | None:
     return normalise_servers(value)
 
 
-def _balance(name: str, value: Any) -> Balance:
-    return value if callable(value) else _one_of(*BALANCES, or_else=" or a callable")(name, value)  # type: ignore[no-any-return]
-
-
-def _one_of(*texts: str, or_else: str = "") -> _Check:
+def _one_of(*texts: str, or_callable: bool = False) -> _Check:
     def check(name: str, value: Any) -> Any:
-        wanted = f"{name} must be one of {', '.join(map(repr, texts))}{or_else}"
+        if or_callable and callable(value):
+            return value
+        wanted = f"{name} must be one of {', '.join(map(repr, texts))}{' or a callable' if or_callable else ''}"
         if not isinstance(value, str):
             raise TypeError(f"{wanted}, not {_shown(value)}")
         if value not in texts:
@@ -241,7 +239,7 @@ _CHECKS: dict[str, _Check] = {
     "keepalive": _time(positive=True),
     "max_connecting": _count(1, MOST_CONNECTIONS),
     "servers": _servers,
-    "balance": _balance,
+    "balance": _one_of(*BALANCES, or_callable=True),
     "backoff": _backoff,
     "leak_after": _time(positive=True),
     "listeners": _listeners,

@@ -1,6 +1,6 @@
-"""What a pool must know of a kind of connection.
+"""The functions that a pool needs for a kind of connection.
 
-No lock is held, and no slot is in two hands, while any of these methods runs.
+No lock is held, and the slot has one owner, while any of these methods runs.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ class Driver(Generic[C]):
     exhausted_error: type[NoConnectionsAvailable] = NoConnectionsAvailable
     deadlock_error: type[PoolDeadlock] = PoolDeadlock
     exhausted_message: str | None = None  # how the error of an exhausted pool begins; None: with the pool's name
+    # How often one connect may ask each of the servers before it fails. From the second round on even those are asked
+    # that are left alone because they refused lately, after a tenth of a second at most.
+    rounds: int = 1
 
     def connect(self, server: Any, timeout: float | None) -> C | Awaitable[C]:
         """Open a connection and return it; whatever this raises is what the caller of the checkout sees."""
@@ -69,13 +72,27 @@ class Driver(Generic[C]):
         """Say whether ``c`` may be used again after its block ended with ``exc``."""
         return False
 
+    def blames_server(self, error: Exception) -> bool:
+        """Say whether the ``error`` of a connect is the server's fault, so that another server may do better.
+
+        If not (wrong credentials …), the error is the caller's at once, and the server is not left alone for it.
+        """
+        return True
+
+    def none_left(self, error: BaseException) -> BaseException:
+        """Give the error to raise when no server gave a connection.
+
+        ``error``: the only server's own, or AllServersUnavailable, whose ``__cause__`` is the last server's.
+        """
+        return error
+
     def abandon(self, c: C) -> None:
         """Forget ``c`` in a forked child, without a word on the wire: the parent goes on using it."""
 
-    # What the pool calls; a driver that works with the slot's seat (the guarded happybase connection) overrides these.
+    # What the pool calls; a driver that works with the slot's entry (the guarded happybase connection) overrides these.
 
     def open_entry(self, entry: Entry, server: Any, timeout: float | None) -> Any:
-        """Open the connection of ``seat``; the default knows nothing of seats."""
+        """Open the connection of ``entry``; the default ignores the entry."""
         return self.connect(server, timeout)
 
 

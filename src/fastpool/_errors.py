@@ -1,4 +1,4 @@
-"""What can go wrong with a pool.
+"""The errors of a pool.
 
 ::
 
@@ -43,7 +43,11 @@ class NoConnectionsAvailable(PoolError, RuntimeError):
 
 
 class PoolDeadlock(NoConnectionsAvailable):
-    """The caller could never have got a connection: every lease is held by owners that wait themselves."""
+    """The caller could never have got a connection: all leases are held by owners that wait themselves.
+
+    They may wait for this pool, or for another one whose leases are all held by such owners. Only blocks count: a
+    connection that was checked out by hand may be returned by anyone. Raised at once, whatever the timeout.
+    """
 
 
 class PoolOverloaded(PoolError):
@@ -55,7 +59,7 @@ class AllServersUnavailable(PoolError):
 
 
 class LeaseError(PoolError, RuntimeError):
-    """A connection was used, or given back, by someone who does not hold it."""
+    """A connection was used or returned without a valid lease on it."""
 
 
 for _error in (

@@ -14,7 +14,7 @@ Balance: TypeAlias = (
 
 
 class PoolSizes(TypedDict, total=False):
-    """What ``resize`` may change."""
+    """The options that ``resize`` can change."""
 
     min_size: int
     max_size: int

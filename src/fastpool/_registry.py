@@ -16,7 +16,7 @@ import os
 import weakref
 from functools import partial
 
-from ._core import Register, private_in_use
+from ._core import pools_here, private_in_use
 from ._light.hints import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ._driver import Driver
 
 # No lock: pools are made and pickled in signal handlers and finalizers, too. These are changed by single operations.
-_pools = Register()  # every pool of this process, by its name
 _process = os.urandom(16)  # this process
 _pickled: dict[tuple[bytes, int], weakref.ref[Any]] = {}  # by (process, pool's id)
 _arrived: dict[int, Any] = {}  # by the pool's id, the one that arrived last at the end
@@ -39,12 +38,31 @@ def register(pool: Core) -> None:
 
     From now on an equal one that arrives is this one, and a forked child does not harm its parent with it.
     """
-    _pools.add(pool.name, pool)
+    pools_here.add(pool.name, pool)
 
 
 def everyone() -> list[Any]:
     """All pools that exist."""
-    return _pools.everyone()
+    return pools_here.everyone()
+
+
+def get_pool(name: str) -> Any:
+    """The pool of this name in this process that is not closed.
+
+    The registry keeps no pool alive: hold yours somewhere, as in a module or in the settings of a web framework.
+    LookupError that lists the names there are, if none or several have this one. TypeError if it is no string.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a string, not {name!r} ({type(name).__name__})")
+    found = [pool for pool in pools_here.named(name) if not pool.closed]
+    if len(found) == 1:
+        return found[0]
+    how_many = f"{len(found)} open pools are" if found else "no open pool is"
+    names = ", ".join(repr(one) for one in sorted({pool.name for pool in everyone() if not pool.closed}))
+    raise LookupError(
+        f"{how_many} called {name!r} in this process; the names of its open pools: {names or 'none'}; "
+        "a pool is called what its option name= says"
+    )
 
 
 def weak_notifier(pool: Core) -> Callable[..., None]:
@@ -95,7 +113,7 @@ atexit.register(_warn_of_open)
 
 
 def pack(pool: Core) -> tuple[Any, ...]:
-    """What pickle keeps of a pool; TypeError if its driver or a listener cannot be pickled."""
+    """The pickled form of a pool; TypeError if its driver or a listener cannot be pickled."""
     parts = (type(pool), pool.driver, pool.config)
     _key(*parts)
     address = (_process, pool._id)
@@ -143,10 +161,10 @@ def _keep(pool: Any) -> None:
 def _equal(kind: Any, driver: Driver, config: Config) -> Any:
     key = _key(kind, driver, config)
     name = config.name or ""
-    named = _pools.named(name)
+    named = pools_here.named(name)
     over = [pool for pool in named if pool.closed and not len(pool)]
     if over:
-        _pools.drop(name, over)  # or each arrival would look through all that there ever were
+        pools_here.drop(name, over)  # or each arrival would look through all that there ever were
     for pool in named:
         if type(pool) is kind and not pool.closed:
             try:
@@ -164,7 +182,7 @@ def _key(kind: Any, driver: Driver, config: Config) -> bytes:
         return pickle.dumps((kind, driver, config))
     except Exception as error:
         raise TypeError(
-            f"pool {config.name!r} cannot be pickled: it travels as its configuration; {type(error).__name__}: "
+            f"pool {config.name!r} cannot be pickled: a pool is pickled as its configuration; {type(error).__name__}: "
             f"{error}; use module-level functions for connect and the other callables"
         ) from error
 

@@ -1,4 +1,4 @@
-"""What the tests of fastpool.aio share: a pool, a question to it, and an answer that comes late."""
+"""Helpers of the tests of fastpool.aio: a pool, one call through it, and a reply that comes late."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from ._scripted import Call, ScriptedServer, row
 
 aio = pytest.importorskip("fastpool.aio", reason="needs aiohappybase", exc_type=ImportError)
-aiohappybase = pytest.importorskip("aiohappybase")  # only now: see fastpool.adapters.aiohappybase.idl
+aiohappybase = pytest.importorskip("aiohappybase")  # imported second: see fastpool.adapters.aiohappybase.idl
 
 WITHIN_S = 20
 
@@ -39,7 +39,8 @@ async def ask(pool: Any, key: bytes = b"k", **lease: Any) -> dict[bytes, bytes]:
 
 @contextlib.asynccontextmanager
 async def whole_after(server: ScriptedServer, reason: str | None, **options: Any) -> AsyncIterator[Any]:
-    """A pool of one, whose connection then is lost for ``reason``, or is not; the next caller gets his own row."""
+    """A pool of one, whose connection is closed with ``reason`` (None: kept) by the end; the next caller gets its own
+    row."""
     async with pool_to(server, **options) as pool:
         assert await ask(pool, b"before") == row(b"before")
         yield pool
@@ -51,7 +52,7 @@ async def whole_after(server: ScriptedServer, reason: str | None, **options: Any
 
 
 class Late:
-    """A script: the reply to the row ``key`` waits until it is let go."""
+    """A script: holds the reply to the row ``key`` until ``go`` is set."""
 
     def __init__(self, key: bytes) -> None:
         self.key = key
@@ -71,7 +72,7 @@ class Late:
                 self.sent.set()
 
     async def interrupted(self, pool: Any) -> None:
-        """Cancel a call for the row while it is answered, and have the answer come all the same."""
+        """Cancel a call while the server holds its reply; then the reply is sent."""
         task = asyncio.create_task(ask(pool, self.key))
         assert await asyncio.to_thread(self.arrived.wait, WITHIN_S)
         task.cancel()

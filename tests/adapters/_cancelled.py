@@ -1,4 +1,4 @@
-"""A task that is cancelled at its n-th await, exactly there: no clock, no luck."""
+"""Cancels a task at exactly its n-th await, without clocks or sleeps."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ WITHIN_S = 5.0
 
 
 class Canceller:
-    """Cancels a piece of work at its ``nth`` await (0: the first).
+    """Cancels a coroutine at its ``nth`` await (0: the first).
 
-    ``late``: not while it waits there, but between the end of that wait and the task's waking up, when what was waited
-    for has happened already.
+    ``late``: cancel after the awaited event has happened, but before the task has woken up.
     """
 
     def __init__(self, late: bool) -> None:
         self.late = late
-        self._waits = threading.Event()  # the work is suspended, or there is none
+        self._waits = threading.Event()  # set while the work is suspended or has not begun
         self._waits.set()
 
     def answer(self, call: Call) -> None:
-        """The server's script: a reply that is there before anybody waits for it would be an await less."""
+        """A script for the server: reply only once the task waits, because a reply that is there already saves an
+        await."""
         assert self._waits.wait(WITHIN_S)
         call.stream.send(call.stream.good(call))
 
     async def cancelled(self, work: Coroutine[Any, Any, Any], nth: int) -> bool:
-        """Whether ``work``, in a task of its own, got as far as its n-th await, where it was cancelled.
+        """Run ``work`` in a task of its own; True if it reached its n-th await and was cancelled there.
 
         Raises what the work raises, except for the cancellation.
         """
@@ -47,7 +47,7 @@ class Canceller:
 
 
 class _Steps:
-    """Awaits ``work``, step by step."""
+    """An awaitable that runs ``work`` step by step and cancels it at the n-th."""
 
     def __init__(self, work: Coroutine[Any, Any, Any], nth: int, canceller: Canceller) -> None:
         self._work = work
@@ -73,7 +73,7 @@ class _Steps:
             if count == self._nth and not self.reached:
                 self.reached = True
                 if self._late and future is not None:
-                    # Before the task's own callback: it runs when the future is done and the task has not woken up.
+                    # Runs before the task's own callback: the future is done, and the task has not woken up.
                     future.add_done_callback(lambda _: task.cancel())
                 else:
                     task.cancel()

@@ -1,4 +1,4 @@
-"""An entry without a pool: what the guarded client expects of one, in plain Python, with one lease at a time."""
+"""An Entry in plain Python, without a pool: what the guarded client uses of one, with one lease at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from fastpool._errors import LeaseError
 
 
 class FakeEntry:
-    """``lease()`` and ``give_back()`` are the pool's part; the rest is what a driver sees of a real Entry."""
+    """``lease()`` and ``give_back()`` do the pool's part; the other members are those that a driver sees of a real
+    Entry."""
 
     def __init__(self) -> None:
         self.index = 0

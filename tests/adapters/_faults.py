@@ -1,4 +1,4 @@
-"""What interrupts a call, and is nobody's own."""
+"""Ways to interrupt a call."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 
 class Interruption(BaseException):
-    """Not an Exception, like KeyboardInterrupt, so that nobody takes it for his own."""
+    """An exception that interrupts a call; not an Exception, like KeyboardInterrupt, so no `except Exception` catches
+    it."""
 
 
 class Trap(list[bytes]):
-    """A list of columns that interrupts the call while it is being put into the message."""
+    """A list of columns that raises while the call is encoded."""
 
     def __init__(self, reason: BaseException | None = None) -> None:
         super().__init__([b"cf:a"])

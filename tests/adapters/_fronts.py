@@ -1,4 +1,4 @@
-"""Other wires than plain TCP before a server: TLS, a unix socket, HTTP. Each ends with its ``with`` block."""
+"""Proxies that put a test server behind TLS, a unix socket or HTTP. Each ends with its ``with`` block."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ WITHIN_S = 20
 
 
 class Relay:
-    """Passes bytes on to ``server``; what it listens on is TLS if there is a ``context``, a unix socket at ``path``.
+    """Forwards bytes to ``server``. It listens with TLS if there is a ``context``, on a unix socket if there is a
+    ``path``.
 
-    ``piece``: so many bytes of the server's in each TLS record, at most.
+    ``piece``: the largest number of the server's bytes in one TLS record.
     """
 
     host, port = "127.0.0.1", 0
@@ -58,11 +59,11 @@ class Relay:
         self._ready.set()
         await self._over.wait()
         listener.close()
-        await self._turns()  # one that was accepted at this very moment is served, too
+        await self._turns()  # serve a connection that was accepted while the relay was stopping, too
         for task in self._served:
             task.cancel()
         await asyncio.gather(*self._served, return_exceptions=True)
-        for writer in self._writers:  # also of those whose task had not begun
+        for writer in self._writers:  # also the sockets of tasks that had not begun
             writer.transport.abort()
         await self._turns()
 
@@ -87,7 +88,8 @@ class Relay:
                 for way in ways:
                     way.cancel()
             if ways[1].done() and not ways[1].cancelled():
-                # The server hung up. With TLS this says goodbye, and keeps the socket until the client does so, too.
+                # The server hung up. With TLS this sends a close_notify, and keeps the socket until the client closes
+                # its end.
                 writer.close()
                 await self._over.wait()
         finally:
@@ -103,15 +105,16 @@ class Relay:
 
 
 class HttpFront:
-    """Takes each call as the body of a POST, as HBase does with ``hbase.regionserver.thrift.http``.
+    """Accepts each call as the body of a POST, as HBase does with ``hbase.regionserver.thrift.http``.
 
-    ``server`` must be framed, so that it is known where a reply ends.
+    ``server`` must be framed, so that the end of a reply is known.
     """
 
     def __init__(self, server: Any, transport: str = "buffered") -> None:
         assert server.transport == "framed"
         self.transport, self.protocol = transport, server.protocol
         self.paths: list[str] = []
+        self.clients: list[socket.socket] = []
         front = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -120,6 +123,7 @@ class HttpFront:
 
             def setup(self) -> None:
                 super().setup()
+                front.clients.append(self.connection)
                 self.back = socket.create_connection((server.host, server.port))
                 self.replies = self.back.makefile("rb")
 
@@ -152,7 +156,7 @@ class HttpFront:
             daemon_threads = True
 
             def handle_error(self, *_: object) -> None:
-                pass  # a client that went away
+                pass  # a client that disconnected
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.host, self.port = "127.0.0.1", self._server.server_address[1]

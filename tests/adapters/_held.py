@@ -1,19 +1,22 @@
-"""A guarded connection whose lease is held, without a pool."""
+"""A guarded connection that is leased, without a pool."""
 
 from __future__ import annotations
 
 from fastpool.adapters.happybase.connection import GuardedConnection
+from fastpool.adapters.happybase.wire import Wire
 
 from ._entry import FakeEntry
 from ._scripted import ScriptedServer
 
 
 class Held:
-    """A connection whose lease is held."""
+    """A guarded connection with a held lease."""
 
     def __init__(self, server: ScriptedServer, **kwargs: object) -> None:
         self.entry = FakeEntry()
-        self.connection = GuardedConnection(self.entry, **server.connect, **kwargs)
+        arguments = {**server.connect, **kwargs}
+        wire = Wire(*(arguments.pop(name, None) for name in ("ssl_context", "socket_factory", "transport_factory")))
+        self.connection = GuardedConnection(self.entry, wire, **arguments)
         self.connection.connect(None, 5.0)
         self.entry.lease()
 

@@ -1,4 +1,4 @@
-"""A Thrift server that does what the test says, byte by byte."""
+"""A Thrift server whose replies a test scripts byte by byte."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROTOCOLS = {
 
 @dataclass(frozen=True)
 class Call:
-    """A request as it arrived."""
+    """A request as it was received."""
 
     name: str
     seqid: int
@@ -69,7 +69,7 @@ class Stream:
         return struct.pack("!i", len(data)) + data if self.framed else data
 
     def good(self, call: Call, seqid: int | None = None, name: str | None = None) -> bytes:
-        """The right reply to ``call``, under another id or name if given."""
+        """The right reply to ``call``, with another id or name if one is given."""
         return self.encode(name or call.name, call.seqid if seqid is None else seqid, answer(call))
 
     def refusal(self, call: Call, text: bytes = b"no", seqid: int | None = None) -> bytes:
@@ -81,7 +81,7 @@ class Stream:
 
 
 def row(key: bytes) -> dict[bytes, bytes]:
-    """What a good server says of a row."""
+    """The row that a good server returns for ``key``."""
     return {b"cf:key": key}
 
 
@@ -105,12 +105,12 @@ Script = Callable[[Call], None]
 
 
 def hang_up(call: Call) -> None:
-    """A script: the connection ends instead of a reply."""
+    """A script: close the connection instead of replying."""
     raise OSError
 
 
 class ScriptedServer:
-    """Answers every call well, unless ``script`` is set; ``accepted`` are all streams so far."""
+    """Replies correctly to every call unless ``script`` is set; ``accepted`` lists all connections so far."""
 
     def __init__(self, transport: str = "buffered", protocol: str = "binary") -> None:
         self.transport = transport
@@ -130,10 +130,15 @@ class ScriptedServer:
         return {"host": self.host, "port": self.port, "transport": self.transport, "protocol": self.protocol}
 
     def connections(self, expected: int) -> int:
-        """How many connections were accepted so far; waits up to 5 s for ``expected``, as accepting takes a moment."""
+        """The number of connections accepted so far; waits up to 5 s for ``expected``, because accepting takes a
+        moment."""
         with self._changed:
             self._changed.wait_for(lambda: len(self.accepted) >= expected, 5)
             return len(self.accepted)
+
+    def end_of(self, sock: socket.socket) -> Any:
+        """The server's end of a connection: a socket, or what acts like one."""
+        return sock
 
     def _accept(self) -> None:
         while True:
@@ -141,7 +146,7 @@ class ScriptedServer:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
-            stream = Stream(sock, self.transport, self.protocol)
+            stream = Stream(self.end_of(sock), self.transport, self.protocol)
             with self._changed:
                 self.accepted.append(stream)
                 self._changed.notify_all()
@@ -163,13 +168,13 @@ class ScriptedServer:
                     return
 
     def close(self) -> None:
-        """End everything; again is harmless."""
+        """Close everything; closing twice is harmless."""
         if self._listener.fileno() < 0:
             return
         # shutdown() wakes accept(), close() alone does not.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._threads[0].join(5)  # it may have accepted one that is not in the list yet
+        self._threads[0].join(5)  # a connection may have been accepted that is not in the list yet
         for stream in self.accepted:
             try:
                 stream.sock.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""What a pool must be like after trouble: as big, as right and as frugal as before."""
+"""Checks that a pool recovered from faults: its size, its replies and its descriptors are as before."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ._scripted import row
 
 
 def descriptors() -> int:
-    """How many descriptors this process has open, without those that wait for the garbage collector."""
+    """The number of open descriptors of this process, garbage collected first."""
     gc.collect()
     folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
     return len(os.listdir(folder))
@@ -31,13 +31,13 @@ def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
 
 
 def wait_until_readable(*socks: Any) -> None:
-    """Until each has something to read, or its end: what the other side did has come to this one."""
+    """Wait until each socket has data or an end of file to read."""
     for sock in socks:
         assert select.select([sock], [], [], 10)[0]
 
 
 def all_at_once(pool: Any, size: int) -> None:
-    """``size`` threads hold a connection at the same time, and each gets its own rows."""
+    """``size`` threads hold a connection at the same time, and each reads its own rows."""
     together = threading.Barrier(size)
     good: list[int] = []
 
@@ -57,3 +57,18 @@ def all_at_once(pool: Any, size: int) -> None:
     assert len(set(good)) == size
     stats = pool.stats()
     assert (stats.leased, stats.idle, stats.connecting, stats.waiting) == (0, size, 0, 0)
+
+
+def child_and_parent_ask(pool: Any, ask: Callable[[Any, bytes], object]) -> None:
+    """A forked child uses and closes the pool, and then the parent goes on with it."""
+    ask(pool, b"before")
+    pid = os.fork()
+    if pid == 0:
+        try:
+            ask(pool, b"child's")
+            pool.close()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
+    ask(pool, b"parent's")

@@ -14,16 +14,29 @@ pytest.importorskip("happybase")
 
 from fastpool.testing import HBaseServer
 
+from ._cassandra import KEYSPACE, FakeCassandra, Story
 from ._held import Held
 from ._scripted import ScriptedServer
+from ._ways import WAYS
 
 WIRES = [(t, p) for t in ("buffered", "framed") for p in ("binary", "compact")]
+ENDS = [WIRES[0], WIRES[-1]]
+PLAIN = [(*wire, "plain") for wire in WIRES]
+EVERY_WAY = [*PLAIN, *((*wire, way) for wire in ENDS for way in WAYS)]
 
 
-@pytest.fixture(params=WIRES, ids="-".join)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The tests of happybase's drop-in run over TLS and over factories of sockets and transports, too."""
+    if "server" in metafunc.fixturenames and "server" not in vars(metafunc.module):
+        ways = PLAIN if "_aio" in metafunc.module.__name__ else EVERY_WAY
+        metafunc.parametrize("server", ways, ids="-".join, indirect=True)
+
+
+@pytest.fixture
 def server(request: pytest.FixtureRequest) -> Iterator[ScriptedServer]:
-    """A scripted server, once for each transport and protocol."""
-    server = ScriptedServer(*request.param)
+    """A scripted server, once for each transport and protocol, and each way to it."""
+    transport, protocol, way = request.param
+    server = ScriptedServer(transport, protocol) if way == "plain" else WAYS[way](transport, protocol)
     yield server
     server.close()
 
@@ -61,7 +74,7 @@ def hbase() -> Iterator[HBaseServer]:
 
 @pytest.fixture
 def closed_port() -> Iterator[Callable[[], int]]:
-    """Gives ports of which each refuses, and is nobody else's, until the test is over."""
+    """Returns ports that refuse connections, reserved until the test ends."""
     with contextlib.ExitStack() as bound:
 
         def closed_port() -> int:
@@ -75,10 +88,40 @@ def closed_port() -> Iterator[Callable[[], int]]:
 
 @pytest.fixture(params=["aiohappybase", "fastpool"])
 def kind(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """The pool of aiohappybase, and ours."""
+    """The ConnectionPool of aiohappybase, and that of fastpool."""
     from ._aio import aio, aiohappybase
 
     theirs = request.param == "aiohappybase"
     yield (aiohappybase if theirs else aio).ConnectionPool
     if theirs:
-        gc.collect()  # it leaves connections open, which complain when they are collected: here, where it is known of
+        # aiohappybase leaves connections open, which warn when they are collected: collect them where that is filtered
+        gc.collect()
+
+
+@pytest.fixture
+def cassandra() -> Iterator[FakeCassandra]:
+    """A Cassandra in memory."""
+    with FakeCassandra() as server:
+        yield server
+
+
+@pytest.fixture
+def story() -> Story:
+    """A listener that notes pycassa's events."""
+    return Story()
+
+
+@pytest.fixture
+def make_pool(cassandra: FakeCassandra, story: Story) -> Iterator[Callable[..., Any]]:
+    """Makes pycassa's pools for `cassandra`, to which `story` listens; they are closed when the test is over."""
+    from fastpool.adapters.pycassa import ConnectionPool
+
+    with contextlib.ExitStack() as made:
+
+        def make_pool(**arguments: Any) -> Any:
+            arguments = {"timeout": 10, "listeners": [story], "server_list": [cassandra.address], **arguments}
+            pool = ConnectionPool(KEYSPACE, **arguments)
+            made.callback(pool.close)
+            return pool
+
+        yield make_pool

@@ -1,4 +1,4 @@
-"""Other libraries' own test suites: fetched from their source distributions, and run in a pytest of their own."""
+"""Other libraries' own test suites: fetched as source distributions and run in a separate pytest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "upstream"
 DOWNLOAD_WITHIN_S = 240
 
-# pip runs the setup.py of what it downloads, and one of 2021 asks for what Python 3.12 dropped.
+# pip runs the setup.py of what it downloads, and one from 2021 uses parts of configparser that Python 3.12 removed.
 AS_IN_2021 = """\
 import configparser
 
@@ -27,7 +27,7 @@ configparser.RawConfigParser.readfp = configparser.RawConfigParser.read_file
 
 @dataclass
 class Outcome:
-    """What a run of the suite came to: names of tests, and the text that pytest wrote."""
+    """The result of a run of the suite: names of tests, and pytest's output."""
 
     passed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Sdist:
-    """The one version of a library whose suite is known here."""
+    """The one version of a library whose test suite is supported here."""
 
     library: str
     version: str
@@ -49,9 +49,9 @@ class Sdist:
         return f"{self.library}-{self.version}.tar.gz"
 
     def text(self, member: str) -> str:
-        """Give the text of one file of it, from the cache in the checkout or from the package index.
+        """The text of one file of the sdist, from the cache in the checkout or from the package index.
 
-        RuntimeError says what to do if it cannot be had.
+        RuntimeError says what to do if it is unavailable.
         """
         archive = CACHE / self.file
         if not archive.exists():
@@ -104,14 +104,15 @@ def run_suite(
     turns: int,
     environment: Mapping[str, str],
     within_s: float,
+    suite: Sequence[str] = ("test_api.py",),
 ) -> Outcome:
-    """Run a suite of these ``files`` in ``folder`` by a pytest that knows nothing of this project's configuration.
+    """Run a suite of these ``files`` in ``folder`` with a pytest that ignores this project's configuration.
 
-    ``turns`` > 0 runs only ``pool_tests``, so many times in a row; else all of test_api.py.
+    ``turns`` > 0 runs only ``pool_tests`` of test_api.py, that many times in a row; otherwise all of ``suite``.
     """
     for name, text in files.items():
         (folder / name).write_text(text, "utf-8")
-    tests = [f"test_api.py::{name}" for name in pool_tests] if turns else ["test_api.py"]
+    tests = [f"test_api.py::{name}" for name in pool_tests] if turns else [*suite]
     report = folder / "report.xml"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *tests],

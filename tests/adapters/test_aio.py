@@ -1,4 +1,4 @@
-"""The guarded connection of fastpool.aio: nobody gets somebody else's reply, nothing is used after its return."""
+"""The guarded connection of fastpool.aio: no caller gets another's reply, and nothing is usable after its return."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._aio import WITHIN_S, Late, aiohappybase, ask, pool_to, run
 from ._scripted import Call, ScriptedServer, row
 
 
-def test_an_interrupted_call_gives_nobody_somebody_elses_row(server: ScriptedServer) -> None:
+def test_the_reply_of_an_interrupted_call_reaches_no_other_caller(server: ScriptedServer) -> None:
     async def main() -> None:
         pool = pool_to(server)
         server.script = late = Late(b"first")
@@ -146,7 +146,7 @@ def test_nothing_is_used_after_its_return(hbase: HBaseServer) -> None:
                     await other.wait()
 
             holder: asyncio.Task[None] | None = None
-            for scan in scans:  # nobody holds it; somebody else does
+            for scan in scans:  # no task holds it, then another task does
                 for use in (c.tables, table.families, late_batch.send, lambda scan=scan: anext(scan)):
                     with pytest.raises(fastpool.LeaseError):
                         await use()
@@ -160,7 +160,7 @@ def test_nothing_is_used_after_its_return(hbase: HBaseServer) -> None:
             await holder
             async with pool.connection() as again:
                 assert again is c
-                for use in (table.families, late_batch.send):  # made under an earlier lease, though of the same task
+                for use in (table.families, late_batch.send):  # made under an earlier lease of the same task
                     with pytest.raises(fastpool.LeaseError):
                         await use()
                 assert await again.tables() == [b"t"]
@@ -171,7 +171,7 @@ def test_nothing_is_used_after_its_return(hbase: HBaseServer) -> None:
     run(main())
 
 
-def test_a_connection_that_was_replaced_is_nobodys(hbase: HBaseServer) -> None:
+def test_a_connection_that_was_replaced_cannot_be_used(hbase: HBaseServer) -> None:
     async def main() -> None:
         async with pool_to(hbase) as pool:
             async with pool.connection() as c:

@@ -1,4 +1,4 @@
-"""aiohappybase's arguments that go to thriftpy2, one by one: what they do in its pool they do in ours."""
+"""aiohappybase's arguments that go to thriftpy2, one by one: they have the same effect in its pool and in ours."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from ._aio import WITHIN_S, aio, aiohappybase, ask, pool_to, run
 from ._fronts import HttpFront, Relay
 from ._scripted import Call, ScriptedServer, row
 
-# aiohappybase leaves connections open that were not taken into use.
+# aiohappybase leaves connections open that were never used.
 LEAKS = "ignore:.*:pytest.PytestUnraisableExceptionWarning", "ignore:(unclosed|loop is closed):ResourceWarning"
 pytestmark = [pytest.mark.filterwarnings(leak) for leak in LEAKS]
 
 
 def asked(kind: Any, **arguments: Any) -> Any:
-    """What a row of a pool of one gives: it, or the exception."""
+    """The row that a pool of one reads, or the exception that reading raises."""
 
     async def main() -> None:
         async with kind(1, **arguments) as pool:
@@ -55,7 +55,7 @@ def refused(outcome: Any, where: object) -> bool:
 
 
 class Tls:
-    """A server behind TLS, the authority that its certificate is from, and a client's certificate, in files."""
+    """A server behind TLS, its certificate authority, and a client's certificate, in files."""
 
     def __init__(self, server: ScriptedServer, folder: Path, stack: contextlib.ExitStack, **options: Any) -> None:
         self.authority = pytest.importorskip("trustme").CA()
@@ -123,7 +123,7 @@ def test_a_certificate_of_the_clients(
     tls = Tls(plain_server, tmp_path, stack, verify_mode=ssl.CERT_REQUIRED)
     files = {"cafile": tls.cafile, "certfile": tls.certfile, "keyfile": tls.keyfile}
     assert asked(kind, **tls.arguments, **files) == row(b"k")
-    # With TLS 1.3 the handshake is over for the client before the server has looked.
+    # With TLS 1.3 the client's handshake is complete before the server has checked the certificate.
     assert isinstance(asked(kind, **tls.arguments, ssl_context=tls.trusting()), TTransportException | OSError)
 
 
@@ -134,7 +134,7 @@ def test_validate(kind: Any, tls: Tls) -> None:
 
 
 def test_cafile_alone_is_no_tls(kind: Any, tls: Tls, plain_server: ScriptedServer) -> None:
-    """That is thriftpy2's say; who wants TLS and has no certificate gives ssl_context."""
+    """As in thriftpy2: TLS without a client certificate needs ssl_context."""
     plain = {"host": plain_server.host, "port": plain_server.port}
     assert asked(kind, **plain, cafile=tls.cafile) == row(b"k")
 
@@ -150,14 +150,14 @@ def test_a_server_that_speaks_no_tls(kind: Any, tls: Tls) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def greet() -> None:
-            with contextlib.suppress(OSError):  # of a client that goes away in its own way
+            with contextlib.suppress(OSError):  # raised for a client that disconnects in the handshake
                 peer, _ = listener.accept()
                 with peer:
                     peer.sendall(b"220 somebody else entirely\r\n")
                     while peer.recv(1000):
                         pass
 
-        # aiohappybase tries twice; the second time nobody answers.
+        # aiohappybase tries twice; the second attempt gets no answer.
         threading.Thread(target=greet, daemon=True).start()
         where = listener.getsockname()
         outcome = asked(kind, host=where[0], port=where[1], timeout=50, ssl_context=tls.trusting())
@@ -249,7 +249,7 @@ def test_socket_family(kind: Any) -> None:
 
 
 def test_ipv6_needs_no_socket_family() -> None:
-    """thriftpy2 knows IPv4 alone unless it is told."""
+    """thriftpy2 uses IPv4 only, unless it is given a socket_family."""
     try:
         listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
     except OSError:
@@ -268,7 +268,7 @@ def test_ipv6_needs_no_socket_family() -> None:
 
 
 class Full:
-    """An address where a connect hangs: the kernel drops what comes when the backlog is full."""
+    """An address where a connect hangs: once the backlog is full the kernel drops new connections."""
 
     def __enter__(self) -> tuple[str, int]:
         self.listener = socket.socket()
@@ -308,7 +308,7 @@ def test_no_limit(kind: Any, plain_server: ScriptedServer, none: int | None) -> 
 
 
 def test_connect_timeout_bounds_the_connect_and_nothing_else(plain_server: ScriptedServer) -> None:
-    """In thriftpy2 it bounds each read, too, against what it says itself."""
+    """thriftpy2 applies it to each read, too, against its own documentation."""
     given_up = threading.Event()
 
     def slow(call: Call) -> None:
@@ -323,7 +323,7 @@ def test_connect_timeout_bounds_the_connect_and_nothing_else(plain_server: Scrip
     assert asked(aio.ConnectionPool, **where) == row(b"k")
 
 
-# What it is made of
+# Factories and environment
 
 
 def test_factories_and_a_service_of_ones_own(kind: Any, tmp_path: Path) -> None:
@@ -347,7 +347,7 @@ def test_factories_and_a_service_of_ones_own(kind: Any, tmp_path: Path) -> None:
 
 
 def test_the_environment_says_what_is_not_given(plain_server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The defaults are aiohappybase's, which reads the environment when it is imported."""
+    """The defaults are aiohappybase's, which reads the environment at import."""
     import subprocess
     import sys
 

@@ -1,4 +1,5 @@
-"""A task cancelled at every await of what it does: the pool of fastpool.aio is whole, the next row the right one."""
+"""A task is cancelled at every await of each kind of use: the pool of fastpool.aio recovers, and the next row is
+right."""
 
 from __future__ import annotations
 
@@ -20,9 +21,9 @@ from ._scripted import row
 from .test_aio_wires import Wire
 
 LONG = ["framed compact", "unix", "transport of one's own", "http"]
-LEAKS = pytest.mark.filterwarnings("ignore:(unclosed|loop is closed):ResourceWarning")  # asyncio's own
+LEAKS = pytest.mark.filterwarnings("ignore:(unclosed|loop is closed):ResourceWarning")  # asyncio's own code
 WIRES = ["tcp", "tls", *[pytest.param(kind, marks=[pytest.mark.stress, LEAKS]) for kind in LONG]]
-MOST = 400  # awaits in one piece of work
+MOST = 400  # upper bound of awaits in one use
 
 pytestmark = [
     pytest.mark.timeout(180),

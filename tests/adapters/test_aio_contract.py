@@ -1,4 +1,4 @@
-"""What aiohappybase's pool does and ours must do alike: each test runs against both."""
+"""The behaviour of aiohappybase's pool that ours must have as well: each test runs against both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from thriftpy2.transport import TTransportException
 from ._aio import aio, aiohappybase, ask, pool_to, run
 from ._scripted import Call, ScriptedServer, hang_up, row
 
-# aiohappybase drops connections without closing them: what it leaks is part of what is compared here.
+# aiohappybase drops connections without closing them, and these tests compare both pools with that behaviour.
 LEAKS = "ignore:.*:pytest.PytestUnraisableExceptionWarning", "ignore:(unclosed|loop is closed):ResourceWarning"
 pytestmark = [pytest.mark.filterwarnings(leak) for leak in LEAKS]
 
@@ -269,7 +269,7 @@ def test_closed_and_opened_again_by_hand(kind: Any, server: ScriptedServer) -> N
                 await c.open()
                 await c.open()
                 assert await c.tables() == [b"t"]
-                async with c as same:  # it opens, and closes in the end
+                async with c as same:  # opens the connection, and closes it at the end
                     assert same is c
                     assert await c.tables() == [b"t"]
             assert await ask(pool) == row(b"k")
@@ -292,7 +292,7 @@ def test_logs(kind: Any, server: ScriptedServer, caplog: pytest.LogCaptureFixtur
 
     run(main())
     where = f"Thrift transport to {server.host}:{server.port}"
-    # That the server hung up is known to ours already, so there is nothing that it says it closes.
+    # Our pool knows already that the server hung up, so it logs no closing.
     records = [r for r in caplog.record_tuples if r[0].startswith("aiohappybase.") and "Closing" not in r[2]]
     assert records == [
         ("aiohappybase.pool", logging.DEBUG, "Initializing connection pool with 7 connections"),
@@ -321,7 +321,7 @@ def test_more_tasks_than_connections_all_finish(kind: Any, server: ScriptedServe
 
 
 def test_used_outside_of_a_loop(kind: Any, server: ScriptedServer) -> None:
-    """``with pool:`` where no loop runs; inside of one it says what to use."""
+    """``with pool:`` outside of a running loop; inside of one its error says what to use."""
     with asyncio.Runner() as runner:
         asyncio.set_event_loop(runner.get_loop())
         try:

@@ -1,4 +1,4 @@
-"""docs/aiohappybase.md has every argument there is, and the tests that it names exist."""
+"""docs/aiohappybase.md lists every argument, and the tests that it names exist."""
 
 from __future__ import annotations
 

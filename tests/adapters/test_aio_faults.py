@@ -1,4 +1,4 @@
-"""After a thousand faults of every kind the pool is what it was: as many connections, as many descriptors."""
+"""After a thousand faults of every kind the pool has as many connections and descriptors as before."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ async def fault(wire: Wire, pool: Any, seen: Counter[str], rng: random.Random) -
 
 
 async def all_at_once(pool: Any) -> None:
-    """As many tasks as there is room for hold a connection at the same time, and each gets its own rows."""
+    """As many tasks as the pool has connections hold one each at the same time, and each reads its own rows."""
     together = asyncio.Barrier(SIZE)
     good: list[Any] = []
 
@@ -163,7 +163,7 @@ def test_after_so_many_faults(kind: str, faults: int, tmp_path: Path) -> None:
                     key = b"%d" % number
                     assert await ask(pool, key) == row(key)
             await all_at_once(pool)
-            if kind != "tls":  # there the relay's ends are in this process, too, and stay until it is over
+            if kind != "tls":  # with TLS the relay's descriptors are in this process, too, until the relay ends
                 assert await asyncio.to_thread(eventually, lambda: descriptors() <= before)
 
     with contextlib.ExitStack() as stack:
@@ -220,7 +220,7 @@ def test_a_child_connects_anew_and_leaves_the_parent_alone(kind: str, tmp_path: 
         if pid == 0:
             status = 1
             try:
-                # As after a fork in a worker: its loop is another one, and the parent's is not touched.
+                # As after a fork in a worker: the child has a new loop, and the parent's stays untouched.
                 asyncio.events._set_running_loop(None)
                 loop = asyncio.new_event_loop()
                 loop.run_until_complete(once(pool))

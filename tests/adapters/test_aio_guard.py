@@ -1,4 +1,4 @@
-"""The guarded client of tasks: what costs the connection, what does not, and whose reply is whose."""
+"""The guarded client of tasks: what costs the connection, what does not, and which reply belongs to which call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ._scripted import Call, ScriptedServer, row
 
 
 async def lost(c: Any) -> None:
-    """The connection is closed, and says so for the rest of its block."""
+    """The connection is closed, and every call says so for the rest of its block."""
     for _ in range(2):
         with pytest.raises(
             TTransportException, match="was closed, or a call on it failed or was interrupted"
@@ -272,7 +272,7 @@ def test_interrupts_of_threads_are_the_loops_business(plain_server: ScriptedServ
     main_thread = threading.main_thread().ident
     assert main_thread is not None
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        pytest.skip("somebody else handles Ctrl-C here")
+        pytest.skip("Ctrl-C is handled by another handler here")
     with asyncio.Runner() as runner:
         pool = pool_to(plain_server)
         runner.run(ask(pool))

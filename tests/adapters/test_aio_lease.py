@@ -1,4 +1,4 @@
-"""What a task's lease on a guarded connection promises: whose error it is, who may use what, and for how long."""
+"""A task's lease on a guarded connection: which error the caller sees, who may use the lease, and how long."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._aio import WITHIN_S, Late, ask, pool_to, run, whole_after
 from ._scripted import Call, ScriptedServer, hang_up, row
 
 
-def test_the_callers_error_is_what_he_sees_also_when_the_server_is_gone(plain_server: ScriptedServer) -> None:
+def test_the_caller_sees_its_own_error_also_when_the_server_is_gone(plain_server: ScriptedServer) -> None:
     async def main() -> None:
         async with pool_to(plain_server) as pool:
             plain_server.script = hang_up
@@ -104,7 +104,7 @@ def test_a_table_a_batch_and_a_scan_of_an_earlier_lease_send_nothing(plain_serve
                 await anext(scan)
             assert plain_server.calls[-1] == "scannerClose"
             calls = len(plain_server.calls)
-            async with pool.connection() as again:  # the same task's, even
+            async with pool.connection() as again:  # a later lease of the same task
                 assert again is c
                 for use in (
                     lambda: table.row(b"r"),

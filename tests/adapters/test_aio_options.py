@@ -1,4 +1,4 @@
-"""fastpool's own options, each with fastpool.aio.ConnectionPool: they do there what they do in the other pools."""
+"""fastpool's own options with fastpool.aio.ConnectionPool: each has the same effect as in the other pools."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def server(plain_server: ScriptedServer) -> ScriptedServer:
 
 
 class Holders:
-    """Tasks that hold a connection each, until they are let go."""
+    """Tasks that hold a connection each until `release` is called."""
 
     def __init__(self, pool: Any) -> None:
         self.pool = pool
@@ -54,13 +54,13 @@ class Holders:
         for _ in range(count):
             await taken.acquire()
 
-    async def let_go(self) -> None:
+    async def release(self) -> None:
         self.go.set()
         await asyncio.gather(*self.tasks)
 
 
-TESTED = {  # by the tests below, or by the one that is named
-    *("min_size", "max_overflow", "max_idle", "checkout_timeout", "max_waiting", "nested", "max_lifetime"),
+TESTED = {  # each option is tested below, or by the test named here
+    *("min_size", "order", "max_overflow", "max_idle", "checkout_timeout", "max_waiting", "nested", "max_lifetime"),
     *("idle_timeout", "max_uses", "max_connecting", "servers", "balance", "backoff", "leak_after", "listeners"),
     *("open", "name", "timing", "reclaim", "collect_garbage"),
     "check_after",  # test_aio_wires.py::test_a_server_that_hung_up_is_noticed_before_the_block
@@ -116,6 +116,19 @@ def test_check_timeout(server: ScriptedServer) -> None:
     run(main())
 
 
+def test_order(server: ScriptedServer) -> None:
+    async def main() -> None:
+        async with pool_to(server, 2, order="fifo") as pool:
+            two = [await pool.checkout(), await pool.checkout()]
+            for c in two:
+                pool.checkin(c)
+            for expected in two * 2:
+                async with pool.connection() as used:
+                    assert used is expected
+
+    run(main())
+
+
 def test_max_overflow_and_max_idle(server: ScriptedServer) -> None:
     async def main() -> None:
         async with pool_to(server, 2, max_overflow=2, max_idle=1) as pool:
@@ -123,7 +136,7 @@ def test_max_overflow_and_max_idle(server: ScriptedServer) -> None:
             await holders.hold(4)
             with pytest.raises(fastpool.NoConnectionsAvailable):
                 await ask(pool, timeout=0)
-            await holders.let_go()
+            await holders.release()
             assert len(pool) == 1
             assert pool.stats().closed["overflow"] + pool.stats().closed["max_idle"] == 3
 
@@ -144,7 +157,7 @@ def test_checkout_timeout_and_max_waiting(server: ScriptedServer) -> None:
             with pytest.raises(aio.NoConnectionsAvailable) as caught:
                 await asyncio.create_task(ask(pool))
             assert caught.value.phase == "wait" and caught.value.waited >= 0.04
-            await holders.let_go()
+            await holders.release()
 
     run(main())
 
@@ -184,7 +197,7 @@ def test_too_old_or_unused_for_too_long(server: ScriptedServer, clock: VirtualCl
 
 
 def test_max_connecting(server: ScriptedServer) -> None:
-    """As many connects at once as there are connections, unless another number is given."""
+    """By default as many connects run at once as the pool has slots; `max_connecting` limits them."""
     most = 0
 
     def count(event: Any) -> None:
@@ -198,7 +211,7 @@ def test_max_connecting(server: ScriptedServer) -> None:
             async with pool_to(server, 4, listeners=[{"connect_started": count}], **options) as pool:
                 holders = Holders(pool)
                 await holders.hold(4)
-                await holders.let_go()
+                await holders.release()
             assert most == expected
 
     run(main())
@@ -217,7 +230,7 @@ def test_servers_and_balance(server: ScriptedServer) -> None:
                     await holders.hold(1)
                 first, other = first + ones, other + others
                 assert (server.connections(first), second.connections(other)) == (first, other)
-                await holders.let_go()
+                await holders.release()
                 async with pool.connection() as c:
                     assert c.port in (server.port, second.port) and await c.tables() == [b"t"]
 
@@ -333,15 +346,15 @@ def test_a_lease_can_be_discarded(server: ScriptedServer) -> None:
     run(main())
 
 
-def test_travels_as_its_configuration(server: ScriptedServer) -> None:
+def test_pickles_as_its_configuration_only(server: ScriptedServer) -> None:
     async def main() -> None:
-        async with pool_to(server, name="traveller") as pool:
+        async with pool_to(server, name="pickled") as pool:
             assert pickle.loads(pickle.dumps(pool)) is pool
 
     run(main())
 
 
-def test_who_waits_when_it_is_closed(server: ScriptedServer) -> None:
+def test_a_waiter_of_a_pool_that_is_closed(server: ScriptedServer) -> None:
     async def main() -> None:
         pool = pool_to(server)
         server.script = late = Late(b"mine")

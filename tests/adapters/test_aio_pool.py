@@ -1,4 +1,5 @@
-"""fastpool.aio.ConnectionPool as a pool: nesting, dead connections, loops, errors and life, beside aiohappybase's."""
+"""fastpool.aio.ConnectionPool as a pool: nesting, dead connections, loops, errors, open and close, beside
+aiohappybase's."""
 
 from __future__ import annotations
 
@@ -119,7 +120,7 @@ def test_exhausted_says_so_as_aiohappybase_does_and_more(plain_server: ScriptedS
                 assert str(caught.value).startswith("Timeout waiting for a connection")
                 assert "1 leased" in str(caught.value)
                 assert isinstance(caught.value, fastpool.NoConnectionsAvailable)
-            lease = pool.connection(timeout=-1)  # noticed when the block begins, as in aiohappybase
+            lease = pool.connection(timeout=-1)  # raised when the block begins, as in aiohappybase
             with pytest.raises(ValueError, match="timeout"):
                 await asyncio.create_task(lease.__aenter__())
 
@@ -175,7 +176,7 @@ def test_close_needs_no_await_and_no_loop(plain_server: ScriptedServer, caplog: 
                     await c.tables()
 
         runner.run(main())
-        runner.run(pool_to(plain_server).close())  # what it returns is a coroutine
+        runner.run(pool_to(plain_server).close())  # `close` returns a coroutine
         with pytest.raises(RuntimeError, match="already"):
             closing = pool_to(plain_server).close()
             runner.run(closing)

@@ -16,7 +16,7 @@ from . import upstream_aio as upstream
 from .conftest import WIRES
 
 TURNS = 5
-# Without the GIL a pool is never freed (decision 16), so it cannot complain of that it was not closed.
+# On free-threaded builds a pool is never freed (decision 16), so an unclosed one cannot warn.
 CANNOT = ["test_pool_no_close_warning"] if sysconfig.get_config_var("Py_GIL_DISABLED") else []
 
 BROKEN_POOL = """\
@@ -31,7 +31,7 @@ class ConnectionPool(aiohappybase.ConnectionPool):
 pytestmark = pytest.mark.timeout(300)
 
 
-# Every test starts a Python and a pytest of its own, so half of the wires are tried in the long run only.
+# Every test starts a separate Python and pytest, so half of the wires run with `make stress` only.
 @pytest.mark.parametrize(
     ("transport", "protocol"),
     [
@@ -64,7 +64,7 @@ def test_pool_tests_pass_many_times_in_a_row(tmp_path: Path) -> None:
 
 
 def test_a_broken_pool_is_noticed(tmp_path: Path) -> None:
-    """The runner's own promise: it is really the given pool that the suite tests."""
+    """Checks the runner: the suite must really test the given pool."""
     (tmp_path / "brokenpool.py").write_text(BROKEN_POOL, "utf-8")
     with HBaseServer() as server:
         outcome = upstream.run(tmp_path, server.host, server.port, pool="brokenpool", pool_tests=1)

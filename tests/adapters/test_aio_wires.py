@@ -1,4 +1,4 @@
-"""Each way to HBase that aiohappybase knows: TCP, TLS, unix sockets, HTTP; both pools, and what only ours promises."""
+"""Each transport to HBase that aiohappybase knows: TCP, TLS, unix sockets, HTTP; both pools, then our own promises."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ from ._aio import WITHIN_S, Late, aio, ask, run
 from ._fronts import HttpFront, Relay
 from ._scripted import Call, ScriptedServer, row
 
-# aiohappybase drops connections without closing them, and what httpx and asyncio left open when their loop was closed
-# nobody can close; httpx's thriftpy2 client calls it in an old way. (Of ours, test_aio_faults counts the descriptors.)
+# aiohappybase drops connections without closing them, and connections that httpx and asyncio left open when their loop
+# was closed cannot be closed afterwards; thriftpy2's client for httpx calls it in a deprecated way. (test_aio_faults
+# counts the descriptors of our pool.)
 pytestmark = [
     pytest.mark.filterwarnings("ignore:(unclosed|loop is closed):ResourceWarning"),
     pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),
@@ -34,11 +35,11 @@ pytestmark = [
 
 LONG = [pytest.param("http framed", marks=pytest.mark.stress)]
 WIRES = ["tcp", "tls", "tls in small records", "unix", "http", "transport of one's own", *LONG]
-STREAMS = WIRES[:4]  # where the bytes are read by us
+STREAMS = WIRES[:4]  # transports whose bytes fastpool reads itself
 
 
 class Wire:
-    """A way to a scripted server, and the arguments that say so."""
+    """A transport to a scripted server, and the arguments that select it."""
 
     def __init__(self, kind: str, folder: Path, stack: contextlib.ExitStack) -> None:
         compact = "compact" if "compact" in kind else "binary"
@@ -75,7 +76,7 @@ class OwnFactory:
 
 
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A client's and a server's, of the same authority."""
+    """A client's and a server's context, of the same certificate authority."""
     authority = pytest.importorskip("trustme").CA()
     mine, theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.configure_trust(mine)
@@ -88,7 +89,7 @@ def wire(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wire]:
     with contextlib.ExitStack() as stack:
         yield Wire(request.param, tmp_path, stack)
     if request.param not in STREAMS:
-        gc.collect()  # so that what was left open complains here, where it is known of
+        gc.collect()  # so that connections left open warn here, where warnings are filtered
 
 
 stream_wires = pytest.mark.parametrize("wire", STREAMS, indirect=True)
@@ -109,7 +110,7 @@ def test_calls(wire: Wire, kind: Any) -> None:
     run(main())
 
 
-def test_a_cancelled_call_gives_nobody_somebody_elses_row(wire: Wire) -> None:
+def test_the_reply_of_a_cancelled_call_reaches_no_other_caller(wire: Wire) -> None:
     async def main() -> None:
         async with wire.pool() as pool:
             wire.server.script = late = Late(b"first")
@@ -130,7 +131,7 @@ def test_a_server_that_hung_up_is_noticed_before_the_block(wire: Wire) -> None:
                     assert await c.tables() == [b"t"]
                 assert wire.server.connections(turn) == turn
                 wire.server.accepted[-1].sock.shutdown(socket.SHUT_RDWR)
-                while pool.stats().closed["dead"] < turn:  # until the news has come to this side
+                while pool.stats().closed["dead"] < turn:  # until the end of file has arrived
                     async with pool.connection():
                         await asyncio.sleep(0.002)
             assert pool.stats().closed["error"] == 0
@@ -139,7 +140,7 @@ def test_a_server_that_hung_up_is_noticed_before_the_block(wire: Wire) -> None:
 
 
 @stream_wires
-def test_an_unasked_reply_while_idle_is_nobodys(wire: Wire) -> None:
+def test_an_unasked_reply_while_idle_reaches_no_caller(wire: Wire) -> None:
     async def main() -> None:
         async with wire.pool(check_after=0) as pool:
             assert await ask(pool) == row(b"k")
@@ -164,7 +165,7 @@ def test_a_reply_too_many_costs_the_connection(wire: Wire) -> None:
             wire.server.script = twice
             assert await ask(pool, b"a") == row(b"a")
             wire.server.script = None
-            # With small records the second reply may still be on its way: then it is the next call that finds out.
+            # With small records the second reply may still be on its way; then the next call finds it.
             with contextlib.suppress(TApplicationException):
                 assert await ask(pool, b"b") == row(b"b")
             assert await ask(pool, b"c") == row(b"c")
@@ -174,7 +175,7 @@ def test_a_reply_too_many_costs_the_connection(wire: Wire) -> None:
 
 
 def test_closed_from_outside_of_its_loop(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
-    """By a thread while the loop runs, by nobody's loop while it rests, and after it was closed."""
+    """By a thread while the loop runs, without a loop while it is suspended, and after the loop was closed."""
     with asyncio.Runner() as runner:
         pool = wire.pool()
         runner.run(ask(pool))

@@ -1,4 +1,4 @@
-"""One Thrift call without a socket: the bytes that it gives and takes, and what each way out of it costs."""
+"""One Thrift call without a socket: the bytes that it produces and consumes, and which outcomes cost the connection."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import fastpool.adapters
 from fastpool._errors import LeaseError
 from fastpool.adapters._thrift.call import Call
 from fastpool.adapters._thrift.client import BaseClient
+from fastpool.adapters._thrift.prefix import PrefixedConnection
 from fastpool.adapters._thrift.service import Method, declared_errors
 
 from ._entry import FakeEntry
@@ -24,7 +25,7 @@ from ._faults import Interruption, Trap
 
 
 class Wire:
-    """A transport that carries nothing, and notes how it was closed."""
+    """A transport that carries nothing, and records how it was closed."""
 
     address = "nowhere:1"
 
@@ -44,15 +45,24 @@ class Wire:
     discard = abandon = shut
 
 
-class Holder:
-    """A connection whose lease everybody has."""
+class Holder(PrefixedConnection):
+    """A connection whose lease check always succeeds."""
+
+    table_prefix, table_prefix_separator = None, b"_"
+
+    def __init__(self, entry: FakeEntry) -> None:
+        self._entry = entry
+        self._begin_prefixes()
+
+    def note_error(self, error: BaseException) -> None:
+        self.noted = error
 
     def check_holder(self) -> None:
         pass
 
 
 class Client(BaseClient):
-    """A client that neither sends nor receives; ``more`` is there behind the reply."""
+    """A client that neither sends nor receives; ``more`` is the data left behind the reply."""
 
     more = False
 
@@ -65,7 +75,8 @@ class Rig:
         self.entry = FakeEntry()
         self.entry.lease()
         self.wire = Wire()
-        self.client = Client(Holder(), self.entry, self.wire, TBinaryProtocol)
+        holder = Holder(self.entry)
+        self.client = holder.client = Client(holder, self.entry, self.wire, TBinaryProtocol)
 
     def call(self, name: str, *args: object) -> Call:
         method = Method(Hbase, name)
@@ -119,6 +130,7 @@ def test_a_declared_error_is_a_reply(rig: Rig) -> None:
     reply.ia = IllegalArgument("no")
     call.end(reply)
     assert isinstance(call.error, declared_errors(Hbase))
+    assert call._client._connection.noted is call.error
     assert rig.kept
 
 
@@ -214,7 +226,7 @@ def test_a_call_of_a_connection_that_was_taken_away_leaves_the_entry_alone(rig: 
     rig.client.retire()
     assert rig.wire.interrupted
     rig.entry.replaced()
-    rig.entry.begin_call()  # somebody else's, on the connection that has the slot now
+    rig.entry.begin_call()  # the connection that has replaced it in the slot
     with pytest.raises(TTransportException) as caught:
         answered(call, message, success=[])
     call.fail(caught.value)
@@ -238,10 +250,10 @@ def sequence_id(message: bytes) -> int:
     return seqid
 
 
-# ---- the two clients that perform it
+# ---- the two clients that perform the call
 
 FOLDER = Path(fastpool.adapters.__file__).parent
-TWINS = ["client", "connection", "pool", "table", "transport"]
+TWINS = ["blocks", "client", "connection", "pool", "table", "transport"]
 
 
 def test_nothing_that_both_share_awaits() -> None:

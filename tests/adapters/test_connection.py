@@ -1,4 +1,4 @@
-"""The connection object of one slot: opening, closing, renewing, and what a finalizer or a fork leaves behind."""
+"""The connection object of one slot: opening, closing, renewing, finalizers and forks."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_refused(closed_port: Callable[[], int]) -> None:
 
 
 def test_connect_is_bounded_by_the_smaller_of_both_limits() -> None:
-    # A full backlog: the kernel drops what else comes, so a connect hangs.
+    # With a full backlog the kernel drops new connections, so a connect hangs.
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -116,7 +116,7 @@ def test_user_closes_and_opens_again(held: Held, server: ScriptedServer) -> None
     assert held.connection.client is not old
     assert held.entry.fit
     assert held.row(b"a") == row(b"a")
-    assert old.getTableNames() == [b"t"]  # a reference kept from before follows
+    assert old.getTableNames() == [b"t"]  # a reference kept from before refers to the new connection
     assert server.connections(2) == 2
 
 
@@ -195,7 +195,7 @@ def test_taken_out_of_the_pool_under_a_call(plain: Held, plain_server: ScriptedS
     thread.join(5)
     assert len(errors) == 1
     assert client.fileno() == -1
-    # The slot may be somebody else's by now: the call that was cut off leaves no mark on it.
+    # The slot may belong to another caller by now: the call that was cut off must not mark it as unfit.
     assert plain.entry.fit
 
 
@@ -233,7 +233,7 @@ def test_finalizer_closes_without_a_word(plain_server: ScriptedServer, caplog: p
 def test_finalizer_after_a_failed_constructor() -> None:
     with pytest.raises(ValueError, match="'compat' must be one of"):
         GuardedConnection(FakeEntry(), compat="0.1")
-    gc.collect()  # pytest would make an error of an exception in __del__
+    gc.collect()  # pytest would report an exception in __del__ as an error
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
@@ -258,7 +258,7 @@ def test_child_leaves_the_parents_connection_alone(plain: Held, leave: str) -> N
     assert plain.entry.fit
 
 
-def test_nobody_elses_use(plain: Held) -> None:
+def test_use_without_a_lease_is_refused(plain: Held) -> None:
     plain.entry.give_back()
     for use in (plain.connection.open, plain.connection.close, plain.connection.tables):
         if use != plain.connection.open:

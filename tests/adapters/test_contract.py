@@ -1,4 +1,4 @@
-"""What happybase's pool does and ours must do alike: each test runs against both."""
+"""The behaviour of happybase's pool that ours must have as well: each test runs against both."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import fastpool
 
 from ._scripted import ScriptedServer, hang_up, row
 
-# happybase drops transports without closing them: what it leaks is part of what is compared here.
+# happybase drops transports without closing them, and these tests compare both pools with that behaviour.
 LEAKS = "ignore:.*:pytest.PytestUnraisableExceptionWarning", "ignore:unclosed:ResourceWarning"
 pytestmark = [pytest.mark.filterwarnings(leak) for leak in LEAKS]
 
@@ -179,7 +179,7 @@ def test_negative_timeout_says_what_happybase_says(make: Any) -> None:
     pool = make(1)
     with pytest.raises(ValueError, match="'timeout' must be a non-negative number"), pool.connection(timeout=-1):
         pass
-    with pool.connection():  # and the next one has nothing of it
+    with pool.connection():  # and the next block is not affected
         pass
 
 
@@ -237,7 +237,7 @@ def test_logs(make: Any, plain_server: ScriptedServer, caplog: pytest.LogCapture
     with pool.connection():
         pass
     opening = f"Opening Thrift transport to {plain_server.host}:{plain_server.port}"
-    # Connections that earlier tests left to the garbage collector say goodbye, too.
+    # Connections that earlier tests left to the garbage collector log their closing, too.
     records = [r for r in caplog.record_tuples if r[0] == "happybase.pool" or str(plain_server.port) in r[2]]
     assert records == [
         ("happybase.pool", logging.DEBUG, "Initializing connection pool with 7 connections"),
@@ -277,7 +277,7 @@ def test_many_threads_all_finish(make: Any) -> None:
 
 
 class within_thread:
-    """A block while another thread holds a connection of ``pool``, or after it failed to: gives which."""
+    """A block entered while another thread holds a connection of ``pool``, or after that thread failed; tells which."""
 
     def __init__(self, pool: Any, **kwargs: Any) -> None:
         self._pool = pool

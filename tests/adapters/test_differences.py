@@ -1,4 +1,4 @@
-"""The intended differences from happybase's pool: README.md's table, a to g."""
+"""The intended differences from happybase's pool: the table in README.md, a to g."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def socket_of(pool: fastpool.ConnectionPool) -> Any:
 
 
 def silent(call: Call) -> None:
-    """No reply."""
+    """A script: send no reply."""
 
 
 # a. Only a connection that is really broken or out of step is replaced.
@@ -137,7 +137,7 @@ def test_b_interrupted_by_a_signal(
     on_signal(kind)
 
     def interrupted(call: Call) -> None:
-        # Again and again: one that comes just before a system call does not wake it.
+        # Repeatedly, because a signal that comes just before a system call does not interrupt it.
         while not late.wait(0.01):
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
         call.stream.send(call.stream.good(call))
@@ -294,7 +294,7 @@ def test_f_use_after_return(pool: fastpool.ConnectionPool, plain_server: Scripte
         for use in uses[:]:
             with pytest.raises(fastpool.LeaseError):
                 use()
-        uses[5] = c.tables  # a generator that raised is over
+        uses[5] = c.tables  # a generator that raised is finished
 
     refused()
     done = threading.Event()

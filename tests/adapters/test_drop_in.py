@@ -79,7 +79,7 @@ def test_checkout_timeout(plain_server: ScriptedServer) -> None:
     with fastpool.ConnectionPool(1, checkout_timeout=0.01, nested=False, **plain_server.connect) as pool:
         with pool.connection(), pytest.raises(fastpool.NoConnectionsAvailable) as caught, pool.connection():
             pass
-        # Waiting for oneself is a deadlock, and happybase's error all the same.
+        # A thread that would wait for itself is a deadlock; the error is happybase's as well.
         assert isinstance(caught.value, fastpool.PoolDeadlock)
         assert isinstance(caught.value, happybase.NoConnectionsAvailable)
 
@@ -231,7 +231,7 @@ def test_install_and_uninstall() -> None:
             assert happybase.ConnectionPool is theirs
             assert happybase.pool.ConnectionPool is theirs
         fastpool.install()
-        happybase.ConnectionPool = object  # someone else's patch on top is not ours to undo
+        happybase.ConnectionPool = object  # another patch on top of ours must stay
         fastpool.uninstall()
         assert happybase.ConnectionPool is object
         assert happybase.pool.ConnectionPool is theirs

@@ -1,4 +1,4 @@
-"""The drop-in against the in-memory HBase, directly and through a proxy that makes trouble, on every wire."""
+"""The drop-in against the in-memory HBase, directly and through a proxy that injects faults, on every transport."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_misbehaviour_harms_one_call(hbase: HBaseServer, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.startswith("extra")])
-def test_extra_reply_is_nobodys(hbase: HBaseServer, kind: str) -> None:
+def test_extra_reply_reaches_no_caller(hbase: HBaseServer, kind: str) -> None:
     with pool_to(hbase, hbase, size=1) as pool:
         wrong = hbase.misbehave(kind, "getRowWithColumns")
         with pool.table("t") as table:
@@ -87,7 +87,8 @@ def test_extra_reply_is_nobodys(hbase: HBaseServer, kind: str) -> None:
             sock = table.connection.transport.sock
         wrong.release()
         try:
-            # One that came later than the checkin is noticed when the next call is answered: not by the wrong row.
+            # A reply that comes after the checkin is noticed when the next call is answered, and never taken for its
+            # row.
             read_everything(pool)
         except TException as error:
             assert kind == "extra_reply_later", error
@@ -165,7 +166,7 @@ def test_trouble_on_the_way(hbase: HBaseServer, trouble: str) -> None:
         read_everything(pool)
         for _ in range(2):
             TROUBLES[trouble](proxy)
-            # A half-close is for the connections there are; everything else lasts until the proxy is healed.
+            # A half-close affects existing connections only; every other fault lasts until the proxy is healed.
             for _ in range(1 if trouble == "half close" else 2):
                 with pytest.raises(FAILURES), pool.table("t") as table:
                     table.connection.transport.sock.settimeout(0.1)  # of this connection, for its last call

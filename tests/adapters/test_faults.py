@@ -1,4 +1,4 @@
-"""After thousands of faults of every kind the pool is what it was: as many connections, as many descriptors."""
+"""After thousands of faults of every kind the pool has as many connections and descriptors as before."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def fault(pool: fastpool.ConnectionPool, server: ScriptedServer, seen: Counter[s
         seen[harm.__name__] += 1
         try:
             with pool.connection() as c:
-                # Also so that the server keeps up: connects alone would fill its backlog.
+                # Also lets the server keep up: connects alone would fill its backlog.
                 assert c.tables() == [b"t"]
                 harm(c)
         except Interruption:

@@ -11,16 +11,18 @@ import pytest
 
 pytest.importorskip("gevent")
 
-# Patching is for a whole process, and for good: so in one of its own.
+# Monkey-patching cannot be undone, so it happens in a separate process.
 SCRIPT = """
 import gevent.monkey
 gevent.monkey.patch_all()
 import gevent
 from gevent.event import Event
 import fastpool
+import sys
 from tests.adapters._scripted import ScriptedServer, row
+from tests.adapters._ways import WAYS
 
-server = ScriptedServer()
+server = {"plain": ScriptedServer, **WAYS}[sys.argv[1]]()
 arrived, late = Event(), Event()
 
 def slow(call):
@@ -77,11 +79,16 @@ print("done")
 """
 
 
-def test_killed_and_timed_out_in_the_middle_of_a_call() -> None:
+@pytest.mark.parametrize(
+    "way", ["plain", "tls", *(pytest.param(way, marks=pytest.mark.stress) for way in ("socket", "transport over tls"))]
+)
+def test_killed_and_timed_out_in_the_middle_of_a_call(way: str) -> None:
+    if "tls" in way:
+        pytest.importorskip("trustme", reason="trustme is not installed (extra: servers)")
     root = Path(__file__).parents[2]
     paths = [str(root), str(root / "src"), *(path for path in sys.path if path)]
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
+        [sys.executable, "-c", SCRIPT, way],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,

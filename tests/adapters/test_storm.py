@@ -20,10 +20,10 @@ from ._faults import Interruption
 from ._scripted import ScriptedServer, row
 from ._settle import all_at_once, descriptors, eventually
 
-# An exception between the making of a socket and the first line that could close it leaves it to its finalizer, and
-# one inside a finalizer is printed and forgotten.
+# An exception between the creation of a socket and the first statement that could close it leaves the socket to its
+# finalizer; an exception inside a finalizer is printed and ignored.
 pytestmark = [
-    pytest.mark.usefixtures("log_without_locks"),
+    pytest.mark.usefixtures("no_log"),
     pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
@@ -46,7 +46,7 @@ def pool(storm_server: ScriptedServer) -> Iterator[fastpool.ConnectionPool]:
 
 
 class Alarm:
-    """SIGALRM raises Interruption in the main thread, once, a random while after ``arm()``."""
+    """SIGALRM raises Interruption in the main thread, once, a random time after ``arm()``."""
 
     def __init__(self, longest: float) -> None:
         self._longest = longest
@@ -77,7 +77,7 @@ class Alarm:
 
 
 def raised_through(pool: fastpool.ConnectionPool, alarm: Alarm, key: bytes) -> dict[bytes, bytes] | None:
-    """Leave the block with the interruption."""
+    """The interruption leaves the block."""
     try:
         alarm.arm()
         with pool.connection() as c:
@@ -89,7 +89,7 @@ def raised_through(pool: fastpool.ConnectionPool, alarm: Alarm, key: bytes) -> d
 
 
 def swallowed_inside(pool: fastpool.ConnectionPool, alarm: Alarm, key: bytes) -> dict[bytes, bytes] | None:
-    """Swallow it inside the block, and go on with the same connection as if nothing had happened."""
+    """Swallow the interruption inside the block, and go on with the same connection."""
     got = None
     try:
         with pool.connection() as c:
@@ -146,21 +146,21 @@ def test_signals_that_raise(pool: fastpool.ConnectionPool, storm_server: Scripte
 
 
 class Worker(threading.Thread):
-    """Reads its own rows until it is told to stop, through whatever hits it."""
+    """Reads its own rows until told to stop; other threads set exceptions in it."""
 
     def __init__(self, pool: fastpool.ConnectionPool, number: int) -> None:
         super().__init__(daemon=True)
         self.pool = pool
         self.number = number
         self.over = threading.Event()
-        self.ready = threading.Event()  # to be hit, once
+        self.ready = threading.Event()  # set when the thread is ready for one exception
         self.good = self.hit = 0
         self.wrong: list[object] = []
 
     def run(self) -> None:
         while True:
             try:
-                # Inside the try: the next blow may come as soon as this is set.
+                # Inside the try, because the next exception may come as soon as this is set.
                 self.ready.set()
                 while not self.over.is_set():
                     self.turn()

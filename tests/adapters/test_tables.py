@@ -1,4 +1,4 @@
-"""What a lease gave out is fenced by it: tables, batches, scans."""
+"""Tables, batches and scans are usable only during the lease that they were made in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ._scripted import Call, ScriptedServer, row
 
 
 def released(held: Held) -> None:
-    """The lease ends, and the connection is at once somebody else's."""
+    """The lease ends, and another caller leases the connection at once."""
     held.entry.give_back()
     held.entry.lease()
 
@@ -133,7 +133,7 @@ def test_open_scan_is_closed_at_checkin_and_then_over(plain: Held, plain_server:
     released(plain)
     calls = len(plain_server.calls)
     with pytest.raises(LeaseError):
-        next(first)  # nine more rows are in its hands, and it does not give them
+        next(first)  # it has buffered nine more rows, and does not return them
     with pytest.raises(StopIteration):
         next(first)
     second.close()
@@ -146,7 +146,7 @@ def test_forgotten_scan_says_nothing_on_anothers_connection(plain: Held, plain_s
     next(scan)
     released(plain)
     calls = len(plain_server.calls)
-    del scan  # pytest would make an error of an exception in the generator's close
+    del scan  # pytest would report an exception in the generator's close as an error
     gc.collect()
     assert len(plain_server.calls) == calls
     assert plain.entry.fit

@@ -48,7 +48,7 @@ def test_pool_tests_pass_many_times_in_a_row(tmp_path: Path, pool: str) -> None:
 
 
 def test_failure_inside_a_thread_of_the_suite_is_noticed(tmp_path: Path) -> None:
-    """The runner's own promise, without which the above says little about the pool."""
+    """Checks the runner: without this, a pass of the suite would say little about the pool."""
     (tmp_path / "brokenpool.py").write_text(BROKEN_POOL, "utf-8")
     with HBaseServer() as server:
         outcome = upstream.run(tmp_path, server.host, server.port, pool="brokenpool", pool_tests=1)

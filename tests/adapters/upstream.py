@@ -1,8 +1,8 @@
-"""happybase's own test suite, fetched from its source distribution and run as it is, but for a few repairs.
+"""happybase's own test suite, fetched from its source distribution and run with a few repairs.
 
-The copy in the 1.3.0 sdist uses ``assert_raises`` without importing it, takes the port as text, cannot be told the
-protocol, and does not notice what fails inside its threads. Each repair is a replacement that must fit exactly once,
-so that another copy is refused instead of half repaired. The suite runs in a pytest of its own.
+The copy in the 1.3.0 sdist uses ``assert_raises`` without importing it, takes the port as text, has no setting for the
+protocol, and does not notice failures inside its threads. Each repair must match exactly once, so that a different copy
+is refused instead of partly repaired. The suite runs in a pytest of its own.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ PYTEST_INI = "[pytest]\naddopts = -p no:cacheprovider -p no:threadexception --im
 
 
 def fetch() -> str:
-    """Give the text of the suite; RuntimeError says what to do if it cannot be had."""
+    """The text of the suite; RuntimeError says what to do if it is unavailable."""
     return SUITE.text("tests/test_api.py")
 
 
 def repair(text: str, pool: str) -> str:
-    """Give the suite with its repairs, its pool imported from the module ``pool``."""
+    """The suite with its repairs, its pool imported from the module ``pool``."""
     for old, new in REPAIRS.items():
         if text.count(old) != 1:
             raise RuntimeError(f"happybase's test_api.py is not the one that this runner knows: no single {old!r}")
@@ -84,9 +84,8 @@ def run(
 ) -> Outcome:
     """Run the suite in ``folder`` against the server at this address.
 
-    ``pool`` is the module whose ConnectionPool it tests: happybase, fastpool, or one that lies in ``folder``.
-
-    ``pool_tests`` > 0 runs only the tests of the pool, so many times in a row.
+    ``pool`` is the module whose ConnectionPool it tests: happybase, fastpool, or a module in ``folder``. ``pool_tests``
+    > 0 runs only the tests of the pool, that many times in a row.
     """
     files = {"test_api.py": repair(fetch(), pool), "conftest.py": CONFTEST, "pytest.ini": PYTEST_INI}
     environment = {

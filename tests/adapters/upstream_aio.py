@@ -1,7 +1,7 @@
-"""aiohappybase's own test suite, fetched from its source distribution and run as it is.
+"""aiohappybase's own test suite, fetched from its source distribution and run unchanged.
 
-It was written for the pytest-asyncio of 2021, and its plain tests for an event loop that is there already, which none
-is any more; a conftest.py sees to both. The suite's own conftest.py becomes a plugin beside it.
+It was written for the pytest-asyncio of 2021, and its plain tests expect that an event loop exists already; a
+conftest.py provides both. The suite's own conftest.py becomes a plugin beside it.
 """
 
 from __future__ import annotations
@@ -95,9 +95,8 @@ def run(
 ) -> Outcome:
     """Run the suite in ``folder`` against the server at this address.
 
-    ``pool`` is the module whose ConnectionPool it tests: aiohappybase, fastpool.aio, or one that lies in ``folder``.
-
-    ``pool_tests`` > 0 runs only the tests of the pool, so many times in a row.
+    ``pool`` is the module whose ConnectionPool it tests: aiohappybase, fastpool.aio, or a module in ``folder``.
+    ``pool_tests`` > 0 runs only the tests of the pool, that many times in a row.
     """
     files = {
         "test_api.py": SUITE.text("tests/test_api.py"),

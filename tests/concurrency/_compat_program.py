@@ -1,7 +1,7 @@
-"""A small scenario without some of what is private to others: ``_compat_program.py MODEL NAME…`` says "well".
+"""A scenario run without some private structures of other projects: ``_compat_program.py MODEL NAME…`` prints "well".
 
-Blocks are nested, waits in line are served, given up and interrupted, in the threads, greenlets or tasks of that model.
-At the end it says which of the private structures were in use.
+Blocks are nested; waits in line are served, time out and are interrupted, in the threads, greenlets or tasks of MODEL.
+At the end the program prints which of the private structures were in use.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ End = Callable[[], Any]  # waits for the end of what was started, and raises wha
 
 
 class Thing:
-    """A connection of no kind."""
+    """A connection with no methods."""
 
 
 def until(holds: Callable[[], Any], sleep: Callable[[float], object] = time.sleep) -> None:
@@ -41,7 +41,7 @@ def rested(pool: fastpool.Pool) -> None:
 
 
 def thread(call: Callable[[], Any]) -> End:
-    """Start it in a thread of its own."""
+    """Run it in a new thread; returns a function that waits for its end."""
     outcome: list[BaseException | None] = []
 
     def run() -> None:
@@ -64,12 +64,12 @@ def thread(call: Callable[[], Any]) -> End:
 
 
 def deep(levels: int, call: Callable[[], Any]) -> Any:
-    """Call it upon so many frames that they take more than one chunk of the interpreter's stack."""
+    """Call it below so many frames that they take more than one chunk of the interpreter's stack."""
     return deep(levels - 1, call) if levels else call()
 
 
 def nested(pool: fastpool.Pool, meet: Callable[[Any], object]) -> None:
-    """Blocks of one caller share."""
+    """Blocks of one caller share a connection; those of another do not."""
 
     def share() -> Any:
         with pool.connection() as inner:
@@ -119,7 +119,7 @@ def served_in_line(pool: fastpool.Pool, spawns: list[Callable[..., End]], sleep:
 
 
 def interrupted(wait: Callable[[fastpool.Pool], object]) -> None:
-    """Ctrl-C gets the main thread out of its wait."""
+    """Ctrl-C ends the main thread's wait."""
     pool = fastpool.Pool(Thing, max_size=1)
     held = pool.checkout()
 
@@ -161,7 +161,7 @@ def in_threads() -> None:
 
 
 def kept() -> None:
-    """The keeper's thread is there, and a holder's thread has its name."""
+    """The keeper's thread is listed by `threading`, and a lease names its holder's thread."""
     closed: list[Any] = []
     short = fastpool.Pool(Thing, idle_timeout=0.02, close=closed.append)
     with short.connection():
@@ -172,7 +172,7 @@ def kept() -> None:
 
 
 def in_greenlets() -> None:
-    """Raw ones, without a hub."""
+    """Raw greenlets, without a hub."""
     import greenlet
 
     pool = fastpool.Pool(Thing, max_size=2, timeout=PATIENCE, nested=True)
@@ -206,9 +206,10 @@ def in_hub(library: Any) -> None:
 
 
 def suspended_for_ever(spawn: Callable[..., End], sleep: Callable[[float], object]) -> None:
-    """The thread of a greenlet ends while that is in its block: the connection is replaced, if that can be told."""
+    """A greenlet's thread ends while the greenlet is in its block: its connection is replaced, if the end can be
+    noticed."""
     pool = fastpool.Pool(Thing, max_size=1)
-    ends: list[End] = []  # keeps the greenlet
+    ends: list[End] = []  # keeps the greenlet alive
 
     def hold() -> None:
         with pool.connection():
@@ -222,7 +223,7 @@ def suspended_for_ever(spawn: Callable[..., End], sleep: Callable[[float], objec
     try:
         pool.checkin(pool.checkout(timeout=0.02))
     except fastpool.NoConnectionsAvailable:
-        pass  # it looked around at the end of its time
+        pass  # the wait reports the leak when it times out
     assert pool.stats().leaks == 1
     assert pool.stats().leased == _core.lacks("eventlet's end")
 

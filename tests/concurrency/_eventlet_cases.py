@@ -1,7 +1,7 @@
-"""What is tried under eventlet, in a process of its own: ``python _eventlet_cases.py CASE WHEN`` says "well" if it is.
+"""Cases under eventlet, each in a process of its own: ``python _eventlet_cases.py CASE WHEN`` prints "well" on success.
 
-WHEN says when monkey-patching happens: before the pool is made, after it, or never. Here and in _green_alike.py are the
-cases of gevent where eventlet has the same thing: it knows no end of a hub, and its hub does not survive a fork.
+WHEN says when monkey-patching happens: before the pool is made, after it, or never. This file and _green_alike.py have
+the cases of gevent that apply to eventlet; a hub of eventlet cannot be destroyed, and does not survive a fork.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from tests.concurrency._green_parts import Parts, Thing  # noqa: E402
 
 pool = fastpool.Pool(Thing, max_size=2, timeout=20, nested=case == "nested")
 with pool.connection():
-    pass  # the main greenlet knows the pool before anything is patched
+    pass  # the main greenlet uses the pool before anything is patched
 if when == "after":
     eventlet.monkey_patch()
 
 import greenlet  # noqa: E402
 
-world = Eventlet()
-parts = Parts(pool, world.sleep)
+api = Eventlet()
+parts = Parts(pool, api.sleep)
 soon, at_rest, use = parts.soon, parts.at_rest, parts.use
 
 
 def case_timeout_and_kill() -> None:
-    """Timeout and kill while waiting, at the very hand-off, and while holding."""
+    """Timeout and kill while waiting, exactly at the hand-off, and while holding."""
     from tests.concurrency._green_alike import timed_out_in_line_and_killed_while_holding
 
     for _ in range(50):
         held = [pool.checkout(), pool.checkout()]
         first, second = eventlet.spawn(pool.checkout), eventlet.spawn(pool.checkout)
         soon(lambda: pool.stats().waiting == 2)
-        pool.checkin(held.pop())  # handed to the first
-        first.kill()  # at once: before it can run
+        pool.checkin(held.pop())  # handed to the first waiter
+        first.kill()  # before it can run
         pool.checkin(second.wait())
         try:
             first.wait()
@@ -50,11 +50,11 @@ def case_timeout_and_kill() -> None:
             pass
         pool.checkin(held.pop())
         assert at_rest(), pool
-    timed_out_in_line_and_killed_while_holding(pool, parts, world)
+    timed_out_in_line_and_killed_while_holding(pool, parts, api)
 
 
 def case_woken_by_a_thread() -> None:
-    """A real thread holds the last connections, nothing else happens in the hub, and the wait has no end."""
+    """A real thread holds the last connections, the hub is otherwise idle, and the wait has no deadline."""
     taken = [pool.checkout(), pool.checkout()]
 
     def give_back() -> None:
@@ -64,9 +64,9 @@ def case_woken_by_a_thread() -> None:
         pool.checkin(taken[0])
 
     took: list[float] = []
-    while not took or (min(took) > 0.9 and len(took) < 6):  # at its best: the machine may stand still
+    while not took or (min(took) > 0.9 and len(took) < 6):  # the best of several, because the machine may be busy
         began = time.monotonic()
-        world.start_thread(give_back, ())
+        api.start_thread(give_back, ())
         assert pool.checkout(timeout=None) is taken[0]
         took.append(time.monotonic() - began)
     assert min(took) < 0.9, "it was found by the look of once a second, not woken"
@@ -79,7 +79,7 @@ if "case_" + case in globals():
 else:
     from tests.concurrency import _green_alike
 
-    getattr(_green_alike, "case_" + case)(pool, parts, world)
+    getattr(_green_alike, "case_" + case)(pool, parts, api)
 soon(at_rest)
 both = [pool.checkout(timeout=1), pool.checkout(timeout=1)]
 assert both[0] is not both[1]

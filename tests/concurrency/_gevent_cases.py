@@ -1,7 +1,7 @@
-"""What is tried under gevent, in a process of its own: ``python _gevent_cases.py CASE WHEN`` ends with 0 if it is well.
+"""Cases under gevent, each in a process of its own: ``python _gevent_cases.py CASE WHEN`` exits with 0 on success.
 
-WHEN says when monkey-patching happens: before the pool is made, after it, or never. More are in _green_alike.py, which
-eventlet has as well, and in _gevent_line.py.
+WHEN says when monkey-patching happens: before the pool is made, after it, or never. Further cases are in
+_green_alike.py, shared with eventlet, and in _gevent_line.py.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.concurrency._green_parts import Parts, Thing  # noqa: E402
 
 pool = fastpool.Pool(Thing, max_size=2, timeout=20, nested=case == "nested")
 with pool.connection():
-    pass  # the main greenlet knows the pool before anything is patched
+    pass  # the main greenlet uses the pool before anything is patched
 if when == "after":
     import gevent.monkey
 
@@ -35,13 +35,14 @@ import gevent  # noqa: E402
 import gevent.event  # noqa: E402
 import gevent.threadpool  # noqa: E402
 
-world = Gevent()
-parts = Parts(pool, world.sleep)
+api = Gevent()
+parts = Parts(pool, api.sleep)
 soon, at_rest, use = parts.soon, parts.at_rest, parts.use
 
 
 def case_raw_greenlets() -> None:
-    """Raw greenlets without any hub: nested per greenlet, and who would wait for himself is told."""
+    """Raw greenlets without a hub: leases nest per greenlet, and a greenlet that would wait for itself gets
+    PoolDeadlock."""
     import greenlet
 
     main = greenlet.getcurrent()
@@ -70,7 +71,7 @@ def case_raw_greenlets() -> None:
     greenlet.greenlet(ask_for_one_more).switch()
     assert told == [1]
     assert at_rest()
-    # Both leases are other greenlets', which cannot run while their thread sleeps in line.
+    # Both leases belong to other greenlets, which cannot run while their thread sleeps in line.
     holders = [greenlet.greenlet(take), greenlet.greenlet(take)]
     holders[0].switch(), holders[1].switch()
     try:
@@ -82,21 +83,21 @@ def case_raw_greenlets() -> None:
 
 
 def case_timeout_and_kill() -> None:
-    """Timeout and kill while waiting, at the very hand-off, and while holding."""
+    """Timeout and kill while waiting, exactly at the hand-off, and while holding."""
     from tests.concurrency._green_alike import timed_out_in_line_and_killed_while_holding
 
     for _ in range(50):
         held = [pool.checkout(), pool.checkout()]
         first, second = gevent.spawn(pool.checkout), gevent.spawn(pool.checkout)
         soon(lambda: pool.stats().waiting == 2)
-        first.kill(block=False)  # from the next turn of the loop on
+        first.kill(block=False)  # takes effect in the next iteration of the loop
         pool.checkin(held.pop())  # handed to the first, which is killed before it can run
         got = second.get(timeout=10)
         assert isinstance(first.get(), gevent.GreenletExit)
         pool.checkin(got)
         pool.checkin(held.pop())
         assert at_rest()
-    timed_out_in_line_and_killed_while_holding(pool, parts, world)
+    timed_out_in_line_and_killed_while_holding(pool, parts, api)
 
 
 def case_no_loop_exit() -> None:
@@ -107,19 +108,19 @@ def case_no_loop_exit() -> None:
         deadline = time.monotonic() + 10
         while pool.stats().waiting == 0 and time.monotonic() < deadline:
             pass
-        real_sleep(0.05)  # late: a loop that nothing keeps alive ends meanwhile
+        real_sleep(0.05)  # late, so that a loop without watchers would have ended
         pool.checkin(taken[0])
 
     real_sleep = gevent.monkey.get_original("time", "sleep")
 
-    world.start_thread(give_back, ())
+    api.start_thread(give_back, ())
     assert pool.checkout(timeout=None) is taken[0]
     for c in taken:
         pool.checkin(c)
 
 
 def case_dead_hub() -> None:
-    """A greenlet waits on a hub that is destroyed: the connection goes to somebody else."""
+    """A greenlet waits on a hub that is destroyed: the next waiter gets the connection."""
     held = [pool.checkout(), pool.checkout()]
 
     def other() -> None:
@@ -129,7 +130,7 @@ def case_dead_hub() -> None:
             gevent.sleep(0)
         gevent.get_hub().destroy(destroy_loop=True)
 
-    world.wait(world.real(other))
+    api.wait(api.real(other))
     for c in held:
         pool.checkin(c)
     again = [pool.checkout(timeout=1), pool.checkout(timeout=1)]
@@ -138,7 +139,7 @@ def case_dead_hub() -> None:
 
 
 def case_served_in_a_thread_that_ended() -> None:
-    """Handed over, and then the thread ended before it ran the greenlet again: it goes to the next who would wait."""
+    """A slot was handed to a greenlet whose thread ended before it ran again: the next caller gets the slot."""
     from tests.concurrency._green_alike import in_a_thread_that_ends
 
     held = [pool.checkout(), pool.checkout()]
@@ -149,22 +150,23 @@ def case_served_in_a_thread_that_ended() -> None:
             gevent.sleep(0)
         pool.checkin(held.pop())
 
-    in_a_thread_that_ends(leave_one_served, parts, world)
+    in_a_thread_that_ends(leave_one_served, parts, api)
     assert pool.stats().waiting == 0 and in_hand(pool) == 1
     pool.checkin(pool.checkout(timeout=0))
     pool.checkin(held.pop())
 
 
 def case_fork_in_a_greenlet() -> None:
-    """fork while a greenlet waits: in the child it waits anew, in a pool that has room."""
+    """fork while a greenlet waits: in the child it checks out again, from a pool with free slots."""
     import os
 
     held = [pool.checkout(), pool.checkout()]
     got: list[Any] = []
     waiting = gevent.spawn(lambda: got.append(pool.checkout()))
     soon(lambda: pool.stats().waiting == 1)
-    gevent.get_hub().loop.install_sigchld()  # fork_and_watch does it after the fork: the child may have ended by then
-    pid = gevent.os.fork_and_watch()  # the hub reaps children, whoever forked them
+    # Fork_and_watch installs it after the fork, when the child may have ended already
+    gevent.get_hub().loop.install_sigchld()
+    pid = gevent.os.fork_and_watch()  # the hub reaps all children
     if pid == 0:
         code = 1
         try:
@@ -201,10 +203,11 @@ import gevent.os  # noqa: E402
 if "case_" + case in globals():
     globals()["case_" + case]()
 else:
-    from tests.concurrency import _gevent_line, _green_alike  # not before: they bring greenlet, and the pool is older
+    # Imported late: they import greenlet, and the pool must be older
+    from tests.concurrency import _gevent_line, _green_alike
 
     if hasattr(_green_alike, "case_" + case):
-        getattr(_green_alike, "case_" + case)(pool, parts, world)
+        getattr(_green_alike, "case_" + case)(pool, parts, api)
     else:
         getattr(_gevent_line, "case_" + case)(pool, parts)
 soon(at_rest)

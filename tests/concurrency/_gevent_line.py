@@ -1,4 +1,4 @@
-"""More cases for _gevent_cases.py: what a wait on a hub costs that hub, and what it leaves behind."""
+"""More cases for _gevent_cases.py: what a waiter costs its hub, and what remains after the wait."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ allocate_lock = gevent.monkey.get_original("_thread", "allocate_lock")
 
 
 def _watchers() -> int:
-    """How many things keep the loop of this hub alive."""
+    """The number of watchers that keep this hub's loop alive."""
     return int(gevent.get_hub().loop.activecnt)
 
 
 def case_two_watchers_for_all(pool: Any, parts: Parts) -> None:
-    """All who wait on a hub share two watchers; a near deadline has its own; where nobody waits, none is left."""
-    before, shared = _watchers(), 2  # one that ticks, one that other threads ring
+    """All waiters of a hub share two watchers; a near deadline has its own; without waiters none is left."""
+    before, shared = _watchers(), 2  # a timer, and an async watcher for other threads
     for _ in range(3):
         held = [pool.checkout(), pool.checkout()]
         far = [gevent.spawn(pool.checkout, timeout) for timeout in (None, 20, None, 20) * 5]
@@ -52,7 +52,8 @@ def case_two_watchers_for_all(pool: Any, parts: Parts) -> None:
 
 
 def case_other_threads_leave_the_loops_count_alone(pool: Any, parts: Parts) -> None:
-    """The loop changes it without the GIL: a count lost by two who change it at once ends the loop while some wait."""
+    """The loop changes its count of watchers without the GIL; if other threads did so, too, a lost count could end the
+    loop while greenlets wait."""
     held = [pool.checkout(), pool.checkout()]
     waiting = gevent.spawn(pool.checkout, None)
     parts.soon(lambda: pool.stats().waiting == 1)
@@ -66,7 +67,7 @@ def case_other_threads_leave_the_loops_count_alone(pool: Any, parts: Parts) -> N
 
     returned.acquire()
     start_new_thread(give_back, ())
-    assert returned.acquire(True, 20)  # natively: meanwhile the hub does not run
+    assert returned.acquire(True, 20)  # a native wait, during which the hub does not run
     assert counts[0] == counts[1]
     held.append(waiting.get(timeout=10))
     for c in held:
@@ -74,7 +75,8 @@ def case_other_threads_leave_the_loops_count_alone(pool: Any, parts: Parts) -> N
 
 
 def case_looks_around(pool: Any, parts: Parts) -> None:
-    """Who waits without a deadline finds what nobody can give back any more; so does a second one, later."""
+    """A waiter without a deadline finds connections that nobody can return any more; later a second waiter does,
+    too."""
     held = [pool.checkout(), pool.checkout()]
     first, second = gevent.spawn(pool.checkout, None), gevent.spawn(pool.checkout, None)
     parts.soon(lambda: pool.stats().waiting == 2)
@@ -90,7 +92,7 @@ def case_looks_around(pool: Any, parts: Parts) -> None:
 
 
 def case_a_wake_for_nobody(pool: Any, parts: Parts) -> None:
-    """A greenlet left the line as it was served: the hub's wake, which comes later, does not meet what it does next."""
+    """A greenlet leaves the line just as it is served: the hub's late wake-up does not disturb its next wait."""
     held = [pool.checkout(), pool.checkout()]
     event = gevent.event.Event()
     seen: list[bool] = []
@@ -117,7 +119,8 @@ def case_a_wake_for_nobody(pool: Any, parts: Parts) -> None:
 
 
 def case_whose_lease(pool: Any, parts: Parts) -> None:
-    """A connection that is taken the fast way by one greenlet after another, and by a thread's main one, is each's."""
+    """A connection taken by the fast path, first by several greenlets, then by a thread's main one, is recorded as
+    theirs."""
     with pool.connection() as a, pool.connection() as b:
         pass
     assert {info.owner for info in pool.leases()} == set()
@@ -136,7 +139,8 @@ def case_whose_lease(pool: Any, parts: Parts) -> None:
 
 
 def case_deadlock(pool: Any, parts: Parts) -> None:
-    """Two greenlets hold one each and ask for another: the second is told. Nobody is once the first has given up."""
+    """Two greenlets hold one each and wait for another: the second gets PoolDeadlock. After the first leaves the line,
+    no deadlock is reported."""
     asks = [gevent.event.Event(), gevent.event.Event()]
     ends = gevent.event.Event()
 

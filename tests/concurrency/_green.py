@@ -1,4 +1,4 @@
-"""What gevent and eventlet call differently, under one name each, for cases that are tried with both."""
+"""The functions that gevent and eventlet name differently, under common names, for cases that are run with both."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Work = Callable[[], Any]
 
 
 def patch(library: str) -> None:
-    """Monkey-patch all that the library can."""
+    """Apply the library's full monkey-patching."""
     if library == "gevent":
         import gevent.monkey
 
@@ -22,7 +22,7 @@ def patch(library: str) -> None:
 
 
 class Gevent:
-    """gevent's way."""
+    """The functions of gevent."""
 
     def __init__(self) -> None:
         import gevent
@@ -33,21 +33,21 @@ class Gevent:
         self.start_thread = gevent.monkey.get_original("_thread", "start_new_thread")
 
     def kill(self, one: Any) -> None:
-        """Soon: at the next turn of the hub."""
+        """Kill it in the next iteration of the hub, without waiting."""
         one.kill(block=False)
 
     def in_hub(self, call: Callable[..., Any], *args: Any) -> None:
-        """Call it in the hub itself, at its next turn."""
+        """Call it in the hub itself, in its next iteration."""
         import gevent
 
         gevent.get_hub().loop.run_callback(call, *args)
 
     def wait(self, one: Any) -> None:
-        """For the end of a greenlet, or of real work; raises what that has raised."""
+        """Wait for the end of a greenlet or of `real` work; raises what that raised."""
         one.get(timeout=30)
 
     def real(self, work: Callable[[], Any]) -> Any:
-        """Do it in the library's thread pool: a real thread, without a hub of its own at first."""
+        """Run it in the library's thread pool: a real thread, at first without a hub."""
         import gevent
 
         return gevent.get_hub().threadpool.spawn(work)
@@ -62,7 +62,7 @@ class Gevent:
 
 
 class Eventlet:
-    """eventlet's way."""
+    """The functions of eventlet."""
 
     def __init__(self) -> None:
         import eventlet
@@ -73,21 +73,21 @@ class Eventlet:
         self.start_thread = eventlet.patcher.original("_thread").start_new_thread
 
     def kill(self, one: Any) -> None:
-        """Soon: at the next turn of the hub."""
+        """Kill it in the next iteration of the hub, without waiting."""
         self.in_hub(one.kill)
 
     def in_hub(self, call: Callable[..., Any], *args: Any) -> None:
-        """Call it in the hub itself, at its next turn."""
+        """Call it in the hub itself, in its next iteration."""
         import eventlet.hubs
 
         eventlet.hubs.get_hub().schedule_call_global(0, call, *args)
 
     def wait(self, one: Any) -> None:
-        """For the end of a greenlet, or of real work; raises what that has raised."""
+        """Wait for the end of a greenlet or of `real` work; raises what that raised."""
         one.wait()
 
     def real(self, work: Callable[[], Any]) -> Any:
-        """Do it in the library's thread pool: a real thread, without a hub of its own at first."""
+        """Run it in the library's thread pool: a real thread, at first without a hub."""
         import eventlet.tpool
 
         return eventlet.spawn(eventlet.tpool.execute, work)
@@ -96,14 +96,14 @@ class Eventlet:
         return bool(one.dead)
 
     def end_of_thread(self) -> None:
-        """Its hubs have no end."""
+        """Do nothing: a hub of eventlet cannot be destroyed."""
 
 
-def green(library: str) -> Any:
+def api_of(library: str) -> Any:
     return Gevent() if library == "gevent" else Eventlet()
 
 
 def arguments() -> tuple[str, str, str]:
-    """Library, case and when, of a program of cases."""
+    """The library, case and WHEN of the command line."""
     library, case, when = sys.argv[1:4]
     return library, case, when

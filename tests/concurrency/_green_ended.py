@@ -1,6 +1,7 @@
-"""Greenlets that ended while they held: ``python _green_ended.py gevent|eventlet|raw CASE never`` says "well".
+"""Greenlets that ended while holding a lease: ``python _green_ended.py gevent|eventlet|raw CASE never`` prints "well".
 
-Reported once, with age and owner, by whoever finds the pool exhausted; taken back only if nobody else can give it back.
+The lease is reported once, with age and owner, when a caller finds the pool exhausted; it is ended only if nobody else
+can return the connection.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ from typing import Any
 
 import greenlet
 
-from tests.concurrency._green import arguments, green
+from tests.concurrency._green import api_of, arguments
 
 library, case, _ = arguments()
 
 import fastpool  # noqa: E402
 from fastpool._core import Core, thread_is_alive  # noqa: E402
 
-world = green("gevent" if library == "raw" else library)
+api = api_of("gevent" if library == "raw" else library)
 
 
 class Thing:
-    """Nobody but the pool refers to it, unless somebody keeps it."""
+    """A connection; only the pool refers to it, unless the test keeps a reference."""
 
 
 told: list[Any] = []
@@ -37,17 +38,17 @@ pool.warm()
 
 
 def in_one_that_ends(work: Callable[[], Any]) -> None:
-    """Do it in a greenlet of this thread, which ends."""
+    """Run it in a greenlet of this thread, which ends."""
     if library == "raw":
         one = greenlet.greenlet(work)
         one.switch()
         assert one.dead
         return
-    one = world.spawn(work)
+    one = api.spawn(work)
     deadline = time.monotonic() + 10
     while not one.dead:
         assert time.monotonic() < deadline
-        world.sleep(0)
+        api.sleep(0)
 
 
 def exhausted(timeout: float = 0.02) -> str:
@@ -58,14 +59,14 @@ def exhausted(timeout: float = 0.02) -> str:
     raise AssertionError("there was one")
 
 
-def case_somebody_has_the_connection() -> None:
-    """It is reported, once, and only when the pool is exhausted; it is not taken, and may be given back by anyone."""
+def case_the_connection_is_referred_to() -> None:
+    """The lease is reported once, when the pool is exhausted; it goes on, and anyone may return the connection."""
     left: list[Any] = []
     in_one_that_ends(lambda: left.append(pool.checkout()))
     (info,) = pool.leases()
     assert info.ended and "greenlet" in info.owner, info
     assert info.stack() == []
-    with pool.connection(timeout=0):  # another one is free: nobody looks
+    with pool.connection(timeout=0):  # another connection is free, so no caller looks for leaks
         assert told == [] and said == []
         exhausted()
         assert [event.connection for event in told] == left and told[0].duration > 0
@@ -78,8 +79,8 @@ def case_somebody_has_the_connection() -> None:
     assert pool.stats().connects == 2 and pool.stats().idle == 2
 
 
-def case_nobody_has_the_connection() -> None:
-    """It is taken back and replaced: not before the pool is exhausted, and then at once."""
+def case_the_connection_is_dropped() -> None:
+    """The lease is ended and the connection replaced as soon as the pool is exhausted, and not before."""
     in_one_that_ends(pool.checkout)
     gc.collect()
     held = pool.checkout(timeout=0)
@@ -91,23 +92,23 @@ def case_nobody_has_the_connection() -> None:
 
 
 def case_its_block_was_cut_short() -> None:
-    """A greenlet that is dropped in its block, or killed there, ends the block: nothing is left to report."""
+    """A greenlet that is collected or killed in its block ends the block: there is no leak to report."""
 
     def hold() -> None:
         with pool.connection():
             if library == "raw":
                 greenlet.getcurrent().parent.switch()
             else:
-                world.sleep(60)
+                api.sleep(60)
 
     for _ in range(2):
         if library == "raw":
             one = greenlet.greenlet(hold)
             one.switch()
         else:
-            one = world.spawn(hold)
+            one = api.spawn(hold)
             while pool.stats().leased == 0:
-                world.sleep(0)
+                api.sleep(0)
             one.kill()
         del one
         gc.collect()
@@ -118,7 +119,8 @@ def case_its_block_was_cut_short() -> None:
 
 
 def case_of_a_thread_that_has_ended() -> None:
-    """One that holds by hand what somebody has, in a thread that has ended: reported, and not taken."""
+    """A lease by hand of a thread that has ended, whose connection the test still refers to: reported, and not
+    ended."""
     left: list[Any] = []
     uids: list[int] = []
 
@@ -126,7 +128,7 @@ def case_of_a_thread_that_has_ended() -> None:
         in_one_that_ends(lambda: left.extend((pool.checkout(), pool.checkout())))
         uids.append(Core._thread_uid())
 
-    world.start_thread(thread, ())
+    api.start_thread(thread, ())
     deadline = time.monotonic() + 10
     while not uids or thread_is_alive(uids[0]):
         assert time.monotonic() < deadline

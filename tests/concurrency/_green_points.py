@@ -1,7 +1,7 @@
-"""A greenlet that is killed or timed out at every point, a hub that never blocks, and a checkin that never switches.
+"""Greenlets that are killed or timed out at every point, a hub that must never block, a checkin that must never switch.
 
-``python _green_points.py gevent|eventlet CASE before|after|never`` says "well" if it is; the last word says when
-monkey-patching happens, before the pool is made, after it, or never.
+``python _green_points.py gevent|eventlet CASE before|after|never`` prints "well"; the last argument says when
+monkey-patching happens: before the pool is made, after it, or never.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import greenlet
 
-from tests.concurrency._green import arguments, green, patch
+from tests.concurrency._green import api_of, arguments, patch
 
 library, case, when = arguments()
 if when == "before":
@@ -25,7 +25,7 @@ from tests.concurrency._green_parts import Parts  # noqa: E402
 
 
 class Thing:
-    """A connection that remembers its end."""
+    """A connection that records its close."""
 
     users = 0
     closed = False
@@ -35,7 +35,7 @@ class Thing:
 
 
 class Stages:
-    """Which of the driver's calls sleeps at this moment, and what was opened."""
+    """The driver call that sleeps at present, and the connections that were opened."""
 
     holds = ""
     reached = False
@@ -44,7 +44,7 @@ class Stages:
     def at(self, stage: str) -> None:
         if stage == self.holds:
             self.reached = True
-            world.sleep(60)
+            api.sleep(60)
 
     def connect(self) -> Thing:
         self.at("connecting")
@@ -64,23 +64,24 @@ stages.made = []
 pool = fastpool.Pool(
     stages.connect, check=stages.check, reset=stages.reset, check_after=0, max_size=1, max_connecting=1, timeout=20
 )
-plain = fastpool.Pool(Thing, max_size=2, max_connecting=1, timeout=20)  # without check and reset: the fast ways
+# Without check and reset, so that the fast paths are used
+plain = fastpool.Pool(Thing, max_size=2, max_connecting=1, timeout=20)
 for one in (pool, plain):
     with one.connection():
-        pass  # the main greenlet knows the pool before anything is patched
+        pass  # the main greenlet uses the pool before anything is patched
 if when == "after":
     patch(library)
-world = green(library)
-parts = Parts(pool, world.sleep)
+api = api_of(library)
+parts = Parts(pool, api.sleep)
 soon = parts.soon
 
 
 def struck_by(
     how: str, work: Callable[[], Any], seconds: float | None = None
 ) -> tuple[Any, Callable[[], None], list[str]]:
-    """A greenlet at work, what strikes it, and a list that says how it ended.
+    """A greenlet at work, a function that kills it or times it out, and a list with its outcome.
 
-    ``seconds``: of its Timeout, which then strikes by itself; otherwise it is told to do what its timer does.
+    ``seconds``: when its Timeout expires by itself; otherwise the function does what its timer would do.
     """
     ended: list[str] = []
     limits: list[Any] = []
@@ -90,10 +91,10 @@ def struck_by(
             if how == "kill":
                 work()
             else:
-                with world.Timeout(seconds) as limit:
+                with api.Timeout(seconds) as limit:
                     limits.append(limit)
                     work()
-        except world.Timeout:
+        except api.Timeout:
             ended.append("timed out")
         except BaseException as error:
             ended.append(type(error).__name__)
@@ -101,8 +102,8 @@ def struck_by(
         else:
             ended.append("came through")
 
-    one = world.spawn(live)
-    return one, (lambda: world.kill(one)) if how == "kill" else (lambda: world.in_hub(one.throw, limits[0])), ended
+    one = api.spawn(live)
+    return one, (lambda: api.kill(one)) if how == "kill" else (lambda: api.in_hub(one.throw, limits[0])), ended
 
 
 def whole(of: Any) -> bool:
@@ -111,7 +112,7 @@ def whole(of: Any) -> bool:
 
 
 def case_at_every_stage() -> None:
-    """Killed and timed out while waiting, connecting, checking, resetting and holding."""
+    """A greenlet is killed and timed out while waiting, connecting, checking, resetting and holding."""
 
     def block() -> None:
         with pool.connection():
@@ -148,7 +149,8 @@ def case_at_every_stage() -> None:
 
 
 def case_at_the_very_hand_off() -> None:
-    """Handed over, and struck before it could run: the next in line has it."""
+    """A slot is handed to a greenlet that is killed or timed out before it could run: the next in line gets the
+    slot."""
     for how in ("kill", "timeout"):
         met, seconds = 0, 0.02
         for _ in range(20):
@@ -166,23 +168,24 @@ def case_at_the_very_hand_off() -> None:
                 how: str = how, held: list[Any] = held, given: list[bool] = given, seconds: float = seconds
             ) -> None:
                 if how == "timeout":
-                    world.sleep(seconds / 2)  # due before the Timeout, in the same turn of the hub
+                    api.sleep(seconds / 2)  # due before the Timeout, in the same iteration of the hub
                 given.append(plain.stats().waiting == 2)
                 plain.checkin(held.pop())
 
-            world.spawn(give) if how == "timeout" else None
+            api.spawn(give) if how == "timeout" else None
             first, strike, ended = struck_by(how, lambda: take("first"), seconds)
-            # On a slow machine a time may be over already: such a round shows less, nothing wrong; the next has more.
+            # On a slow machine a Timeout may have expired already: such a round proves less, and the next one has more
+            # time.
             soon(lambda given=given, ended=ended: plain.stats().waiting == 1 or bool(given or ended))
-            second = world.spawn(take, "second")
+            second = api.spawn(take, "second")
             soon(lambda given=given, ended=ended: plain.stats().waiting == 2 or bool(given or ended))
             if how == "kill":
-                world.spawn(give)  # in the same turn of the hub, and before it
+                api.spawn(give)  # in the same iteration of the hub, and before it
                 strike()
             else:
                 while time.monotonic() < began + seconds * 1.1:
-                    pass  # the hub does not turn: both are due when it does
-            soon(lambda first=first, second=second: world.dead(first) and world.dead(second))
+                    pass  # the hub does not run meanwhile: both are due in its next iteration
+            soon(lambda first=first, second=second: api.dead(first) and api.dead(second))
             assert served in (["second"], ["first", "second"]), served
             met += given == [True] and "first" not in served
             seconds = seconds if met else min(seconds * 1.5, 0.5)
@@ -193,12 +196,12 @@ def case_at_the_very_hand_off() -> None:
 
 
 def case_the_hub_runs_on() -> None:
-    """While one greenlet connects and another waits for leave to connect."""
+    """The hub goes on while one greenlet connects and another waits for a permit to connect."""
     go = [False]
 
     def connect() -> Thing:
         while not go[0]:
-            world.sleep(0)
+            api.sleep(0)
         return Thing()
 
     slow = fastpool.Pool(connect, max_size=3, max_connecting=1, timeout=20)
@@ -209,36 +212,37 @@ def case_the_hub_runs_on() -> None:
             ends.append("used")
 
     for _ in range(2):
-        world.spawn(use)
+        api.spawn(use)
     soon(lambda: slow.stats().waiting == 1 and slow.stats().connecting == 1)
     for _ in range(200):
-        world.sleep(0)
+        api.sleep(0)
     assert ends == [] and slow.stats().connecting == 1
     go[0] = True
     soon(lambda: ends == ["used", "used"])
 
 
 def case_the_hub_runs_on_while_a_pool_is_warmed_and_closed() -> None:
-    """While one greenlet warms a pool that another connects for, and while one closes it and waits for what is out."""
+    """The hub goes on while a greenlet warms a pool for which another connects, and while one closes it and waits for
+    leases."""
     go = [False]
 
     def connect() -> Thing:
         while not go[0]:
-            world.sleep(0)
+            api.sleep(0)
         return Thing()
 
     slow = fastpool.Pool(connect, max_size=2, max_connecting=1, timeout=20)
     ends: list[str] = []
-    world.spawn(lambda: ends.append(f"warm {slow.warm(1)}"))
+    api.spawn(lambda: ends.append(f"warm {slow.warm(1)}"))
     soon(lambda: slow.stats().connecting == 1)
-    world.spawn(lambda: ends.append(f"warm {slow.warm()}"))
+    api.spawn(lambda: ends.append(f"warm {slow.warm()}"))
     for _ in range(200):
-        world.sleep(0)
+        api.sleep(0)
     assert ends == []
     go[0] = True
     soon(lambda: sorted(ends) == ["warm 1", "warm 2"] or ends == ["warm 2", "warm 2"])
     c = slow.checkout()
-    world.spawn(lambda: ends.append(f"closed {slow.close(timeout=15)}"))
+    api.spawn(lambda: ends.append(f"closed {slow.close(timeout=15)}"))
     soon(lambda: slow.closed)
     slow.checkin(c)
     soon(lambda: "closed None" in ends)
@@ -246,7 +250,7 @@ def case_the_hub_runs_on_while_a_pool_is_warmed_and_closed() -> None:
 
 
 def switches_of_a_checkin(options: dict[str, Any], end: str, waiters: str) -> list[Any]:
-    """Check out, let somebody wait, and give back in one way: what switched meanwhile."""
+    """Check out, let a waiter queue, and return the connection in one way: the switches that happened meanwhile."""
     one = fastpool.Pool(Thing, **{"max_size": 1, "timeout": 20, **options})
     switches: list[Any] = []
     served: list[int] = []
@@ -256,17 +260,17 @@ def switches_of_a_checkin(options: dict[str, Any], end: str, waiters: str) -> li
             served.append(1)
 
     def wait_in_a_hub() -> None:
-        green_one = world.spawn(wait)
-        while not world.dead(green_one):
-            world.sleep(0.001)
-        world.end_of_thread()
+        green_one = api.spawn(wait)
+        while not api.dead(green_one):
+            api.sleep(0.001)
+        api.end_of_thread()
 
     lease = one.connection() if "block" in end else None
     c = lease.__enter__() if lease is not None else one.checkout()
     if waiters == "here":
-        world.spawn(wait)
+        api.spawn(wait)
     elif waiters != "none":
-        world.start_thread(wait_in_a_hub if waiters == "another hub" else wait, ())
+        api.start_thread(wait_in_a_hub if waiters == "another hub" else wait, ())
     if waiters != "none":
         soon(lambda: one.stats().waiting == 1 or bool(served))
     here = threading.get_ident()
@@ -286,7 +290,7 @@ def switches_of_a_checkin(options: dict[str, Any], end: str, waiters: str) -> li
 
 
 def case_no_switch_in_a_checkin() -> None:
-    """Whatever a checkin does, nobody else runs: handing over, closing, resetting, telling; whoever waits, wherever."""
+    """No checkin switches greenlets: handing over, closing, resetting, calling listeners; for every kind of waiter."""
     told: list[Any] = []
     ways: dict[str, dict[str, Any]] = {
         "plain": {},

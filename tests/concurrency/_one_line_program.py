@@ -1,7 +1,7 @@
 """Threads, tasks and greenlets of one process on one Pool: ``python _one_line_program.py MODE SEED OPERATIONS``.
 
-MODE "order": who came first is served first, whatever it is. MODE "storm": random cancellations, kills and timeouts.
-Prints "well" at the end; an AssertionError, or a hang, says otherwise.
+MODE "order": waiters of all kinds are served in the order in which they came. MODE "storm": random cancellations, kills
+and timeouts. Prints "well" at the end; fails with an AssertionError, or hangs.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def thread(work: Callable[[], Any]) -> threading.Thread:
 
 
 class Hub:
-    """A thread with a gevent hub that spawns what it is told to."""
+    """A thread with a gevent hub, in which `spawn` starts greenlets."""
 
     def __init__(self) -> None:
         self.ready = threading.Event()

@@ -1,4 +1,4 @@
-"""The ways in which a task has a connection, and the ways in which it is cancelled, so that each meets each."""
+"""The ways in which a task gets a connection, and the ways in which it is cancelled, for tests of every combination."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._told import Told, soon
 
 LOOPS = ["asyncio", "uvloop"]
 EVERY_LOOP = pytest.mark.parametrize("loop", LOOPS)
-NOT_SERVED = (asyncio.CancelledError, TimeoutError, ExceptionGroup)  # what the ways of being cancelled end with
+NOT_SERVED = (asyncio.CancelledError, TimeoutError, ExceptionGroup)  # what a cancelled task may end with
 
 
 def run(loop: str, main: Callable[[], Awaitable[None]]) -> None:
@@ -28,13 +28,13 @@ def run(loop: str, main: Callable[[], Awaitable[None]]) -> None:
 
 
 async def steps(count: int) -> None:
-    """Let the loop go round so many times."""
+    """Let the loop run for that many iterations."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 class Gate:
-    """Holds one of the driver's calls: ``entered`` when it is there, and it goes on with ``go``."""
+    """Holds one of the driver's calls: sets ``entered`` when the call is reached, which returns once ``go`` is set."""
 
     def __init__(self, stage: str) -> None:
         self.stage = stage
@@ -51,7 +51,7 @@ class Gate:
             assert await soon(self.go.is_set, 20), "held for too long"
 
 
-class World:
+class GatedPool:
     """A pool of one connection, its gate, and all the connections it opened."""
 
     def __init__(self, gate: Gate, kind: type[fastpool.Pool], plain: bool = False, **options: Any) -> None:
@@ -91,7 +91,7 @@ class World:
         await self.gate.ahold("reset")
 
     def whole(self) -> bool:
-        """Nothing is out or under way, and what is open is the pool's."""
+        """Whether no lease, connect or wait is under way, and all open connections are the pool's."""
         s = self.pool.stats()
         still = (s.leased, s.connecting, s.waiting) == (0, 0, 0) and not in_hand(self.pool)
         return still and sum(not c.closed for c in self.made) == len(self.pool)
@@ -121,7 +121,7 @@ async def aconnection(pool: Any, within: Within) -> None:
 
 
 async def by_hand(pool: Any, within: Within) -> None:
-    """``await pool.checkout()``, and ``checkin`` whatever happens."""
+    """``await pool.checkout()``, and ``checkin`` in any case."""
     c = await pool.checkout()
     try:
         c.use()
@@ -141,7 +141,7 @@ WAYS: dict[str, tuple[Callable[[Any, Within], Any], type[fastpool.Pool]]] = {
 
 
 class Cancelled:
-    """A task at ``work`` that something cancels when it is told to ``strike()``."""
+    """A task that runs ``work``; `strike` cancels it."""
 
     def __init__(self, work: Callable[[], Any]) -> None:
         self.work = work
@@ -154,7 +154,7 @@ class Cancelled:
         self.task.cancel()
 
     async def end(self) -> bool:
-        """Wait for its end: whether it came through."""
+        """Wait for its end; True if it was not cancelled."""
         try:
             await self.task
         except NOT_SERVED:
@@ -174,7 +174,7 @@ class ByTimeout(Cancelled):
 
 
 class ByWaitFor(Cancelled):
-    """``asyncio.wait_for``, whose time is over: asyncio's loop is told so, for uvloop's somebody has to wait."""
+    """``asyncio.wait_for`` that times out: for asyncio the loop's clock is moved, for uvloop the time has to pass."""
 
     async def live(self) -> None:
         loop = asyncio.get_running_loop()

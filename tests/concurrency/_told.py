@@ -1,4 +1,4 @@
-"""Connections that tell what becomes of them, and waiting for a condition without hoping."""
+"""Connections that record their use, and waiting for a condition with a time limit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _numbers = itertools.count(1)
 
 
 class Told:
-    """A connection that knows its number, its users at this moment, and the loop it was opened in."""
+    """A connection that knows its number, its present users, and the loop it was opened in."""
 
     def __init__(self, loop: Any = None) -> None:
         self.number = next(_numbers)
@@ -26,7 +26,7 @@ class Told:
         self.resets = 0
 
     def use(self) -> None:
-        """Begin to use it: AssertionError if somebody else does, or if it is closed."""
+        """Begin to use it; AssertionError if another user does already, or if it is closed."""
         assert not self.closed, f"connection {self.number} is closed"
         self.users += 1
         assert self.users == 1, f"connection {self.number} has {self.users} users at once"
@@ -40,7 +40,7 @@ class Told:
 
 
 class ToldByLoop(Told):
-    """The same, opened and closed with await."""
+    """A `Told` for AsyncPool, opened and closed by coroutines."""
 
     @classmethod
     async def open(cls) -> ToldByLoop:
@@ -64,7 +64,7 @@ def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
 
 
 async def soon(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
-    """The same for a task: its loop runs on."""
+    """Whether ``holds()`` becomes true in time; for tasks, because the loop goes on."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
@@ -74,6 +74,6 @@ async def soon(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
 
 
 def at_rest(pool: Any) -> bool:
-    """Nobody holds, waits or connects: every slot is where it should be."""
+    """Whether no lease, connect or wait is under way and no slot is lost."""
     stats = pool.stats()
     return (stats.leased, stats.connecting, stats.waiting) == (0, 0, 0) and not in_hand(pool)

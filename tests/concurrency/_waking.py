@@ -1,4 +1,4 @@
-"""Connections without anything to them, and a loop whose call_soon is struck by signals: for tests of a task's wake."""
+"""Plain connections, and a loop whose call_soon is interrupted by signals: for tests of a task's wake-up."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import fastpool
 
 
 class Connection:
-    """Nothing to close."""
+    """A connection with nothing to close."""
 
 
 async def opened() -> Connection:
@@ -21,11 +21,11 @@ def made(**options: Any) -> fastpool.AsyncPool:
 
 
 class Struck(KeyboardInterrupt):
-    """A signal handler's."""
+    """Raised by the simulated signal handler."""
 
 
 class StruckLoop(asyncio.SelectorEventLoop):
-    """Its call_soon is interrupted, before or after it has taken a wake-up of fastpool's."""
+    """A loop whose call_soon raises `Struck` before or after it has accepted a wake-up of fastpool's."""
 
     strike: str | None = None
 

@@ -1,4 +1,4 @@
-"""aconnection(): what a task's lease on a synchronous pool does in the loop's thread, and what never."""
+"""aconnection(): what a task's lease on a synchronous pool does in the loop's thread, and what it must not do there."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_a_loop_that_is_closed_while_its_task_waits_costs_nothing(loop: str) -> 
     assert pool.stats().waiting == 1
     waiting._log_destroy_pending = False
     waiter.close()
-    pool.checkin(c)  # nobody can be woken: the connection is free
+    pool.checkin(c)  # the waiter cannot be woken: the connection stays free
     assert at_rest(pool) and pool.stats().idle == 1
     assert pool.checkout(timeout=1) is c
     pool.checkin(c)

@@ -1,4 +1,4 @@
-"""What a task, a closing pool and the keeper wait for: never longer than they said, and never for themselves."""
+"""Time limits of tasks, of close() and of the keeper: none is exceeded, and none of them waits for itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._told import ToldByLoop, eventually, soon
 
 
 def in_time(main: Callable[[], Awaitable[None]], seconds: float = 10.0) -> None:
-    """Run it in a loop of its own; TimeoutError if it hangs."""
+    """Run it in a new loop; TimeoutError if it hangs."""
     asyncio.run(asyncio.wait_for(main(), seconds))  # type: ignore[arg-type]
 
 
@@ -29,7 +29,7 @@ async def refuse() -> Any:
 
 
 def connecting_by(hook: list[Callable[[], Awaitable[Any]]]) -> Callable[[], Awaitable[ToldByLoop]]:
-    """A connect that first awaits the hook that is there just then."""
+    """A connect that first awaits the hook that is set at that time."""
 
     async def connect() -> ToldByLoop:
         for one in hook:
@@ -41,7 +41,7 @@ def connecting_by(hook: list[Callable[[], Awaitable[Any]]]) -> Callable[[], Awai
 
 @pytest.mark.parametrize("call", ["close", "reset"])
 def test_a_pool_that_its_own_driver_closes(call: str) -> None:
-    """The task that closes the pool is the one that the pool would wait for."""
+    """The task that closes the pool is one that close() would wait for."""
 
     async def end(c: Any) -> None:
         await pool.close()
@@ -115,7 +115,7 @@ def test_the_rest_of_the_minimum_does_not_spoil_a_first_checkout_that_has_its_ow
         async with pool.connection():
             assert len(pool) == 1
         troubled.clear()
-        assert await soon(lambda: len(pool) == 2)  # the keeper comes back to it
+        assert await soon(lambda: len(pool) == 2)  # the keeper retries
         await pool.close()
 
     in_time(main)
@@ -221,7 +221,7 @@ def test_a_server_that_hangs_is_left_alone_after_the_second_time() -> None:
 
 @pytest.mark.parametrize("what", ["connect", "check"])
 def test_a_task_does_not_wait_for_a_thread_beyond_its_time(what: str) -> None:
-    """What the driver of a synchronous pool does in a thread goes on there; what comes of it is kept."""
+    """A driver call that runs in a thread for a synchronous pool goes on there, and its result is kept."""
     go, made, hangs = threading.Event(), list[ToldByLoop](), ["connect"] * (what == "connect")
 
     def wait() -> bool:
@@ -239,7 +239,7 @@ def test_a_task_does_not_wait_for_a_thread_beyond_its_time(what: str) -> None:
         if what == "check":
             async with pool.aconnection():
                 hangs.append("check")
-        for phase in (what, "wait"):  # the second one finds that the slot is the thread's
+        for phase in (what, "wait"):  # the second task finds that the thread still has the slot
             with pytest.raises(fastpool.NoConnectionsAvailable) as caught:
                 async with pool.aconnection(timeout=0.05):
                     raise AssertionError
@@ -258,7 +258,8 @@ def test_a_task_does_not_wait_for_a_thread_beyond_its_time(what: str) -> None:
 
 @pytest.mark.parametrize("verdict", [True, False])
 def test_a_connection_is_not_closed_while_a_thread_checks_it(verdict: bool) -> None:
-    """The task that was cancelled is gone at once; another's socket could have the descriptor a moment later."""
+    """The cancelled task returns at once; if the connection were closed, another socket could get its descriptor at
+    once."""
     checking, go, seen = threading.Event(), threading.Event(), list[bool]()
 
     def check(c: ToldByLoop) -> bool:
@@ -278,7 +279,7 @@ def test_a_connection_is_not_closed_while_a_thread_checks_it(verdict: bool) -> N
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        next_one = asyncio.create_task(use())  # in line: the thread has the slot
+        next_one = asyncio.create_task(use())  # it waits in line, because the thread has the slot
         assert await soon(lambda: pool.stats().waiting == 1)
         go.set()
         await next_one
@@ -346,7 +347,7 @@ def test_what_a_thread_opened_for_a_loop_that_was_closed_is_kept() -> None:
 
 @pytest.mark.parametrize("call", ["check", "reset"])
 def test_a_cancellation_that_is_the_drivers_own_is_its_failure_and_not_the_callers(call: str) -> None:
-    """As when a stream's reader was cancelled because the connection broke."""
+    """For example a stream's reader that was cancelled because the connection broke."""
 
     async def broken(c: Any) -> Any:
         future = asyncio.get_running_loop().create_future()

@@ -1,4 +1,4 @@
-"""Tasks at the edges of their time: loops that end, early timers, no time at all, a minimum that was lost."""
+"""Edge cases of tasks: loops that end, early timers, no time at all, a minimum that was lost."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_what_a_thread_opened_while_the_loop_ended_is_kept() -> None:
 
 
 def test_the_minimum_comes_back_when_all_connections_were_lost() -> None:
-    """The keeper remembers the loops in which there were connections."""
+    """The keeper remembers in which loops connections were open."""
 
     async def main() -> None:
         pool = fastpool.AsyncPool(
@@ -65,9 +65,9 @@ def test_the_minimum_comes_back_when_all_connections_were_lost() -> None:
 
 @pytest.mark.parametrize("phase", ["connect", "check"])
 def test_a_time_limit_that_uvloop_ends_early_is_still_the_pools(phase: str) -> None:
-    """uvloop's timers are up to a millisecond early: the limit that ended the connect is the pool's all the same.
+    """uvloop's timers are up to a millisecond early, and the limit that ended the connect is still the pool's.
 
-    And it ended the check, not the connect for which a fraction of a millisecond seemed to be left.
+    The limit also ended the check, and not the connect for which a fraction of a millisecond seemed to be left.
     """
     uvloop = pytest.importorskip("uvloop")
 
@@ -127,7 +127,7 @@ def test_what_a_request_has_in_its_context_does_not_outlive_it_while_others_wait
     class Request: ...
 
     async def first_in_line(pool: fastpool.AsyncPool) -> weakref.ref[Request]:
-        """The request that starts the loop's timer; it is cancelled in line."""
+        """This request starts the loop's timer; it is cancelled in line."""
         request = Request()
         current.set(request)
         with pytest.raises(fastpool.NoConnectionsAvailable):

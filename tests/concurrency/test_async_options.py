@@ -1,4 +1,4 @@
-"""AsyncPool has all that Pool has: options and methods that no scenario of tests/conformance plays with tasks."""
+"""Options and methods of AsyncPool that no scenario of tests/conformance runs with tasks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def served(server: Any) -> Served:
 
 
 async def all_of(pool: fastpool.AsyncPool, count: int) -> list[Any]:
-    """So many connections, out at once and back again."""
+    """That many connections, all checked out at once and then returned."""
     held = [await pool.checkout() for _ in range(count)]
     for c in held:
         pool.checkin(c)
@@ -169,7 +169,7 @@ def test_a_descriptor_that_the_other_side_closed_is_noticed() -> None:
         far.close()
 
 
-def test_it_says_who_holds_what_and_how_it_stands() -> None:
+def test_leases_stats_and_repr() -> None:
     async def main() -> None:
         pool = fastpool.AsyncPool(served, servers=["a:1"], name="people", nested=True, timing=True, max_size=2)
         assert "people" in repr(pool) and len(pool) == 0 and pool

@@ -93,7 +93,7 @@ def test_close_with_a_timeout_takes_what_is_out_and_the_block_ends_quietly() -> 
     asyncio.run(main())
 
 
-def test_close_wakes_those_who_wait() -> None:
+def test_close_wakes_the_waiters() -> None:
     async def main() -> None:
         pool = made()
         c = await pool.checkout()
@@ -317,7 +317,7 @@ def test_cancelled_at_the_very_hand_off_the_next_in_line_is_served() -> None:
             c = await pool.checkout()
             first, second = (asyncio.create_task(pool.checkout()) for _ in range(2))
             assert await soon(lambda: pool.stats().waiting == 2)
-            pool.checkin(c)  # handed to the first, which has not run yet
+            pool.checkin(c)  # handed to the first waiter, which has not run yet
             first.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await first

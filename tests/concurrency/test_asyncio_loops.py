@@ -1,4 +1,4 @@
-"""Several event loops on one AsyncPool, at once and one after another; leases of tasks, nested and as decorators."""
+"""Several event loops on one AsyncPool, concurrently and in sequence; leases of tasks, nested and as decorators."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def made(**options: Any) -> fastpool.AsyncPool:
 
 
 def in_threads(*mains: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Each in an event loop and a thread of its own; what any of them raises is raised here."""
+    """Run each in a thread with its own event loop; raises what any of them raises."""
     errors: list[BaseException] = []
 
     def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -140,7 +140,7 @@ def test_a_loop_that_is_closed_while_its_task_waits_costs_nothing() -> None:
     assert pool.stats().waiting == 1
     waiting._log_destroy_pending = False  # type: ignore[attr-defined]
     waiter.close()
-    pool.checkin(c)  # nobody can be woken: the connection is free
+    pool.checkin(c)  # the waiter cannot be woken: the connection stays free
     assert at_rest(pool) and pool.stats().idle == 1
     assert holder.run_until_complete(pool.checkout(timeout=1)) is c
     pool.checkin(c)

@@ -1,4 +1,5 @@
-"""What the core takes from private structures of others, one by one: in use where it should be, and done without."""
+"""The private structures of other projects that the core uses: each is in use where it should be, and has a
+fallback."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ MATTERS_TO = {
     "bare methods": ["threads"],
     "immortal objects": ["threads", "tasks"],
 }
-CORES_OWN = {  # whether they are used, once everything has been imported
+CORES_OWN = {  # whether each is used, once everything has been imported
     "stack chunk": sys.version_info < (3, 15),
     "context": sys.version_info < (3, 15),
     "greenlet's table": True,
@@ -45,7 +46,7 @@ CORES_OWN = {  # whether they are used, once everything has been imported
 
 
 def tried(model: str, *names: str) -> set[str]:
-    """Run the scenario of a model without these, and give the names of those that were in use."""
+    """Run the scenario of a model without these structures; the names of those that were in use."""
     for library, models in {"greenlet": ["greenlets"], "gevent": ["gevent"], "eventlet": ["eventlet"]}.items():
         if model in models and importlib.util.find_spec(library) is None:
             pytest.skip(f"{library} is not installed")

@@ -1,4 +1,4 @@
-"""eventlet: patched before or after the pool was made, or not at all; each case in a process of its own."""
+"""eventlet: patched before the pool was made, after it, or not at all; each case in a process of its own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NAMES = [
 ]
 
 
-ALWAYS = {"hub_runs_on", "timeout_and_kill", "woken_by_a_thread"}  # of the others only "before" runs by default
+ALWAYS = {"hub_runs_on", "timeout_and_kill", "woken_by_a_thread"}  # of the other cases only "before" runs by default
 
 
 @pytest.mark.parametrize(

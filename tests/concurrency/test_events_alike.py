@@ -1,4 +1,4 @@
-"""Listeners are told the same of threads and of tasks: every event, in the same order, with all that belongs to it."""
+"""Listeners get the same events for threads and for tasks: all of them, in the same order, with the same fields."""
 
 import asyncio
 import threading
@@ -7,14 +7,14 @@ import pytest
 
 import fastpool
 from fastpool._telemetry.events import EVENTS
-from tests.pool.world import PATIENCE, Failure, Plain, World
+from tests.pool.fake_driver import PATIENCE, Failure, FakeDriver, Plain
 
 A = ("a", 1)
 FIELDS = ("server", "connection", "reason", "error", "waited", "duration")
 
 
 class Ear:
-    """Remembers what it is told: names, and of the fields what can be compared."""
+    """A listener that records the names of events, and those of their fields that can be compared."""
 
     def __init__(self):
         self.heard = []
@@ -37,23 +37,23 @@ class Ear:
         self.heard.append((event.name, fields))
 
 
-class AsyncWorld(World):
-    """The same connections, opened, checked, reset and closed with await."""
+class AsyncFakeDriver(FakeDriver):
+    """A `FakeDriver` for AsyncPool, whose calls are coroutines."""
 
     async def connect(self, server, timeout):
-        return World.connect(self, server, timeout)
+        return FakeDriver.connect(self, server, timeout)
 
     async def check(self, c, timeout):
-        return World.check(self, c, timeout)
+        return FakeDriver.check(self, c, timeout)
 
     async def reset(self, c):
-        World.reset(self, c)
+        FakeDriver.reset(self, c)
 
     async def close(self, c):
-        World.close(self, c)
+        FakeDriver.close(self, c)
 
 
-class AsyncPlain(AsyncWorld):
+class AsyncPlain(AsyncFakeDriver):
     """Without check and reset."""
 
     check = fastpool.Driver.check
@@ -61,9 +61,9 @@ class AsyncPlain(AsyncWorld):
 
 
 class Threads:
-    """A Pool, used by a thread."""
+    """Runs a story in a thread, on a Pool."""
 
-    kinds, pool_of = (Plain, World), fastpool.Pool
+    kinds, pool_of = (Plain, FakeDriver), fastpool.Pool
 
     async def enter(self, pool, **how):
         lease = pool.connection(**how)
@@ -74,9 +74,9 @@ class Threads:
 
 
 class Tasks:
-    """An AsyncPool, used by a task."""
+    """Runs a story in a task, on an AsyncPool."""
 
-    kinds, pool_of = (AsyncPlain, AsyncWorld), fastpool.AsyncPool
+    kinds, pool_of = (AsyncPlain, AsyncFakeDriver), fastpool.AsyncPool
 
     async def enter(self, pool, **how):
         lease = pool.aconnection(**how)
@@ -84,14 +84,14 @@ class Tasks:
 
     async def leave(self, lease, error=None):
         await lease.__aexit__(type(error) if error else None, error, None)
-        await asyncio.sleep(0)  # what is closed soon is closed now
+        await asyncio.sleep(0)  # let closes that were scheduled happen
         await asyncio.sleep(0)
 
 
 class TasksOfAPool(Tasks):
-    """A Pool, used by a task."""
+    """Runs a story in a task, on a Pool."""
 
-    kinds, pool_of = (Plain, World), fastpool.Pool
+    kinds, pool_of = (Plain, FakeDriver), fastpool.Pool
 
 
 async def a_block(play):
@@ -119,7 +119,7 @@ async def a_clear_while_it_is_out(play):
 
 
 async def a_connect_that_fails(play):
-    play.world.connecting.mode = Failure()
+    play.driver.connecting.mode = Failure()
     with pytest.raises(Failure):
         await play.enter(play.pool)
 
@@ -141,7 +141,7 @@ async def a_dead_one(play):
 
 async def a_reset_that_fails(play):
     lease, _ = await play.enter(play.pool)
-    play.world.resetting.mode = Failure()
+    play.driver.resetting.mode = Failure()
     await play.leave(lease)
 
 
@@ -152,14 +152,14 @@ async def one_too_many(play):
 
 
 class Play:
-    """One story, in one world."""
+    """One run of a story, in one concurrency model."""
 
     def __init__(self, way, story, options):
         self.ear = Ear()
         self.enter, self.leave = way().enter, way().leave
-        self.world = way.kinds[story in (a_dead_one, a_reset_that_fails)]()
+        self.driver = way.kinds[story in (a_dead_one, a_reset_that_fails)]()
         self.pool = way.pool_of(
-            driver=self.world, **{"max_size": 1, "servers": ["a:1"], "open": False, "listeners": [self.ear], **options}
+            driver=self.driver, **{"max_size": 1, "servers": ["a:1"], "open": False, "listeners": [self.ear], **options}
         )
 
     async def told(self, story):
@@ -191,7 +191,7 @@ def test_the_same_is_told(way, story, options):
 
 
 def test_a_block_of_a_pool_is_over_when_its_close_has_been_told():
-    """The thread that closes may be faster than the thread that tells."""
+    """The thread that closes may be faster than the thread that calls the listener."""
     telling, go = threading.Event(), threading.Event()
 
     class Slow:

@@ -1,4 +1,4 @@
-"""gevent: patched before or after the pool was made, or not at all; each case in a process of its own."""
+"""gevent: patched before the pool was made, after it, or not at all; each case in a process of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = [
     for path in (CASES, CASES.with_name("_gevent_line.py"), CASES.with_name("_green_alike.py"))
     for name in re.findall(r"^def case_(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
 ]
-ONLY = {"raw_greenlets": ["never"]}  # the others bring a hub of their own
+ONLY = {"raw_greenlets": ["never"]}  # the other cases start hubs of their own
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Greenlets that ended while they held, of gevent, of eventlet and of no library."""
+"""Greenlets that ended while holding a lease: of gevent, of eventlet, and raw ones."""
 
 from __future__ import annotations
 

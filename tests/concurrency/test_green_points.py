@@ -34,7 +34,7 @@ def test_case(library: str, when: str, case: str) -> None:
 
 @pytest.mark.parametrize("library", ["gevent", "eventlet"])
 def test_imported_when_the_pool_was_in_use_already(library: str) -> None:
-    """The very first thing that happens to the pool after the import is that a greenlet has to wait."""
+    """The first event after the import is that a greenlet has to wait."""
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed")
     run(

@@ -1,4 +1,5 @@
-"""A checkout that gets nothing ends when its time is over: never before, and milliseconds after, however it sleeps."""
+"""A checkout that gets nothing ends at its deadline: never earlier, and at most milliseconds later, in every kind of
+wait."""
 
 import asyncio
 import importlib.util
@@ -7,11 +8,11 @@ import time
 import pytest
 
 from fastpool import AsyncPool, NoConnectionsAvailable, Pool
-from tests.pool.world import Run
+from tests.pool.fake_driver import Run
 
 TRIES = 8
 SECONDS = 0.03
-LATE = 0.010  # of the best try: the machine may be busy, the pool has no such excuse
+LATE = 0.010  # of the fastest try: a busy machine delays some of them
 
 
 class Connection:
@@ -19,13 +20,13 @@ class Connection:
 
 
 def enough(took):
-    """Some tries, and more where a busy machine was late for all of them."""
+    """Whether there were enough tries; more are made where a busy machine delayed all of them."""
     return len(took) >= TRIES and (min(took) < SECONDS + LATE or len(took) >= 10 * TRIES)
 
 
 def in_the_main_thread():
     pool = Pool(Connection, max_size=1)
-    held = pool.checkout()  # what is dropped is taken back
+    held = pool.checkout()  # without a reference the pool would take it back
     took = []
     while not enough(took):
         took.append(one_try(pool))
@@ -57,7 +58,7 @@ async def tries(kind):
     took = []
     async with pool.aconnection():
         while not enough(took):
-            # of another task, as one that holds the only connection would be told at once that it waits for itself
+            # in another task: a task that holds the only connection would get PoolDeadlock at once
             took.append(await asyncio.ensure_future(one_try_of_a_task(pool)))
     return took
 
@@ -74,7 +75,7 @@ def in_a_greenlet():
     if importlib.util.find_spec("gevent") is None:
         pytest.skip("gevent is not installed")
 
-    def thread_with_a_hub():  # of its own: the tests' main thread must not have one
+    def thread_with_a_hub():  # in a thread of its own: the main thread of the tests must not get a hub
         import gevent
 
         greenlet = gevent.spawn(in_the_main_thread)

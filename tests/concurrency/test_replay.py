@@ -1,4 +1,5 @@
-"""A storm that can be played again: in one loop, without a clock, a seed decides all, so a failure repeats itself."""
+"""A reproducible storm: in one loop, with a virtual clock, the seed decides everything, so a failure can be
+repeated."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from ._told import Told, at_rest, soon
 
 
 class Storm:
-    """So many operations on a pool, chosen by a seed, and the story of what became of each."""
+    """A number of operations on a pool, chosen by a seed, and a log of each outcome."""
 
     def __init__(self, way: str, seed: int, operations: int) -> None:
         self.have, kind = WAYS[way]
@@ -52,7 +53,7 @@ class Storm:
             del self.live[number]
 
     async def play(self) -> list[str]:
-        """All of it; then nothing is lost and nothing is miscounted."""
+        """Run all operations; then no slot is lost and every count is exact."""
         for number in range(self.operations):
             self.live[number] = asyncio.create_task(self.one(number))
             await asyncio.sleep(0)

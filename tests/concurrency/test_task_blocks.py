@@ -1,4 +1,5 @@
-"""How a task waits, and what asyncio sees of it: one timer a loop, wakes that nothing can lose, any end of a block."""
+"""How a task waits, as asyncio sees it: one timer per loop, wake-ups that cannot be lost, and every way a block
+ends."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ async def use(pool: Any, seen: list[Any] | None = None) -> None:
 
 
 class CountingLoop(asyncio.SelectorEventLoop):
-    """Counts the timers that are asked for; its time stands, so that none is due meanwhile."""
+    """Counts the timers that are requested; its clock stands still, so that none is due meanwhile."""
 
     timers = 0
 
@@ -42,7 +43,7 @@ class CountingLoop(asyncio.SelectorEventLoop):
 
 
 @pytest.mark.parametrize("kind", [fastpool.AsyncPool, fastpool.Pool])
-def test_all_who_wait_in_a_loop_share_one_timer(kind: Any) -> None:
+def test_all_waiters_of_a_loop_share_one_timer(kind: Any) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, CountingLoop)
@@ -90,13 +91,13 @@ def test_deadlines_that_are_far_are_kept_and_none_is_early() -> None:
                         await pool.checkout(timeout=seconds)
                     ends.append(seconds)
 
-                far = [asyncio.ensure_future(until(1000.0)) for _ in range(20)]  # of whom one looks around for all
+                far = [asyncio.ensure_future(until(1000.0)) for _ in range(20)]  # one of which looks for leaks for all
                 tasks = [asyncio.ensure_future(until(seconds)) for seconds in (30.0, 10.0, 20.0, 0.5)]
                 assert await soon(lambda: pool.stats().waiting == 24)
                 for at, gone in ((0.4, 0), (0.2, 1), (9.3, 1), (0.2, 2), (9.8, 2), (0.2, 3), (10, 4)):
                     clock.advance(at)
                     assert await soon(lambda gone=gone: len(ends) == gone)  # type: ignore[misc]
-                    await asyncio.sleep(0.02)  # several ticks of a clock that stands
+                    await asyncio.sleep(0.02)  # several ticks, while the pools' clock stands still
                     assert len(ends) == gone
                 await asyncio.gather(*tasks)
                 for one in far:
@@ -150,7 +151,7 @@ def test_a_signal_that_strikes_the_wake_of_a_task_loses_nothing(when: str) -> No
         with pytest.raises(Struck):
             loop.strike = when
             pool.checkin(c)
-            for _ in range(100):  # it comes out of the giver a moment later
+            for _ in range(100):  # it is raised in the giver a moment later
                 pass
         async with asyncio.timeout(10):
             await asyncio.gather(*waiting)
@@ -175,7 +176,7 @@ def test_a_coroutine_that_is_closed_in_line_leaves_it() -> None:
     asyncio.run(main())
 
 
-def test_a_closed_loop_is_kept_by_those_who_waited_in_it_no_longer_than_their_turn_comes() -> None:
+def test_a_closed_loop_is_freed_once_its_waiters_have_left_the_line() -> None:
     loop = asyncio.new_event_loop()
     pool = fastpool.Pool(Connection, max_size=1, timeout=30)
     with pool.connection():
@@ -183,7 +184,7 @@ def test_a_closed_loop_is_kept_by_those_who_waited_in_it_no_longer_than_their_tu
         while not pool.stats().waiting:
             loop.run_until_complete(asyncio.sleep(0))
         waiting.set_name("nobody's")
-        loop.set_exception_handler(lambda loop, context: None)  # of the task that is destroyed while it waits
+        loop.set_exception_handler(lambda loop, context: None)  # for the task that is destroyed while it waits
         loop.close()
         gone = weakref.ref(loop)
         del loop, waiting
@@ -195,7 +196,7 @@ def test_a_closed_loop_is_kept_by_those_who_waited_in_it_no_longer_than_their_tu
     "what", [("a reader", "a writer"), (), ValueError("a connection all the same"), StopIteration(3)]
 )
 def test_any_object_may_be_a_connection(what: Any) -> None:
-    """The end of an iterator carries it, and could take a tuple or an exception for its own."""
+    """StopIteration carries the result, and must not interpret a tuple or an exception as its own arguments."""
 
     async def main() -> None:
         pool = fastpool.AsyncPool(lambda: what, max_size=1)
@@ -249,7 +250,7 @@ def test_a_block_that_failed_is_ended_as_such_by_the_thread_that_ends_it_for_a_t
 
 
 def test_step_by_step_without_a_loop_that_takes_turns() -> None:
-    """What wraps coroutines calls these by their names."""
+    """Wrappers of coroutines call these methods by name."""
 
     async def main() -> None:
         pool = made()
@@ -307,7 +308,7 @@ def test_asyncios_own_tasks_in_python_wait_as_well() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_loop_does_not_run_on_in_a_forked_child() -> None:
-    """Who holds a connection there is a thread, whatever the parent's loop was doing."""
+    """The owner of a connection in the child is a thread, whatever the parent's loop was doing."""
 
     def in_the_child(pool: fastpool.Pool) -> bool:
         with pool.connection():
@@ -333,8 +334,9 @@ def ends_well(what: Callable[[], bool]) -> bool:
 
 
 @pytest.mark.parametrize("as_block", [True, False])
-def test_a_stop_iteration_thrown_into_who_waits_is_no_end_of_the_wait(as_block: bool) -> None:
-    """As in any coroutine it becomes a RuntimeError; taken for an end it would bring a slot that is not there."""
+def test_a_stop_iteration_thrown_into_a_waiter_does_not_end_the_wait(as_block: bool) -> None:
+    """As in any coroutine it becomes a RuntimeError; as a normal end it would return a slot that was never handed
+    over."""
 
     async def stand(pool: fastpool.AsyncPool) -> None:
         if as_block:

@@ -1,4 +1,4 @@
-"""The limit of a block of a task, beside asyncio's own, whose behaviour it has."""
+"""The time limit of a task's block behaves as asyncio's own."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_block_that_ends_with_another_error_after_its_time_raises_that(limit: 
 
 
 @alike
-def test_a_cancellation_by_somebody_else_goes_through(limit: Any) -> None:
+def test_a_cancellation_from_outside_goes_through(limit: Any) -> None:
     async def use() -> None:
         async with limit(0):
             task = asyncio.current_task()

@@ -1,4 +1,4 @@
-"""uvloop: what the tests of asyncio show, on its loops."""
+"""The tests of asyncio, run on uvloop's loops."""
 
 from __future__ import annotations
 

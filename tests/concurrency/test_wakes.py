@@ -1,4 +1,4 @@
-"""Tasks that are served in one turn of their loop go on in the next with one call, and none of them is forgotten."""
+"""Tasks that are served in one iteration of their loop resume in the next with one call_soon, and none is lost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MANY = 8
 
 
 class CountingLoop(asyncio.SelectorEventLoop):
-    """Counts what it is given to call soon."""
+    """Counts the calls of call_soon."""
 
     given = 0
 
@@ -31,14 +31,14 @@ class CountingLoop(asyncio.SelectorEventLoop):
 
 
 async def in_line(pool: Any, *steps: Any) -> list[asyncio.Task[Any]]:
-    """Tasks of these, all of whom wait."""
+    """Tasks of these coroutines, all of which wait in line."""
     tasks = [asyncio.ensure_future(one) for one in steps]
     while pool.stats().waiting < len(tasks):
         await asyncio.sleep(0)
     return tasks
 
 
-def test_all_who_are_served_in_a_turn_go_on_with_one_call_in_their_order() -> None:
+def test_all_tasks_served_in_one_iteration_resume_with_one_call_in_their_order() -> None:
     order: list[int] = []
 
     async def use(pool: Any, number: int) -> None:
@@ -86,10 +86,11 @@ def test_each_goes_on_in_its_own_context() -> None:
 
 
 @pytest.mark.parametrize("strike", [None, "before", "after"])
-def test_who_ends_the_loop_does_not_take_the_others_with_it(strike: str | None) -> None:
-    """SystemExit and KeyboardInterrupt go straight through a loop, and what it has not come to has its turn later.
+def test_a_task_that_ends_the_loop_does_not_cost_the_others_their_wake_up(strike: str | None) -> None:
+    """SystemExit and KeyboardInterrupt leave the loop at once; the tasks not yet resumed are resumed when it runs
+    again.
 
-    Also if a signal handler strikes when the loop is given the others once more.
+    That holds even if a signal handler raises while the rest is scheduled again.
     """
     loop = StruckLoop()
     order: list[int] = []
@@ -120,9 +121,9 @@ def test_who_ends_the_loop_does_not_take_the_others_with_it(strike: str | None) 
     loop.close()
 
 
-def test_a_loop_that_is_closed_first_lets_go_of_all_of_them() -> None:
+def test_a_loop_that_is_closed_first_releases_all_slots() -> None:
     loop = asyncio.new_event_loop()
-    loop.set_exception_handler(lambda loop, context: None)  # of tasks that are destroyed while they wait
+    loop.set_exception_handler(lambda loop, context: None)  # for tasks that are destroyed while they wait
     pool = fastpool.Pool(Connection, max_size=2, timeout=30)
     held = [pool.checkout(), pool.checkout()]
 
@@ -132,7 +133,7 @@ def test_a_loop_that_is_closed_first_lets_go_of_all_of_them() -> None:
 
     tasks = loop.run_until_complete(in_line(pool, use(), use()))
     loop.call_soon(lambda: [pool.checkin(c) for c in held])
-    loop.call_soon(loop.stop)  # at the end of the same turn
+    loop.call_soon(loop.stop)  # at the end of the same iteration
     loop.run_forever()
     assert (pool.stats().waiting, in_hand(pool)) == (0, 2), "both are served, and have not gone on"
     loop.close()
@@ -180,6 +181,7 @@ NESTED = """
 
 @pytest.mark.parametrize("last", ["1", "2"])
 def test_a_loop_that_runs_within_a_step_comes_to_the_others(last: str) -> None:
-    """nest_asyncio's: one of those who are served waits, within its step, for another of them."""
+    """As with nest_asyncio: a task of the batch runs the loop within its step, and waits there for another of the
+    batch."""
     pytest.importorskip("nest_asyncio")
     assert run(NESTED, last).split() == ["well"]

@@ -1,4 +1,5 @@
-"""The threads that a synchronous pool has for its tasks: how many, what they own, and that no others are taken."""
+"""The threads in which a synchronous pool serves tasks: how many, what they hold, and that the loop's executor is
+unused."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from ._told import Told, at_rest, eventually, soon
 
 
 class Hanging:
-    """One of the driver's calls: hangs as long as it is told to, and knows how many are in it."""
+    """A driver's call that hangs until it is freed, and counts the calls in progress."""
 
     def __init__(self, hangs: bool = True) -> None:
         self.free = threading.Event()
@@ -53,7 +54,7 @@ async def phase_of(pool: fastpool.Pool, timeout: float) -> str:
 
 
 async def others_go_on() -> None:
-    """What the program itself does in threads of the loop's."""
+    """The program's own work in the loop's executor is not delayed."""
     assert await asyncio.wait_for(asyncio.to_thread(lambda: 7), 5) == 7
     await asyncio.wait_for(asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM), 5)
 
@@ -166,7 +167,8 @@ def test_a_check_that_outlasts_its_limit_keeps_its_slot_and_its_task_goes_on_to_
     pool.warm(3)
 
     async def main() -> None:
-        await asyncio.sleep(0.03)  # the others' last news must be older than the question, by the coarse clock
+        # The last news of the other connections must be older than the question, by the coarse clock
+        await asyncio.sleep(0.03)
         checking.free.clear()
         async with pool.aconnection(timeout=5):
             assert pool.stats().connects == 4
@@ -181,7 +183,7 @@ def test_a_check_that_outlasts_its_limit_keeps_its_slot_and_its_task_goes_on_to_
 
 
 @pytest.mark.parametrize("options", [{}, {"reset": lambda c: None}, {"max_uses": 1}])
-def test_closes_that_hang_are_four_and_hold_up_nobody_else(options: dict[str, Any]) -> None:
+def test_at_most_four_closes_hang_and_delay_no_other_caller(options: dict[str, Any]) -> None:
     closing = Hanging()
     pool = fastpool.Pool(Told, close=closing, max_size=6, max_connecting=6, **options)
 
@@ -217,7 +219,7 @@ def test_the_loops_executor_is_never_asked() -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         loop.run_in_executor = refuse  # type: ignore[method-assign]
-        for _ in range(3):  # connect, and a check that says no, and one that says yes
+        for _ in range(3):  # connect, then a check that says no, then one that says yes
             async with pool.aconnection() as c:
                 pass
         lease = pool.aconnection()

@@ -1,30 +1,30 @@
-"""The language of the scenarios: what may be said in a YAML file here, and nothing else.
+"""The language of the scenarios in the YAML files of this folder; anything else is an error.
 
-A scenario is a story of a few threads and a pool, told step by step::
+A scenario lists what a few threads do with a pool, step by step::
 
-    - scenario: A connect that fails wakes who waits       # one line
+    - scenario: A connect that fails wakes a waiter        # one line
       from: SQLAlchemy 2.1.9 QueuePool                     # the pool, and its issue or test
       regression: 1                                        # number in the list that test_scenarios.py has, if any
-      tells: what went wrong there, and what happens here
+      tells: what went wrong there, and what must happen here
       pool: {max_size: 1, timeout: 5}                      # options
       connections: plain | checked | sockets               # with no check, with check and reset, with a descriptor
       concurrency: [threads, tasks]                        # Pool and threads, AsyncPool and tasks; both if left out
-      threads: [ana, bob, crowd x 50]                      # who takes part; a crowd is many of one name
+      threads: [ana, bob, crowd x 50]                      # the actors; a crowd is many of one name
       steps: …
 
-Each step has one thing that happens, and after `then` how things stand when all is quiet again::
+Each step has one event, and after `then` the state to expect once all is quiet again::
 
     ana: asks            | {asks: {timeout: 0}}            a block begins; asks and leaves: it ends at once
     ana: leaves          | {leaves: {raising: Failure, discarding: true}}
     ana: checks out      | checks in | checks in again | checks in a stranger | {checks in: {discard: true}}
-    ana: loses it                                          her block can never end: it is garbage
+    ana: loses it                                          her block can never end: the lease is garbage
     ana: opens | closes | clears | {closes: {timeout: 2}} | {warms: {n: 3}} | {resizes: {max_size: 2}}
     connect: is held     | works | fails | aborts | is interrupted      what the driver's next calls do (check, reset,
                                                            close as well; check also: says no)
-    ana's connect: works                                   what becomes of the call of hers that is held
+    ana's connect: works                                   the outcome of her call that is held
     c1: dies             | hangs up | speaks               the first connection that was made; or: every connection
     a:1: refuses         | accepts                         a server
-    clock: 2.5                                             so many seconds go by
+    clock: 2.5                                             that many seconds pass
 
     then:
       ana: out | has c1 | has a connection | in line | in connect (check, reset, close) | at it | Failure
@@ -33,10 +33,10 @@ Each step has one thing that happens, and after `then` how things stand when all
       open: [c1, c2]                                       connections that are open
       calls: {connect: 3}                                  of the driver, so far
       stats: {idle: 1, closed: {dead: 1}, hold.count: 2}
-      told: [checked_out, checked_in]                      events since it was last asked
-      time left: [5, 3]                                    what connect and check were told, so far
+      told: [checked_out, checked_in]                      events since the last `told`
+      time left: [5, 3]                                    the `timeout` of connect and check, so far
 
-The clock stands still but for the steps that move it: what is over without one took no time.
+The clock moves only in `clock` steps: everything else takes no time.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ import yaml
 import fastpool
 from fastpool._telemetry.events import EVENTS
 from fastpool._telemetry.stats import CLOSE_REASONS
-from tests.pool.world import Abort, Failure
+from tests.pool.fake_driver import Abort, Failure
 
 STAGES = ("connect", "check", "reset", "close")
 MODELS = ("threads", "tasks")
@@ -93,12 +93,12 @@ STATISTICS = set(fastpool.Stats.__dataclass_fields__) | {
 
 
 class BadScenario(Exception):
-    """What is said in a scenario cannot be understood."""
+    """A scenario has something that is not in the language."""
 
 
 @dataclass
 class Step:
-    """One thing that happens: to whom, of which kind, what, and how; then how things stand."""
+    """One event: its subject, kind, verb and arguments; then the state to expect."""
 
     number: int
     kind: str = "look"  # actor, release, cue, connection, server, clock, look
@@ -110,13 +110,13 @@ class Step:
 
 @dataclass
 class Scenario:
-    """A story, understood."""
+    """A parsed scenario."""
 
     name: str
     origin: str
     tells: str
     pool: dict[str, Any]
-    actors: dict[str, int]  # name -> how many; 0: one, who is no crowd
+    actors: dict[str, int]  # name -> how many; 0: a single actor, not a crowd
     steps: list[Step]
     connections: str = "plain"
     concurrency: tuple[str, ...] = MODELS
@@ -125,7 +125,7 @@ class Scenario:
 
 
 class _Loader(yaml.SafeLoader):
-    """A mapping that has a key twice is a mistake, and YAML would keep quiet about it."""
+    """A YAML loader that refuses a mapping with a repeated key, which YAML itself would accept."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -141,7 +141,7 @@ def load(path: Path) -> list[Scenario]:
 
 
 def understand(text: str, file: str = "") -> list[Scenario]:
-    """The scenarios of a text; BadScenario for whatever is not in the language."""
+    """The scenarios of a text; BadScenario for anything that is not in the language."""
     told = yaml.load(text, _Loader)
     if not isinstance(told, list):
         raise BadScenario(f"{file}: a list of scenarios is wanted")
@@ -232,7 +232,7 @@ def _happens(where: str, step: Step, what: Any, actors: dict[str, int]) -> None:
     elif SERVER.fullmatch(subject):
         step.kind, step.verb = "server", _one_of(where, what, MOODS)
     else:
-        raise BadScenario(f"{where}: who is {subject!r}? Those who take part: {sorted(actors)}")
+        raise BadScenario(f"{where}: unknown actor {subject!r}; the actors: {sorted(actors)}")
 
 
 def _then(where: str, told: Any, actors: dict[str, int]) -> dict[str, Any]:

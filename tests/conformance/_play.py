@@ -1,6 +1,7 @@
-"""Plays a scenario, step by step: something happens, all becomes quiet, and things stand as expected or it has failed.
+"""Plays a scenario step by step: after each step it waits until all is quiet, and compares the state with what the
+scenario expects.
 
-Quiet means: everybody has done what he does, or is held in a call of the driver, or stands in line with time left.
+Quiet means: every actor has finished, or is held in a call of the driver, or waits in line with time left.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ import fastpool
 from fastpool.testing import VirtualClock
 from tests.conformance._language import ERRORS, Scenario, Step
 from tests.conformance._stage import DRIVERS, PATIENT, Actor, Director, TaskActor, ThreadActor, Wire
-from tests.pool.world import PATIENCE
+from tests.pool.fake_driver import PATIENCE
 
 
 class Mismatch(AssertionError):
-    """Things do not stand as the scenario says."""
+    """The state is not what the scenario says."""
 
 
 class Ear:
-    """A listener to everything."""
+    """A listener that records every event."""
 
     def __init__(self) -> None:
         self.heard: list[str] = []
@@ -53,7 +54,8 @@ def _running_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 def play(scenario: Scenario, model: str) -> None:
-    """Play it with `threads` or with `tasks`. Mismatch, with the step, where things are not as they should be."""
+    """Play it with `threads` or with `tasks`. Mismatch, with the step, where the state differs from what is
+    expected."""
     with VirtualClock() as clock:
         if model == "threads":
             Play(scenario, clock, None).perform()
@@ -63,7 +65,7 @@ def play(scenario: Scenario, model: str) -> None:
 
 
 class Play:
-    """One performance."""
+    """One run of a scenario."""
 
     def __init__(self, scenario: Scenario, clock: VirtualClock, loop: asyncio.AbstractEventLoop | None) -> None:
         self.scenario, self.clock, self.loop = scenario, clock, loop
@@ -92,7 +94,7 @@ class Play:
         return TaskActor(name, self.pool, lambda: self.clock.now, self.loop)
 
     def perform(self) -> None:
-        """Set up, play all steps, and see that nothing was lost."""
+        """Set up, play all steps, and check that nothing was lost."""
         self._set_up()
         try:
             for step in self.scenario.steps:
@@ -136,7 +138,7 @@ class Play:
             try:
                 self.clock.advance(step.verb, patience=0)
             except TimeoutError:
-                pass  # the keeper is held, or about to be: _quiet sees to it
+                pass  # the keeper is held, or about to be: _quiet waits for it
 
     def _connection(self, name: str) -> Any:
         number = int(name[1:])
@@ -168,7 +170,7 @@ class Play:
         return {call.who: call.stage for call in list(self.director.held)}
 
     def _has_to_wait(self, unsettled: list[Actor], stats: fastpool.Stats) -> bool:
-        """Who closes has to wait for what is out, if he has a limit; who warms, for the others that connect."""
+        """An actor that closes with a time limit waits for leases; one that warms waits for connects of others."""
         if any(actor.verb == "warms" for actor in unsettled):
             return stats.connecting >= self.pool.config.max_connecting
         done = self.pool.closed and not stats.idle and stats.size == len(self._open())
@@ -185,7 +187,7 @@ class Play:
         if len(in_line) != stats.waiting:
             return False
         if stats.connecting > sum(call.stage == "connect" for call in list(self.director.held)):
-            return False  # also a worker that goes on with a connect for nobody
+            return False  # also a worker that goes on with a connect that nobody waits for
         if len(in_line) < len(unsettled) and not self._has_to_wait(unsettled, stats):
             return False
         if "keeper" not in held:
@@ -194,7 +196,8 @@ class Play:
             except TimeoutError:
                 return False
         if self.loop is not None:
-            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self.loop).result(PATIENCE)  # what was called soon
+            # What was scheduled with call_soon
+            asyncio.run_coroutine_threadsafe(asyncio.sleep(0), self.loop).result(PATIENCE)
             closing = [call for call in list(self.director.held) if call.stage in ("close", "reset")]
             return len(self.pool.driver.closing) == len(closing)
         return True
@@ -202,7 +205,7 @@ class Play:
     def _quiet(self) -> None:
         self._until(lambda: self._is_quiet() and self._is_quiet(), "silence")
 
-    # ---- how things stand
+    # ---- the state
 
     def _state(self, actor: Actor) -> str:
         held = self._held()
@@ -290,7 +293,7 @@ class Play:
     # ---- the end
 
     def _nothing_is_lost(self) -> None:
-        """Whatever happened: all who are left get out, and the pool serves as many as ever, with exact totals."""
+        """All remaining actors end, the pool gives out as many connections as ever, and the totals are exact."""
         self._heal()
         self._until(self._send_home, "everybody being out")
         if not self.pool.closed:
@@ -300,7 +303,7 @@ class Play:
             for actor in late:
                 actor.begin("asks", {"timeout": 5})
                 self._quiet()
-                while self.director.held:  # a connect for nobody, which began as everything was healed
+                while self.director.held:  # a connect that nobody waits for, which began as everything was healed
                     self._heal()
                     self._quiet()
                 assert self._state(actor).startswith("has "), f"{actor.name} is {self._state(actor)}: {self.pool}"

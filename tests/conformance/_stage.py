@@ -1,7 +1,7 @@
-"""What a scenario is played on: a driver whose every call does as it is told, and the actors who use the pool.
+"""The driver and the actors of a scenario: the scenario decides what each driver call does; the actors use the pool.
 
-The same actors play as threads on a Pool and as tasks of one event loop on an AsyncPool: what they do is written as
-coroutines, which a thread runs through without ever suspending.
+The same actors play as threads on a Pool and as tasks of one event loop on an AsyncPool: their actions are coroutines,
+which a thread runs to the end without suspending.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import Any
 
 import fastpool
 from tests.conformance._language import ERRORS, STAGES
-from tests.pool.world import PATIENCE, Abort, Connection, Failure
+from tests.pool.fake_driver import PATIENCE, Abort, Connection, Failure
 
 acting: contextvars.ContextVar[str] = contextvars.ContextVar("acting", default="keeper")
-PATIENT = ("closes", "warms")  # what may take its time without standing in line
+PATIENT = ("closes", "warms")  # actions that may take time without standing in line
 RAISES: dict[str, type[BaseException]] = {"fails": Failure, "aborts": Abort, "is interrupted": KeyboardInterrupt}
 
 
 class Wire(Connection):
-    """A connection with a descriptor, whose other end the story has."""
+    """A connection with a descriptor, whose other end the scenario controls."""
 
     def __init__(self, number: int, server: Any) -> None:
         super().__init__(number, server)
@@ -37,7 +37,7 @@ class Wire(Connection):
 
 
 class Call:
-    """A call of the driver that is held until the story says what becomes of it."""
+    """A call of the driver that is held until the scenario decides its outcome."""
 
     def __init__(self, stage: str) -> None:
         self.stage, self.who = stage, acting.get()
@@ -54,7 +54,7 @@ class Call:
 
 
 class Director:
-    """Says what becomes of the driver's calls, counts them, and knows which are held."""
+    """Decides the outcome of the driver's calls, counts them, and knows which are held."""
 
     def __init__(self) -> None:
         self.cues = dict.fromkeys(STAGES, "works")
@@ -66,7 +66,7 @@ class Director:
         self._lock = threading.Lock()
 
     def begin(self, stage: str) -> Call | None:
-        """A call begins: it is held if this is returned."""
+        """Begin a call; the returned Call, if any, must be waited for."""
         with self._lock:
             self.calls[stage] += 1
             if self.cues[stage] == "is held":
@@ -75,7 +75,7 @@ class Director:
             return None
 
     def outcome(self, stage: str, call: Call | None) -> bool:
-        """What comes of it: raises, or says whether it works."""
+        """The outcome of a call: raises, or says whether it works."""
         if call is not None:
             with self._lock:
                 self.held.remove(call)
@@ -118,7 +118,7 @@ class _Driver(fastpool.Driver):
 
 
 class ThreadDriver(_Driver):
-    """The calls, made in threads."""
+    """A driver whose calls block."""
 
     def connect(self, server: Any, timeout: float | None) -> Any:
         self.director.time_left.append(timeout)
@@ -131,7 +131,7 @@ class ThreadDriver(_Driver):
 
 
 class CheckingThreadDriver(ThreadDriver):
-    """With check and reset, too."""
+    """Adds check and reset."""
 
     def check(self, c: Any, timeout: float | None) -> bool:
         self.director.time_left.append(timeout)
@@ -142,13 +142,13 @@ class CheckingThreadDriver(ThreadDriver):
 
 
 class WiredThreadDriver(ThreadDriver):
-    """With descriptors."""
+    """Adds descriptors."""
 
     kind = Wire
 
 
 class TaskDriver(_Driver):
-    """The same calls, awaited."""
+    """A driver whose calls are coroutines."""
 
     async def connect(self, server: Any, timeout: float | None) -> Any:
         self.director.time_left.append(timeout)
@@ -161,7 +161,7 @@ class TaskDriver(_Driver):
 
 
 class CheckingTaskDriver(TaskDriver):
-    """With check and reset, too."""
+    """Adds check and reset."""
 
     async def check(self, c: Any, timeout: float | None) -> bool:  # type: ignore[override]
         self.director.time_left.append(timeout)
@@ -172,7 +172,7 @@ class CheckingTaskDriver(TaskDriver):
 
 
 class WiredTaskDriver(TaskDriver):
-    """With descriptors."""
+    """Adds descriptors."""
 
     kind = Wire
 
@@ -188,12 +188,12 @@ DRIVERS = {
 
 
 async def _it(result: Any) -> Any:
-    """What a Pool returns, or what an AsyncPool gives to await."""
+    """The value that a Pool returns, or the result of what an AsyncPool returns to await."""
     return await result if isinstance(result, Coroutine) else result
 
 
 class Actor:
-    """One who uses the pool: does one thing at a time, and remembers how the last one ended."""
+    """A user of the pool: does one action at a time, and remembers how the last one ended."""
 
     def __init__(self, name: str, pool: Any, now: Callable[[], float]) -> None:
         self.name, self.pool, self._now = name, pool, now
@@ -208,7 +208,7 @@ class Actor:
         self.error: BaseException | None = None
 
     def begin(self, verb: str, how: dict[str, Any]) -> None:
-        """Begin to do it, in the actor's own thread or task."""
+        """Begin the action in the actor's own thread or task."""
         assert not self.busy, f"{self.name} is busy: {self.verb}"
         self.verb, self.began, self.gave, self.error = verb, self._now(), None, None
         timeout = how.get("timeout", None if verb in PATIENT else self.pool.config.timeout)
@@ -220,7 +220,7 @@ class Actor:
         raise NotImplementedError
 
     def is_gone(self) -> bool:
-        """Whether the actor's thread or task, which None was sent to, has ended."""
+        """Whether the actor's thread or task has ended after None was sent to it."""
         raise NotImplementedError
 
     async def _do(self, verb: str, how: dict[str, Any]) -> None:
@@ -241,7 +241,7 @@ class Actor:
         c.holders -= 1
         self.connections.remove(c)
 
-    # ---- what an actor can do
+    # ---- the actions of an actor
 
     async def asks(self, **how: Any) -> None:
         lease = self.pool.connection(**how)
@@ -311,7 +311,7 @@ class Actor:
 
 
 class ThreadActor(Actor):
-    """Plays in a thread of its own."""
+    """Runs the actions in its own thread."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -335,7 +335,7 @@ class ThreadActor(Actor):
 
 
 class TaskActor(Actor):
-    """Plays as a task: one, from first to last, as a task is who owns what it leased."""
+    """Runs all actions in one task, because a task owns what it leased."""
 
     def __init__(self, name: str, pool: Any, now: Callable[[], float], loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(name, pool, now)

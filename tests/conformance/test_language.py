@@ -1,4 +1,4 @@
-"""The runner itself: what is not in the language is refused, and what does not come true has failed."""
+"""The runner itself: it refuses what is not in the language, and fails when an expectation is not met."""
 
 import pytest
 
@@ -102,7 +102,7 @@ def test_what_cannot_happen_fails(steps, said):
 
 
 def test_a_pool_that_lost_something_fails_at_the_end(monkeypatch):
-    """A connection that is not given back: here by an actor who forgets that he has one."""
+    """A connection that is not returned: here by an actor that loses track of it."""
     scenario = story("- ana: asks\n- ana: leaves\n  then: {ana: out}")
 
     async def forgets(actor):
@@ -128,13 +128,13 @@ GOOD = "- ana: asks\n  then: {ana: has c1}"
         ({"connections: plain": "concurrency: [greenlets]"}, "'greenlets' is none of"),
         ({"[ana, bob]": "[ana, ana]"}, "'ana' cannot take part"),
         ({"[ana, bob]": "[stats]"}, "'stats' cannot take part"),
-        ({"ana: asks": "eve: asks"}, "who is 'eve'"),
+        ({"ana: asks": "eve: asks"}, "unknown actor 'eve'"),
         ({"ana: asks": "ana: sks"}, "ana cannot 'sks'"),
         ({"ana: asks": "ana: {asks: {time: 1}}"}, r"nobody knows \['time'\]"),
         ({"ana: asks": "ana: {leaves: {raising: Failures}}"}, "'Failures' is none of"),
         ({"ana: asks": "connect: hangs"}, "'hangs' is none of"),
         ({"ana: asks": "ana's connect: is held"}, "'is held' is none of"),
-        ({"ana: asks": "eve's connect: works"}, "who is"),
+        ({"ana: asks": "eve's connect: works"}, "unknown actor"),
         ({"ana: asks": "clock: soon"}, "seconds are wanted"),
         ({"ana: asks": "c1: sleeps"}, "'sleeps' is none of"),
         ({"ana: asks": "a:1: dies"}, "'dies' is none of"),

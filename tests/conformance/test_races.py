@@ -1,4 +1,4 @@
-"""Regressions of other pools that are no story of one thing after another."""
+"""Regressions of other pools that cannot be written as a sequence of steps."""
 
 import asyncio
 import gc
@@ -6,12 +6,12 @@ import time
 
 import fastpool
 from fastpool import NoConnectionsAvailable
-from tests.pool.world import Holder, Plain, Run, balanced, holding, serves, until
+from tests.pool.fake_driver import Holder, Plain, Run, balanced, holding, serves, until
 
 
 def test_a_return_at_the_instant_of_a_timeout():
-    """SQLAlchemy test_timeout_race, psycopg test_cancelled_waiter_assigned_conn_is_reclaimed: many times, so that the
-    two meet. Whoever loses, the connection goes to the one who waits, or to the one behind him."""
+    """SQLAlchemy test_timeout_race, psycopg test_cancelled_waiter_assigned_conn_is_reclaimed: repeated until return and
+    timeout coincide. In every case the connection goes to the waiter, or to the next in line."""
     pool = Plain().pool(max_size=1, timeout=None)
     served = late = 0
     for n in range(150):
@@ -39,9 +39,9 @@ def test_a_return_at_the_instant_of_a_timeout():
     assert stats.checkouts == 150 + served + 150
 
 
-def test_thousands_who_gave_up_are_in_nobodys_way():
-    """Vitess#20308: a return looked at one waiter after another whose time was over. A return with thousands of such
-    behind it does as little as any: they are out of the line."""
+def test_thousands_of_timed_out_waiters_slow_no_return():
+    """Vitess#20308: a return looked at each waiter whose time was over. Here a return with thousands of such waiters
+    costs no more than any other, because they have left the line."""
 
     class Connection:
         pass
@@ -71,10 +71,10 @@ def test_thousands_who_gave_up_are_in_nobodys_way():
     assert asyncio.run(main()) < 0.01
 
 
-def test_the_wall_clock_is_nobodys_business(monkeypatch):
-    """HikariCP has a test of a clock that goes back; SQLAlchemy's recycle reads the wall clock."""
-    world = Plain()
-    pool = world.pool(max_size=2, max_lifetime=1000, idle_timeout=1000, keepalive=1000, backoff=(10, 10))
+def test_the_wall_clock_has_no_effect(monkeypatch):
+    """HikariCP tests a clock that goes back; SQLAlchemy's recycle reads the wall clock."""
+    driver = Plain()
+    pool = driver.pool(max_size=2, max_lifetime=1000, idle_timeout=1000, keepalive=1000, backoff=(10, 10))
     serves(pool, 2)
     wall = time.time()
     for jump in (-86400 * 365, 86400 * 365):
@@ -86,6 +86,6 @@ def test_the_wall_clock_is_nobodys_business(monkeypatch):
                 pool.checkout(timeout=0.02)
             except NoConnectionsAvailable as error:
                 assert 0.02 <= error.waited < 10
-        assert len(world.made) == 2
+        assert len(driver.made) == 2
     assert sum(balanced(pool).closed.values()) == 0
     pool.close()

@@ -1,4 +1,5 @@
-"""Every scenario of the YAML files here, with threads and with tasks; and no regression of the list is forgotten."""
+"""Every scenario of the YAML files here, with threads and with tasks; and every regression of the list has a
+scenario."""
 
 import ast
 from fnmatch import fnmatch
@@ -14,7 +15,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 SCENARIOS = list(scenarios(HERE))
 ELSEWHERE = yaml.safe_load((HERE / "elsewhere.yaml").read_text(encoding="utf-8"))
-REGRESSIONS = range(1, 35)  # what was found wrong in twenty other pools, numbered when it was collected
+REGRESSIONS = range(1, 35)  # defects found in twenty other pools, numbered when they were collected
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The test-only native modules, built when they are missing or older than what they are made of."""
+"""The test-only native modules, built when they are missing or older than their sources."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def load(name: str, source: str) -> Any:
 def program(kind: str, source: str, src: Path = ROOT / "src") -> Path:
     """The program made of a .pyx file: plain, thread (ThreadSanitizer) or address (AddressSanitizer, UBSan).
 
-    `src`: where the parts of the core are taken from. Skips where the compiler has no such sanitizer.
+    `src`: the folder with the parts of the core. Skips where the compiler has no such sanitizer.
     """
     if sys.platform == "win32":
         pytest.skip("the program runs on POSIX threads")
@@ -63,7 +63,7 @@ def program(kind: str, source: str, src: Path = ROOT / "src") -> Path:
 
 @cache
 def _cannot(kind: str) -> str:
-    """What the compiler, or the program that it made of next to nothing, said against this kind; nothing if it can."""
+    """The error of the compiler, or of a minimal program, for this kind of build; empty if it works."""
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
     with tempfile.TemporaryDirectory() as folder:
         made = os.path.join(folder, "empty")

@@ -1,4 +1,4 @@
-/* Before each atomic access of a stress build: now and then let other threads run, so that they meet between any two. */
+/* Before each atomic access of a stress build: now and then yield, so that threads meet between any two accesses. */
 #ifndef FASTPOOL_TEST_PAUSE_H
 #define FASTPOOL_TEST_PAUSE_H
 
@@ -33,7 +33,7 @@ static inline void fp_pause(void)
     fp_pause_left--;
     if (fp_pause_draw() & (fp_pause_seldom - 1))
         return;
-    /* one turn for another thread; or many, so that all others run past this one */
+    /* yield to one other thread; or many times, so that all others overtake this one */
     for (turns = fp_pause_draw() % 16 ? 1 : fp_pause_draw() % 40; turns > 0; turns--)
         sched_yield();
 }

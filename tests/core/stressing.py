@@ -1,4 +1,4 @@
-"""Runs the program of tests/_stress.pyx, and says what it found."""
+"""Runs the program of tests/_stress.pyx, and parses what it reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SOURCE = "tests/_stress.pyx"
 
 
 class Run(NamedTuple):
-    """One run of the program: what it found (nothing, if all was well) and how often it did what."""
+    """One run of the program: the faults that it found, and how often each operation happened."""
 
     found: str
     counts: Counter[str]
@@ -21,9 +21,9 @@ class Run(NamedTuple):
 def stress(
     path: Path, shape: tuple[int, int], rounds: int, seed: int, hot: int, patience: int = 20, fault: int = 0
 ) -> Run:
-    """`hot`: the longest run of nothing but the fast path; `patience`: when nothing has moved for so many seconds,
-    something runs in a circle. With an odd seed the oldest idle slot is taken, else the one returned last. The first
-    report of a sanitizer ends the run."""
+    """`hot`: the longest run of the fast path alone; `patience`: after that many seconds without progress the run
+    counts as livelocked. With an odd seed the oldest idle slot is taken, else the one returned last. A
+    sanitizer's first report ends the run."""
     command = [str(path), *map(str, [*shape, rounds, seed, hot, patience])]
     options = {"TSAN_OPTIONS": "halt_on_error=1", "UBSAN_OPTIONS": "print_stacktrace=1", "FAULT": str(fault)}
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | options, check=False)
@@ -35,5 +35,5 @@ def stress(
 
 
 def operations(counts: Counter[str]) -> int:
-    """Checkouts, their checkins, and the checkouts that came to nothing."""
+    """The number of checkouts, checkins, and checkouts without a connection."""
     return 2 * counts["checkouts"] + counts["timeouts"] + counts["cancels"] + counts["failed_connects"]

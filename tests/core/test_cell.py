@@ -1,4 +1,4 @@
-"""What the bookkeeping is kept in without a lock: a cell, replaced by who saw its value; a register of who exists."""
+"""Lock-free bookkeeping: a cell that is replaced by compare-and-swap, and a register of live objects."""
 
 import gc
 import threading
@@ -7,10 +7,10 @@ import time
 import pytest
 
 from fastpool._core import Cell, Register, Section
-from tests.pool.world import frees_what_is_dropped
+from tests.pool.fake_driver import frees_what_is_dropped
 
 
-def test_it_is_replaced_by_who_saw_the_current_value():
+def test_it_is_replaced_only_by_a_swap_from_the_current_value():
     first, second = object(), object()
     cell = Cell(first)
     assert cell.value is first
@@ -84,7 +84,7 @@ class Named:
     pass
 
 
-def test_a_register_has_those_who_exist_in_the_order_in_which_they_came():
+def test_a_register_has_the_live_members_in_order_of_arrival():
     register, ones = Register(), [Named() for _ in range(5)]
     for one in ones:
         register.add("a", one)
@@ -96,7 +96,7 @@ def test_a_register_has_those_who_exist_in_the_order_in_which_they_came():
 
 
 @frees_what_is_dropped
-def test_who_ends_leaves_the_register_and_the_last_takes_the_name_along():
+def test_a_member_that_ends_leaves_the_register_and_the_last_removes_the_name():
     register, ones = Register(), [Named() for _ in range(3)]
     for one in ones:
         register.add("a", one)
@@ -108,7 +108,7 @@ def test_who_ends_leaves_the_register_and_the_last_takes_the_name_along():
     assert len(register) == 0
 
 
-def test_who_is_dropped_leaves_the_register_before_it_ends():
+def test_a_dropped_member_leaves_the_register_before_it_ends():
     register, ones = Register(), [Named() for _ in range(4)]
     for one in ones:
         register.add("a", one)

@@ -1,4 +1,4 @@
-"""The core's clock: the operating system's, which goes on while the machine is suspended; movable by tests."""
+"""The core's clock: the operating system's, which goes on while the machine is suspended; tests can move it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_it_is_the_systems_clock_that_goes_on_while_the_machine_is_suspended() -
 
 
 def test_the_coarse_one_is_behind_by_a_tick_or_so() -> None:
-    """At its best: where a machine stands still, its ticks come late."""
+    """The best of several readings, because a busy machine's ticks come late."""
     behind = []
     pause = threading.Event()
     while not behind or (min(behind) > 20_000_000 and len(behind) < 200):
@@ -53,7 +53,7 @@ def test_it_never_goes_back() -> None:
 
 
 def test_order_tells_before_from_after_between_threads() -> None:
-    """`order` is what decides which slot was returned last."""
+    """`order` decides which slot was returned last."""
     stamps: list[int] = []
     for _ in range(50):
         thread = threading.Thread(target=lambda: stamps.append(parts.clocks()[3]))
@@ -64,9 +64,9 @@ def test_order_tells_before_from_after_between_threads() -> None:
 
 
 def test_the_near_one_is_never_ahead_and_never_older_than_its_patience() -> None:
-    """While the coarse one moves on a few times, in two threads that change processors as they like.
+    """Two threads, which may change processors, read it while the coarse clock ticks a few times.
 
-    What it gives is the coarse clock, read at most PATIENCE of the counter ago: so it is not behind what the coarse one
+    It returns the coarse clock, read at most PATIENCE of the counter ago: so it is not behind what the coarse clock
     showed before that, however late the machine's ticks come.
     """
     wrong: list[tuple[int, ...]] = []

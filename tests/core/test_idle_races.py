@@ -1,4 +1,4 @@
-"""Two threads at the idle set, step by step: whoever comes in between, a slot has one owner and one entry."""
+"""Two threads at the idle set, step by step: in every order a slot has one owner and one entry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ parts = probe()
 
 
 def rig_with(*idle: int, leased: int = 0) -> Any:
-    """Slots in the set in this order, then `leased` more that are not."""
+    """Slots in the set in this order, then `leased` more that are not in it."""
     rig = parts.Rig(8)
     for index in range(len(idle) + leased):
         rig.grow()
@@ -36,7 +36,7 @@ def test_an_entry_popped_while_its_slot_is_out_goes_to_the_popper_if_the_slot_co
     retake(rig, 0)  # the owner has it past the stack; its entry stays
     assert rig.pop() == 0
     assert not rig.publish(0), "the owner sees LISTED and leaves the entry to the popper"
-    assert rig.unlist(0), "... who therefore takes the slot"
+    assert rig.unlist(0), "... which therefore takes the slot"
     assert rig.state(0) == "LEASED"
     assert drain(rig) == []
     rig.put(0)
@@ -60,14 +60,14 @@ def test_between_publishing_and_pushing_the_slot_may_come_and_go() -> None:
     assert rig.publish(0)
     assert rig.take() is None, "its entry is still in the pusher's hands"
     retake(rig, 0)
-    assert not rig.publish(0), "the second who returns it sees LISTED: the first will push"
+    assert not rig.publish(0), "the second thread that returns it sees LISTED: the first will push"
     rig.push(0)
     assert rig.stack() == [0]
     assert drain(rig) == [0]
 
 
 def test_listed_is_turned_on_in_the_step_that_publishes() -> None:
-    """Once it was turned on in a second step; the one who took the slot in between listed it as well."""
+    """LISTED was once set in a second step; a thread that took the slot in between pushed a second entry."""
     rig = rig_with(0)
     retake(rig, 0)
     assert rig.pop() == 0
@@ -100,7 +100,7 @@ def test_a_slot_popped_with_its_entry_while_its_owner_grabs_it() -> None:
 
 def test_a_head_that_looks_the_same_is_the_same() -> None:
     rig = rig_with(0, 1, 2)
-    head = rig.head  # somebody is about to pop 2, with 1 below it
+    head = rig.head  # another thread is about to pop 2, with 1 below it
     assert [rig.take(), rig.take()] == [2, 1]
     rig.put(2)  # on top again, but 0 is below it now
     assert rig.stack() == [2, 0]
@@ -109,7 +109,7 @@ def test_a_head_that_looks_the_same_is_the_same() -> None:
     assert drain(rig) == [2, 0]
 
 
-def test_two_who_pop_get_different_entries() -> None:
+def test_two_poppers_get_different_entries() -> None:
     rig = rig_with(0, 1)
     head = rig.head
     assert rig.pop(head) == 1
@@ -132,7 +132,7 @@ def test_a_stale_entry_on_top_hides_nothing() -> None:
 
 
 def test_an_entry_in_hand_is_no_entry_to_anyone_else() -> None:
-    """One who looks while the last entry is in a popper's hands finds nothing; the popper has the slot."""
+    """Another thread finds nothing while a popper holds the last entry; the popper gets the slot."""
     rig = rig_with(0)
     assert rig.pop() == 0
     assert rig.take() is None

@@ -1,4 +1,4 @@
-"""The set of idle slots against a plain list: always the one returned last (or first), whatever was taken past it."""
+"""The set of idle slots against a plain list: it gives the slot returned last (or first), however others were taken."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class IdleSet(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 99), times=st.integers(1, 3))
     def retake(self, pick: int, times: int) -> None:
-        """A thread takes its own slot past the stack, perhaps again and again."""
+        """A thread takes its own slot past the stack, once or several times."""
         if not self.idle:
             return
         slot = self.idle.pop(pick % len(self.idle))

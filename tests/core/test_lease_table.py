@@ -1,4 +1,4 @@
-"""Who holds what, and what a thread remembers of the pools it used: never too little."""
+"""Which slots a thread holds, and which pools it remembers having used: never too few."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_pools_that_share_a_place_in_memory_take_turns_and_count_again() -> None
         one.open(slot)
     assert one.hint() == (held[1], 2)
     pool = int(rig.pool_id)
-    assert one.hint(pool + parts.VISITS_KEPT) is None, "another pool takes the place"
+    assert one.hint(pool + parts.HINTS_KEPT) is None, "another pool takes the place"
     assert one.hint() is None, "forgotten"
     assert one.held == 2, "and counted again in the table"
     assert one.hint() == (None, 2)
@@ -115,7 +115,7 @@ def test_held_is_never_too_low(steps: list[tuple[int, str, int]]) -> None:
             owners[uid].shut(slot)  # from any thread
             rig.put(slot)
         elif what == "forget":
-            owners[uid].hint(rig.pool_id + parts.VISITS_KEPT * (1 + pick))
+            owners[uid].hint(rig.pool_id + parts.HINTS_KEPT * (1 + pick))
         for one in owners.values():
             assert one.held >= one.leases()
         assert sum(one.leases() for one in owners.values()) == len(out)

@@ -1,4 +1,4 @@
-"""A few threads in line look around for all: who they are, and who does when they have left."""
+"""A few threads in line look for leaks for all: which they are, and which replace them when they leave."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOOKOUTS = 4
 
 
 class Duty(RuleBasedStateMachine):
-    """Whatever comes and goes: as long as a thread that may look stands in line, one does, and knows it."""
+    """While a thread that can look stands in line, at least one looks, and knows that it does."""
 
     @initialize()
     def begin(self) -> None:
@@ -26,7 +26,7 @@ class Duty(RuleBasedStateMachine):
         self.line: list[Any] = []
         self.gone: list[Any] = []
         self.threads: set[int] = set()
-        self.told: set[int] = set()  # who knows that it is a lookout
+        self.told: set[int] = set()  # threads that know that they are lookouts
 
     @rule(front=st.booleans(), kind=st.sampled_from(["may look", "may look", "thread", "task"]))
     def enlist(self, front: bool, kind: str) -> None:
@@ -55,7 +55,7 @@ class Duty(RuleBasedStateMachine):
                     self.told.add(other.address)
 
     @invariant()
-    def somebody_looks(self) -> None:
+    def a_lookout_looks(self) -> None:
         if hasattr(self, "rig"):
             lookouts = {one.address for one in self.line if one.lookout}
             assert lookouts <= self.threads
@@ -104,7 +104,7 @@ def test_the_duty_goes_on_when_the_last_lookout_is_served() -> None:
 
 def test_an_heir_that_is_about_to_leave_passes_the_duty_on() -> None:
     line = in_line(parts.Rig(), 6)
-    assert line[5].settle("TIMED_OUT")  # ... but is in line yet
+    assert line[5].settle("TIMED_OUT")  # ... but is still in line
     for one in line[:4]:
         one.leave()
     assert lookouts(line) == [5]
@@ -113,7 +113,7 @@ def test_an_heir_that_is_about_to_leave_passes_the_duty_on() -> None:
     assert line[4].woken()
 
 
-def test_who_comes_while_there_are_few_lookouts_becomes_one() -> None:
+def test_a_waiter_that_comes_while_there_are_few_lookouts_becomes_one() -> None:
     rig = parts.Rig()
     line = in_line(rig, 5)
     for one in line[:2]:
@@ -123,7 +123,7 @@ def test_who_comes_while_there_are_few_lookouts_becomes_one() -> None:
     assert lookouts(late) == [0, 1]
 
 
-def test_a_lock_is_let_go_once_however_many_have_news() -> None:
+def test_a_lock_is_released_once_for_several_reasons_to_wake() -> None:
     """Two releases without an acquire between them are an error with some kinds of locks."""
     rig = parts.Rig(1)
     rig.connected(rig.take_vacant())
@@ -148,7 +148,7 @@ def test_everybody_is_woken_once_when_the_clock_is_stopped() -> None:
         for _ in range(2):
             rig.mind_clock()
         assert all(one.woken() for one in line)
-        parts.stop_clock(2 * 10**9)  # moved: who sleeps is in short slices by now
+        parts.stop_clock(2 * 10**9)  # moved: sleepers use short slices by now
         rig.mind_clock()
         assert not any(one.woken() for one in line)
         parts.stop_clock(0)
@@ -161,7 +161,7 @@ def test_everybody_is_woken_once_when_the_clock_is_stopped() -> None:
 
 @pytest.mark.parametrize("left", [0, 4])
 def test_native_sleepers_notice_a_clock_that_is_moved(left: int) -> None:
-    """Eight threads that sleep for a year; `left`: so many leave first, the only lookouts among them."""
+    """Eight threads sleep for a year; `left` of them, the only lookouts, leave first."""
     year = 365 * 24 * 3600 * 10**9
     rig = parts.Rig(1)
     rig.connected(rig.take_vacant())

@@ -122,10 +122,10 @@ def test_a_shrink_needs_no_permit_to_connect() -> None:
     assert rig.counts()[2] == 1
 
 
-def test_a_slot_that_became_vacant_while_the_pool_shrank_is_swallowed_by_who_takes_it() -> None:
+def test_a_slot_that_became_vacant_while_the_pool_shrank_is_taken_out_of_use() -> None:
     rig = parts.Rig(2)
     first, second = connect(rig), connect(rig)
-    rig.move(second, "VACANT")  # its holder saw that nothing was to be swallowed ...
+    rig.move(second, "VACANT")  # its holder saw no shrink ...
     rig.resize(1)  # ... the pool shrank ...
     rig.vacant_put(second)  # ... and then it was pushed
     assert rig.take_vacant() is None, "one connection is out, one is allowed"
@@ -135,7 +135,7 @@ def test_a_slot_that_became_vacant_while_the_pool_shrank_is_swallowed_by_who_tak
     assert rig.take_free() == first
 
 
-def test_growing_again_brings_swallowed_slots_back_before_new_ones_are_made() -> None:
+def test_growing_again_uses_removed_slots_before_new_ones_are_made() -> None:
     rig = parts.Rig(4)
     for slot in [connect(rig) for _ in range(4)]:
         rig.give_vacant(slot, False)
@@ -146,7 +146,7 @@ def test_growing_again_brings_swallowed_slots_back_before_new_ones_are_made() ->
     assert rig.size == 4
 
 
-def test_growth_serves_those_who_wait() -> None:
+def test_growth_serves_the_waiters() -> None:
     rig = parts.Rig(1)
     connect(rig)
     waiters = [parts.Line(rig) for _ in range(3)]
@@ -158,7 +158,7 @@ def test_growth_serves_those_who_wait() -> None:
     assert [one.take() for one in waiters] == [1, 2, None], "first come, first served"
 
 
-def test_whoever_gives_serves_the_first_in_line_not_itself() -> None:
+def test_a_giver_serves_the_first_in_line_before_itself() -> None:
     rig = parts.Rig(1)
     slot = connect(rig)
     first, second = parts.Line(rig), parts.Line(rig)

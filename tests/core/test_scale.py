@@ -1,4 +1,4 @@
-"""A large pool costs no more than a small one: work is counted in atomic accesses, so the figures are exact."""
+"""A large pool costs no more than a small one: costs are counted in atomic accesses, so the figures are exact."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.core.native import probe
 parts = probe()
 
 SMALL, LARGE = 8, 4096
-MORE = 1.2  # a large pool may cost so many times what a small one does
+MORE = 1.2  # how many times a small pool's cost a large one may have
 
 
 def work(do: Callable[[], object]) -> int:
-    """Without the garbage collector: what earlier tests left in cycles leaves its lines here, and that is work, too."""
+    """With the garbage collector off, because its finalizers for cycles of earlier tests would be counted, too."""
     gc.disable()
     try:
         before = parts.accesses()
@@ -47,7 +47,7 @@ def cycle(rig: Any) -> None:
 
 
 def retaken(rig: Any, slots: range, *, back: bool) -> None:
-    """As threads do that each use a slot of their own: taken past the stack, again and again."""
+    """Threads that each use a slot of their own take it past the stack, repeatedly."""
     for slot in slots:
         assert rig.grab(slot, rig.word(slot))
         rig.put(slot)
@@ -102,7 +102,7 @@ def test_the_last_free_one_is_found_below_all_that_their_threads_took_past_the_s
 
 
 def test_stale_entries_are_popped_once_for_each_time_they_were_pushed() -> None:
-    """Whatever threads do: the work of all takes together is linear in the number of steps."""
+    """In any sequence of operations: the work of all together is linear in the number of steps."""
     for size in (64, 1024):
         rig, pick = rig_with(size), random.Random(size)
         out: list[int] = []
@@ -167,7 +167,7 @@ def test_leaving_the_line_costs_the_same_wherever_one_stands_and_however_many_wa
     assert costs[1_000] == costs[10_000]
 
 
-def test_a_giver_passes_over_those_who_left_in_linear_time() -> None:
+def test_a_giver_skips_waiters_that_left_in_linear_time() -> None:
     costs = {}
     for waiters in (1_000, 10_000):
         rig = rig_with(0, 1)
@@ -181,7 +181,7 @@ def test_a_giver_passes_over_those_who_left_in_linear_time() -> None:
 
 
 def test_a_table_takes_no_memory_for_slots_that_are_not_used_yet() -> None:
-    """Whatever the size of its last chunk. The Python side of a slot is weighed in tests/pool/test_scale.py."""
+    """The last chunk may be of any size. tests/pool/test_scale.py measures the Python side of a slot."""
     before = resident()
     if before is None:
         pytest.skip("this system does not say how much memory a process uses")

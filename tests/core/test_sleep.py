@@ -21,7 +21,7 @@ def rig_with_one_out() -> Any:
 
 
 def until(condition: Any) -> None:
-    """Poll, bounded: what is waited for happens in another thread that this one cannot be told by."""
+    """Poll, with a limit, for a condition that another thread makes true without a notification."""
     end = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < end
@@ -29,7 +29,7 @@ def until(condition: Any) -> None:
 
 
 def in_line(rig: Any, threads: ThreadPoolExecutor, timeout_ns: int, how_many: int = 1) -> list[Future[Any]]:
-    """So many threads, in line one after the other."""
+    """That many threads, in line one after the other."""
     futures = []
     for _ in range(how_many):
         waiting = rig.waiting

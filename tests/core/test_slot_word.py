@@ -1,4 +1,4 @@
-"""A slot's word: state, LISTED and epoch, and that no word ever comes back."""
+"""A slot's word: state, LISTED and epoch; no word ever recurs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_grab_wants_the_word_as_it_was_seen() -> None:
     assert rig.grab(0, seen)
     assert rig.state(0) == "LEASED"
     assert not rig.grab(0, seen), "two hands"
-    rig.put(0)  # idle again, but not as it was seen
+    rig.put(0)  # idle again, but with another word
     assert rig.state(0) == "IDLE"
     assert not rig.grab(0, seen), "the epoch tells this idle slot from the one of before"
 

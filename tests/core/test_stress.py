@@ -1,7 +1,7 @@
 """The whole core under many native threads, plain and under sanitizers.
 
-tests/_stress.pyx says what the threads do, and what is looked at whenever they are all at rest. That it finds what is
-wrong is for test_stress_faults.py to show.
+tests/_stress.pyx says what the threads do, and what is checked whenever they are all at rest. test_stress_faults.py
+shows that it finds faults.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def test_many_threads_find_nothing_wrong(kind: str) -> None:
         run = stress(path, shape, rounds=150 if kind == "thread" else 300, seed=seed, hot=200)
         assert not run.found, run.found
         total += run.counts
-    # every kind of thing did happen, or the run would say little
+    # every kind of operation happened, or the run would say little
     seldom = {name: times for name, times in total.items() if times < 20}
     assert len(total) == 12 and not seldom, total
     assert operations(total) > 100_000
@@ -43,7 +43,7 @@ def test_hundreds_of_millions_of_operations(kind: str) -> None:
     path = program(kind, SOURCE)
     total: Counter[str] = Counter()
     began = time.monotonic()
-    # most operations come from long runs of the fast path, most meetings from short ones
+    # most operations come from long runs of the fast path, most meetings of threads from short ones
     for seed, (shape, hot) in enumerate(cycle(product(SHAPES, (5000, 20))), 1000):
         run = stress(path, shape, rounds=50, seed=seed, hot=hot)
         assert not run.found, run.found

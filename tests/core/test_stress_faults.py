@@ -1,6 +1,6 @@
-"""The native stress can fail: faults seeded into a copy of the core, each of which it must find.
+"""The native stress can fail: it must find each of the faults that are seeded into a copy of the core.
 
-The models of tests/model have the same faults, and those that are too seldom to be met here.
+The models of tests/model have the same faults, and those that are too rare to be met here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LAST_FIRST, OLDEST_FIRST = 0, 1  # the order of the idle set, which is that of t
 
 
 class Fault(NamedTuple):
-    """One fault: where, what stands there, what the faulty core does instead, and what shows it."""
+    """One fault: its file, the source text, the faulty replacement, and the failure that shows it."""
 
     file: str
     sound: str
@@ -32,7 +32,7 @@ class Fault(NamedTuple):
 
 
 FAULTS = {
-    "who returns does not look at the gate afterwards": Fault(
+    "a return does not look at the gate afterwards": Fault(
         "pool.pxd",
         "    idle_put(&pool.idle, &pool.table, slot)\n    pool_settle_if(pool)\n",
         "    idle_put(&pool.idle, &pool.table, slot)\n    if not {0}:\n        pool_settle_if(pool)\n",
@@ -71,21 +71,21 @@ FAULTS = {
         kind="address",
         order=OLDEST_FIRST,
     ),
-    "the slot is handed over before it is written down": Fault(
+    "the slot is handed over before it is written": Fault(
         "pool.pxd",
         "        waiter.slot = slot\n        if waiter_settle(waiter, HANDED):\n",
         "        if not {0}:\n            waiter.slot = slot\n        if waiter_settle(waiter, HANDED):\n"
         "            if {0}:\n                waiter.slot = slot\n",
         "data race",
     ),
-    "the table's size is told before what is in it": Fault(
+    "the table's size is published before its contents": Fault(
         "table.pxd",
         "    u32_add(&table.size, 1)\n",
         "    if {0}:\n        u32_put(&table.size, index + 1)\n    else:\n        u32_add(&table.size, 1)\n",
         "data race",
         seldom=True,
     ),
-    "the last lookout leaves, and passes its duty on to nobody": Fault(
+    "the last lookout leaves, and appoints no other": Fault(
         "waitq.pxd",
         "    if queue.lookouts != 0 or queue.watchmen == 0:\n",
         "    if {0} or queue.lookouts != 0 or queue.watchmen == 0:\n",
@@ -93,7 +93,7 @@ FAULTS = {
         shape=(12, 1),
         kind="address",
     ),
-    "the line has no share in its waiters": Fault(
+    "the line has no reference to its waiters": Fault(
         "waitq.pxd",
         "    u32_add(&waiter.refs, 1)\n",
         "    u32_add(&waiter.refs, 0 if {0} else 1)\n",
@@ -113,7 +113,7 @@ __attribute__((constructor)) static void fp_read_fault(void)
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the core's parts with all the faults in it; FAULT=n at run time brings out the n-th."""
+    """A copy of the core's parts with all the faults in it; FAULT=n at run time switches on the n-th."""
     package = tmp_path_factory.mktemp("faulty") / "src" / "fastpool"
     shutil.copytree(ROOT / "src" / "fastpool" / "_core" / "c", package / "_core" / "c")
     shutil.copy(ROOT / "src" / "fastpool" / "__init__.py", package)
@@ -151,6 +151,6 @@ def test_a_seeded_fault_is_found(fault: str, faulty: Path) -> None:
     found = ""
     for seed in range(how.order, 80, 2):
         found = stress(path, how.shape, rounds=3000, seed=seed, hot=20, patience=2, fault=number).found
-        if re.search(how.sign, found):  # not only "asleep", as a machine that stands still can make it look
+        if re.search(how.sign, found):  # not only "asleep", which a stalled machine can cause as well
             break
     assert re.search(how.sign, found), f"no sign of it in {seed // 2 + 1} runs: {found}"

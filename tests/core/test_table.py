@@ -1,4 +1,4 @@
-"""The table of slots: it grows, and nothing in it moves."""
+"""The table of slots grows, and its elements keep their addresses."""
 
 from __future__ import annotations
 

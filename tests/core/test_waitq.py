@@ -1,4 +1,4 @@
-"""The line: first come, first served, out of it from anywhere, and whose memory is whose."""
+"""The line: first come, first served, leaving from any place, and the ownership of a waiter's memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ parts = probe()
 
 
 class Waiters(RuleBasedStateMachine):
-    """`line` is the model: a list of those who wait."""
+    """`line` is the model: a list of the waiters."""
 
     @initialize()
     def begin(self) -> None:
@@ -110,7 +110,7 @@ def test_only_one_way_out(first: str, second: str) -> None:
     assert one.state == first
 
 
-def test_a_thread_is_woken_by_its_lock_another_kind_by_its_bell() -> None:
+def test_a_thread_is_woken_by_its_lock_another_waiter_by_its_handle() -> None:
     rig = rig_and_slot()
     thread, other = parts.Line(rig, True), parts.Line(rig)
     thread.enlist()
@@ -158,7 +158,7 @@ def test_if_every_wake_fails_the_giver_still_has_the_slot() -> None:
     assert rig.take() == 0
 
 
-def test_one_who_decided_to_leave_but_still_stands_in_line_is_passed_over_and_rung_once() -> None:
+def test_a_waiter_that_decided_to_leave_but_still_stands_in_line_is_skipped_and_rung_once() -> None:
     rig = rig_and_slot()
     leaving, next_one = parts.Line(rig), parts.Line(rig)
     leaving.enlist()

@@ -1,4 +1,5 @@
-"""No wake-up falls through: every interleaving of one who waits with whatever frees capacity ends with the slot handed.
+"""No wake-up is lost: in every interleaving of a waiter with each operation that frees capacity, the slot is handed
+over.
 
 Each side is a list of steps. The waiter counts itself in and then looks at the free sets; the other side frees
 something and then looks at the gate. All merges of the two lists are played.
@@ -19,7 +20,7 @@ Steps = list[Callable[[], Any]]
 
 
 def merges(one: Steps, other: Steps) -> Iterator[Steps]:
-    """Every order of the steps of both that keeps the order of each."""
+    """Every merge of the two lists that keeps the order of each."""
     total = len(one) + len(other)
     for places in combinations(range(total), len(one)):
         a, b = iter(one), iter(other)
@@ -31,7 +32,7 @@ def count_of_merges(one: int, other: int) -> int:
 
 
 def rig_with(limit: int, *, leased: int = 0, connecting: int = 0, permits: int = 8) -> Any:
-    """A pool of which so many slots are out, with their connections or being connected."""
+    """A pool of which that many slots are leased, and that many are connecting."""
     rig = parts.Rig(limit, permits)
     for _ in range(leased):
         slot = rig.take_vacant()
@@ -47,7 +48,7 @@ def waits(rig: Any, **kind: Any) -> tuple[Any, Steps]:
 
 
 def returns(rig: Any, slot: int) -> Steps:
-    """`pool_give` of one who saw nobody waiting when it began."""
+    """The steps of a `pool_give` that saw no waiter when it began."""
     to_push: list[bool] = []
     return [
         lambda: to_push.append(rig.publish(slot)),
@@ -57,7 +58,8 @@ def returns(rig: Any, slot: int) -> Steps:
 
 
 def retaken_and_returned(rig: Any, slot: int) -> Steps:
-    """The same, its entry still in the stack: publishing alone makes it free, unless somebody popped that entry."""
+    """The steps of `returns` while the slot's entry is in the stack: publishing alone makes it free, unless the entry
+    was popped."""
     rig.put(slot)
     assert rig.grab(slot, rig.word(slot))
     return returns(rig, slot)
@@ -154,7 +156,7 @@ def test_two_wait_and_one_slot_comes_exactly_one_is_served(frees: str) -> None:
         assert rig.waiting == 1
 
 
-def test_a_slot_in_the_hands_of_one_who_finds_nobody_goes_to_who_came_meanwhile() -> None:
+def test_a_slot_in_hand_while_the_line_was_empty_goes_to_a_waiter_that_came_meanwhile() -> None:
     """`settle` takes a slot, finds the line empty, puts it back, and looks at the gate once more."""
     rig = rig_with(1, leased=1)
     gone, late = parts.Line(rig), parts.Line(rig)
@@ -164,14 +166,14 @@ def test_a_slot_in_the_hands_of_one_who_finds_nobody_goes_to_who_came_meanwhile(
     assert gone.settle("TIMED_OUT")
     assert gone.leave()
     late.enlist()
-    rig.settle()  # ... when this one looks at the free sets: nothing there
+    rig.settle()  # ... when this waiter looks at the free sets: nothing there
     assert late.take() is None
     assert rig.hand(slot), "the settler tries the line: the late one is there"
     assert late.take() == 0
 
 
 def test_without_a_second_look_a_waiter_would_sleep() -> None:
-    """What the interleavings above find if one side leaves out its second step: the test can fail."""
+    """The interleavings above find a lost wake-up if one side leaves out its second step, so the test can fail."""
     rig, steps = a_return()
     one, mine = waits(rig)
     steps[0]()

@@ -1,4 +1,4 @@
-"""HBase's gateway hangs up on a silent connection; here after 2 s. Nobody's block may notice."""
+"""HBase's gateway hangs up on an idle connection, here after 2 s; no block may fail because of that."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def gateway(gateway_of: Callable[..., Gateway]) -> Gateway:
 
 
 def hung_up_on(gateway: Gateway) -> int:
-    """How many of this process's connections to the gateway has the gateway closed?"""
+    """The number of this process's connections to the gateway that the gateway has closed."""
     connections = psutil.Process(os.getpid()).net_connections("tcp")
     return sum(
         c.status == psutil.CONN_CLOSE_WAIT and bool(c.raddr) and c.raddr.port == gateway.port for c in connections

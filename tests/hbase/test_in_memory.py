@@ -1,4 +1,4 @@
-"""The in-memory HBase of fastpool.testing answers as the real one: the same calls to both, the same outcomes."""
+"""The in-memory HBase of fastpool.testing answers as the real one: equal calls to both have equal outcomes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def drop(column: bytes) -> Mutation:
 
 @pytest.fixture(scope="module")
 def both(gateway_of: Callable[..., Gateway]) -> Iterator[list[Any]]:
-    """Raw clients of the real HBase and of ours, each with the same empty table."""
+    """Raw clients of the real HBase and of ours, each with an empty table of the same name."""
     gateway = gateway_of()
     with HBaseServer() as server:
         connections = [happybase.Connection(at.host, at.port, timeout=30_000) for at in (gateway, server)]
@@ -52,7 +52,7 @@ def both(gateway_of: Callable[..., Gateway]) -> Iterator[list[Any]]:
 
 
 def plain(found: Any) -> Any:
-    """Make what a call gave comparable: time stamps that the server chose and ids are left out."""
+    """Make a call's result comparable: without ids, and without time stamps that the server chose."""
     if isinstance(found, list):
         return [plain(one) for one in found]
     if isinstance(found, TCell):
@@ -64,7 +64,7 @@ def plain(found: Any) -> Any:
 
 
 def outcome(client: Any, method: str, arguments: tuple[Any, ...]) -> Any:
-    """Call, and give the result or the kind of the error, with the Java class that its message begins with."""
+    """Make the call; its result, or the kind of its error with the Java class that the message begins with."""
     try:
         return plain(getattr(client, method)(*arguments))
     except TException as error:
@@ -193,7 +193,7 @@ def test_calls_in_a_row_have_the_same_outcomes(both: list[Any], calls: list[Call
 
 @pytest.fixture(scope="module")
 def filled(both: list[Any]) -> Iterator[list[Any]]:
-    """The same clients; their tables hold the rows of our own tests of filters."""
+    """The clients of `both`; their tables hold the rows of our own tests of filters."""
     for client in both:
         for row, cells in ROWS.items():
             for column, (value, stamp) in cells.items():

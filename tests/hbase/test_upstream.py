@@ -1,4 +1,4 @@
-"""happybase's own test suite, as it is, with fastpool's pool in the place of happybase's, against a real HBase."""
+"""happybase's own test suite, unchanged, with fastpool's pool in the place of happybase's, against a real HBase."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_framed_and_compact(gateway_of: Callable[..., Gateway], tmp_path: Path) 
 
 
 def test_the_pool_s_tests_again_and_again(gateway_of: Callable[..., Gateway], tmp_path: Path) -> None:
-    """They fail at random: a quarter of the blocks break their connection."""
+    """These tests have a random part: a quarter of the blocks break their connection."""
     gateway = gateway_of()
     turns = 5
     outcome = upstream.run(tmp_path, gateway.host, gateway.port, pool="fastpool", pool_tests=turns)

@@ -1,4 +1,4 @@
-"""Each transport and protocol that HBase's gateway speaks, through the pool; and load, with every reader checked."""
+"""Each transport and protocol of HBase's gateway, through the pool; and load, with every row checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gateway with 4 workers accepts a fifth connection, and then does not answer it until another one ends."""
+"""A gateway with 4 workers accepts a fifth connection, and does not answer it until another one ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The plainest connections there are, for tests of what is reported."""
+"""Plain connections, for tests of what is reported."""
 
 
 class Plain:

@@ -1,4 +1,4 @@
-"""What an OpenTelemetry reader collects of a pool."""
+"""The metrics that an OpenTelemetry reader collects of a pool."""
 
 import gc
 import itertools
@@ -7,7 +7,7 @@ import pytest
 
 import fastpool
 from tests.metrics.connections import Plain, refuse
-from tests.pool.world import frees_what_is_dropped
+from tests.pool.fake_driver import frees_what_is_dropped
 
 pytest.importorskip("opentelemetry.sdk.metrics")
 
@@ -21,7 +21,7 @@ numbers = itertools.count(1)
 
 
 class Collected:
-    """A meter, and what a reader makes of it."""
+    """A meter, and the data that a reader collects from it."""
 
     def __init__(self):
         self.reader = InMemoryMetricReader()

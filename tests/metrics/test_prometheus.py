@@ -1,4 +1,4 @@
-"""What a scrape says of a pool, and that it says what the pool's own stats say."""
+"""A scrape reports what the pool's own stats report."""
 
 import gc
 import itertools
@@ -8,7 +8,7 @@ import pytest
 import fastpool
 from fastpool._telemetry.stats import Histogram
 from tests.metrics.connections import Plain, refuse
-from tests.pool.world import frees_what_is_dropped
+from tests.pool.fake_driver import frees_what_is_dropped
 
 prometheus_client = pytest.importorskip("prometheus_client")
 

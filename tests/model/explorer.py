@@ -55,7 +55,8 @@ class Write:
 
 @dataclass(frozen=True)
 class Swap:
-    """A read-modify-write; `change` gives the new value, or None: it fails (a compare-and-swap) and only reads."""
+    """A read-modify-write; `change` returns the new value, or None: then it fails (a compare-and-swap) and only
+    reads."""
 
     loc: str
     change: Callable[[Any], Any]
@@ -85,7 +86,7 @@ Graph = tuple[tuple[Event, ...], tuple[tuple[str, tuple[int, ...]], ...]]
 
 
 def outcomes(*threads: Thread, **start: Any) -> set[Any]:
-    """What the threads can return, over all executions; `start` sets locations that do not begin as 0."""
+    """The possible results of the threads, over all executions; `start` sets locations that do not begin as 0."""
     found: set[Any] = set()
     seen: set[Any] = set()
     todo: list[Graph] = [((), ())]
@@ -126,7 +127,7 @@ def _history(graph: Graph, thread: int) -> list[Any]:
 
 
 def _extend(graph: Graph, thread: int, access: Access, start: dict[str, Any]) -> Iterator[Graph]:
-    """The graph with one more event, in all ways: what it reads from, and where it stands among the writes."""
+    """The graph with one more event, in every way: the write that it reads from, and its place among the writes."""
     events, orders = graph
     order = dict(orders)
     writes = order.get(access.loc)
@@ -161,7 +162,7 @@ def _extend(graph: Graph, thread: int, access: Access, start: dict[str, Any]) ->
 
 
 def _canonical(graph: Graph) -> Any:
-    """The same for graphs that differ only in the order in which they were built."""
+    """A key that is equal for graphs that differ only in the order in which they were built."""
     events, orders = graph
     names: list[Any] = []
     count: dict[int, int] = {}
@@ -186,7 +187,7 @@ def _closure(edges: list[int]) -> list[int]:
 
 
 def _consistent(graph: Graph) -> bool | str:
-    """Do the axioms allow it?  RACE: they do, and two of its accesses race."""
+    """Whether the axioms allow the graph; RACE if they do and two of its accesses race."""
     events, orders = graph
     n = len(events)
     sb, rf, mo, fr, sw = ([0] * n for _ in range(5))

@@ -1,12 +1,12 @@
-/* A fork, at any moment, in the middle of whatever the other threads do; seen from the child.
+/* A fork at any moment, in the middle of any operation of other threads, seen from the child.
  *
- * Only the thread that forked goes on: the others stop where they are, perhaps inside a critical section. Two greenlets
- * live in the forking thread and take turns: `forker` forks inside its block (or does not), `sleeper` stands in the
- * parent's line, or comes to it later. The first use of the pool in the child finds another generation and moves into a
- * new house (slots, gate, line, mutex). Index 0 is the parent's house, 1 the child's; each has one slot.
+ * Only the forking thread exists in the child: the others stop where they are, perhaps in a critical section. Two
+ * greenlets live in the forking thread and take turns: `forker` forks inside its block (or outside), `sleeper` stands in the
+ * parent's line, or joins it later. The first use of the pool in the child finds another generation and makes a new
+ * pool state (slots, gate, line, mutex). Index 0 is the parent's state, 1 the child's; each has one slot.
  *
- * What must hold in the child: the new house has nothing of the parent's in it, no lease and no waiter from before the
- * fork touches it, and everybody in the child ends whatever was locked when it was born.
+ * What must hold in the child: the new state has nothing of the parent's in it, no lease and no waiter from before the
+ * fork touches it, and every greenlet in the child ends, whatever was locked at the fork.
  */
 #define FREE 100
 #define OTHER 2                     /* a thread that the child does not have */
@@ -14,15 +14,15 @@
 mtype = { AWAY, WAITING, HANDED, ABANDONED }
 
 bit forked;
-bit house;                          /* core.pool */
+bit state;                          /* core.pool */
 byte owner[2] = FREE;
-bit open[2];                        /* does its slot have a connection? */
-bit parents[2];                     /* ... and is that one the parent's? */
+bit open[2];                        /* its slot has a connection */
+bit parents[2];                     /* ... which is the parent's */
 bit mutex[2];
 byte gate[2];
 bit in_line[2];                     /* the sleeper's waiter is linked */
 mtype word = AWAY;                  /* ... and its state */
-bit turn;                           /* which of the two greenlets has the thread is decided where one gives it up */
+bit turn;                           /* the greenlet that has the thread; it changes only where one yields */
 byte finished;
 
 #define generation forked           /* 0 in the parent, 1 in the child */
@@ -37,8 +37,8 @@ inline unlock(h) { mutex[h] = 0 }
 inline arrive() {
     atomic {
         if
-        :: house != generation ->
-            house = 1;
+        :: state != generation ->
+            state = 1;
 #ifdef MUTEX_INHERITED
             mutex[1] = mutex[0];
 #endif
@@ -77,7 +77,7 @@ inline take(h, who) {
     }
 }
 
-/* Return the slot of house h: to the sleeper if it waits there, else to the free ones, and look once more. */
+/* Return the slot of state h: to the sleeper if it waits there, else to the free ones, and look once more. */
 inline give(h, who) {
     do
     :: lock(h);
@@ -112,7 +112,7 @@ proctype other() {
         :: got -> give(0, OTHER)
         :: else -> lock(0); unlock(0)
         fi
-    } unless { forked };            /* gone, wherever it was */
+    } unless { forked };            /* does not exist in the child */
     finished++
 }
 
@@ -151,9 +151,9 @@ proctype forker() {
     :: else -> skip
     fi;
     /* its block ends */
-#ifdef LEASE_ENDS_IN_THE_NEW_HOUSE
+#ifdef PARENTS_LEASE_ENDS_IN_CHILD
     if
-    :: house == generation -> give(house, 0)
+    :: state == generation -> give(state, 0)
     :: else -> skip
     fi;
 #else
@@ -179,7 +179,7 @@ proctype sleeper() {
 again:
     run_on();
     arrive();
-    h = house;
+    h = state;
     if
     :: gate[h] == 0 -> take(h, 1)
     :: else -> got = 0
@@ -203,7 +203,7 @@ again:
     :: atomic { word == ABANDONED -> word = AWAY; goto again }
     :: atomic { !patient && word == WAITING && turn == 0 -> turn = 1; word = AWAY };    /* timed out */
 #ifdef LEAVES_THE_NEW_LINE
-        h = house;
+        h = state;
         lock(h);
         if
         :: in_line[0] || in_line[1] -> atomic { assert(in_line[h]); in_line[h] = 0; gate[h]-- }
@@ -224,7 +224,7 @@ again:
             :: else -> skip
             fi;
             unlock(h)
-        :: else -> skip             /* the parent's line: nobody's business in the child, its mutex least of all */
+        :: else -> skip             /* the parent's line: the child must not touch it, nor its mutex */
         fi
 #endif
     fi;
@@ -249,7 +249,7 @@ init {
     atomic { run other(); run forker(); run sleeper() };
     finished == 3;
     if
-    :: forked && house == 1 ->
+    :: forked && state == 1 ->
         assert(owner[1] == FREE && gate[1] == 0 && mutex[1] == 0);
         take(1, 5);
         assert(got)

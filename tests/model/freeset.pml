@@ -3,7 +3,7 @@
  *
  * Every thread checks out and in, ROUNDS times; it takes the slot it had last (retake, or a warm slot: the map is only a
  * hint, so any slot may be tried past the stack) or pops the stack. At most SLOTS threads hold something, and one that
- * finds nothing gives up.
+ * finds nothing ends.
  *
  * What must hold: a slot is taken by one thread only (`owner`), an entry never stands in the stack twice (`entries`),
  * and when all is quiet every slot is idle and can be found by walking the stack (`audit`).
@@ -33,7 +33,7 @@ byte below[SLOTS];          /* slot.next_idle */
 byte top = EMPTY;           /* head: the entry ... */
 byte tag;                   /* ... and the tag, in one 64-bit word */
 byte owner[SLOTS];          /* NOBODY: the set */
-byte entries[SLOTS];        /* ghost: entries of this slot, in the stack or in the hands of who pushes or pops */
+byte entries[SLOTS];        /* ghost: entries of this slot, in the stack or being pushed or popped */
 byte finished;
 
 #define state_of(w) ((w) & STATE)
@@ -83,7 +83,7 @@ inline idle_take() {
         if
         :: !ok -> skip
         :: else ->
-            /* the entry is in our hands */
+            /* we have popped the entry */
             do
             :: seen = word[h];
                 if

@@ -1,7 +1,7 @@
-/* A lease ends once (`claim`, `__exit__`, `checkin`, `close(timeout)`), whoever tries, and however many at once.
+/* A lease ends once (`lease_try_end`, `__exit__`, `checkin`, `close(timeout)`), however many threads try at once.
  *
  * The holder's block ends; `others` check the same connection in by hand, or take it away because the pool was closed.
- * An ending takes a while (the driver's reset, the listeners), and everyone else may look at the slot meanwhile. A
+ * An ending takes a while (the driver's reset, the listeners), and the others may look at the slot meanwhile. A
  * newcomer takes the slot as soon as it is free, and ends its own lease.
  *
  * What must hold: one owner at a time, one ending to a lease, and the slot is free in the end.
@@ -27,12 +27,12 @@ byte finished;
 #define state_of(w) ((w) & STATE)
 
 /* End the lease that has this word: one swap. ok: it is ended, and the slot is ours. */
-inline claim(lease, me) {
+inline try_end(lease, me) {
     do
     :: seen = word;
         if
         :: seen / EPOCH != lease / EPOCH || state_of(seen) != LEASED -> ok = 0; break
-#ifndef CLAIM_WITHOUT_ENDING
+#ifndef END_WITHOUT_MARK
         :: seen / EPOCH == lease / EPOCH && state_of(seen) == LEASED && (seen & ENDING) -> ok = 0; break
 #endif
         :: else ->
@@ -40,7 +40,7 @@ inline claim(lease, me) {
                 ok = (word == seen);
                 if
                 :: ok ->
-#ifdef CLAIM_WITHOUT_ENDING
+#ifdef END_WITHOUT_MARK
                     word = seen + EPOCH;
 #else
                     word = (seen + EPOCH) | ENDING;
@@ -66,7 +66,7 @@ proctype holder() {
     short mine = LEASED, seen;
     bit ok;
     /* the end of the block, where nothing is to be done: one swap ends the lease and frees the slot */
-#ifdef FAST_END_WITHOUT_CLAIM
+#ifdef FAST_END_WITHOUT_CAS
     ok = (word == mine);
     if
     :: ok -> publish(HOLDER, IDLE)
@@ -83,7 +83,7 @@ proctype holder() {
 #endif
     /* ... or the slow way */
     if
-    :: !ok -> claim(mine, HOLDER);
+    :: !ok -> try_end(mine, HOLDER);
         if
         :: ok -> publish(HOLDER, IDLE)
         :: else -> skip
@@ -99,7 +99,7 @@ proctype other(byte me) {
     mine = word;
     if
     :: state_of(mine) == LEASED && owner != FREE ->
-        claim(mine, me);
+        try_end(mine, me);
         if
         :: ok ->                    /* the reset, the listeners: a while */
             assert(owner == me);
@@ -129,7 +129,7 @@ proctype newcomer() {
         };
         if
         :: ok ->
-            claim(mine, NEWCOMER);
+            try_end(mine, NEWCOMER);
             if
             :: ok -> publish(NEWCOMER, IDLE)
             :: else -> skip

@@ -1,17 +1,17 @@
-/* Who looks around for all that wait in line (waitq.pxd), and how that duty is handed over.
+/* Which waiters look for leaks for the whole line (waitq.pxd), and how that duty is handed over.
  *
- * There is one slot, lost at first. Whoever has it may give it back, which hands it to the first in line; or may lose
- * it, as a thread does that ends with its lease. Then nobody is told, and a lookout has to find it. Each client waits
- * once: until it is served, or until its time is over, at whatever moment Spin likes. The last TASKS of them cannot
- * look for all, and their time is over some day. With -DCLOSE the pool is closed meanwhile: then a thread may be told
+ * There is one slot, lost at first. Its holder may give it back, which hands it to the first in line; or may lose
+ * it, as a thread does that ends with its lease. Then nothing is signalled, and a lookout must find it. Each client waits
+ * once: until it is served, or until its time is over, at any moment. The last TASKS of them cannot look
+ * for all, and their time is over some day. With -DCLOSE the pool is closed meanwhile: then a thread may be told
  * of that and of its duty at the same moment.
  *
- * What the mutex covers is one step, and so is a ring: whoever swaps `rung` first lets the lock go, and waits for
+ * What the mutex covers is one step, and so is a ring: the first to swap `rung` releases the lock, and waits for
  * nothing in between. References to a waiter's memory, and the look at the free slots, are in waitline.pml.
  *
  * What must hold: nobody sleeps for ever, so a slot that is lost is found as long as a thread that can look stands in
- * line (Spin's invalid end states); only who stands in line and can look is a lookout, never more than LOOKOUTS; no
- * lock is let go twice (the asserts). Each -D below takes one step out; test_spin.py expects a counterexample for each.
+ * line (Spin's invalid end states); only clients in line that can look are lookouts, never more than LOOKOUTS; no
+ * lock is released twice (the asserts). Each -D below takes one step out; test_spin.py expects a counterexample for each.
  */
 #ifndef CLIENTS
 #define CLIENTS 3
@@ -33,9 +33,9 @@ bit closed;
 mtype:word word[CLIENTS];
 bit lookout[CLIENTS];
 bit rung[CLIENTS];
-bit let_go[CLIENTS];        /* the lock that this client sleeps on */
-byte watchmen;              /* how many in line can look, and */
-byte lookouts;              /* how many do */
+bit unlocked[CLIENTS];      /* the lock that this client sleeps on */
+byte watchmen;              /* how many in line can be lookouts, and */
+byte lookouts;              /* how many are */
 byte finished;
 
 #define may_look(w) ((w) < CLIENTS - TASKS)
@@ -44,9 +44,9 @@ byte finished;
 inline ring(w) {
     if
 #ifdef RUNG_BY_ALL
-    :: true -> assert(let_go[w] == 0); let_go[w] = 1
+    :: true -> assert(unlocked[w] == 0); unlocked[w] = 1
 #else
-    :: rung[w] == 0 -> rung[w] = 1; assert(let_go[w] == 0); let_go[w] = 1
+    :: rung[w] == 0 -> rung[w] = 1; assert(unlocked[w] == 0); unlocked[w] = 1
     :: else -> skip
 #endif
     fi
@@ -59,7 +59,7 @@ inline appoint(w) {
     assert(lookouts <= LOOKOUTS)
 }
 
-/* Under the mutex, in one step; `heir`: who is to be told that it is a lookout from now on. */
+/* Under the mutex, in one step; `heir`: the client to be told that it is a lookout from now on. */
 inline dismiss(w) {
     if
     :: may_look(w) ->
@@ -72,7 +72,7 @@ inline dismiss(w) {
             if
             :: lookouts == 0 && watchmen > 0 ->
                 i = len(line);
-                do                          /* the last who can, so it is seen last */
+                do                          /* the last that can, so it is seen last */
                 :: i > 0 ->
                     line?next; line!next; i--;
                     if
@@ -98,7 +98,7 @@ inline dismiss(w) {
     fi
 }
 
-/* The end of a section that has unlinked somebody. */
+/* The end of a section that has unlinked a waiter. */
 inline tell_heir() {
     if
     :: heir != NONE ->
@@ -110,7 +110,7 @@ inline tell_heir() {
     fi
 }
 
-/* Unlinked in one section, and an heir appointed in another? */
+/* Unlinks in one section, and appoints an heir in another (with the fault). */
 inline between_sections() {
 #ifdef HEIR_CHOSEN_BEFORE
     d_step {
@@ -125,7 +125,7 @@ inline between_sections() {
 #endif
 }
 
-/* The first in line, NONE if nobody is: the slot is `now` what it is then, and who comes later finds it. */
+/* The first in line, or NONE: then the slot becomes `now`, and later clients find it. */
 inline pop(now) {
     d_step {
         if
@@ -168,7 +168,7 @@ inline settle(w, to) {
     }
 }
 
-/* To the first in line that will have it. */
+/* To the first in line that accepts it. */
 inline give() {
     do
     :: pop(FREE);
@@ -184,7 +184,7 @@ inline give() {
     od
 }
 
-/* A slot that is had is given back or lost. */
+/* A slot that was received is given back or lost. */
 inline use() {
     if
     :: give()
@@ -235,8 +235,8 @@ proctype client(byte me) {
 #endif
         };
 sleep:  if                                  /* until */
-        :: let_go[me] ->
-            let_go[me] = 0;
+        :: unlocked[me] ->
+            unlocked[me] = 0;
 #ifdef RUNG_TAKEN_BACK_LATE
             if
             :: word[me] != WAITING -> break

@@ -1,6 +1,6 @@
 /* Capacity that comes and goes (pool.pxd): vacant slots, permits to connect, connects that fail, discards; and with
  * -DSHRINK, -DGROW or both a pool that is resized meanwhile, with -DCLOSE one that is closed. With -DHOLDER client 0
- * keeps what it got until all others are done, so that no wake-up may be left to its return.
+ * keeps what it got until all others are done, so that no wake-up can come from its return.
  *
  * Idle set, vacant stack and line are one step each here (freeset.pml and waitline.pml open them up); the waiters are
  * patient: nothing but a slot, or the closing of the pool, ends their wait.
@@ -81,8 +81,8 @@ inline permit_take() {
 
 inline permit_drop() { d_step { assert(connecting > 0); connecting-- } }
 
-/* After a shrink: is this vacant slot, the caller's, one too many? Then it is swallowed: got becomes NONE. */
-inline swallow() {
+/* After a shrink: take the caller's vacant slot out of use if it is one too many; then got becomes NONE. */
+inline shrink_slot() {
     if
     :: in_game <= limit -> skip
     :: else ->
@@ -122,9 +122,9 @@ inline take_vacant() {
         :: else -> skip
         fi;
         vacant_take();
-#ifndef TAKE_WITHOUT_SWALLOW
+#ifndef TAKE_WITHOUT_SHRINK
         if
-        :: got != NONE -> swallow()
+        :: got != NONE -> shrink_slot()
         :: else -> new_slot()
         fi;
 #else
@@ -166,7 +166,7 @@ inline hand() {
 
 inline publish_vacant() {
     d_step { state[got] = VACANT; opened-- };
-    swallow();
+    shrink_slot();
     if
     :: got != NONE -> vacant_put()
     :: else -> skip
@@ -196,7 +196,7 @@ inline settle() {
 /* Too many connections are open, or the pool is closed: the idle ones go. */
 #define unwanted (closed || opened > limit)
 
-/* ---- who does what ------------------------------------------------------------------------------------------------ */
+/* ---- the processes ------------------------------------------------------------------------------------------------ */
 
 #define RESIZER CLIENTS             /* takes no part in the line */
 #define CLOSER (CLIENTS + 1)
@@ -267,11 +267,11 @@ holding:
     assert(owner[got] == me && state[got] == LEASED);
 #ifdef HOLDER
     if
-    :: me == 0 -> finished == CLIENTS       /* held until everyone else is done: nobody may need this slot */
+    :: me == 0 -> finished == CLIENTS       /* held until all others are done: none may need this slot */
     :: else -> skip
     fi;
 #endif
-    if                                      /* the end of the block: judged, then kept or discarded */
+    if                                      /* the end of the block: kept or discarded */
     :: !unwanted ->
         if
         :: gate != 0 -> hand()
@@ -315,13 +315,13 @@ settling:
 resizing:
 #ifdef SHRINK
     limit = 1;
-    do                                      /* swallow_vacant */
+    do                                      /* shrink_vacant */
     :: in_game <= limit -> break
     :: else ->
         vacant_take();
         if
         :: got == NONE -> break
-        :: else -> swallow()
+        :: else -> shrink_slot()
         fi;
         if
         :: got != NONE -> vacant_put(); got = NONE

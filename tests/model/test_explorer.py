@@ -1,4 +1,5 @@
-"""The explorer against litmus tests whose verdicts are in the literature: what it forbids, and what it must not."""
+"""The explorer against litmus tests whose verdicts are in the literature: what it must forbid, and what it must
+allow."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Is every order in the source strong enough, and is none that the protocol rests on stronger than it must be?
+"""Checks that every memory order in the source is strong enough, and that those the protocol rests on are needed.
 
 Each program below is one place of the source where two threads meet, with the orders that the source has there; the
 explorer runs it in every way that C11 allows. Then each order is weakened, one at a time, and the bad outcome must
-appear: so the strong ones are needed, and the explorer would have noticed. `docs/core.md` names the same places.
+appear: this shows that the order is needed, and that the explorer notices. `docs/core.md` names these places.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def count_up(v: int) -> int:
 
 
 def thread_of(*accesses: Access) -> Thread:
-    """A straight line of accesses; it returns what the last one told."""
+    """A straight line of accesses; it returns what the last one read."""
 
     def thread() -> Steps:
         told = None
@@ -118,7 +118,7 @@ def hand_off(o: Orders) -> tuple[list[Thread], Callable[[Any], bool]]:
 
 
 def lease(o: Orders) -> tuple[list[Thread], Callable[[Any], bool]]:
-    """What a lease wrote in its slot (`uses`, `born_ns` …, plain) is seen by the next one who takes it."""
+    """A lease's plain writes to its slot (`uses`, `born_ns` …) are seen by the next lease of it."""
 
     def holder() -> Steps:
         yield Write("uses", 1, NA)
@@ -134,7 +134,7 @@ def lease(o: Orders) -> tuple[list[Thread], Callable[[Any], bool]]:
 
 
 def stack_link(o: Orders) -> tuple[list[Thread], Callable[[Any], bool]]:
-    """The link of an entry is relaxed: whoever has seen the head that was swapped in sees the link, too."""
+    """The link of an entry is relaxed: a thread that has seen the head that was swapped in sees the link, too."""
 
     def pusher() -> Steps:
         head = yield Read("head", ACQUIRE)
@@ -153,7 +153,7 @@ def stack_link(o: Orders) -> tuple[list[Thread], Callable[[Any], bool]]:
 
 
 def last_reference(o: Orders) -> tuple[list[Thread], Callable[[Any], bool]]:
-    """The waiter's memory: the last to let go frees it (a plain write), after all that the other did with it."""
+    """The waiter's memory: the last to drop its reference frees it (a plain write), after all accesses of the other."""
 
     def holder(field: str) -> Thread:
         def thread() -> Steps:
@@ -168,7 +168,7 @@ def last_reference(o: Orders) -> tuple[list[Thread], Callable[[Any], bool]]:
 
 
 def table_growth(o: Orders) -> tuple[list[Thread], Callable[[Any], bool]]:
-    """A chunk's address is plain; whoever sees the size that reaches into it sees the address."""
+    """A chunk's address is plain; a thread that sees the size that reaches into it sees the address."""
 
     def grower() -> Steps:
         yield Write("chunk", "address", NA)
@@ -248,7 +248,7 @@ def test_a_weaker_order_is_caught(place: str, which: str, weaker: str) -> None:
 
 @pytest.mark.parametrize("weak", [("load", "take", "quit, lost")])
 def test_the_waiter_must_acquire_somewhere(weak: tuple[str, ...]) -> None:
-    """It looks at its word several times; any one of them that acquires is enough, none is not."""
+    """A waiter looks at its word several times; one acquire among them is enough, none is not."""
     program, orders, _ = PLACES["a slot is handed over"]
     assert bad(program, {**orders, **dict.fromkeys(weak, RELAXED)}) == {RACE}
     for one in weak:
@@ -260,7 +260,7 @@ def test_the_taker_must_acquire_somewhere() -> None:
     assert bad(program, {**orders, "load": RELAXED, "grab": RELAXED}) == {RACE}
 
 
-# What the programs take for granted of the source: an access there that changes its order must be looked at here.
+# The facts about the source that the programs assume: a changed order of an access there must be checked here.
 SOURCE = {
     "atomic.h": [
         r"fp_##N##_load\(const T \*p\) \{.*__ATOMIC_ACQUIRE",
@@ -293,7 +293,7 @@ SOURCE = {
         r"if u32_add\(&waiter\.refs, <uint32_t>-1\) == 1",
     ],
     "../retire.pxi": [r"\bretire_idle\([\s\S]*?word = u64_load_sc\(&slot\.word\)"],
-    "table.pxd": [r"u32_store\(&table\.size, index \+ 1\)"],
+    "table.pxd": [r"u32_add\(&table\.size, 1\)"],
 }
 
 

@@ -1,8 +1,8 @@
-"""The protocol, checked whole: Spin looks at every interleaving of the models beside this file.
+"""The protocol as models: Spin checks every interleaving of the models beside this file.
 
-Each true model must come out clean, and each seeded fault (a -D of the model that takes one step of the protocol out)
-must be caught with a counterexample; a model that catches nothing would prove nothing. `docs/core.md` explains the
-protocol beside the models.
+Each true model must pass, and each seeded fault (a -D of the model that removes one step of the protocol) must be
+caught with a counterexample; a model that catches nothing would prove nothing. `docs/core.md` explains the protocol
+beside the models.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ SEEDED = [
     "waitline SETTLE_KEEPS",
     "waitline COUNT_NOT_TAKEN_BACK",
     "waitline COUNT_TAKEN_BACK_TWICE",
-    # the one word that decides
+    # a waiter's word decides the hand-off
     "waitline NO_CAS_TAKE",
     "waitline NO_CAS_HAND",
     "waitline NO_CAS_QUIT",
@@ -84,14 +84,14 @@ SEEDED = [
     "room HOLDER CONNECT_ENDED_WAKES_NOBODY",
     "room SHRINK GROW CLIENTS=2 PERMIT_DROPPED_UNSEEN",
     "room HOLDER GROW LIMIT=1 CLIENTS=2 GROWTH_WAKES_NOBODY",
-    "room SHRINK CLIENTS=2 TAKE_WITHOUT_SWALLOW",
+    "room SHRINK CLIENTS=2 TAKE_WITHOUT_SHRINK",
     "room SHRINK CLIENTS=2 FLAGS_NOT_SEEN_AFTER_PUBLISH",
     "room CLOSE CLIENTS=2 FLAGS_NOT_SEEN_AFTER_PUBLISH",
     "room CLOSE HOLDER LIMIT=1 CLIENTS=2 CLOSE_NOT_SEEN_IN_LINE",
     # a lease ends once
-    "lease FAST_END_WITHOUT_CLAIM",
-    "lease CLAIM_WITHOUT_ENDING",
-    # who looks around for all
+    "lease FAST_END_WITHOUT_CAS",
+    "lease END_WITHOUT_MARK",
+    # lookouts
     "lookout DUTY_NOT_PASSED_ON",
     "lookout HEIR_CANNOT_LOOK",
     "lookout HEIR_CHOSEN_BEFORE",
@@ -100,12 +100,12 @@ SEEDED = [
     "lookout LOOKOUT_READ_ONCE",
     "lookout RUNG_TAKEN_BACK_LATE",
     "lookout RUNG_BY_ALL",
-    # the child
+    # the forked child
     "fork MUTEX_INHERITED",
     "fork GATE_INHERITED",
     "fork IDLE_INHERITED",
     "fork WAITERS_LEFT_BEHIND",
-    "fork LEASE_ENDS_IN_THE_NEW_HOUSE",
+    "fork PARENTS_LEASE_ENDS_IN_CHILD",
     "fork LEAVES_THE_NEW_LINE",
     "fork LOCKS_THE_PARENTS_LINE",
     "fork ABANDONED_WITHOUT_A_LOOK",
@@ -121,7 +121,7 @@ SEEDED = [
 
 
 class Verdict(NamedTuple):
-    """What the verifier said."""
+    """The verifier's result."""
 
     complete: bool
     errors: int
@@ -150,7 +150,8 @@ def check(case: str, folder: Path) -> Verdict:
     flags = [f"-D{define}" for define in defines]
     run(["spin", *flags, "-a", Path(source).name], folder)
     cc = os.environ.get("CC", "cc")
-    # Not optimized: most of the time is the compiler's, and what the largest models would gain it takes as well.
+    # Not optimized: most of the time is the compiler's, and optimizing costs it as much as the largest models would
+    # gain.
     run([cc, "-w", "-O0", "-DSAFETY", "-DMEMLIM=950", "-o", "pan", "pan.c"], folder)
     said = run(["./pan", "-m100000"], folder)
     found = re.search(r"errors: (\d+)", said)
@@ -185,7 +186,7 @@ def test_a_seeded_fault_is_caught(case: str, verdicts: dict[str, Future[Verdict]
 
 
 def test_every_fault_of_the_models_is_seeded() -> None:
-    """A fault switch that no test sets would rot."""
+    """A fault switch that no test sets would go stale unnoticed."""
     switches = {
         "SLOTS",
         "CLIENTS",

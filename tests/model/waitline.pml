@@ -1,8 +1,8 @@
 /* The line of waiters: registration, hand-off, time-out, cancellation, dead loops.
  *
  * The free sets are one bit per slot here (freeset.pml opens them up), so every step below is one atomic access of
- * the source. Clients 0 .. SLOTS-1 begin with a lease, the others come to check out; each may be patient, or may time
- * out, or may be cancelled, or may lose its event loop, at whatever moment Spin likes.
+ * the source. Clients 0 .. SLOTS-1 begin with a lease, the others check out; each may wait for ever, or may time
+ * out, or may be cancelled, or may lose its event loop, at any moment.
  *
  * What must hold: a slot has one owner at every moment (the asserts on `owner`), nobody sleeps for ever (Spin's
  * invalid end states), and at the end every slot is free and the gate is zero (the asserts of `audit`).
@@ -34,11 +34,11 @@ byte gate;                  /* how many are linked */
 chan line = [CLIENTS] of { byte };
 mtype:word word[CLIENTS];
 byte node_slot[CLIENTS];
-byte refs[CLIENTS];         /* of the waiter's memory: one for who waits, one for the queue or the giver who popped it */
+byte refs[CLIENTS];         /* of the waiter's memory: one for the client, one for the queue or the giver that popped it */
 bit woken[CLIENTS];
 bit loop_gone[CLIENTS];
 byte finished;
-byte leaked;                /* waiters whose loop is gone and whom nobody ever collects */
+byte leaked;                /* waiters whose loop is gone and that are never collected */
 
 /* The queue's mutex covers the list only, and `gate` is the one thing in a section that is seen from outside it: each
    section is therefore one step here. */
@@ -48,7 +48,7 @@ inline drop(w) { d_step { alive(w); refs[w]-- } }
 
 inline move(s, from, to) { assert(owner[s] == from); owner[s] = to }
 
-/* A free slot, or NONE. One CAS on the slot's word decides who has it. */
+/* A free slot, or NONE. One CAS on the slot's word decides its owner. */
 inline take_free() {
 #ifdef NO_CAS_TAKE
     got = NONE;
@@ -77,7 +77,7 @@ inline take_free() {
 #endif
 }
 
-/* Give slot `got` to the first waiter that will have it; `got` becomes NONE if one did. */
+/* Give slot `got` to the first waiter that accepts it; then `got` becomes NONE. */
 inline hand_over() {
     do
     :: got != NONE ->
@@ -132,7 +132,7 @@ inline hand_over() {
                 won = (word[other] == HANDED);
                 if
                 :: won -> word[other] = REVOKED; move(got, NODE(other), me)
-                :: else -> got = NONE           /* it took the slot although nobody woke it */
+                :: else -> got = NONE           /* it took the slot without a wake-up */
                 fi
             }
 #endif
@@ -146,7 +146,7 @@ inline hand_over() {
     atomic { other = NONE; won = 0 }
 }
 
-/* While someone waits and a slot is free: bring the two together. */
+/* While there are a waiter and a free slot: hand the slot over. */
 inline settle() {
     do
     :: gate == 0 -> break

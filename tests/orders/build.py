@@ -1,7 +1,7 @@
-"""Builds a core whose every shared access can be a turn of tests/orders, from a copy of its source; prints where it is.
+"""Builds a core in which every shared access can be a turn of tests/orders, from a copy of its source; prints its path.
 
-The copy has what `FAULTS` says put into it, each behind a switch that is off: one build is the core as it is, and every
-broken one. A fault whose place in the source is not found, or not found once, is an error: it has to be put right here.
+The copy contains the faults of `FAULTS`, each behind a switch that is off: one build serves as the correct core and as
+every faulty one. A fault whose place in the source is not found exactly once is an error, to be corrected here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NATIVE = {".pyx", ".pxi", ".pxd", ".h"}
 
 
 class Fault(NamedTuple):
-    """A line of the source, and what stands there when the fault is switched on (`{}`: its condition)."""
+    """A line of the source, and its replacement when the fault is switched on (`{}`: its condition)."""
 
     name: str
     file: str
@@ -29,13 +29,13 @@ class Fault(NamedTuple):
 
 FAULTS = [
     Fault(
-        "who waits does not look at the free slots again",
+        "a waiter does not look at the free slots again",
         "_core/waiting/line.pxi",
         "    pool_settle(core.pool)\n    return 0\n",
         "    if not {}:\n        pool_settle(core.pool)\n    return 0\n",
     ),
     Fault(
-        "who frees something does not look at the gate",
+        "freeing something does not look at the gate",
         "_core/c/pool.pxd",
         "    if u64_load_sc(&pool.gate) & QUEUED_MASK:\n        pool_settle(pool)\n",
         "    if not {} and u64_load_sc(&pool.gate) & QUEUED_MASK:\n        pool_settle(pool)\n",
@@ -68,7 +68,7 @@ FAULTS = [
         "    if permit and not {}:\n        pool_permit_drop(pool)\n",
     ),
     Fault(
-        "a larger pool does not serve who waits",
+        "a larger pool does not serve the waiters",
         "_core/core_state.pxi",
         "        pool_shrink_vacant(pool)\n        pool_settle_if(pool)\n",
         "        pool_shrink_vacant(pool)\n        if not {}:\n            pool_settle_if(pool)\n",
@@ -80,13 +80,13 @@ FAULTS = [
         "    if front or {}:\n",
     ),
     Fault(
-        "who comes into line does not see that the pool is closed",
+        "a new waiter does not see that the pool is closed",
         "_core/waiting/line.pxi",
         "    if before & CLOSED:\n",
         "    if before & CLOSED and not {}:\n",
     ),
     Fault(
-        "who returns does not see that the pool is closed",
+        "a return does not see that the pool is closed",
         "_core/checkin.pxi",
         "    gate = u64_load(&core.pool.gate)\n    if gate & CLOSED:\n",
         "    gate = u64_load(&core.pool.gate)\n    if gate & CLOSED and not {}:\n",
@@ -108,7 +108,7 @@ cdef extern from * nogil:
     void fp_step(int kind, const void *where, const char *name) noexcept
 
 """
-# Where the core reads (0) or changes (1) a dict that other threads change, too: that is a shared access like any other.
+# Where the core reads (0) or changes (1) a dict that other threads change, too: a shared access like any other.
 DICTS = [
     ("_core/checkin.pxi", "    known = core.by_id.get(id(c))\n    if isinstance(known, list):\n", 0, "by_id"),
     ("_core/checkin.pxi", "    return core.dropped.pop(id(c), None) is not None\n", 1, "dropped"),
@@ -131,7 +131,7 @@ def put_in(path: Path, line: str, instead: str) -> None:
 
 
 def copy_source(package: Path) -> None:
-    """The core's source, with the faults in it, and what the tests ask it for."""
+    """The core's source, with the faults in it, and with hooks for the tests."""
     core = package / "_core"
     made = shutil.ignore_patterns("*.so", "*.c", "__pycache__")
     shutil.copytree(ROOT / "src" / "fastpool" / "_core", core, ignore=made)
@@ -145,9 +145,9 @@ def copy_source(package: Path) -> None:
         text = path.read_text()
         place = text.index("\ncdef ")  # behind the imports
         path.write_text(text[:place] + DECLARED + text[place:])
-    # As on a free-threaded build: other threads run between any two accesses, not only where the GIL is let go.
-    green = core / "c" / "green.h"
-    green.write_text(green.read_text().replace("#ifdef Py_GIL_DISABLED", "#if 1"))
+    # As on a free-threaded build, other threads run between any two accesses, not only where the GIL is released.
+    header = core / "c" / "compat_thread_state.h"
+    header.write_text(header.read_text().replace("#ifdef Py_GIL_DISABLED", "#if 1"))
     with (core / "core.pyx").open("a") as source:
         source.write('\ninclude "steps.pxi"\n')
     shutil.copy(HERE / "steps.pxi", core)

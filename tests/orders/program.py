@@ -1,7 +1,7 @@
 """program.py CORE FAULT HOW SCENE…: walk all orders of each scene, or some; a line of JSON for each.
 
-FAULT: the number of a seeded fault, 0 for none. HOW: `all`; `first:N` of all; a number, of orders that are drawn by
-the seeds 1, 2 …; or an order to play again, as a failure told it (`a12 b3 a1`), which prints what happens.
+FAULT: the number of a seeded fault, 0 for none. HOW: `all`; `first:N` of all; a number, of orders drawn by the seeds 1,
+2 …; or an order to replay, as a failure printed it (`a12 b3 a1`), which prints what happens.
 """
 
 from __future__ import annotations

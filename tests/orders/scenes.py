@@ -1,4 +1,4 @@
-"""The scenes: what is under way at once, and what must hold whatever comes first."""
+"""The scenes: what runs concurrently, and what must hold in every order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import fastpool
 from tests.orders.stage import Scene, Struck
-from tests.pool.world import Failure, Plain, balanced, serves
+from tests.pool.fake_driver import Failure, Plain, balanced, serves
 
 Parts = Sequence[Callable[[], Any]]
 
@@ -20,8 +20,8 @@ class OnPool(Scene):
     options: ClassVar[dict[str, Any]] = {}
 
     def set_up(self) -> Parts:
-        self.world = Plain()
-        self.pool = self.world.pool(max_size=self.size, check_after=None, timeout=None, **self.options)
+        self.driver = Plain()
+        self.pool = self.driver.pool(max_size=self.size, check_after=None, timeout=None, **self.options)
         self.out = [self.pool.checkout() for _ in range(self.leased)]
         self.served: list[str] = []
         return self.parts()
@@ -51,7 +51,7 @@ class OnPool(Scene):
         return c
 
     def use(self, c: Any) -> None:
-        """What the pool hands out works; that nobody else has it shows when both give it back."""
+        """The connection is open; if another part had it as well, returning it would fail."""
         assert not c.closed, f"{c} had been closed when it was handed out"
 
     def judge(self, results: list[Any]) -> None:
@@ -60,7 +60,7 @@ class OnPool(Scene):
                 assert isinstance(result, self.may_raise), f"{result!r} in {results}"
         stats = balanced(self.pool)
         assert stats.leased == 0, f"{stats.leased} leased when all have ended"
-        assert len(self.world.open) == stats.size, "open connections that the pool does not know of, or the reverse"
+        assert len(self.driver.open) == stats.size, "open connections that the pool does not know of, or the reverse"
         self.still_serves()
 
     may_raise: tuple[type[BaseException], ...] = ()
@@ -76,7 +76,7 @@ class ReturnAndWait(OnPool):
 
 
 class TwoBlocks(OnPool):
-    """The fast way in and the fast way out, one connection for two."""
+    """The fast path in and out, one connection for two."""
 
     leased = 0
 
@@ -86,7 +86,7 @@ class TwoBlocks(OnPool):
 
 
 class OwnSlotAgain(OnPool):
-    """Each re-takes its own last slot, past the stack, while the other returns it."""
+    """Each takes its own last slot again, past the stack, while the other returns it."""
 
     size = 2
     leased = 0
@@ -102,12 +102,12 @@ class OwnSlotAgain(OnPool):
         return [twice, twice]
 
     def still_serves(self) -> None:
-        for _ in range(2):  # an entry that is there twice gives one connection to two
+        for _ in range(2):  # a second entry would give one connection to two
             super().still_serves()
 
 
 class TimeoutAndHandOff(OnPool):
-    """The deadline passes before the return begins: who waits may wake at any point of it."""
+    """The deadline passes before the return begins: the waiter may wake at any point of it."""
 
     may_raise = (fastpool.NoConnectionsAvailable,)
 
@@ -136,7 +136,7 @@ class CancelAndHandOff(OnPool):
 
 
 class CancelAndNextInLine(OnPool):
-    """What a cancelled waiter had been handed goes to the next."""
+    """A slot that was handed to a cancelled waiter goes to the next."""
 
     may_raise = (Struck,)
 
@@ -150,11 +150,11 @@ class FailedConnectAndWait(OnPool):
     options: ClassVar = {"max_connecting": 1}
 
     def parts(self) -> Parts:
-        self.world.connecting.mode = self.fail_once
+        self.driver.connecting.mode = self.fail_once
         return [self.user(), self.user()]
 
     def fail_once(self) -> None:
-        if self.world.connecting.calls == 1:
+        if self.driver.connecting.calls == 1:
             raise Failure("refused")
 
     def judge(self, results: list[Any]) -> None:
@@ -164,7 +164,7 @@ class FailedConnectAndWait(OnPool):
 
 
 class OnePermit(OnPool):
-    """Room for two and leave to open one at a time: whoever waits for the permit gets it, or what was returned."""
+    """Room for two and one permit: the waiter for the permit gets it, or the connection that was returned."""
 
     size = 2
     leased = 0
@@ -181,7 +181,7 @@ class CloseAndWait(OnPool):
         return [self.pool.close, self.user()]
 
     def still_serves(self) -> None:
-        assert self.world.open == [], "open in a closed pool"
+        assert self.driver.open == [], "open in a closed pool"
 
     def judge(self, results: list[Any]) -> None:
         assert isinstance(results[1], fastpool.PoolClosed)
@@ -190,7 +190,7 @@ class CloseAndWait(OnPool):
 
 
 class CloseAndReturn(OnPool):
-    """... and somebody in line for it."""
+    """The pool is closed while a connection is returned and another caller waits for it."""
 
     may_raise = (fastpool.PoolClosed,)
 
@@ -198,11 +198,11 @@ class CloseAndReturn(OnPool):
         return [self.pool.close, self.give, self.user()]
 
     def still_serves(self) -> None:
-        assert self.world.open == [], "open in a closed pool"
+        assert self.driver.open == [], "open in a closed pool"
 
 
 class CloseAndBlock(OnPool):
-    """close(timeout=0) takes the connection from whoever holds it, unless the block has ended: one of the two."""
+    """close(timeout=0) and the block's end race for the lease: exactly one of them ends it."""
 
     leased = 0
     may_raise = (fastpool.PoolClosed,)
@@ -211,12 +211,12 @@ class CloseAndBlock(OnPool):
         return [self.block, lambda: self.pool.close(timeout=0)]
 
     def still_serves(self) -> None:
-        assert self.world.open == [], "open in a closed pool"
-        assert all(c.closes == 1 for c in self.world.made), "closed twice"
+        assert self.driver.open == [], "open in a closed pool"
+        assert all(c.closes == 1 for c in self.driver.made), "closed twice"
 
 
 class CloseNowAndReturn(OnPool):
-    """The same by hand: what close() took is given back without an error, and closed once."""
+    """A connection by hand whose lease close() ended is returned without an error, and closed once."""
 
     def parts(self) -> Parts:
         return [lambda: self.pool.close(timeout=0), self.give]
@@ -242,7 +242,7 @@ class ShrinkAndReturn(OnPool):
         return [lambda: self.pool.resize(max_size=1), self.give, lambda: self.pool.checkin(self.out[1])]
 
     def still_serves(self) -> None:
-        assert len(self.world.open) <= 1, "more open than max_size"
+        assert len(self.driver.open) <= 1, "more open than max_size"
         serves(self.pool, 1, 0)
         c = self.pool.checkout(timeout=0)
         try:
@@ -254,7 +254,7 @@ class ShrinkAndReturn(OnPool):
 
 
 class ShrinkGrowAndWait(OnPool):
-    """Sizes change both ways while somebody returns and somebody waits."""
+    """Sizes change both ways while one connection is returned and one caller waits."""
 
     size = 2
     leased = 2
@@ -308,7 +308,7 @@ class FirstComeFirstServed(OnPool):
     def judge(self, results: list[Any]) -> None:
         super().judge(results)
         came = [actor for actor in self.stood_in_line() if actor in (1, 2)]
-        if len(came) == 2:  # the other one found it free, or had it before anybody stood in line
+        if len(came) == 2:  # otherwise it was free, or was taken before anyone stood in line
             assert self.served == ["abc"[actor] for actor in came], f"{came} came, {self.served} were served"
 
 

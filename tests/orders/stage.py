@@ -1,6 +1,6 @@
 """Plays a scene: a few actors (threads) on one pool, in one order of their steps.
 
-Run in a process of its own, on the core that build.py makes: `install` puts that in the place of fastpool._core.core.
+Runs in a process of its own, on the core that build.py makes: `install` imports it as fastpool._core.core.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any
 from tests.orders.walk import BEGINS, DROPS, SLEEPS, Ran, Step, replay, turns
 
 NOW = 1000.0  # the pools' clock stands here
-LATER = 5000.0  # and here after somebody's deadline has passed
+LATER = 5000.0  # and here after a deadline has passed
 
 
 class Struck(BaseException):
-    """What a signal raises; also what ends a run in which nobody can go on."""
+    """Raised by a simulated signal; also ends a run in which no actor can go on."""
 
 
 class _Finder(MetaPathFinder):
@@ -34,13 +34,13 @@ class _Finder(MetaPathFinder):
 
 
 def install(core: str) -> None:
-    """From now on `import fastpool` is with this core."""
+    """From now on `import fastpool` uses this core."""
     assert "fastpool" not in sys.modules
     sys.meta_path.insert(0, _Finder(core))
 
 
 class Scene:
-    """What is played: `set_up` makes `pool` and the actors' parts, `judge` looks at what has become of them.
+    """The subject of a run: `set_up` makes `pool` and the actors' parts, `judge` checks the result.
 
     The actors are called a, b, c … in the order of `parts`.
     """
@@ -50,7 +50,7 @@ class Scene:
     names: dict[int, str]
 
     def stood_in_line(self) -> list[int]:
-        """The actors that came into line, as they came."""
+        """The actors that stood in line, in that order."""
         came = []
         before: dict[int, Step] = {}
         for step in self.steps:
@@ -82,7 +82,7 @@ class Scene:
 
 
 class Failed(AssertionError):
-    """An order in which something goes wrong: `order` is what to give to `play`, `story` what happens."""
+    """An order in which an assertion fails: `order` can be given to `play`, `story` says what happens."""
 
     def __init__(self, why: str, order: str, story: str) -> None:
         super().__init__(f"{why}\norder: {order}\n{story}")
@@ -132,7 +132,7 @@ class Play:
 
     @property
     def story(self) -> str:
-        """What happened in the last run."""
+        """A description of the last run."""
         return _story(self.steps, self.names)
 
     def _act(self, number: int, part: Callable[[], Any], results: list[Any]) -> None:
@@ -146,12 +146,12 @@ class Play:
             self._core.steps_leave()
 
     def in_order(self, order: str) -> Ran:
-        """The run that `Failed.order` tells of, again; then as it likes."""
+        """Replay the run of `Failed.order`, then continue in any order."""
         return self(turns(order), 0)
 
 
 def _story(steps: list[Step], names: dict[int, str]) -> str:
-    """What happened, a line for each time that another actor goes on."""
+    """A description of a run, a line for each switch to another actor."""
     lines: list[str] = []
     for number, step in enumerate(steps):
         where = names.get(step.where, "sleep" if step.kind in (SLEEPS, DROPS) else "waiter")

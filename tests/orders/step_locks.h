@@ -1,4 +1,4 @@
-/* The interpreter's locks and its look for signals, played: nothing ever really blocks, and each is a turn (steps.h). */
+/* Replacements of the interpreter's locks and its check for signals: none blocks, each call is a turn (steps.h). */
 #ifndef FASTPOOL_TEST_STEP_LOCKS_H
 #define FASTPOOL_TEST_STEP_LOCKS_H
 
@@ -13,7 +13,7 @@ static int fp_step_lock_take(PyThread_type_lock lock, int wait)
     if (wait)
         fp_step(FP_TAKES, lock, "take");
     if (it->held && wait)
-        Py_FatalError("tests/orders: whoever has this lock never comes back");
+        Py_FatalError("tests/orders: the holder of this lock never comes back");
     return it->held ? 0 : (it->held = 1);
 }
 

@@ -31,7 +31,7 @@ def core() -> str:
 
 
 def play(how: str, *scenes: str, fault: int = 0, patience: float = 280) -> list[dict[str, Any]]:
-    """What program.py says of each scene."""
+    """The output of program.py for each scene."""
     command = [sys.executable, str(HERE / "program.py"), core(), str(fault), how, *scenes]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience)
     assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}"
@@ -39,7 +39,7 @@ def play(how: str, *scenes: str, fault: int = 0, patience: float = 280) -> list[
 
 
 def told(said: dict[str, Any]) -> str:
-    """How to see it again."""
+    """How to replay the failure."""
     failed = said["failed"]
     return (
         f"{said['scene']}, after {said['runs']} good runs: {failed['why']}\n"

@@ -2,7 +2,7 @@
  *
  * The core is compiled with this in front (-include).  FP_PAUSE, which stands before every atomic access, stops an
  * actor (a thread of the test) until it is its turn; the interpreter's locks, its look for signals and the clock are
- * played, so that nothing ever really blocks.  A run is a list of turns: the plan as far as it goes, then whoever had
+ * played, so that nothing ever really blocks.  A run is a list of turns: the plan as far as it goes, then the actor of
  * the last turn goes on as long as it can.  What every turn did is kept for tests/orders/walk.py.
  */
 #ifndef FASTPOOL_TEST_STEPS_H
@@ -28,7 +28,7 @@ typedef struct {
 } fp_step_op;
 
 typedef struct {
-    uint8_t actor, enabled, asleep; /* who had the turn; who could have had it; whose turn would lead nowhere new */
+    uint8_t actor, enabled, asleep; /* whose turn; the actors that can run; those that would show nothing new */
     fp_step_op op;
 } fp_step_done;
 
@@ -46,7 +46,7 @@ static struct fp_steps_t {
     uint64_t seed;              /* not 0: beyond the plan the turns are drawn */
     uint8_t asleep;
     int diverged, redundant;    /* steps, -1: none */
-    int stuck;                  /* step at which nobody could go on, -1: none */
+    int stuck;                  /* step at which no actor could go on, -1: none */
     const char *ignored, *ignored_end;
     PyObject *signal;
     fp_step_done done[FP_STEPS];
@@ -56,7 +56,7 @@ static __thread int fp_step_me = -1;
 /* The write that this actor is at: if it leaves the word as it is (a swap that fails) it is no more than a read. */
 static __thread struct { int step; const void *where; size_t size; uint64_t was; } fp_step_at;
 static int64_t fp_clock_stopped;     /* clock.h's */
-/* atomic.h's, and no part of a pool's protocol; whoever holds the roll must not be stopped: others would spin */
+/* atomic.h's, no part of a pool's protocol; the thread that holds the roll must not stop here: others would spin */
 static uint64_t fp_last_uid, fp_generation_word;
 static uint32_t fp_roll_held, fp_roll_kept, fp_roll_unlisted;
 static int fp_seeded_fault = 0;
@@ -80,7 +80,7 @@ static int fp_step_touches(int who, fp_step_op *op, const void *where)
            || (op->kind == FP_SLEEPS && (where == &fp_clock_stopped || where == &fp_steps.struck[who]));
 }
 
-/* Does the order of these two make a difference? */
+/* Whether the order of these two makes a difference. */
 static int fp_step_dependent(int a, fp_step_op *x, int b, fp_step_op *y)
 {
     if (x->kind == FP_BEGINS || y->kind == FP_BEGINS || (x->kind == FP_READS && y->kind == FP_READS))
@@ -100,7 +100,7 @@ static int fp_step_draw(uint8_t among)
     return __builtin_ctz(among);
 }
 
-/* Whose turn it is now.  Under the mutex, with every actor that is there at its next operation. */
+/* The actor whose turn is next.  Under the mutex, with every actor waiting before its next operation. */
 static void fp_step_pick(void)
 {
     int who, choice, step = fp_steps.steps;
@@ -206,7 +206,7 @@ static void fp_step_word(const void *where, size_t size, const char *name)
     }
     fp_step(FP_WRITES, where, op);
     if (fp_step_me < 0 || !strcmp(op, "add"))
-        return; /* what is added always changes it, and may be the last that is done to a waiter's memory */
+        return; /* an addition always changes the word, and may be the last access to a waiter's memory */
     fp_step_at.step = fp_steps.last_of[fp_step_me];
     fp_step_at.where = where;
     fp_step_at.size = size;

@@ -1,4 +1,4 @@
-# Appended to a copy of the core that is compiled with steps.h in front: what tests/orders/stage.py asks it for.
+# Appended to a copy of the core that is compiled with steps.h in front: the functions that tests/orders/stage.py needs.
 
 cdef extern from *:
     enum: FP_ACTORS, FP_READS, FP_WRITES, FP_BEGINS
@@ -28,7 +28,7 @@ cdef bytes steps_plan = b""
 
 
 def steps_prepare(int actors, bytes plan, int asleep, uint64_t seed, signal, Core core):
-    """The next run: so many actors, whose turns come as `plan` says."""
+    """Begin the next run, with that many actors, whose turns come as `plan` says."""
     global steps_plan
     cdef int i
     if not 0 < actors <= FP_ACTORS or any(one >= actors for one in plan):
@@ -40,7 +40,7 @@ def steps_prepare(int actors, bytes plan, int asleep, uint64_t seed, signal, Cor
     fp_steps.asleep, fp_steps.seed = asleep, seed
     fp_steps.diverged = fp_steps.redundant = fp_steps.stuck = -1
     fp_steps.signal = <PyObject *>signal
-    # statistics: counted, never decided by
+    # statistics, which decide nothing
     fp_steps.ignored, fp_steps.ignored_end = <char *>&core.inner.wait, <char *>(core.inner.closed + REASON_COUNT)
     for i in range(actors):
         fp_steps.state[i], fp_steps.struck[i] = 1, 0
@@ -63,7 +63,7 @@ def steps_leave():
 
 
 def steps_strike(int who):
-    """A signal for an actor: the next time that it looks, it raises."""
+    """A signal for an actor: its next check for signals raises."""
     fp_step(FP_WRITES, &fp_steps.struck[who], "strike")
     fp_steps.struck[who] = 1
 
@@ -78,7 +78,7 @@ def steps_done():
 
 
 def steps_names(Core core):
-    """Addresses of the pool's words, and what they are called in the source."""
+    """The addresses of the pool's words, and their names in the source."""
     cdef Pool *pool = core.pool
     cdef Slot *slot
     cdef uint32_t i

@@ -1,7 +1,7 @@
-"""The real core, one shared access at a time: whatever order the steps of two or three threads come in, no slot is
-lost, nobody sleeps for ever, who came first is served first, and every count is exact.
+"""The real core, one shared access at a time: in every order of the steps of two or three threads no slot is lost, no
+waiter sleeps for ever, waiters are served in order, and every count is exact.
 
-`tests/orders/walk.py` says which orders need not be run because nothing could tell them from others.
+`tests/orders/walk.py` says which orders need not be run because they are equivalent to others.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 from tests.orders.build import FAULTS
 from tests.orders.stepped import play, told
 
-# The first test builds the core; what follows is work, and takes as long as the machine is busy.
+# The first test builds the core; the others take as long as the machine is busy.
 pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.skipif(
@@ -24,7 +24,7 @@ pytestmark = [
     ),
 ]
 
-# In all orders: how many there are at least, so that a walk that has become blind is noticed.
+# In all orders: the least number of them, so that a walk that misses some is noticed.
 WALKED = {
     "ReturnAndWait": 150,
     "TwoBlocks": 400,
@@ -54,16 +54,16 @@ DRAWN = (
 )
 # Which scene finds which fault, and how: in all orders, or in so many that are drawn.
 FOUND = {
-    "who waits does not look at the free slots again": ("ReturnAndWait", "all"),
-    "who frees something does not look at the gate": ("ReturnAndWait", "all"),
+    "a waiter does not look at the free slots again": ("ReturnAndWait", "all"),
+    "freeing something does not look at the gate": ("ReturnAndWait", "all"),
     "a hand-off is decided in two steps": ("CancelAndHandOff", "all"),
     "a slot that comes with the cancellation is dropped": ("CancelAndHandOff", "all"),
     "a lease is ended in two steps": ("ReturnedTwice", "all"),
     "a failed connect keeps its permit": ("FailedConnectAndWait", "all"),
-    "a larger pool does not serve who waits": ("GrowAndWait", "all"),
+    "a larger pool does not serve the waiters": ("GrowAndWait", "all"),
     "the last in line is served first": ("FirstComeFirstServed", "200"),
-    "who comes into line does not see that the pool is closed": ("CloseAndWait", "all"),
-    "who returns does not see that the pool is closed": ("CloseAndReturn", "all"),
+    "a new waiter does not see that the pool is closed": ("CloseAndWait", "all"),
+    "a return does not see that the pool is closed": ("CloseAndReturn", "all"),
     "a slot is published, and listed, in two steps": ("OwnSlotAgain", "all"),
 }
 

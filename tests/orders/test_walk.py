@@ -1,4 +1,4 @@
-"""`Walk` against every order there is, for programs of a few steps: the same ends, from fewer runs."""
+"""`Walk` against every order there is, for programs of a few steps: equal sets of results, from fewer runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KINDS = {"begin": BEGINS, "read": READS, "write": WRITES, "take": TAKES, "drop":
 
 
 class Toy:
-    """Actors that read, write and lock a few words; as C does it for real, in Python."""
+    """Actors that read, write and lock a few words, in Python; the stepped core does it in C."""
 
     def __init__(self, actors: list[list[Op]]) -> None:
         self.actors = [[("begin", -1), *ops] for ops in actors]
@@ -67,7 +67,7 @@ class Toy:
 
 
 def drawn(rng: random.Random) -> list[list[Op]]:
-    """2 or 3 actors, together at most 8 steps; what is locked is let go."""
+    """2 or 3 actors, together at most 8 steps; every lock is released."""
     actors: list[list[Op]] = []
     for _ in range(rng.choice((2, 3))):
         ops = [(rng.choice(("read", "write")), rng.randrange(2)) for _ in range(rng.choice((1, 2)))]

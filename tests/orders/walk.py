@@ -1,10 +1,9 @@
-"""All orders of a few actors' steps, each told apart from the others only where it makes a difference.
+"""All orders of a few actors' steps, without orders that are equivalent to one already run.
 
 `Walk` runs a program again and again. A run is a list of `Step`s; two steps that touch the same word, one of them
 writing, do not commute. For every such pair that could have come the other way round, a run is made in which it does,
 and hardly one that only swaps steps that commute. (Source sets and sleep sets: Abdulla, Aronis, Jonsson and Sagonas,
-"Optimal dynamic partial order reduction", POPL 2014.) What is left out is what cannot be told from something that was
-run.
+"Optimal dynamic partial order reduction", POPL 2014.)
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ READS, WRITES, TAKES, SLEEPS, DROPS, BEGINS = range(6)
 
 
 class Step(NamedTuple):
-    """One turn: whose, who could have had it (bits), who was asleep (bits), what it did where, and its name."""
+    """One turn: its actor, the actors that could have had it (bits), those asleep (bits), the access, its place and its
+    name."""
 
     actor: int
     enabled: int
@@ -29,7 +29,7 @@ class Step(NamedTuple):
 
 @dataclass
 class Ran:
-    """A run; `redundant` is the step from which on it cannot show anything new, `also` what a sleeper looks at."""
+    """A run; `redundant` is the first step after which it can show nothing new, `also` what a sleeper looks at."""
 
     steps: list[Step]
     redundant: int = -1
@@ -37,14 +37,14 @@ class Ran:
 
 
 class Program(Protocol):
-    """Runs with the turns of `plan`, then as it likes; never gives those of `asleep` the turn after the plan's last."""
+    """Runs the turns of `plan`, then any; never gives an actor of `asleep` the turn after the plan's last."""
 
     def __call__(self, plan: bytes, asleep: int) -> Ran: ...
 
 
 @dataclass
 class _Node:
-    """The state before one step: which turns have been tried here, which are to be tried."""
+    """The state before one step: the turns that were tried here, and those to be tried."""
 
     actor: int
     enabled: int
@@ -54,7 +54,7 @@ class _Node:
 
 
 class Walk:
-    """Iterating over it runs the program in all orders, giving each run; `runs` counts them."""
+    """Iterating over it runs the program in all orders, and yields each run; `runs` counts them."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
@@ -89,7 +89,7 @@ def _next_turn(node: _Node) -> bool:
 
 
 class _Word:
-    """The steps that touched a word last: the write, the take, and of each reader since."""
+    """The steps that touched a word last: the write, the lock, and of each reader since."""
 
     __slots__ = ("read", "take", "write")
 
@@ -99,10 +99,10 @@ class _Word:
 
 
 def _want_reversals(ran: Ran, end: int, first_new: int, path: list[_Node]) -> None:
-    """Want, for each two steps that could have come the other way round, that they do.
+    """Want, for each two steps that could have come the other way round, a run in which they do.
 
-    A step's clock says of each actor how many of all steps, up to its last one among them, came before, in every order
-    that cannot be told from this one.
+    A step's clock says of each actor how many of all steps, up to its last one among them, came before in every
+    equivalent order.
     """
     steps = ran.steps
     actors = 1 + max(step.actor for step in steps)
@@ -127,7 +127,7 @@ def _want_reversals(ran: Ran, end: int, first_new: int, path: list[_Node]) -> No
                 if changes:
                     seen += word.read.values()
                 before += seen
-                # Whoever waits for a lock cannot come before it is let go, but before it was taken.
+                # A step that waits for a lock cannot come before the release, but before the acquire.
                 racing += seen if kind != TAKES else [word.take] if word.take >= 0 else []
             if i >= first_new:
                 racing = [j for j in racing if steps[j].actor != p and mine[steps[j].actor] <= j]
@@ -155,7 +155,7 @@ def _want_reversals(ran: Ran, end: int, first_new: int, path: list[_Node]) -> No
 
 
 def _want(node: _Node, steps: list[Step], clocks: list[list[int]], j: int, i: int) -> None:
-    """Want a turn before step j that can be the first of: all after it that do not depend on it, then step i."""
+    """Want a turn before step j that can be the first of: all later steps that do not depend on it, then step i."""
     other = steps[j].actor
     first: dict[int, int] = {}
     beginners = 0
@@ -168,7 +168,7 @@ def _want(node: _Node, steps: list[Step], clocks: list[list[int]], j: int, i: in
             beginners |= 1 << q
         first[q] = k
     if beginners & ~node.enabled:
-        return  # step j itself is what let the other one go on: a sleeper is woken by it
+        return  # step j itself enabled the other actor: a sleeper is woken by it
     if not beginners & node.wanted:
         node.wanted |= beginners & -beginners
 
@@ -192,7 +192,7 @@ def turns(text: str) -> bytes:
 
 
 def every_order(program: Callable[[bytes, int], Ran]) -> Iterator[Ran]:
-    """All orders without any reduction: what `Walk` is checked against, for programs of a few steps."""
+    """All orders without any reduction, to check `Walk` for programs of a few steps."""
     path: list[_Node] = []
     while True:
         ran = program(bytes(node.actor for node in path), 0)

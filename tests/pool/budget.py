@@ -39,13 +39,14 @@ class Stub:
 
 @contextlib.contextmanager
 def in_a_loop(first: Coroutine[Any, Any, Any]) -> Iterator[None]:
-    """After ``first``, a loop that runs as far as anybody can see, and takes no turn: who need not wait needs none."""
+    """After ``first``, pretend that its loop runs, without iterating it: a checkout that need not wait needs no
+    iteration."""
     import asyncio
 
     loop = asyncio.new_event_loop()
     loop.run_until_complete(first)
     while len(sys._current_frames()) > 1:
-        time.sleep(0.001)  # the test that runs this bounds it
+        time.sleep(0.001)  # the test that runs this has a time limit
     asyncio._set_running_loop(loop)
     try:
         yield
@@ -64,7 +65,7 @@ def opened(kind: str) -> Iterator[Any]:
     import fastpool
     from fastpool._async import workers as _workers
 
-    _workers.REST_S = 0.0  # the thread that connected for a task ends before anything is counted
+    _workers.REST_S = 0.0  # the thread that connected for a task ends before the counting begins
     if kind == "Pool":
         with fastpool.Pool(Stub, max_size=4) as pool:
             yield pool
@@ -87,7 +88,7 @@ def opened(kind: str) -> Iterator[Any]:
 
 
 def events(loop: Loop) -> Counter[str]:
-    """Which profiler events so many cycles cause: `call` is a Python frame, `c_call` a call of a C function."""
+    """The number of profiler events of that many cycles: `call` is a Python frame, `c_call` a call of a C function."""
     seen: Counter[str] = Counter()
 
     def profile(frame: FrameType, event: str, argument: object) -> None:
@@ -102,7 +103,7 @@ def events(loop: Loop) -> Counter[str]:
 
 
 def allocated(loop: Loop) -> tuple[int, int]:
-    """Blocks that remain after so many cycles, and the most bytes that were allocated at any moment meanwhile."""
+    """The blocks that remain after that many cycles, and the peak number of bytes allocated meanwhile."""
     loop(COUNTED)
     before = sys.getallocatedblocks()
     loop(STEADY)
@@ -140,7 +141,7 @@ async def nothing() -> None:
 
 
 def at_once(steps: Coroutine[Any, Any, Any]) -> None:
-    """Run a coroutine that never has to wait."""
+    """Run a coroutine that never suspends."""
     try:
         steps.send(None)
     except StopIteration:
@@ -149,7 +150,7 @@ def at_once(steps: Coroutine[Any, Any, Any]) -> None:
 
 
 def measure(kind: str) -> dict[str, float]:
-    """Frames and C calls per cycle; memory beyond that of a loop that does nothing."""
+    """Frames and C calls per cycle; memory beyond that of an empty loop."""
     with opened(kind) as pool:
         tasks = kind == "AsyncPool" or kind.endswith("aconnection")
         cycles = cycles_of_tasks(pool) if tasks else cycles_of(pool)

@@ -1,22 +1,22 @@
-"""What many tests of the pool begin with."""
+"""Fixtures for many tests of the pool."""
 
 import pytest
 
 from fastpool.testing import VirtualClock
 
-from .world import SocketPairs
+from .fake_driver import SocketPairs
 
 
 @pytest.fixture
 def clock():
-    """The pools' clock, which stands until it is told."""
+    """The pools' clock, which stands still until a test moves it."""
     with VirtualClock() as clock:
         yield clock
 
 
 @pytest.fixture
 def pairs():
-    """Socket pairs, all of which are closed in the end."""
+    """Socket pairs, all of which are closed at the end."""
     pairs = SocketPairs()
     yield pairs
     pairs.end()

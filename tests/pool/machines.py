@@ -1,4 +1,4 @@
-"""How a state machine is run: so many examples of so many steps, for as long as they take."""
+"""How state machines are run: the number of examples and of steps, without a deadline."""
 
 from typing import Any
 

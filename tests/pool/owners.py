@@ -1,4 +1,4 @@
-"""Owners that end, or drop what they hold, and how that is reported."""
+"""Owners that end or drop what they hold, and the reports of that."""
 
 import logging
 import sys
@@ -9,14 +9,14 @@ import pytest
 import fastpool
 from fastpool._core import Core, thread_is_alive
 
-from .world import until
+from .fake_driver import until
 
 WITH_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 COUNTED = pytest.mark.skipif(not WITH_GIL, reason="reference counts are not exact on a free-threaded build")
 
 
 class Connection:
-    """Nobody but the pool refers to it."""
+    """A connection to which only the pool refers."""
 
     closes = 0
 
@@ -25,7 +25,7 @@ class Connection:
 
 
 def in_a_thread_that_ends(work):
-    """Do it there, and wait until the system, too, has seen the thread end."""
+    """Run it in a thread, and wait until the operating system, too, has ended the thread."""
     told = []
     thread = threading.Thread(target=lambda: told.extend((Core._thread_uid(), work())))
     thread.start()

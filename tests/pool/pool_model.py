@@ -1,7 +1,7 @@
-"""What a pool without a keeper does for one thread, said again in the plainest way: lists and comparisons, no slots.
+"""A model of a pool without a keeper, used by one thread: plain lists and comparisons, no slots.
 
-Where the interface leaves open which idle connection goes (a pool that shrinks), the model says how many, and is told
-which. Times are whole seconds of the virtual clock.
+Where the interface does not say which idle connection is closed (a pool that shrinks), the model says how many, and the
+test tells it which. Times are whole seconds of the virtual clock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Exhausted(Exception):
-    """Nothing free, and no room."""
+    """No connection is free, and the pool is full."""
 
 
 class Refused(Exception):
@@ -25,16 +25,16 @@ class Closed(Exception):
 
 @dataclass(eq=False)
 class Conn:
-    """One connection as the pool knows it; `real` is the driver's."""
+    """A connection as the pool sees it; `real` is the driver's."""
 
     born: float
     since: float  # idle since
     real: Any = None
     uses: int = 0
     depth: int = 0
-    dead: bool = False  # its server has hung up, and nobody has noticed
-    doubted: bool = False  # to be checked however fresh it is
-    outdated: bool = False
+    dead: bool = False  # its server has hung up, which the pool has not noticed
+    doubted: bool = False  # must be checked at the next checkout
+    stale: bool = False
     tainted: bool = False
     warmed: int = 0  # opened by warm(), and not used since
 
@@ -57,12 +57,12 @@ class Options:
 
 @dataclass
 class Model:
-    """`checks`: the driver has check and reset, and so every way in and out is the slow one."""
+    """`checks`: the driver has check and reset, so that every checkout and checkin takes the slow path."""
 
     options: Options
     checks: bool
     now: float
-    idle: list[Conn] = field(default_factory=list)  # the one returned last at the end
+    idle: list[Conn] = field(default_factory=list)  # the last one returned is at the end
     leased: list[Conn] = field(default_factory=list)
     last: Conn | None = None  # what this thread took or returned last
     closed: bool = False
@@ -75,19 +75,19 @@ class Model:
     def size(self) -> int:
         return len(self.idle) + len(self.leased)
 
-    # ---- the way in
+    # ---- checkout
 
     def next_idle(self) -> list[Conn]:
-        """Who may be next of the idle ones."""
+        """The idle connections that may be next."""
         if not self.idle:
             return []
         if self.last in self.idle:
             return [self.last]
-        # The thread's own last place may have been filled by warm() since.
+        # The thread's own last slot may have been filled by warm() since.
         return [self.idle[-1], *(c for c in self.idle if c.warmed)]
 
     def check_out(self, chosen: Conn | None) -> Conn:
-        """`chosen`: which of those that may be next was."""
+        """`chosen`: the connection that was taken, of those that may be next."""
         if self.closed:
             raise Closed
         if chosen is not None:
@@ -132,7 +132,7 @@ class Model:
             return "dead" if c.dead else None
         return None
 
-    # ---- the way out
+    # ---- checkin
 
     def check_in(self, c: Conn, *, discard: bool = False, broken: bool = False, by_hand: bool = True) -> None:
         """`broken`: the block ended with an error after which the connection cannot be used."""
@@ -154,17 +154,17 @@ class Model:
             return "closed"
         if c.tainted or broken:
             return "error"
-        if c.outdated:
+        if c.stale:
             return "cleared"
         if self.checks and not self.resets:
             return "error"
         if o.max_uses is not None and c.uses >= o.max_uses:
             return "max_uses"
-        crowded = self.size > o.max_size
-        fast = not (by_hand or self.checks or crowded or o.max_idle is not None)
+        over_size = self.size > o.max_size
+        fast = not (by_hand or self.checks or over_size or o.max_idle is not None)
         if not fast and o.max_lifetime is not None and c.born + o.max_lifetime <= self.now:
-            return "lifetime"  # the fast way out leaves that to the next way in
-        if crowded:
+            return "lifetime"  # the fast checkin leaves that to the next checkout
+        if over_size:
             return "resized" if self.size > o.limit else "overflow"
         if o.max_idle is not None and len(self.idle) >= o.max_idle:
             return "max_idle"
@@ -173,17 +173,17 @@ class Model:
     def end(self, c: Conn, why: str) -> None:
         self.reasons[why] += 1
 
-    # ---- the rest
+    # ---- other calls
 
     def clear(self) -> None:
         for c in self.idle:
             self.end(c, "cleared")
         self.idle.clear()
         for c in self.leased:
-            c.outdated = True
+            c.stale = True
 
     def shrink_by(self) -> tuple[int, int]:
-        """After a resize: how many idle connections go because of max_size, and then because of max_idle."""
+        """After a resize: the number of idle connections closed because of max_size, and because of max_idle."""
         o = self.options
         size = min(max(self.size - o.max_size, 0), len(self.idle))
         left = len(self.idle) - size
@@ -196,7 +196,7 @@ class Model:
             self.idle.append(c)
 
     def close(self, drop: bool) -> list[Conn]:
-        """Returns whose leases were taken away."""
+        """Return the connections whose leases were ended by close."""
         self.closed = True
         for c in self.idle:
             self.end(c, "closed")

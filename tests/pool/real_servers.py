@@ -1,4 +1,4 @@
-"""Real servers for the examples, on loopback: started by the test, ended with it, skipped where not installed."""
+"""Real servers for the examples, on loopback: started by the test, stopped with it, skipped where not installed."""
 
 import contextlib
 import glob
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-LEASH = Path(__file__).resolve().parents[2] / "tools" / "hbase" / "leash.py"
-SECONDS = 120  # a server ends by itself after that, whatever becomes of the test
+LEASH = Path(__file__).resolve().parents[2] / "tools" / "jvm" / "leash.py"
+SECONDS = 120  # after that a server ends by itself, even if the test was killed
 
 
 def free_port():
@@ -24,13 +24,13 @@ def free_port():
 
 
 def bound(sock):
-    """Bind a socket that does not listen: its address, which refuses for as long as the socket is open."""
+    """Bind a socket that does not listen; its address refuses connections while the socket is open."""
     sock.bind(("127.0.0.1", 0))
     return sock.getsockname()
 
 
 def program(name, *folders):
-    """Where a program is; the test is skipped if it is nowhere."""
+    """The path of a program; the test is skipped if it is not found."""
     places = sorted(place for folder in folders for place in glob.glob(folder))
     found = shutil.which(name, path=os.pathsep.join([*places[::-1], os.environ.get("PATH", "")]))
     if found is None or not LEASH.exists():
@@ -40,7 +40,7 @@ def program(name, *folders):
 
 @contextlib.contextmanager
 def leashed(command, port, folder, ready=("true",)):
-    """Run a server until the block ends; it is up when its port answers and the command ``ready`` succeeds."""
+    """Run a server until the block ends; it is ready when its port accepts and the command ``ready`` succeeds."""
     log = Path(folder, "log")
     with log.open("wb") as out:
         leash = subprocess.Popen(
@@ -67,7 +67,7 @@ def leashed(command, port, folder, ready=("true",)):
 
 @contextlib.contextmanager
 def scratch(user=None):
-    """A folder that also another user can reach and own; gone afterwards."""
+    """A temporary folder that another user can reach and own."""
     folder = tempfile.mkdtemp(prefix="fastpool-")
     try:
         if user is not None:
@@ -87,11 +87,11 @@ def redis_server(port=None):
 
 @contextlib.contextmanager
 def postgres_server():
-    """A fresh PostgreSQL; its superuser is called postgres, and needs no password."""
+    """A new PostgreSQL server; its superuser is called postgres, and needs no password."""
     debian = "/usr/lib/postgresql/*/bin"
     initdb, server = program("initdb", debian), program("postgres", debian)
     drop, user = [], None
-    if os.geteuid() == 0:  # which PostgreSQL refuses to run as
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         user = "postgres"
         drop = [program("setpriv"), "--reuid", user, "--regid", user, "--clear-groups"]
     port = free_port()

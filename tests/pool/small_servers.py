@@ -1,4 +1,4 @@
-"""Small servers for the examples, in threads of the test: HTTP, SMTP and IMAP, as much of each as is needed."""
+"""Small servers for the examples, in threads of the test: the parts of HTTP, SMTP and IMAP that are needed."""
 
 import contextlib
 import socketserver
@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @contextlib.contextmanager
 def serving(server):
-    """Serve in threads until the block ends; gives the server with its ``address`` and a list of what it ``saw``."""
+    """Serve in threads until the block ends; yields the server with its ``address`` and the list ``saw`` of what it
+    received."""
     server.daemon_threads = True
     server.saw, server.clients = [], []
     server.address = "{}:{}".format(*server.server_address)
@@ -44,7 +45,7 @@ def http_server():
 
 
 class Lines(socketserver.StreamRequestHandler):
-    """A protocol of lines: say hello, then answer each line until told to stop."""
+    """A line protocol: send a greeting, then answer each line until told to stop."""
 
     hello = b""
 
@@ -116,6 +117,6 @@ def line_server(handler):
 
 
 def commands(server):
-    """The commands that a server of lines saw, without tags and arguments."""
+    """The commands that a line server received, without tags and arguments."""
     place = 1 if issubclass(server.RequestHandlerClass, Imap) else 0
     return [words[place].upper() for _, words in server.saw]

@@ -1,5 +1,5 @@
-"""Faults in every call of a driver, drawn by a seed: it raises, also what is no Exception; it hangs for a moment; it
-says that a connection is dead, or gives a descriptor of one that is."""
+"""Faults in every call of a driver, drawn by a seed: it raises, also what is not an Exception; it hangs for a moment;
+it says that a connection is dead, or returns the descriptor of a dead one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 
 import fastpool
 
-from .world import Abort, Failure
+from .fake_driver import Abort, Failure
 
 KINDS = ("raise", "abort", "hang", "lie")
 
 
 class Wire:
-    """A connection with two ends, so that a probe has something to look at."""
+    """A connection with two ends, so that the probe has a socket to look at."""
 
     def __init__(self) -> None:
         self.mine, self.other = socket.socketpair()
@@ -53,7 +53,7 @@ class Stormy(fastpool.Driver):
 
     @property
     def rng(self) -> random.Random:
-        """Each thread's own, so that no lock makes them take turns."""
+        """One per thread, so that no lock serializes the threads."""
         if not hasattr(self._own, "rng"):
             with self._lock:
                 self._seed += 1
@@ -62,7 +62,7 @@ class Stormy(fastpool.Driver):
         return rng
 
     def weather(self, step: str, c: Wire | None = None) -> None:
-        """Perhaps a fault."""
+        """Maybe inject a fault."""
         if self.calm.is_set() or self.rng.randrange(self.seldom):
             return
         kind = self.rng.choice(KINDS)
@@ -75,7 +75,7 @@ class Stormy(fastpool.Driver):
         if kind == "hang":
             time.sleep(self.rng.uniform(0, 0.003))
         elif c is not None and c.closes == 0:
-            # the server hangs up, or says something that nobody asked for
+            # the server hangs up, or sends something unasked
             if self.rng.random() < 0.5:
                 c.other.shutdown(socket.SHUT_RDWR)
             else:
@@ -119,7 +119,7 @@ class Stormy(fastpool.Driver):
 
 
 class Caller(threading.Thread):
-    """Uses the pool in every way until told to stop; what it must never see is kept in `wrong`."""
+    """Uses the pool in every way until told to stop; what must never happen is recorded in `wrong`."""
 
     EXPECTED = (fastpool.NoConnectionsAvailable, fastpool.PoolOverloaded, Failure, Abort, LookupError)
 

@@ -1,13 +1,13 @@
-"""How long a connection lives: lifetime, idle time, keep-alive; on a clock that is told the time."""
+"""How long a connection lives: lifetime, idle time, keep-alive; on a virtual clock."""
 
 import asyncio
 
 import pytest
 
 import fastpool
-from tests.pool.world import Failure, Plain, World, balanced
+from tests.pool.fake_driver import Failure, FakeDriver, Plain, balanced
 
-WORLDS = pytest.mark.parametrize("kind", [Plain, World], ids=["fast", "slow"])
+BOTH_DRIVERS = pytest.mark.parametrize("kind", [Plain, FakeDriver], ids=["fast", "slow"])
 
 
 def use(pool):
@@ -17,14 +17,14 @@ def use(pool):
 
 @pytest.fixture
 def unkept(monkeypatch):
-    """Pools that no keeper looks after."""
+    """Pools without a keeper."""
     monkeypatch.setattr(fastpool.Pool, "_keep", lambda self: None)
 
 
 # ---- lifetime
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_a_connection_past_its_lifetime_is_replaced_at_checkout(clock, unkept, kind):
     pool = kind().pool(max_lifetime=100)
     first = use(pool)
@@ -37,7 +37,7 @@ def test_a_connection_past_its_lifetime_is_replaced_at_checkout(clock, unkept, k
     assert balanced(pool).closed["lifetime"] == 1
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_a_connection_past_its_lifetime_at_its_return_is_not_handed_out_again(clock, unkept, kind):
     pool = kind().pool(max_lifetime=100)
     with pool.connection() as first:
@@ -63,11 +63,11 @@ def test_lifetimes_differ_by_up_to_a_quarter_and_are_drawn_once(clock, unkept):
 
 
 def test_the_keeper_retires_them_without_a_checkout(clock):
-    world = Plain()
-    pool = world.pool(max_size=4, max_lifetime=100)
+    driver = Plain()
+    pool = driver.pool(max_size=4, max_lifetime=100)
     pool.warm()
     clock.advance(100)
-    assert (len(pool), len(world.open), len(world.made)) == (0, 0, 4)
+    assert (len(pool), len(driver.open), len(driver.made)) == (0, 0, 4)
     assert balanced(pool).closed["lifetime"] == 4
     pool.close()
 
@@ -75,9 +75,9 @@ def test_the_keeper_retires_them_without_a_checkout(clock):
 def test_the_minimum_is_replaced_before_it_is_retired(clock):
     """While there is room, the pool never has fewer than min_size connections."""
     lengths = []
-    world = Plain()
-    world.close = lambda c: (lengths.append(len(pool)), Plain.close(world, c))
-    pool = world.pool(max_size=6, min_size=3, max_lifetime=100)
+    driver = Plain()
+    driver.close = lambda c: (lengths.append(len(pool)), Plain.close(driver, c))
+    pool = driver.pool(max_size=6, min_size=3, max_lifetime=100)
     clock.settle()
     assert len(pool) == 3
     for _ in range(3):
@@ -89,8 +89,8 @@ def test_the_minimum_is_replaced_before_it_is_retired(clock):
 
 
 def test_with_no_room_for_a_successor_it_comes_right_after(clock):
-    world = Plain()
-    pool = world.pool(max_size=2, min_size=2, max_lifetime=100)
+    driver = Plain()
+    pool = driver.pool(max_size=2, min_size=2, max_lifetime=100)
     clock.settle()
     clock.advance(100)
     assert len(pool) == 2
@@ -99,15 +99,15 @@ def test_with_no_room_for_a_successor_it_comes_right_after(clock):
 
 
 def test_when_no_successor_can_be_had_the_old_one_goes_all_the_same(clock, caplog):
-    world = Plain()
-    pool = world.pool(max_size=4, min_size=2, max_lifetime=100, name="p")
+    driver = Plain()
+    pool = driver.pool(max_size=4, min_size=2, max_lifetime=100, name="p")
     clock.settle()
-    world.connecting.mode = Failure("down")
+    driver.connecting.mode = Failure("down")
     clock.advance(100)
     assert len(pool) == 0
     assert "pool 'p': no successor for an old connection: down" in caplog.text
     assert "0 of at least 2 connections are open, and another one failed (Failure: down)" in caplog.text
-    world.connecting.mode = "ok"
+    driver.connecting.mode = "ok"
     clock.advance(5)
     assert len(pool) == 2
     pool.close()
@@ -125,7 +125,7 @@ def test_a_leased_connection_is_left_alone(clock):
 # ---- idle
 
 
-@WORLDS
+@BOTH_DRIVERS
 @pytest.mark.parametrize("kept", [True, False], ids=["keeper", "no-keeper"])
 def test_one_that_was_idle_too_long_is_never_handed_out(clock, monkeypatch, kind, kept):
     if not kept:
@@ -146,30 +146,30 @@ def test_one_that_was_idle_too_long_is_never_handed_out(clock, monkeypatch, kind
 
 
 def test_idle_ones_are_closed_down_to_the_minimum(clock):
-    world = Plain()
-    pool = world.pool(max_size=5, min_size=2, idle_timeout=60)
+    driver = Plain()
+    pool = driver.pool(max_size=5, min_size=2, idle_timeout=60)
     pool.warm()
     clock.advance(60)
     assert len(pool) == 2
     clock.advance(3600)
     assert len(pool) == 2
     assert balanced(pool).closed["idle"] == 3
-    # and even those of the minimum are not handed out after so long
+    # even those of the minimum are not handed out after that time
     c = use(pool)
     assert c.number > 5
     pool.close()
 
 
 def test_the_least_used_go_first(clock):
-    """Who comes gets the one returned last, so that the others grow old together."""
-    world = Plain()
-    pool = world.pool(max_size=5, idle_timeout=60)
+    """A checkout gets the one returned last, so that the others reach idle_timeout."""
+    driver = Plain()
+    pool = driver.pool(max_size=5, idle_timeout=60)
     pool.warm()
     busy = use(pool)
     for _ in range(10):
         clock.advance(10)
         assert use(pool) is busy
-    assert world.open == [busy]
+    assert driver.open == [busy]
     pool.close()
 
 
@@ -188,19 +188,19 @@ def test_idle_time_begins_with_the_return(clock):
 
 
 def test_an_idle_connection_is_checked_so_often(clock):
-    world = World()
-    pool = world.pool(max_size=2, keepalive=30, check_after=None)
+    driver = FakeDriver()
+    pool = driver.pool(max_size=2, keepalive=30, check_after=None)
     pool.warm()
     for rounds in range(1, 4):
         clock.advance(29)
-        assert world.checking.calls == 2 * (rounds - 1)
+        assert driver.checking.calls == 2 * (rounds - 1)
         clock.advance(1)
-        assert world.checking.calls == 2 * rounds
+        assert driver.checking.calls == 2 * rounds
     pool.close()
 
 
-class Pinging(World):
-    """Its check, and its ping, of which each says that it was called."""
+class Pinging(FakeDriver):
+    """A driver whose check and ping record their calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -215,7 +215,7 @@ class Pinging(World):
         return not c.dead
 
 
-class OnlyPinging(World):
+class OnlyPinging(FakeDriver):
     check = fastpool.Driver.check
 
     def ping(self, c, timeout):
@@ -223,20 +223,20 @@ class OnlyPinging(World):
 
 
 def test_keepalive_pings_and_a_checkout_checks(clock):
-    world = Pinging()
-    pool = world.pool(keepalive=30, check_after=1)
+    driver = Pinging()
+    pool = driver.pool(keepalive=30, check_after=1)
     use(pool)
     clock.advance(30)
-    assert world.asked == ["ping"]
+    assert driver.asked == ["ping"]
     clock.advance(2)
     use(pool)
-    assert world.asked == ["ping", "check"]
+    assert driver.asked == ["ping", "check"]
     pool.close()
 
 
 def test_a_driver_with_a_ping_and_no_check_is_kept_alive(clock):
-    world = OnlyPinging()
-    pool = world.pool(keepalive=30)
+    driver = OnlyPinging()
+    pool = driver.pool(keepalive=30)
     use(pool).dead = True
     clock.advance(30)
     assert balanced(pool).closed["dead"] == 1
@@ -272,58 +272,58 @@ def test_keepalive_of_tasks_awaits_the_ping_in_their_loop():
 
 
 def test_use_counts_as_a_check(clock):
-    world = World()
-    pool = world.pool(keepalive=30)
+    driver = FakeDriver()
+    pool = driver.pool(keepalive=30)
     for _ in range(5):
         use(pool)
         clock.advance(29)
-    assert world.checking.calls == 4  # those of the checkouts: it had been unused for longer than check_after
+    assert driver.checking.calls == 4  # the checks of checkouts: the connection was unused for longer than check_after
     pool.close()
 
 
 def test_what_keepalive_finds_dead_is_closed_and_its_siblings_are_doubted(clock):
-    world = World()
-    pool = world.pool(max_size=3, keepalive=30, check_after=1000)
+    driver = FakeDriver()
+    pool = driver.pool(max_size=3, keepalive=30, check_after=1000)
     pool.warm()
     clock.advance(20)
     fresh = use(pool)
-    for c in world.made:
+    for c in driver.made:
         c.dead = c is not fresh
     clock.advance(10)
-    assert [c.closes for c in world.made if c is not fresh] == [1, 1]
+    assert [c.closes for c in driver.made if c is not fresh] == [1, 1]
     assert balanced(pool).closed["dead"] == 2
-    checks = world.checking.calls
+    checks = driver.checking.calls
     assert use(pool) is fresh
-    assert world.checking.calls == checks + 1, "a connection older than a death is looked at before it is handed out"
+    assert driver.checking.calls == checks + 1, "a connection older than a death is looked at before it is handed out"
     assert use(pool) is fresh
-    assert world.checking.calls == checks + 1
+    assert driver.checking.calls == checks + 1
     pool.close()
 
 
 def test_keepalive_does_not_change_whose_turn_it_is(clock):
-    world = World()
-    pool = world.pool(max_size=3, keepalive=30, check_after=None)
+    driver = FakeDriver()
+    pool = driver.pool(max_size=3, keepalive=30, check_after=None)
     a, b, c = (pool.checkout() for _ in range(3))
     for connection in (b, a, c):
         pool.checkin(connection)
     clock.advance(30)
-    assert world.checking.calls == 3
+    assert driver.checking.calls == 3
     assert [pool.checkout(), pool.checkout(), pool.checkout()] == [c, a, b]
     pool.close()
 
 
 def test_keepalive_and_a_caller_at_the_same_time(clock):
-    """The connection under examination is nobody's; who comes meanwhile gets another one."""
-    world = World()
-    pool = world.pool(max_size=2, keepalive=30, check_after=None)
+    """A connection that is being checked cannot be handed out; a caller meanwhile gets another one."""
+    driver = FakeDriver()
+    pool = driver.pool(max_size=2, keepalive=30, check_after=None)
     first = use(pool)
-    world.checking.hold()
+    driver.checking.hold()
     with pytest.raises(TimeoutError):
         clock.advance(30, patience=0.05)
-    world.checking.held()
+    driver.checking.held()
     with pool.connection(timeout=0) as c:
         assert c is not first
-        world.checking.go()
+        driver.checking.go()
         clock.settle()
     assert balanced(pool).idle == 2
     pool.close()
@@ -333,46 +333,46 @@ def test_keepalive_and_a_caller_at_the_same_time(clock):
 
 
 def test_the_minimum_is_opened_with_the_pool_and_again_by_the_keeper(clock):
-    world = Plain()
-    pool = world.pool(min_size=3)
+    driver = Plain()
+    pool = driver.pool(min_size=3)
     assert len(pool) == 3
     lease = pool.connection()
     with lease:
         lease.discard()
     clock.settle()
-    assert (len(pool), len(world.made)) == (3, 4)
+    assert (len(pool), len(driver.made)) == (3, 4)
     pool.close()
 
 
 def test_when_the_minimum_cannot_be_opened_the_keeper_comes_back_with_growing_pauses(clock):
-    world = Plain()
-    pool = world.pool(min_size=1, backoff=(1, 8))
-    world.connecting.mode = Failure("down")
+    driver = Plain()
+    pool = driver.pool(min_size=1, backoff=(1, 8))
+    driver.connecting.mode = Failure("down")
     lease = pool.connection()
     with lease:
         lease.discard()
     clock.settle()
-    tries = [world.connecting.calls]
+    tries = [driver.connecting.calls]
     for _ in range(40):
         clock.advance(0.5)
-        tries.append(world.connecting.calls)
+        tries.append(driver.connecting.calls)
     when = [i * 0.5 for i in range(1, len(tries)) if tries[i] > tries[i - 1]]
     assert when == [1.0, 3.0, 7.0, 15.0]
-    world.connecting.mode = "ok"
+    driver.connecting.mode = "ok"
     clock.advance(8)
     assert len(pool) == 1
     pool.close()
 
 
 def test_a_pool_that_cannot_be_opened_leaves_nothing_open():
-    world = Plain()
+    driver = Plain()
 
     def third_fails():
-        if world.connecting.calls == 3:
+        if driver.connecting.calls == 3:
             raise Failure("third")
 
-    world.connecting.mode = third_fails
+    driver.connecting.mode = third_fails
     with pytest.raises(Failure, match="third"):
-        world.pool(min_size=4)
-    assert len(world.made) == 2
-    assert world.open == []
+        driver.pool(min_size=4)
+    assert len(driver.made) == 2
+    assert driver.open == []

@@ -1,38 +1,38 @@
-"""A lease and its block: what the caller gets, what the caller sees, and which connection comes next."""
+"""A lease and its block: the connection that the caller gets, the errors that it sees, and which connection is next."""
 
 import gc
 
 import pytest
 
 from fastpool import LeaseError, Pool, PoolClosed
-from tests.pool.world import Abort, Failure, Holder, Plain, Run, World, balanced, serves
+from tests.pool.fake_driver import Abort, Failure, FakeDriver, Holder, Plain, Run, balanced, serves
 
-WORLDS = pytest.mark.parametrize("kind", [Plain, World], ids=["fast", "slow"])
+BOTH_DRIVERS = pytest.mark.parametrize("kind", [Plain, FakeDriver], ids=["fast", "slow"])
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_a_connection_is_opened_when_it_is_needed_and_used_again(kind):
-    world = kind()
-    pool = world.pool()
-    assert (len(pool), bool(pool), world.made) == (0, True, [])
+    driver = kind()
+    pool = driver.pool()
+    assert (len(pool), bool(pool), driver.made) == (0, True, [])
     for _ in range(3):
         with pool.connection() as c:
-            assert c is world.made[0]
+            assert c is driver.made[0]
             assert (len(pool), pool.stats().leased, pool.stats().idle) == (1, 1, 0)
     assert (len(pool), pool.stats().leased, pool.stats().idle) == (1, 0, 1)
     assert balanced(pool).checkouts == 3
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_two_at_once_are_two_connections(kind):
-    world = kind()
-    pool = world.pool()
+    driver = kind()
+    pool = driver.pool()
     with pool.connection() as a, pool.connection() as b:
-        assert [a, b] == world.made
+        assert [a, b] == driver.made
     assert balanced(pool).idle == 2
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_ones_own_last_connection_comes_before_the_one_returned_last(kind):
     pool = kind().pool()
     with pool.connection() as mine:
@@ -43,7 +43,7 @@ def test_ones_own_last_connection_comes_before_the_one_returned_last(kind):
         assert c is mine is not theirs
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_a_thread_without_a_connection_of_its_own_gets_the_one_returned_last(kind):
     pool = kind().pool()
     a, b, c = (pool.checkout() for _ in range(3))
@@ -54,10 +54,10 @@ def test_a_thread_without_a_connection_of_its_own_gets_the_one_returned_last(kin
     assert Run(pool.checkout).result() is b
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_the_blocks_own_exception_is_what_the_caller_sees_and_the_connection_is_closed(kind):
-    world = kind()
-    pool = world.pool()
+    driver = kind()
+    pool = driver.pool()
     for error in (Failure(), Abort(), KeyboardInterrupt(), SystemExit(), GeneratorExit()):
         with pytest.raises(type(error)) as caught, pool.connection() as c:
             raise error
@@ -68,7 +68,7 @@ def test_the_blocks_own_exception_is_what_the_caller_sees_and_the_connection_is_
     assert len(pool) == 0
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_after_an_exception_that_the_driver_calls_usable_the_connection_is_kept(kind):
     pool = kind().pool()
     with pytest.raises(KeyError), pool.connection() as c:
@@ -96,9 +96,9 @@ def test_what_is_not_an_exception_closes_the_connection_whatever_the_driver_says
 
 
 def test_usable_that_raises_means_no_and_is_logged(caplog):
-    world = Plain()
-    world.usable = lambda c, exc: 1 / 0
-    pool = world.pool(name="p")
+    driver = Plain()
+    driver.usable = lambda c, exc: 1 / 0
+    pool = driver.pool(name="p")
     with pytest.raises(Failure), pool.connection() as c:
         raise Failure
     assert c.closed
@@ -106,9 +106,9 @@ def test_usable_that_raises_means_no_and_is_logged(caplog):
 
 
 def test_a_close_that_raises_is_logged_and_no_one_elses_business(caplog):
-    world = Plain()
-    world.closing.mode = Failure("will not close")
-    pool = world.pool(name="p", max_size=1)
+    driver = Plain()
+    driver.closing.mode = Failure("will not close")
+    pool = driver.pool(name="p", max_size=1)
     lease = pool.connection()
     with lease as c:
         lease.discard()
@@ -118,10 +118,10 @@ def test_a_close_that_raises_is_logged_and_no_one_elses_business(caplog):
     assert balanced(pool).closed["discarded"] == 1
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_discard(kind):
-    world = kind()
-    pool = world.pool()
+    driver = kind()
+    pool = driver.pool()
     lease = pool.connection()
     with lease as c:
         lease.discard()
@@ -173,7 +173,7 @@ def test_a_coroutine_function_is_not_decorated_by_a_lease_that_ends_before_it_ru
     pool = Plain().pool()
 
     async def work():
-        """Never called."""
+        """Decorated below; never called."""
 
     with pytest.raises(TypeError, match=r"coroutine function.*aconnection"):
         pool.connection()(work)
@@ -188,10 +188,10 @@ def test_a_lease_says_what_it_is():
     assert repr(lease) == "<fastpool.Lease over>"
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_a_lease_nobody_can_end_any_more_is_freed_and_its_connection_not_used_again(kind):
-    world = kind()
-    pool = world.pool(max_size=1)
+    driver = kind()
+    pool = driver.pool(max_size=1)
 
     def work():
         with pool.connection() as c:
@@ -204,25 +204,25 @@ def test_a_lease_nobody_can_end_any_more_is_freed_and_its_connection_not_used_ag
     assert c.closed
     lease = pool.connection()
     other = lease.__enter__()
-    closes = world.closing.calls
+    closes = driver.closing.calls
     del lease
     gc.collect()
-    assert world.closing.calls == closes, "a finalizer does no I/O"
+    assert driver.closing.calls == closes, "a finalizer does no I/O"
     assert pool.stats().leased == 0
     assert serves(pool, 1) != [other]
     assert other.closed
     assert balanced(pool).closed["error"] == 2
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_reset_runs_before_the_next_caller_and_what_it_cannot_reset_is_closed(kind, caplog):
-    world = kind()
+    driver = kind()
     seen = []
-    pool = Pool(lambda: world.connect(None, None), reset=seen.append, close=world.close)
+    pool = Pool(lambda: driver.connect(None, None), reset=seen.append, close=driver.close)
     with pool.connection() as c:
         assert seen == []
     assert seen == [c]
-    pool = Pool(lambda: world.connect(None, None), reset=lambda c: 1 / 0, close=world.close, name="p")
+    pool = Pool(lambda: driver.connect(None, None), reset=lambda c: 1 / 0, close=driver.close, name="p")
     with pool.connection() as c:
         pass
     assert c.closed
@@ -231,16 +231,16 @@ def test_reset_runs_before_the_next_caller_and_what_it_cannot_reset_is_closed(ki
 
 
 def test_no_reset_in_the_callers_error_path_that_closes_anyway():
-    world = World()
-    pool = world.pool()
+    driver = FakeDriver()
+    pool = driver.pool()
     with pytest.raises(Failure), pool.connection():
         raise Failure
-    assert world.resetting.calls == 0
+    assert driver.resetting.calls == 0
 
 
 def test_max_uses():
-    world = Plain()
-    pool = world.pool(max_uses=3)
+    driver = Plain()
+    pool = driver.pool(max_uses=3)
     used = []
     for _ in range(7):
         with pool.connection() as c:
@@ -250,13 +250,13 @@ def test_max_uses():
 
 
 def test_a_connect_that_fails_is_the_callers_error_and_the_room_is_free_again():
-    world = Plain()
-    pool = world.pool(max_size=1)
-    world.connecting.mode = Failure("no")
+    driver = Plain()
+    pool = driver.pool(max_size=1)
+    driver.connecting.mode = Failure("no")
     for _ in range(3):
         with pytest.raises(Failure, match="no"), pool.connection():
             pass
-    world.connecting.mode = "ok"
+    driver.connecting.mode = "ok"
     serves(pool, 1)
     stats = balanced(pool)
     assert (stats.connects, stats.connect_errors, stats.checkouts) == (1, 3, 1)

@@ -1,4 +1,4 @@
-"""checkout() and checkin(): exactly once, from any thread, and nothing from under a block."""
+"""checkout() and checkin(): once per lease, from any thread, and not for a connection that a block holds."""
 
 import gc
 import sysconfig
@@ -7,15 +7,15 @@ import pytest
 
 from fastpool import LeaseError, NoConnectionsAvailable, Pool
 from fastpool.testing import VirtualClock
-from tests.pool.world import Plain, Run, World, balanced, serves, waiting
+from tests.pool.fake_driver import FakeDriver, Plain, Run, balanced, serves, waiting
 
-WORLDS = pytest.mark.parametrize("kind", [Plain, World], ids=["fast", "slow"])
+BOTH_DRIVERS = pytest.mark.parametrize("kind", [Plain, FakeDriver], ids=["fast", "slow"])
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_out_and_back(kind):
-    world = kind()
-    pool = world.pool()
+    driver = kind()
+    pool = driver.pool()
     c = pool.checkout()
     assert pool.stats().leased == 1
     assert pool.checkin(c) is None
@@ -31,17 +31,17 @@ def test_back_from_another_thread():
     assert Run(pool.checkout).result() is c
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_discard_closes_it(kind):
-    world = kind()
-    pool = world.pool()
+    driver = kind()
+    pool = driver.pool()
     c = pool.checkout()
     pool.checkin(c, discard=True)
     assert c.closes == 1
     assert balanced(pool).closed["discarded"] == 1
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_once_is_enough(kind):
     pool = kind().pool(name="p")
     c = pool.checkout()
@@ -54,16 +54,16 @@ def test_once_is_enough(kind):
 
 
 def test_twice_at_once():
-    """The second one comes while the first one's reset runs."""
-    world = World()
-    pool = world.pool(max_size=2)
+    """The second return comes while the reset of the first runs."""
+    driver = FakeDriver()
+    pool = driver.pool(max_size=2)
     c = pool.checkout()
-    world.resetting.hold()
+    driver.resetting.hold()
     first = Run(pool.checkin, c)
-    world.resetting.held()
+    driver.resetting.held()
     with pytest.raises(LeaseError, match="is already being returned"):
         pool.checkin(c)
-    world.resetting.go()
+    driver.resetting.go()
     first.result()
     assert balanced(pool).checkins == 1
     serves(pool, 2)
@@ -85,10 +85,10 @@ def test_what_the_pool_has_closed():
         pool.checkin(c)
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_what_a_block_holds_is_returned_by_the_blocks_end_alone(kind):
-    world = kind()
-    pool = world.pool(name="p", max_size=1)
+    driver = kind()
+    pool = driver.pool(name="p", max_size=1)
     with pool.connection() as c:
         with pytest.raises(LeaseError, match="held by a `with` block"):
             pool.checkin(c)
@@ -122,8 +122,8 @@ def test_by_hand_inside_a_block_is_another_connection_nested_or_not():
 
 
 def test_nested_blocks_of_one_owner_share():
-    world = Plain()
-    pool = world.pool(nested=True, max_size=1)
+    driver = Plain()
+    pool = driver.pool(nested=True, max_size=1)
     with pool.connection() as a:
         with pool.connection(timeout=0) as b, pool.connection() as c:
             assert a is b is c
@@ -154,7 +154,7 @@ def test_an_inner_block_that_discards():
     assert outer.closes == 1
 
 
-# ---- dropped
+# ---- dropped connections
 
 COUNTS = pytest.mark.skipif(
     bool(sysconfig.get_config_var("Py_GIL_DISABLED")), reason="reference counts are approximate"
@@ -162,7 +162,7 @@ COUNTS = pytest.mark.skipif(
 
 
 class Unowned:
-    """A connection that nobody but the pool refers to."""
+    """A connection to which only the pool refers."""
 
     def __init__(self, closed):
         self.closed = closed
@@ -172,7 +172,7 @@ class Unowned:
 
 
 @COUNTS
-def test_what_was_dropped_without_checkin_is_replaced_when_somebody_would_have_to_wait(caplog):
+def test_what_was_dropped_without_checkin_is_replaced_when_a_caller_would_have_to_wait(caplog):
     closed = []
     with VirtualClock() as clock:
         told = []
@@ -197,7 +197,7 @@ def test_what_was_dropped_without_checkin_is_replaced_when_somebody_would_have_t
 
 
 def test_what_was_thrown_away_is_still_out_for_a_second():
-    """Or a pool would give out more than it has to one who only counts."""
+    """Otherwise a pool could have more than max_size connections open for callers that count them."""
     with VirtualClock() as clock:
         pool = Pool(lambda: Unowned([]), max_size=1)
         pool.checkout()
@@ -208,7 +208,7 @@ def test_what_was_thrown_away_is_still_out_for_a_second():
 
 
 @COUNTS
-def test_who_waits_already_gets_it_within_a_second():
+def test_a_present_waiter_gets_it_within_a_second():
     with VirtualClock() as clock:
         pool = Pool(lambda: Unowned([]), max_size=1, timeout=5)
         c = pool.checkout()
@@ -229,13 +229,13 @@ def test_what_a_block_holds_is_not_taken_although_its_name_is_gone():
         assert pool.stats().leased == 1
 
 
-# ---- on the way back
+# ---- during a return
 
 
 def test_a_return_that_nobody_finishes_leaves_a_lease_that_can_be_ended():
     """A task's checkin is dropped where a loop ends before its reset began; the next in line gets the slot."""
-    world = World()
-    pool = world.pool(max_size=1)
+    driver = FakeDriver()
+    pool = driver.pool(max_size=1)
     c = pool.checkout()
     late = Run(pool.checkout)
     waiting(pool, 1)

@@ -1,4 +1,4 @@
-"""The C interface: native threads take connections out and put them back, without the GIL, beside Python's threads."""
+"""The C interface: native threads check connections out and in, without the GIL, beside Python's threads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 import fastpool
 from fastpool.testing import VirtualClock
 from tests.core.native import ROOT, load
-from tests.pool.world import Failure, Plain, Run, World, balanced, holding, until, waiting
+from tests.pool.fake_driver import Failure, FakeDriver, Plain, Run, balanced, holding, until, waiting
 from tests.process._scripts import run
 
 if sys.platform == "win32":
@@ -34,23 +34,24 @@ def opened(pool: fastpool.Pool) -> Any:
 
 
 def test_a_checkout_and_a_checkin() -> None:
-    world = Plain()
-    pool = world.pool(max_size=2)
+    driver = Plain()
+    pool = driver.pool(max_size=2)
     native, held = user.Native(pool), Held()
-    assert native.checkout(held, 1) == ("ok", "")  # connects: native code may be the first
-    assert native.connection(held) is world.made[0]
+    assert native.checkout(held, 1) == ("ok", "")  # connects: native code may be the first user
+    assert native.connection(held) is driver.made[0]
     assert (pool.stats().leased, pool.stats().idle) == (1, 0)
     (info,) = pool.leases()
     assert (info.slot, info.depth) == (0, 1)
     assert native.checkin(held) == "ok"
-    assert native.checkout(held, 1) == ("ok", "") and native.connection(held) is world.made[0]
+    assert native.checkout(held, 1) == ("ok", "") and native.connection(held) is driver.made[0]
     assert native.checkin(held, discard=True) == "ok"
-    assert world.made[0].closed and balanced(pool).closed["discarded"] == 1
+    assert driver.made[0].closed and balanced(pool).closed["discarded"] == 1
     native.close()
 
 
 def test_what_is_plain_needs_no_gil() -> None:
-    """More threads than connections: the wait in line and the hand-over as well. The GIL is kept from all of them."""
+    """With more threads than connections, waiting and handing over need no GIL either; it is withheld from all of
+    them."""
     pool = Plain().pool(max_size=3)
     native, held = opened(pool), [Held() for _ in range(3)]
     assert [native.checkout(one)[0] for one in held] == ["ok"] * 3
@@ -59,7 +60,7 @@ def test_what_is_plain_needs_no_gil() -> None:
         waiting(pool, 8)
         assert [native.checkin(one) for one in held] == ["ok"] * 3
 
-    assert native.team(8, 2000, keep_gil=True, begun=all_in_line) == CLEAN | {"ok": 16000}
+    assert native.run_threads(8, 2000, keep_gil=True, begun=all_in_line) == CLEAN | {"ok": 16000}
     stats = balanced(pool)
     assert (stats.checkouts, stats.leased, stats.idle) == (16003, 0, 3)
     assert stats.wait.count >= stats.waits >= 8
@@ -68,14 +69,14 @@ def test_what_is_plain_needs_no_gil() -> None:
 
 @pytest.mark.parametrize("size", [1, 3, 8])
 def test_native_threads_beside_python_threads(size: int) -> None:
-    world = Plain()
-    pool = world.pool(max_size=size, timeout=20)
+    driver = Plain()
+    pool = driver.pool(max_size=size, timeout=20)
     native = opened(pool)
     doubles = []
 
     def hint(c: Any) -> None:
         c.holders += 1
-        time.sleep(0)  # others run meanwhile
+        time.sleep(0)  # other threads run meanwhile
         if c.holders != 1:
             doubles.append(c)
         c.holders -= 1
@@ -86,7 +87,7 @@ def test_native_threads_beside_python_threads(size: int) -> None:
                 hint(c)
 
     python = [Run(work) for _ in range(4)]
-    said = native.team(4, 3000, 20, every=10, hint=hint)
+    said = native.run_threads(4, 3000, 20, every=10, hint=hint)
     for one in python:
         one.result()
     assert said == CLEAN | {"ok": 12000} and not doubles
@@ -96,9 +97,9 @@ def test_native_threads_beside_python_threads(size: int) -> None:
 
 
 def test_all_that_can_go_wrong_at_once() -> None:
-    """Short timeouts, failing connects, and a pool that is resized and cleared and used up all the while."""
-    world = World()
-    pool = world.pool(max_size=3, max_uses=50, check_after=0)
+    """Short timeouts, failing connects, and a pool that is resized, cleared and used meanwhile."""
+    driver = FakeDriver()
+    pool = driver.pool(max_size=3, max_uses=50, check_after=0)
     native = user.Native(pool)
     stop = threading.Event()
     held = []
@@ -108,20 +109,20 @@ def test_all_that_can_go_wrong_at_once() -> None:
             for size in (1, 4, 2):
                 pool.resize(max_size=size)
                 pool.clear()
-                world.connecting.mode = Failure("refused") if world.connecting.mode == "ok" else "ok"
+                driver.connecting.mode = Failure("refused") if driver.connecting.mode == "ok" else "ok"
                 with suppress(Failure, fastpool.NoConnectionsAvailable), pool.connection(timeout=0.002):
                     held.append(size)
-                    time.sleep(0.004)  # longer than anybody waits
+                    time.sleep(0.004)  # longer than any wait
 
     shaking = Run(shake)
     said: Counter[str] = Counter()
     rounds = 0
-    while rounds < 50 and not (said["ok"] and said["timed out"] and said["failed"]):  # how long that takes is luck
-        said.update(native.team(6, 400, 0.002))
+    while rounds < 50 and not (said["ok"] and said["timed out"] and said["failed"]):  # its duration is random
+        said.update(native.run_threads(6, 400, 0.002))
         rounds += 1
     stop.set()
     shaking.result()
-    world.connecting.mode = "ok"
+    driver.connecting.mode = "ok"
     assert said["ok"] + said["timed out"] + said["failed"] == rounds * 2400, said
     assert said["ok"] and said["timed out"] and said["failed"], said
     assert (said["doubles"], said["refused"]) == (0, 0)
@@ -135,7 +136,7 @@ def test_native_waiters_are_served_in_line() -> None:
     order: list[int] = []
 
     def natively(number: int) -> None:
-        assert native.team(1, 1, 20, every=1, hint=lambda c: order.append(number))["ok"] == 1
+        assert native.run_threads(1, 1, 20, every=1, hint=lambda c: order.append(number))["ok"] == 1
 
     def in_python(number: int) -> None:
         with pool.connection():
@@ -153,20 +154,20 @@ def test_native_waiters_are_served_in_line() -> None:
     native.close()
 
 
-def test_who_waits_looks_for_what_is_lost() -> None:
-    """A block whose thread has ended is reported, also when nobody but native code waits."""
+def test_a_waiter_looks_for_lost_leases() -> None:
+    """A block whose thread has ended is reported, even if only native code waits."""
     pool = Plain().pool(max_size=1)
     native = opened(pool)
     lease = pool.connection()
     Run(lease.__enter__).result()
-    late = Run(native.team, 1, 1, 20)
+    late = Run(native.run_threads, 1, 1, 20)
     until(lambda: pool.stats().leaks == 1, "a report")
     lease.__exit__(None, None, None)
     assert late.result() == CLEAN | {"ok": 1}
     native.close()
 
 
-def test_who_waits_with_the_gil_does_not_keep_it() -> None:
+def test_a_wait_that_begins_with_the_gil_releases_it() -> None:
     pool = Plain().pool(max_size=1)
     native, held = opened(pool), Held()
     with holding(pool) as (holder,):
@@ -193,31 +194,31 @@ def test_a_wait_that_is_too_long() -> None:
 
 
 def test_a_connect_that_fails_says_why_and_costs_no_slot() -> None:
-    world = Plain()
-    pool = world.pool(max_size=1)
+    driver = Plain()
+    pool = driver.pool(max_size=1)
     native, held = user.Native(pool), Held()
-    world.connecting.mode = Failure("the server is not in: é")
+    driver.connecting.mode = Failure("the server is not in: é")
     assert native.checkout(held, 1) == ("failed", "Failure: the server is not in: é")
-    world.connecting.mode = Failure("é" * 200)
+    driver.connecting.mode = Failure("é" * 200)
     outcome, why = native.checkout(held, 1)  # cut off, and not within a character
     assert outcome == "failed" and set(why.removeprefix("Failure: ")) == {"é"} and len(why) > 50
-    assert native.team(1, 1, 1) == CLEAN | {"failed": 1}
-    world.connecting.mode = "ok"
+    assert native.run_threads(1, 1, 1) == CLEAN | {"failed": 1}
+    driver.connecting.mode = "ok"
     assert native.checkout(held, 1) == ("ok", "") and native.checkin(held) == "ok"
     assert balanced(pool).connect_errors == 3
     native.close()
 
 
 def test_closed_pools() -> None:
-    world = Plain()
-    pool = world.pool(max_size=1)
+    driver = Plain()
+    pool = driver.pool(max_size=1)
     native, held = opened(pool), Held()
     assert native.checkout(held)[0] == "ok"
-    late = Run(native.team, 2, 1)
+    late = Run(native.run_threads, 2, 1)
     waiting(pool, 2)
     pool.close(timeout=0)
     assert late.result() == CLEAN | {"closed": 2}
-    assert world.made[0].closed  # taken from native code, too
+    assert driver.made[0].closed  # released from native code, too
     with pytest.raises(fastpool.PoolClosed, match="took this connection back"):
         native.connection(held)
     assert native.checkin(held) == "ok"
@@ -226,14 +227,14 @@ def test_closed_pools() -> None:
 
 
 def test_a_connection_that_is_returned_to_a_closed_pool_is_closed() -> None:
-    world = Plain()
-    pool = world.pool(max_size=2)
+    driver = Plain()
+    pool = driver.pool(max_size=2)
     native, held = opened(pool), Held()
     assert native.checkout(held)[0] == "ok"
     pool.close()
-    assert [c.closed for c in world.made] == [False, True] or [c.closed for c in world.made] == [True, False]
+    assert [c.closed for c in driver.made] == [False, True] or [c.closed for c in driver.made] == [True, False]
     assert native.checkin(held) == "ok"
-    assert all(c.closed for c in world.made)
+    assert all(c.closed for c in driver.made)
     native.close()
 
 
@@ -260,15 +261,15 @@ def test_limits_hold(options: dict[str, Any], reason: str) -> None:
 
 
 def test_what_died_or_was_cleared_is_replaced() -> None:
-    world = World()
-    pool = world.pool(max_size=1, check_after=0)
+    driver = FakeDriver()
+    pool = driver.pool(max_size=1, check_after=0)
     native, held = opened(pool), Held()
-    world.made[0].dead = True
-    assert native.checkout(held)[0] == "ok" and native.connection(held) is world.made[1]
+    driver.made[0].dead = True
+    assert native.checkout(held)[0] == "ok" and native.connection(held) is driver.made[1]
     pool.clear()
-    assert native.checkin(held) == "ok" and world.made[1].closed
-    assert native.checkout(held)[0] == "ok" and native.connection(held) is world.made[2]
-    assert native.checkin(held) == "ok" and world.resetting.calls == 1
+    assert native.checkin(held) == "ok" and driver.made[1].closed
+    assert native.checkout(held)[0] == "ok" and native.connection(held) is driver.made[2]
+    assert native.checkin(held) == "ok" and driver.resetting.calls == 1
     assert (balanced(pool).closed["dead"], pool.stats().closed["cleared"]) == (1, 1)
     native.close()
 
@@ -296,7 +297,7 @@ def test_a_native_lease_is_no_block_of_its_thread() -> None:
     mine = native.connection(held)
     with pool.connection() as c:
         assert c is not mine
-        # and nothing is concluded from who waits: whichever thread likes may give it back
+        # and no deadlock is concluded: any thread may return it
         with pytest.raises(fastpool.NoConnectionsAvailable) as caught:
             pool.checkout(timeout=0.01)
         assert not isinstance(caught.value, fastpool.PoolDeadlock)
@@ -321,7 +322,7 @@ def test_misuse_is_answered() -> None:
         foreign.connection(held)
     copy = held.copy()
     assert native.checkin(held) == "ok" and native.checkin(held) == "misuse"
-    assert native.checkin(copy) == "misuse"  # it is over
+    assert native.checkin(copy) == "misuse"  # it is ended
     spoilt = Held()
     spoilt.spoil()
     assert native.checkout(spoilt)[0] == "misuse"
@@ -350,12 +351,12 @@ def test_opening_and_closing() -> None:
 
 
 def test_it_keeps_the_pool_alive() -> None:
-    world = Plain()
-    pool = world.pool(max_size=1)
+    driver = Plain()
+    pool = driver.pool(max_size=1)
     native, held, alive = user.Native(pool), Held(), ref(pool)
     del pool
     gc.collect()
-    assert native.checkout(held)[0] == "ok" and native.connection(held) is world.made[0]
+    assert native.checkout(held)[0] == "ok" and native.connection(held) is driver.made[0]
     assert native.checkin(held) == "ok"
     native.close()
     gc.collect()
@@ -366,10 +367,10 @@ FORK = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from tests.core.native import load
-from tests.pool.world import Plain
+from tests.pool.fake_driver import Plain
 user = load("_native_user", "tests/_native_user.pyx")
-world = Plain()
-pool = world.pool(max_size=2)
+driver = Plain()
+pool = driver.pool(max_size=2)
 pool.warm()
 native, held, new = user.Native(pool), user.Held(), user.Held()
 assert native.checkout(held)[0] == "ok"
@@ -377,7 +378,7 @@ mine = native.connection(held)
 child = os.fork()
 if child == 0:
     copy = held.copy()
-    assert native.checkout(new, 5)[0] == "ok" and native.connection(new) is world.made[2], world.made
+    assert native.checkout(new, 5)[0] == "ok" and native.connection(new) is driver.made[2], driver.made
     assert native.checkin(held) == "ok" and native.checkin(new) == "ok"
     assert native.checkin(held) == "misuse"
     assert (mine.abandoned, mine.closes) == (1, 0)

@@ -1,4 +1,4 @@
-"""The price of `with pool.connection(): pass`, and of the same with `async`, counted and not timed.
+"""The cost of `with pool.connection(): pass`, and of `async with`, counted and not timed.
 
 No Python frame, few C calls, no memory.
 """
@@ -14,9 +14,9 @@ import pytest
 
 MOST_C_CALLS = 4
 LEASE_BYTES = 128 if sysconfig.get_config_var("Py_GIL_DISABLED") else 0
-"""Threads that run in parallel share no spare lease: each checkout makes one, and its end frees it."""
+"""Parallel threads share no cached lease: each checkout makes one, and its end frees it."""
 STEP_BYTES = {"Pool": 0, "ConnectionPool": 0, "AsyncPool": 160, "aconnection": 160}
-"""What `await` gives is in the end of an iterator, an object for a moment; and the coroutine here has a frame."""
+"""The result of `await` is carried by a StopIteration, a short-lived object; and the coroutine has a frame."""
 
 
 def budget(pool, *modules):
@@ -36,7 +36,7 @@ COMPANY = {
     "greenlet": installed("greenlet"),
     "everything": ("asyncio", "concurrent.futures", *installed("greenlet", "gevent", "sqlalchemy", "eventlet")),
 }
-"""Who else is imported: asking for the current greenlet or task must not cost a call where there is none."""
+"""Modules imported first: looking for the current greenlet or task must not cost a call where there is none."""
 
 
 @pytest.mark.parametrize("company", COMPANY)
@@ -63,7 +63,7 @@ def test_a_cycle_in_a_greenlet_costs_no_more():
 
 
 def test_the_counting_sees_frames_calls_and_memory(monkeypatch):
-    """A pool written in Python, counted in the same way: each of the four figures shows it."""
+    """A pool written in Python is counted in the same way: each of the four figures must be larger than 0."""
     import contextlib
 
     from tests.pool import budget as counting

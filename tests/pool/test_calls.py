@@ -1,4 +1,4 @@
-"""What is known of a callable without `inspect` is what `inspect` says."""
+"""Signatures read without `inspect` agree with `inspect`."""
 
 import functools
 import inspect

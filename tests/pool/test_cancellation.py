@@ -1,7 +1,7 @@
-"""Whatever ends a step of the driver, and whenever: the pool still serves as many as ever, and every count is exact.
+"""Each driver call ends in every way at every moment: the pool keeps its capacity, and every count is exact.
 
 {connect, check, reset, close} × {ok, error, BaseException, slow, never} × {timeout, KeyboardInterrupt}, after the
-matrix of deadpool; "never" is held until the end of the test, and the rest of the pool must serve meanwhile.
+matrix of deadpool; "never" is held until the end of the test, and the rest of the pool must work meanwhile.
 """
 
 import _thread
@@ -18,7 +18,7 @@ import pytest
 
 from fastpool import NoConnectionsAvailable
 from fastpool.testing import VirtualClock
-from tests.pool.world import PATIENCE, Abort, Failure, Run, World, balanced, holding, serves, until, waiting
+from tests.pool.fake_driver import PATIENCE, Abort, Failure, FakeDriver, Run, balanced, holding, serves, until, waiting
 
 STAGES = ("connect", "check", "reset", "close", "replace")
 ENDS = ("ok", "error", "base", "slow", "never")
@@ -27,35 +27,35 @@ SIZE = 3
 
 @pytest.fixture(autouse=True)
 def no_collector():
-    """What it calls, a weak reference's callback, may be where an interrupt strikes: it would be printed, and lost."""
+    """An interrupt in a weak reference's callback, which the collector may call, would be printed and lost."""
     gc.disable()
     yield
     gc.enable()
 
 
 class Case:
-    """A pool with one connection, unused for long, and a step of it that is about to be told what to do."""
+    """A pool with one connection, unused for long, and the driver call that is about to be held or to fail."""
 
     def __init__(self, clock, stage, size=SIZE):
-        self.world = World()
-        self.pool = self.world.pool(max_size=size, max_connecting=size, timeout=5)
+        self.driver = FakeDriver()
+        self.pool = self.driver.pool(max_size=size, max_connecting=size, timeout=5)
         self.stage = stage
         if stage != "connect":
             serves(self.pool, 1)
             clock.advance(1)
         if stage == "replace":
-            self.world.made[0].dead = True
+            self.driver.made[0].dead = True
         steps = {
-            "connect": self.world.connecting,
-            "check": self.world.checking,
-            "reset": self.world.resetting,
-            "close": self.world.closing,
-            "replace": self.world.closing,  # in a checkout, of the dead connection
+            "connect": self.driver.connecting,
+            "check": self.driver.checking,
+            "reset": self.driver.resetting,
+            "close": self.driver.closing,
+            "replace": self.driver.closing,  # in a checkout, of the dead connection
         }
         self.step = steps[stage]
 
     def work(self):
-        """A checkout and a checkin that come by the step, in the calling thread."""
+        """A checkout and a checkin that make the driver call, in the calling thread."""
         lease = self.pool.connection()
         with lease as c:
             if self.stage == "close":
@@ -63,25 +63,25 @@ class Case:
         return c
 
     def free_meanwhile(self, size=SIZE):
-        """How many connections the others can have while one caller is held in the step."""
+        """The number of connections that others can have while one caller is held in the call."""
         return size if self.stage in ("close", "replace") else size - 1
 
     def over(self, size=SIZE, unclosed=0):
-        """Nothing is lost: connections, room, permits, counts.
+        """Check that no connection, slot, permit or count is lost.
 
-        ``unclosed``: how often an interrupt struck in the driver's close itself, at its first instruction.
+        ``unclosed``: how often an interrupt came in the driver's close itself, at its first instruction.
         """
         self.step.mode = "ok"
         self.step.released.set()
-        for c in self.world.made:
+        for c in self.driver.made:
             c.dead = False
         serves(self.pool, size)
         with holding(self.pool, size):
             with pytest.raises(NoConnectionsAvailable):
                 self.pool.checkout(timeout=0)
         stats = balanced(self.pool)
-        assert len(self.world.open) - unclosed == stats.size == size
-        assert all(c.closes <= 1 for c in self.world.made)
+        assert len(self.driver.open) - unclosed == stats.size == size
+        assert all(c.closes <= 1 for c in self.driver.made)
 
 
 def outcome(run):
@@ -92,8 +92,8 @@ def outcome(run):
     return None
 
 
-# What the caller sees, whose step ended in that way by itself: a check that fails is a dead connection, a reset that
-# fails costs the connection, a close that fails is nobody's business; what is no Exception goes through.
+# What the caller sees if its driver call ends by itself: a failed check means a dead connection, a failed reset costs
+# the connection, a failed close is ignored; what is not an Exception is raised.
 SEEN = {
     ("connect", "error"): Failure,
     ("connect", "base"): Abort,
@@ -113,12 +113,12 @@ def test_timeout(stage, end):
             case.step.hold()
             run = Run(case.work)
             case.step.held()
-            clock.advance(10)  # the caller's time is over
-            case.step.mode = "ok"  # for the others
+            clock.advance(10)  # the caller's deadline has passed
+            case.step.mode = "ok"  # for the other callers
             if end == "never":
                 serves(case.pool, case.free_meanwhile())
             case.step.go()
-            # Done is done: a late success is one. Only a replacement has no time left to begin.
+            # A late success counts as a success; only the replacement has no time left to begin.
             assert outcome(run) is (NoConnectionsAvailable if stage == "replace" else None)
         else:
             case.step.mode = {"ok": "ok", "error": Failure(), "base": Abort()}[end]
@@ -127,22 +127,22 @@ def test_timeout(stage, end):
 
 
 def interrupt(run):
-    """KeyboardInterrupt, in that thread, at one of its next instructions."""
+    """Raise KeyboardInterrupt in that thread, at one of its next instructions."""
     ident = ctypes.c_ulong(run.thread.ident)
     assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(KeyboardInterrupt)) == 1
 
 
 def fail_interrupted(error):
-    """Raise it with an interrupt pending, which strikes at the next instruction: where the error is being handled.
+    """Raise it with an interrupt pending, which comes at the next instruction, where the error is being handled.
 
-    Nothing here but C runs between the two, or the interrupt would strike before there is an error.
+    Only C runs between the two; otherwise the interrupt would come before the error.
     """
     nothing = (_ for _ in ())
     list(map(operator.call, (_thread.interrupt_main, functools.partial(nothing.throw, error))))
 
 
 def test_failing_interrupted():
-    """Both are there: the error, and then the interrupt while it is handled."""
+    """The error is raised, and then the interrupt while it is handled."""
     handled = []
     with pytest.raises(KeyboardInterrupt) as caught:
         try:
@@ -156,10 +156,10 @@ def test_failing_interrupted():
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("stage", STAGES)
 def test_keyboard_interrupt(stage, end):
-    """In the main thread, by a signal, while the step runs, or while its own end is handled."""
+    """A signal in the main thread, while the call runs or while its end is handled."""
     with VirtualClock() as clock:
         case = Case(clock, stage)
-        begun, release = [], []  # an Event has a lock, which an interrupt in `set` would leave taken (3.14)
+        begun, release = [], []  # an interrupt in Event.set would leave its lock taken (3.14)
 
         def step():
             case.step.mode = "ok"
@@ -185,11 +185,11 @@ def test_keyboard_interrupt(stage, end):
         try:
             with pytest.raises(KeyboardInterrupt) as caught:
                 case.work()
-                until(lambda: False)  # the step was over first, and the signal comes here
+                until(lambda: False)  # the call was over first, and the signal comes here
         finally:
             release.append(True)
             helper.result()
-        # Of a step that failed: what follows it is a close, and the interrupt may strike in that.
+        # After a failed call comes a close, and the interrupt may come in that.
         struck = [frame.name for frame in traceback.extract_tb(caught.tb)] if end in ("error", "base") else []
         case.over(unclosed=struck.count("close") if stage in ("check", "reset") else 0)
 
@@ -198,7 +198,7 @@ def test_keyboard_interrupt(stage, end):
 def test_an_exception_sent_to_a_thread(stage):
     with VirtualClock() as clock:
         case = Case(clock, stage)
-        begun = []  # no Event: the exception may strike in its `set`
+        begun = []  # no Event, because the exception may come in its `set`
 
         def step():
             case.step.mode = "ok"
@@ -215,8 +215,8 @@ def test_an_exception_sent_to_a_thread(stage):
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("stage", STAGES)
-def test_who_waits_is_served_however_it_ends(stage, end):
-    """The only slot there is; somebody waits for it, for ever."""
+def test_a_waiter_is_served_however_the_call_ends(stage, end):
+    """There is one slot, and a caller waits for it without a deadline."""
     with VirtualClock() as clock:
         case = Case(clock, stage, size=1)
         begun, release = threading.Event(), threading.Event()
@@ -227,7 +227,7 @@ def test_who_waits_is_served_however_it_ends(stage, end):
             if end != "never" or stage not in ("close", "replace"):
                 assert release.wait(PATIENCE)
             else:
-                assert served.wait(PATIENCE), "who waited was not served while this close hung"
+                assert served.wait(PATIENCE), "the waiter was not served while this close hung"
             if end == "error":
                 raise Failure
             if end == "base":
@@ -254,9 +254,9 @@ def test_who_waits_is_served_however_it_ends(stage, end):
 
 @pytest.mark.parametrize("others", [0, 1, 3])
 def test_an_interrupt_in_line(others):
-    """The main thread waits in line; Ctrl-C gets it out, and the line goes on without it."""
-    world = World()
-    pool = world.pool(max_size=1, timeout=None)
+    """The main thread waits in line; Ctrl-C ends its wait, and the other waiters are served."""
+    driver = FakeDriver()
+    pool = driver.pool(max_size=1, timeout=None)
     with holding(pool):
         before = [Run(pool.checkout) for _ in range(others)]
         waiting(pool, others)
@@ -267,7 +267,7 @@ def test_an_interrupt_in_line(others):
 
         helper = Run(interrupt_main)
         with pytest.raises(KeyboardInterrupt):
-            pool.checkout()  # without a limit: who is not got out waits until the test is ended
+            pool.checkout()  # without a deadline: a wait that is not interrupted lasts until the test fails
         helper.result()
         waiting(pool, others)
         assert pool.stats().cancelled == 1
@@ -278,9 +278,9 @@ def test_an_interrupt_in_line(others):
 
 
 def test_a_slot_handed_over_at_the_moment_of_the_interrupt_goes_to_the_next():
-    """Many times, so that the two meet: the interrupt, and the hand-over."""
-    world = World()
-    pool = world.pool(max_size=1, timeout=None)
+    """Repeated, so that the interrupt and the hand-over coincide at times."""
+    driver = FakeDriver()
+    pool = driver.pool(max_size=1, timeout=None)
     outcomes = []
     for n in range(60):
         c = pool.checkout()
@@ -315,17 +315,17 @@ def test_a_slot_handed_over_at_the_moment_of_the_interrupt_goes_to_the_next():
     balanced(pool)
 
 
-@pytest.mark.usefixtures("log_without_locks")
+@pytest.mark.usefixtures("no_log")
 def test_alarms_at_any_instruction():
     """A signal handler that raises, at random moments of checkouts and checkins of all kinds."""
-    world = World()
-    pool = world.pool(max_size=2, check_after=0, max_uses=3)
+    driver = FakeDriver()
+    pool = driver.pool(max_size=2, check_after=0, max_uses=3)
     hits = 0
 
     def strike(*_):
         raise KeyboardInterrupt
 
-    others = gc.callbacks[:]  # Hypothesis's, where an exception cannot be raised
+    others = gc.callbacks[:]  # Hypothesis's callback, where an exception cannot be raised
     gc.callbacks.clear()
     before = signal.signal(signal.SIGALRM, strike)
     try:

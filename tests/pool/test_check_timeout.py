@@ -1,4 +1,4 @@
-"""A check has a limit, and a server that is silent costs that once: not once for each connection to it."""
+"""A check has a time limit, and a silent server costs that limit once, not once per connection to it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 from fastpool import AsyncPool, NoConnectionsAvailable, Pool
 from fastpool._core import clock
 from tests._slots import in_hand
-from tests.pool.world import PATIENCE, Run, balanced, until
+from tests.pool.fake_driver import PATIENCE, Run, balanced, until
 
 MANY = 6
 LIMIT = 0.2
 
 
 class Line:
-    """A connection; what is sent to it goes nowhere when the network has dropped it in silence."""
+    """A connection; once the network has dropped it silently, nothing that is sent arrives."""
 
     def __init__(self, server):
         self.server = server
@@ -30,7 +30,7 @@ class Line:
 
 
 class Network:
-    """Opens lines. A check of one that was dropped waits for as long as it may, by ``wait(seconds)``."""
+    """Opens `Line`s. A check of a dropped one calls ``wait(seconds)`` with its whole time limit."""
 
     def __init__(self, wait):
         self.made, self.asked, self.limits = [], [], []
@@ -49,7 +49,7 @@ class Network:
         raise TimeoutError("no answer")
 
     def drop(self, server=None):
-        """What is open now goes silent; nobody has been asked yet."""
+        """The open connections become silent; none was checked yet."""
         for one in self.made:
             one.dropped = one.dropped or server is None or one.server == server
         self.asked.clear()
@@ -66,7 +66,7 @@ def net(clock):
 
 
 def hold(pool, count):
-    """So many at once, taken one after the other, and back."""
+    """Check out that many, one after the other, and return them."""
     out = [pool.checkout() for _ in range(count)]
     for c in out:
         pool.checkin(c)
@@ -163,7 +163,7 @@ def test_a_check_that_is_content_in_between_begins_anew(net, clock):
     assert balanced(pool).closed["dead"] == 3
 
 
-def test_who_has_hardly_any_time_condemns_nobody(net, clock):
+def test_a_caller_with_hardly_any_time_marks_no_server_as_down(net, clock):
     pool = net.pool(timeout=60)
     hold(pool, MANY)
     clock.advance(1)
@@ -174,7 +174,7 @@ def test_who_has_hardly_any_time_condemns_nobody(net, clock):
         assert balanced(pool).closed["dead"] == n
 
 
-def test_nor_does_who_has_none(net, clock):
+def test_nor_does_a_thread_without_a_lease(net, clock):
     pool = net.pool(timeout=60)
     hold(pool, MANY)
     clock.advance(1)
@@ -197,7 +197,7 @@ def test_a_check_that_says_no_at_once_condemns_nobody(net, clock):
 
 
 def test_a_driver_with_a_shorter_limit_of_its_own(net, clock):
-    """It never uses up the pool's; a second without an answer says enough."""
+    """The driver gives up before the pool's limit; one second without an answer is enough to call the server silent."""
     pool = net.pool(timeout=60, check_timeout=None)
     hold(pool, MANY)
     clock.advance(1)
@@ -209,7 +209,7 @@ def test_a_driver_with_a_shorter_limit_of_its_own(net, clock):
     assert balanced(pool).closed["dead"] == MANY
 
 
-# ---- the keeper's
+# ---- the keeper
 
 
 def test_the_keeper_asks_with_the_same_limit_and_one_silent_server_costs_it_that_once():
@@ -255,7 +255,7 @@ def test_one_that_is_being_checked_is_in_the_stats(who):
 
 
 def in_the_past(pool):
-    """Wait until all that the pool has heard of its idle connections is old, for a clock that ticks every few ms."""
+    """Wait until all that the pool knows about its idle connections is old, by a clock that ticks every few ms."""
     until(lambda: all(max(since, checked) < 1e9 * clock() - 2e7 for since, _, _, checked in pool._idle_rows()))
 
 

@@ -1,23 +1,23 @@
-"""clear(): all connections of now are replaced, none of later."""
+"""clear(): all present connections are replaced, and none opened later."""
 
 from fastpool.testing import VirtualClock
-from tests.pool.world import Holder, Plain, Run, World, balanced, resetting, serves, until, waiting
+from tests.pool.fake_driver import FakeDriver, Holder, Plain, Run, balanced, resetting, serves, until, waiting
 
 
 def test_idle_ones_are_closed_at_once():
-    world = Plain()
-    pool = world.pool(max_size=3)
+    driver = Plain()
+    pool = driver.pool(max_size=3)
     pool.warm()
     pool.clear()
-    assert [c.closes for c in world.made] == [1, 1, 1]
+    assert [c.closes for c in driver.made] == [1, 1, 1]
     assert len(pool) == 0
     assert balanced(pool).closed["cleared"] == 3
     serves(pool, 3)
 
 
 def test_leased_ones_are_closed_when_they_come_back():
-    world = Plain()
-    pool = world.pool(max_size=2)
+    driver = Plain()
+    pool = driver.pool(max_size=2)
     with pool.connection() as a:
         b = pool.checkout()
         pool.clear()
@@ -31,13 +31,13 @@ def test_leased_ones_are_closed_when_they_come_back():
 
 
 def test_one_that_is_being_opened_is_used_once_and_not_kept():
-    world = Plain()
-    pool = world.pool(max_size=1)
-    world.connecting.hold()
+    driver = Plain()
+    pool = driver.pool(max_size=1)
+    driver.connecting.hold()
     holder = Holder(pool)
-    world.connecting.held()
+    driver.connecting.held()
     pool.clear()
-    world.connecting.go()
+    driver.connecting.go()
     c = holder.got()
     holder.end()
     assert c.closes == 1
@@ -45,39 +45,39 @@ def test_one_that_is_being_opened_is_used_once_and_not_kept():
 
 
 def test_one_that_warm_is_opening_is_not_kept():
-    world = Plain()
-    pool = world.pool(max_size=1)
-    world.connecting.hold()
+    driver = Plain()
+    pool = driver.pool(max_size=1)
+    driver.connecting.hold()
     warming = Run(pool.warm, 1)
-    world.connecting.held()
+    driver.connecting.held()
     pool.clear()
-    world.connecting.go()
+    driver.connecting.go()
     assert warming.result() == 1
-    assert [c.closes for c in world.made] == [1, 0]
+    assert [c.closes for c in driver.made] == [1, 0]
     assert balanced(pool).closed["cleared"] == 1
 
 
 def test_one_that_is_being_reset_is_not_kept():
-    world = World()
-    pool = world.pool(max_size=1)
-    with resetting(world, pool) as c:
+    driver = FakeDriver()
+    pool = driver.pool(max_size=1)
+    with resetting(driver, pool) as c:
         pool.clear()
     assert c.closes == 1
     assert serves(pool, 1) != [c]
 
 
 def test_one_that_is_being_checked_is_not_handed_out():
-    world = World()
+    driver = FakeDriver()
     with VirtualClock() as clock:
-        pool = world.pool(max_size=1)
+        pool = driver.pool(max_size=1)
         with pool.connection() as old:
             pass
         clock.advance(1)
-        world.checking.hold()
+        driver.checking.hold()
         asking = Run(pool.checkout)
-        world.checking.held()
+        driver.checking.held()
         pool.clear()
-        world.checking.go()
+        driver.checking.go()
         fresh = asking.result()
         assert fresh is not old
         assert old.closes == 1
@@ -85,9 +85,9 @@ def test_one_that_is_being_checked_is_not_handed_out():
         assert balanced(pool).closed["cleared"] == 1
 
 
-def test_who_waits_stays_in_line_and_gets_a_new_one():
-    world = Plain()
-    pool = world.pool(max_size=1)
+def test_a_waiter_stays_in_line_and_gets_a_new_one():
+    driver = Plain()
+    pool = driver.pool(max_size=1)
     holder = Holder(pool)
     old = holder.got()
     late = Run(pool.checkout)
@@ -102,8 +102,8 @@ def test_who_waits_stays_in_line_and_gets_a_new_one():
 
 
 def test_what_was_opened_after_is_kept_by_the_next_clear_only():
-    world = Plain()
-    pool = world.pool()
+    driver = Plain()
+    pool = driver.pool()
     with pool.connection() as a:
         pool.clear()
     with pool.connection() as b:
@@ -114,24 +114,24 @@ def test_what_was_opened_after_is_kept_by_the_next_clear_only():
     assert b.closed
 
 
-def test_a_close_that_hangs_holds_up_nobody_else():
-    world = Plain()
-    pool = world.pool(max_size=2)
+def test_a_close_that_hangs_delays_no_other_caller():
+    driver = Plain()
+    pool = driver.pool(max_size=2)
     pool.warm()
-    world.closing.hold()
+    driver.closing.hold()
     clearing = Run(pool.clear)
-    world.closing.held()
+    driver.closing.held()
     serves(pool, 2)
-    world.closing.go()
+    driver.closing.go()
     clearing.result()
     serves(pool, 2)
     assert balanced(pool).closed["cleared"] == 2
 
 
 def test_the_minimum_is_opened_again():
-    world = Plain()
-    pool = world.pool(min_size=2)
-    old = list(world.made)
+    driver = Plain()
+    pool = driver.pool(min_size=2)
+    old = list(driver.made)
     pool.clear()
     until(lambda: len(pool) == 2)
     assert all(c.closes == 1 for c in old)
@@ -139,8 +139,8 @@ def test_the_minimum_is_opened_again():
 
 
 def test_while_the_pool_is_busy_nobody_gets_an_old_one_afterwards():
-    world = Plain()
-    pool = world.pool(max_size=4)
+    driver = Plain()
+    pool = driver.pool(max_size=4)
     stop = []
     wrong = []
     begun = ended = 0  # clears
@@ -148,7 +148,7 @@ def test_while_the_pool_is_busy_nobody_gets_an_old_one_afterwards():
 
     def connect(server, timeout):
         before = begun
-        c = Plain.connect(world, server, timeout)
+        c = Plain.connect(driver, server, timeout)
         opened_after[c.number] = before
         return c
 
@@ -159,7 +159,7 @@ def test_while_the_pool_is_busy_nobody_gets_an_old_one_afterwards():
                 if opened_after[c.number] < asked_after:
                     wrong.append(c)
 
-    world.connect = connect
+    driver.connect = connect
     runs = [Run(work) for _ in range(6)]
     for _ in range(30):
         before = pool.stats().checkouts

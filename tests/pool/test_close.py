@@ -1,4 +1,4 @@
-"""close(), in all its words, and what open() and warm() do."""
+"""close() with all its arguments, and open() and warm()."""
 
 import gc
 import weakref
@@ -7,13 +7,13 @@ import pytest
 
 from fastpool import LeaseError, PoolClosed
 from fastpool.testing import VirtualClock
-from tests.pool.world import (
+from tests.pool.fake_driver import (
     Abort,
     Failure,
+    FakeDriver,
     Holder,
     Plain,
     Run,
-    World,
     balanced,
     frees_what_is_dropped,
     resetting,
@@ -22,12 +22,12 @@ from tests.pool.world import (
     waiting,
 )
 
-WORLDS = pytest.mark.parametrize("kind", [Plain, World], ids=["fast", "slow"])
+BOTH_DRIVERS = pytest.mark.parametrize("kind", [Plain, FakeDriver], ids=["fast", "slow"])
 
 
 def test_idle_ones_are_closed_now_and_leased_ones_on_return():
-    world = Plain()
-    pool = world.pool(max_size=3)
+    driver = Plain()
+    pool = driver.pool(max_size=3)
     with pool.connection() as a:
         b, c = pool.checkout(), pool.checkout()
         pool.checkin(c)
@@ -42,15 +42,15 @@ def test_idle_ones_are_closed_now_and_leased_ones_on_return():
 
 
 def test_again_is_harmless_and_closed_is_for_good():
-    world = Plain()
+    driver = Plain()
     told = []
-    pool = world.pool(name="p", listeners=[{"pool_closed": told.append}])
+    pool = driver.pool(name="p", listeners=[{"pool_closed": told.append}])
     serves(pool, 2)
     for _ in range(3):
         pool.close()
         pool.close(timeout=0)
     assert len(told) == 1
-    assert [c.closes for c in world.made] == [1, 1]
+    assert [c.closes for c in driver.made] == [1, 1]
     with pytest.raises(PoolClosed, match="pool 'p' is closed, and stays closed: make another one"):
         pool.open()
     with pytest.raises(PoolClosed), pool:
@@ -62,7 +62,7 @@ def test_again_is_harmless_and_closed_is_for_good():
     assert repr(pool) == "<fastpool.Pool 'p' 0 leased, 0 idle, 0 waiting, max 4, closed>"
 
 
-def test_all_who_wait_get_pool_closed():
+def test_all_waiters_get_pool_closed():
     pool = Plain().pool(max_size=1, name="p")
     holder = Holder(pool)
     holder.got()
@@ -77,54 +77,54 @@ def test_all_who_wait_get_pool_closed():
     assert (stats.waits, stats.timeouts, stats.cancelled) == (3, 0, 0)
 
 
-def test_who_is_connecting_gets_pool_closed_and_the_connection_is_closed():
-    world = Plain()
-    pool = world.pool(name="p")
-    world.connecting.hold()
+def test_a_connecting_caller_gets_pool_closed_and_the_connection_is_closed():
+    driver = Plain()
+    pool = driver.pool(name="p")
+    driver.connecting.hold()
     late = Run(pool.checkout)
-    world.connecting.held()
+    driver.connecting.held()
     pool.close()
-    world.connecting.go()
+    driver.connecting.go()
     with pytest.raises(PoolClosed, match="pool 'p' was closed while this caller connected"):
         late.result()
-    assert [c.closes for c in world.made] == [1]
+    assert [c.closes for c in driver.made] == [1]
     assert balanced(pool).closed["closed"] == 1
 
 
 def test_a_connect_that_fails_after_the_close_is_its_callers_own_error():
-    world = Plain()
-    pool = world.pool()
-    world.connecting.hold()
+    driver = Plain()
+    pool = driver.pool()
+    driver.connecting.hold()
     late = Run(pool.checkout)
-    world.connecting.held()
+    driver.connecting.held()
     pool.close()
-    world.connecting.mode = Failure("no")
-    world.connecting.released.set()
+    driver.connecting.mode = Failure("no")
+    driver.connecting.released.set()
     assert isinstance(late.error(), (PoolClosed, Failure))
     balanced(pool)
 
 
 def test_one_that_is_being_reset_is_not_kept():
-    world = World()
-    pool = world.pool()
-    with resetting(world, pool) as c:
+    driver = FakeDriver()
+    pool = driver.pool()
+    with resetting(driver, pool) as c:
         pool.close()
     assert c.closes == 1
     assert balanced(pool).closed["closed"] == 1
 
 
 def test_one_that_is_being_checked_ends_closed():
-    world = World()
+    driver = FakeDriver()
     with VirtualClock() as clock:
-        pool = world.pool()
+        pool = driver.pool()
         serves(pool, 1)
         clock.advance(1)
-        world.checking.hold()
+        driver.checking.hold()
         late = Run(pool.checkout)
-        world.checking.held()
+        driver.checking.held()
         pool.close()
-        world.checking.go()
-        c = late.result()  # it was a moment earlier, and has its lease
+        driver.checking.go()
+        c = late.result()  # it was checked out just before the close, and its lease is valid
         pool.checkin(c)
         assert c.closes == 1
         assert balanced(pool).closed["closed"] == 1
@@ -147,27 +147,27 @@ def test_it_waits_for_those_that_are_out():
     assert balanced(pool).closed["closed"] == 1
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_then_it_drops_them_and_their_blocks_end_quietly(kind):
-    world = kind()
-    pool = world.pool(max_size=2)
+    driver = kind()
+    pool = driver.pool(max_size=2)
     holders = [Holder(pool), Holder(pool)]
     for holder in holders:
         holder.got()
     pool.close(timeout=0)
-    assert [c.closes for c in world.made] == [1, 1]
+    assert [c.closes for c in driver.made] == [1, 1]
     assert pool.stats().leased == 0
-    assert holders[0].end() in world.made
+    assert holders[0].end() in driver.made
     holders[1].raising = Failure("mine")
     with pytest.raises(Failure, match="mine"):
         holders[1].end()
-    assert [c.closes for c in world.made] == [1, 1]
+    assert [c.closes for c in driver.made] == [1, 1]
     assert balanced(pool).closed["closed"] == 2
 
 
 def test_what_was_checked_out_by_hand_is_returned_quietly_once():
-    world = Plain()
-    pool = world.pool()
+    driver = Plain()
+    pool = driver.pool()
     c = pool.checkout()
     pool.close(timeout=0)
     assert c.closes == 1
@@ -187,9 +187,9 @@ def test_a_nested_block_over_a_dropped_lease():
 
 
 def test_it_waits_no_longer_than_it_was_told():
-    world = Plain()
+    driver = Plain()
     with VirtualClock() as clock:
-        pool = world.pool()
+        pool = driver.pool()
         holder = Holder(pool)
         holder.got()
         closing = Run(pool.close, 30)
@@ -198,30 +198,30 @@ def test_it_waits_no_longer_than_it_was_told():
         assert not closing.done
         clock.advance(0.2)
         closing.result()
-        assert world.made[0].closes == 1
+        assert driver.made[0].closes == 1
         holder.end()
 
 
-def test_it_waits_for_those_who_connect_too():
-    world = Plain()
-    pool = world.pool()
-    world.connecting.hold()
+def test_it_waits_for_connects_too():
+    driver = Plain()
+    pool = driver.pool()
+    driver.connecting.hold()
     late = Run(pool.checkout)
-    world.connecting.held()
+    driver.connecting.held()
     closing = Run(pool.close, 60)
     until(lambda: pool.closed)
     assert not closing.done
-    world.connecting.go()
+    driver.connecting.go()
     closing.result()
     assert isinstance(late.error(), PoolClosed)
     assert len(pool) == 0
 
 
 def test_a_lease_that_is_being_given_back_is_not_dropped_as_well():
-    """The slot would have two owners, and the connection would be closed twice."""
-    world = World()
-    pool = world.pool(max_size=1)
-    with resetting(world, pool) as c:
+    """Otherwise the slot would have two owners, and the connection would be closed twice."""
+    driver = FakeDriver()
+    pool = driver.pool(max_size=1)
+    with resetting(driver, pool) as c:
         pool.close(timeout=0)
         assert c.closes == 0
     assert c.closes == 1
@@ -236,21 +236,21 @@ def test_a_bad_timeout_closes_nothing(timeout):
     serves(pool, 1)
 
 
-# ---- from elsewhere, and with a driver that misbehaves
+# ---- from other threads, and with a driver that fails
 
 
 def test_from_several_threads_at_once():
-    world = Plain()
+    driver = Plain()
     told = []
-    pool = world.pool(max_size=4, listeners=[{"pool_closed": told.append}])
+    pool = driver.pool(max_size=4, listeners=[{"pool_closed": told.append}])
     pool.warm()
-    world.closing.hold()
+    driver.closing.hold()
     runs = [Run(pool.close) for _ in range(4)]
-    world.closing.held()
-    world.closing.go()
+    driver.closing.held()
+    driver.closing.go()
     for run in runs:
         run.result()
-    assert [c.closes for c in world.made] == [1] * 4
+    assert [c.closes for c in driver.made] == [1] * 4
     assert len(told) == 1
 
 
@@ -263,30 +263,30 @@ def test_from_inside_a_block():
 
 
 def test_a_close_that_hangs_holds_up_nobody_but_its_caller():
-    world = Plain()
-    pool = world.pool(max_size=2)
+    driver = Plain()
+    pool = driver.pool(max_size=2)
     holder = Holder(pool)
     holder.got()
     serves(pool, 1)
-    world.closing.hold()
+    driver.closing.hold()
     closing = Run(pool.close)
-    world.closing.held()
-    world.closing.mode = "ok"  # for the others
+    driver.closing.held()
+    driver.closing.mode = "ok"  # for the other callers
     assert holder.end().closes == 1
     assert len(pool) == 0
-    world.closing.go()
+    driver.closing.go()
     closing.result()
 
 
 def test_a_close_that_raises_what_is_no_exception_leaves_none_open():
-    world = Plain()
+    driver = Plain()
     told = []
-    pool = world.pool(max_size=3, listeners=[{"pool_closed": told.append}])
+    pool = driver.pool(max_size=3, listeners=[{"pool_closed": told.append}])
     pool.warm()
-    world.closing.mode = Abort()
+    driver.closing.mode = Abort()
     with pytest.raises(Abort):
         pool.close()
-    assert [c.closes for c in world.made] == [1, 1, 1]
+    assert [c.closes for c in driver.made] == [1, 1, 1]
     assert len(told) == 1
     assert balanced(pool).closed["closed"] == 3
 
@@ -312,26 +312,26 @@ def test_a_pool_nobody_has_any_more_goes_away_although_it_has_connections_out():
 
 
 def test_as_a_context_manager():
-    world = Plain()
-    with world.pool(min_size=2, open=False) as pool:
+    driver = Plain()
+    with driver.pool(min_size=2, open=False) as pool:
         assert len(pool) == 2
         serves(pool, 3)
     assert pool.closed
-    assert world.open == []
+    assert driver.open == []
 
 
 def test_nothing_is_opened_before_open_or_the_first_checkout():
-    world = Plain()
+    driver = Plain()
     told = []
     options = {"min_size": 2, "open": False, "listeners": [{"pool_opened": told.append}]}
-    pool = world.pool(**options)
+    pool = driver.pool(**options)
     assert (len(pool), told) == (0, [])
     pool.open()
     assert (len(pool), len(told)) == (2, 1)
     pool.open()
     assert (len(pool), len(told)) == (2, 1)
     pool.close()
-    pool = world.pool(**options)
+    pool = driver.pool(**options)
     with pool.connection():
         assert len(told) == 2
     until(lambda: len(pool) == 2)
@@ -339,12 +339,12 @@ def test_nothing_is_opened_before_open_or_the_first_checkout():
 
 
 def test_an_open_that_fails_can_be_tried_again():
-    world = Plain()
-    pool = world.pool(min_size=2, open=False)
-    world.connecting.mode = Failure("no")
+    driver = Plain()
+    pool = driver.pool(min_size=2, open=False)
+    driver.connecting.mode = Failure("no")
     with pytest.raises(Failure):
         pool.open()
-    world.connecting.mode = "ok"
+    driver.connecting.mode = "ok"
     pool.open()
     assert len(pool) == 2
     pool.close()

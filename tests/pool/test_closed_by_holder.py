@@ -1,4 +1,4 @@
-"""A connection that its holder closed is not handed on: its descriptor is asked for when it comes back."""
+"""A connection that its holder closed is not reused: its descriptor is asked for when it is returned."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import threading
 import pytest
 
 from fastpool import AsyncPool, Driver, LeaseError, Pool
-from tests.pool.world import FREE_THREADED, Abort, Run, balanced, until, waiting
+from tests.pool.fake_driver import FREE_THREADED, Abort, Run, balanced, until, waiting
 
 
 class Described:
-    """A connection whose descriptor is whatever a test says; it counts how often that is asked for."""
+    """A connection whose descriptor a test sets; it counts how often `fileno` is called."""
 
     def __init__(self, fd=7):
         self.fd, self.asked, self.closes = fd, 0, 0
@@ -28,7 +28,7 @@ class Described:
 
 
 def described(**options):
-    """A pool of them, and those that were opened."""
+    """A pool of `Described` connections, and the list of those opened."""
     made = []
     pool = Pool(lambda: made.append(Described()) or made[-1], max_size=1, **options)
     return pool, made
@@ -39,7 +39,7 @@ def use(pool):
         return c
 
 
-# ---- the ways back; `meanwhile` is called while the connection is out
+# ---- the ways to return one; `meanwhile` is called while the connection is leased
 
 
 def by_block(pool, meanwhile):
@@ -127,7 +127,7 @@ def test_it_is_replaced(pairs, way, options):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_who_stands_in_line_gets_a_new_one(pairs, way):
+def test_a_waiter_gets_a_new_one(pairs, way):
     pool = Pool(pairs.connect, max_size=1, keep_on=LookupError, nested=True)
     line = []
 
@@ -148,11 +148,11 @@ def test_an_async_pool(pairs, hand, reset):
     async def connect():
         return pairs.connect()
 
-    async def tidy(c):
+    async def do_reset(c):
         c.getsockname()
 
     async def main():
-        async with AsyncPool(connect, max_size=1, reset=tidy if reset else None) as pool:
+        async with AsyncPool(connect, max_size=1, reset=do_reset if reset else None) as pool:
             if hand:
                 c = await pool.checkout()
                 c.close()
@@ -184,7 +184,7 @@ def test_a_task_does_not_close_what_is_left_of_it_in_its_loops_thread():
     assert balanced(pool).closed["dead"] == 1 and len(made) == 1
 
 
-# ---- what is asked, and how often
+# ---- when `fileno` is called, and how often
 
 
 @pytest.mark.parametrize("fd", [-1, None, ValueError("closed"), OSError("closed")])
@@ -272,7 +272,7 @@ def test_a_pool_that_is_closed_while_it_is_asked():
     assert use(pool).closes == 1 and balanced(pool).closed["closed"] == 1
 
 
-def test_who_comes_into_line_while_it_is_asked_is_served():
+def test_a_waiter_that_comes_during_a_check_is_served():
     line = []
 
     class Slow(Described):
@@ -303,7 +303,7 @@ def test_a_clear_while_it_is_asked():
 
 
 def test_one_by_hand_that_nobody_refers_to_is_taken_back_all_the_same(clock):
-    """What the pool keeps to ask for a descriptor does not count as somebody who has it."""
+    """The references that the pool keeps to call `fileno` do not count as a user's."""
     if FREE_THREADED:
         pytest.skip("reference counts are not known so well without the GIL")
     pool = Pool(Described, max_size=1)

@@ -1,4 +1,4 @@
-"""Every option, its default, what it refuses and how it says so."""
+"""Every option, its default, the values that it refuses, and the error for them."""
 
 import copy
 import dataclasses
@@ -260,7 +260,7 @@ def test_equal_options_make_equal_configs_with_equal_hashes():
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_a_config_travels(protocol):
+def test_a_config_is_pickled(protocol):
     config = Config.build(max_size=3, servers=some_servers, backoff=(1, 2), name="n", timing=True)
     there = pickle.loads(pickle.dumps(config, protocol))
     assert there == config

@@ -11,182 +11,182 @@ from fastpool import AllServersUnavailable, PoolError
 from fastpool._config import Config
 from fastpool._connecting.connector import FAIR_TRIAL, Connector
 from fastpool._connecting.without_traceback import without_traceback
-from tests.pool.connecting_world import NAMES, A, B, C, Refused, World, open_
+from tests.pool.connecting_driver import NAMES, A, B, C, Refused, TimedDriver, open_
 
 
 @pytest.fixture
-def world():
-    return World()
+def driver():
+    return TimedDriver()
 
 
 # ---- the deadline
 
 
-def test_one_deadline_for_all_servers_together(world):
-    connector = world.connector(servers=NAMES)
-    world.refuse(A, B)
-    world.takes = {A: 2, B: 3}
-    assert open_(connector, world, 10)[1] == C
-    assert world.asked == [(A, 10), (B, 8), (C, 5)]
+def test_one_deadline_for_all_servers_together(driver):
+    connector = driver.connector(servers=NAMES)
+    driver.refuse(A, B)
+    driver.takes = {A: 2, B: 3}
+    assert open_(connector, driver, 10)[1] == C
+    assert driver.asked == [(A, 10), (B, 8), (C, 5)]
 
 
-def test_when_the_time_is_up_the_others_are_not_asked_and_the_message_says_so(world):
-    connector = world.connector(servers=NAMES)
-    world.refuse(A, B, C)
-    world.takes = {A: 2, B: 3}
+def test_when_the_time_is_up_the_others_are_not_asked_and_the_message_says_so(driver):
+    connector = driver.connector(servers=NAMES)
+    driver.refuse(A, B, C)
+    driver.takes = {A: 2, B: 3}
     with pytest.raises(AllServersUnavailable) as caught:
-        open_(connector, world, 5)
-    assert world.servers_asked() == [A, B]
+        open_(connector, driver, 5)
+    assert driver.servers_asked() == [A, B]
     assert str(caught.value).splitlines()[-1] == "  c:3 was not tried: the time is up"
     assert str(caught.value.__cause__) == f"{B} says no"
 
 
-def test_the_first_is_asked_even_if_no_time_is_left(world):
-    connector = world.connector(servers=NAMES)
-    assert open_(connector, world, 0) == (f"connection to {A}", A)
-    assert world.asked == [(A, 0)]
+def test_the_first_is_asked_even_if_no_time_is_left(driver):
+    connector = driver.connector(servers=NAMES)
+    assert open_(connector, driver, 0) == (f"connection to {A}", A)
+    assert driver.asked == [(A, 0)]
 
 
-def test_one_impatient_caller_does_not_put_a_server_down_but_two_in_a_row_do(world):
-    connector = world.connector(servers=["a:1"], backoff=(10, 10))
-    world.refuse(A)
-    world.takes[A] = FAIR_TRIAL / 2
+def test_one_impatient_caller_does_not_put_a_server_down_but_two_in_a_row_do(driver):
+    connector = driver.connector(servers=["a:1"], backoff=(10, 10))
+    driver.refuse(A)
+    driver.takes[A] = FAIR_TRIAL / 2
     with pytest.raises(Refused):
-        open_(connector, world, FAIR_TRIAL / 2)
+        open_(connector, driver, FAIR_TRIAL / 2)
     assert connector.states() == {}
     with pytest.raises(Refused):
-        open_(connector, world, FAIR_TRIAL / 2)
+        open_(connector, driver, FAIR_TRIAL / 2)
     assert connector.states()[A].refusals == 1
 
 
 @pytest.mark.parametrize("was_down", [False, True])
-def test_the_patient_ask_a_server_that_only_impatient_callers_have_given_up(world, was_down):
-    connector = world.connector(servers=["a:1"], backoff=(10, 10))
-    world.refuse(A)
-    if was_down:  # it refused by itself: a rest that counts for the patient, too
+def test_the_patient_ask_a_server_that_only_impatient_callers_have_given_up(driver, was_down):
+    connector = driver.connector(servers=["a:1"], backoff=(10, 10))
+    driver.refuse(A)
+    if was_down:  # it refused by itself, so the back-off applies to callers with more time as well
         for patient in (False, True):
             with pytest.raises(Refused):
                 connector.open(None, 30, dict, patient)
-        assert len(world.asked) == 1
-        world.now += 10
-    world.takes[A] = FAIR_TRIAL / 2
+        assert len(driver.asked) == 1
+        driver.now += 10
+    driver.takes[A] = FAIR_TRIAL / 2
     for _ in range(2):
         with pytest.raises(Refused):
-            open_(connector, world, FAIR_TRIAL / 2)
+            open_(connector, driver, FAIR_TRIAL / 2)
     assert connector.states()[A].retry_in > 0
-    world.heal(A)
+    driver.heal(A)
     with pytest.raises(Refused):
-        open_(connector, world, 30)
+        open_(connector, driver, 30)
     assert connector.open(None, 30, dict, True)[1] == A
     assert connector.states() == {}
 
 
-def test_the_patient_ask_first_whom_nobody_doubts(world):
-    connector = world.connector(servers=["a:1", "b:2"])
-    world.refuse(A)
-    world.takes[A] = FAIR_TRIAL / 2
+def test_the_patient_ask_undoubted_servers_first(driver):
+    connector = driver.connector(servers=["a:1", "b:2"])
+    driver.refuse(A)
+    driver.takes[A] = FAIR_TRIAL / 2
     with pytest.raises(AllServersUnavailable):
-        open_(connector, world, FAIR_TRIAL / 2)
+        open_(connector, driver, FAIR_TRIAL / 2)
     for _ in range(3):
         assert connector.open(None, 30, dict, True)[1] == B
 
 
-def test_a_success_in_between_clears_the_doubt(world):
-    connector = world.connector(servers=["a:1"], backoff=(10, 10))
-    world.takes[A] = FAIR_TRIAL / 2
+def test_a_success_in_between_clears_the_doubt(driver):
+    connector = driver.connector(servers=["a:1"], backoff=(10, 10))
+    driver.takes[A] = FAIR_TRIAL / 2
     for _ in range(3):
-        world.refuse(A)
+        driver.refuse(A)
         with pytest.raises(Refused):
-            open_(connector, world, FAIR_TRIAL / 2)
-        world.heal(A)
-        assert open_(connector, world, 5)[1] == A
+            open_(connector, driver, FAIR_TRIAL / 2)
+        driver.heal(A)
+        assert open_(connector, driver, 5)[1] == A
     assert connector.states() == {}
 
 
-def test_a_server_that_hangs_for_a_fair_time_is_down_at_once(world):
-    connector = world.connector(servers=["a:1"], backoff=(10, 10))
-    world.refuse(A)
-    world.takes[A] = FAIR_TRIAL
+def test_a_server_that_hangs_for_a_fair_time_is_down_at_once(driver):
+    connector = driver.connector(servers=["a:1"], backoff=(10, 10))
+    driver.refuse(A)
+    driver.takes[A] = FAIR_TRIAL
     with pytest.raises(Refused):
-        open_(connector, world, FAIR_TRIAL)
+        open_(connector, driver, FAIR_TRIAL)
     assert connector.states()[A].refusals == 1
 
 
 # ---- servers that change
 
 
-def test_a_callable_is_asked_at_each_connect(world):
+def test_a_callable_is_asked_at_each_connect(driver):
     current = [NAMES[:1], [B], (C,), iter(["a:1"])]
     calls = iter(current)
-    connector = world.connector(servers=lambda: next(calls))
-    assert [open_(connector, world)[1] for _ in current] == [A, B, C, A]
+    connector = driver.connector(servers=lambda: next(calls))
+    assert [open_(connector, driver)[1] for _ in current] == [A, B, C, A]
 
 
-def test_what_the_callable_raises_is_what_the_caller_sees(world):
+def test_what_the_callable_raises_is_what_the_caller_sees(driver):
     def servers():
         raise LookupError("no registry")
 
     with pytest.raises(LookupError, match="no registry"):
-        open_(world.connector(servers=servers), world)
+        open_(driver.connector(servers=servers), driver)
 
 
 @pytest.mark.parametrize(("answer", "error"), [(None, TypeError), ("a:1", TypeError), (3, TypeError)])
-def test_a_callable_that_answers_nonsense(world, answer, error):
+def test_a_callable_that_answers_nonsense(driver, answer, error):
     with pytest.raises(error, match="servers"):
-        open_(world.connector(servers=lambda: answer), world)
+        open_(driver.connector(servers=lambda: answer), driver)
 
 
 @pytest.mark.parametrize("answer", [[], (), iter(())])
-def test_a_callable_that_gives_no_server_leaves_none_to_connect_to(world, answer):
+def test_a_callable_that_gives_no_server_leaves_none_to_connect_to(driver, answer):
     with pytest.raises(AllServersUnavailable, match=r"servers\(\) gave no server"):
-        open_(world.connector(servers=lambda: answer), world)
+        open_(driver.connector(servers=lambda: answer), driver)
 
 
-def test_a_callable_that_gives_no_server_for_a_moment_does_not_make_the_pool_forget_which_refused(world):
+def test_a_callable_that_gives_no_server_for_a_moment_does_not_make_the_pool_forget_which_refused(driver):
     current = NAMES[:2]
-    connector = world.connector(servers=lambda: current, backoff=(10, 10))
-    world.refuse(A)
-    open_(connector, world)
+    connector = driver.connector(servers=lambda: current, backoff=(10, 10))
+    driver.refuse(A)
+    open_(connector, driver)
     current = []
     with pytest.raises(AllServersUnavailable):
-        open_(connector, world)
+        open_(connector, driver)
     assert set(connector.states()) == {A}
 
 
-def test_a_server_that_left_the_list_is_forgotten(world):
+def test_a_server_that_left_the_list_is_forgotten(driver):
     current = NAMES[:2]
-    connector = world.connector(servers=lambda: current, backoff=(10, 10))
-    world.refuse(A)
-    open_(connector, world)
+    connector = driver.connector(servers=lambda: current, backoff=(10, 10))
+    driver.refuse(A)
+    open_(connector, driver)
     assert set(connector.states()) == {A}
     current = ["b:2", "c:3"]
-    open_(connector, world)
+    open_(connector, driver)
     assert connector.states() == {}
 
 
-def test_back_off_holds_for_servers_of_a_callable_too(world):
-    connector = world.connector(servers=lambda: NAMES[:2], backoff=(10, 10))
-    world.refuse(A)
+def test_back_off_holds_for_servers_of_a_callable_too(driver):
+    connector = driver.connector(servers=lambda: NAMES[:2], backoff=(10, 10))
+    driver.refuse(A)
     for _ in range(5):
-        assert open_(connector, world)[1] == B
-    assert world.servers_asked().count(A) == 1
+        assert open_(connector, driver)[1] == B
+    assert driver.servers_asked().count(A) == 1
 
 
 # ---- fork
 
 
-def test_a_child_begins_anew(world):
-    connector = world.connector(servers=NAMES[:2], backoff=(10, 10))
-    world.refuse(A)
-    open_(connector, world)
+def test_a_child_begins_anew(driver):
+    connector = driver.connector(servers=NAMES[:2], backoff=(10, 10))
+    driver.refuse(A)
+    open_(connector, driver)
     connector.reset_after_fork()
     assert connector.states() == {}
-    world.heal(A)
-    assert {open_(connector, world)[1] for _ in range(2)} == {A, B}
+    driver.heal(A)
+    assert {open_(connector, driver)[1] for _ in range(2)} == {A, B}
 
 
 def test_children_draw_other_numbers_than_their_parent():
-    parent, child = (Connector(World(), Config.build(), print, float, random.Random(1)) for _ in range(2))
+    parent, child = (Connector(TimedDriver(), Config.build(), print, float, random.Random(1)) for _ in range(2))
     child.reset_after_fork()
     assert [parent.health._rng.random() for _ in range(4)] != [child.health._rng.random() for _ in range(4)]
 
@@ -194,27 +194,27 @@ def test_children_draw_other_numbers_than_their_parent():
 # ---- awaited
 
 
-def test_the_same_awaited(world):
-    connector = world.connector(servers=NAMES, backoff=(10, 10))
-    world.refuse(A)
-    connect = world.connect
+def test_the_same_awaited(driver):
+    connector = driver.connector(servers=NAMES, backoff=(10, 10))
+    driver.refuse(A)
+    connect = driver.connect
 
     async def later(server, timeout):
         await asyncio.sleep(0)
         return connect(server, timeout)
 
-    world.connect = later
+    driver.connect = later
     assert asyncio.run(connector.aopen(None, 3, dict)) == (f"connection to {B}", B)
-    world.connect = connect
+    driver.connect = connect
     assert asyncio.run(connector.aopen(None, 3, dict)) == (f"connection to {C}", C)
     assert set(connector.states()) == {A}
-    world.refuse(B, C)
+    driver.refuse(B, C)
     with pytest.raises(AllServersUnavailable):
         asyncio.run(connector.aopen(None, 3, dict))
 
 
-def test_a_cancelled_connect_blames_nobody(world):
-    connector = world.connector(servers=NAMES)
+def test_a_cancelled_connect_blames_nobody(driver):
+    connector = driver.connector(servers=NAMES)
 
     async def never(server, timeout):
         await asyncio.get_running_loop().create_future()
@@ -226,7 +226,7 @@ def test_a_cancelled_connect_blames_nobody(world):
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    world.connect = never
+    driver.connect = never
     asyncio.run(main())
     assert connector.states() == {}
 
@@ -269,7 +269,7 @@ def raised(error, cause=None):
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_an_echo_is_equal_in_all_but_its_traceback(error):
+def test_a_copy_without_traceback_is_equal_otherwise(error):
     original = raised(error)
     original.note = "kept"
     fresh = without_traceback(original)
@@ -281,7 +281,7 @@ def test_an_echo_is_equal_in_all_but_its_traceback(error):
         assert getattr(fresh, field, None) == getattr(original, field, None)
 
 
-def test_an_echo_has_echoes_for_causes_and_contexts():
+def test_a_copy_without_traceback_has_copies_of_causes_and_contexts():
     try:
         try:
             raise OSError(111, "Connection refused")
@@ -309,22 +309,22 @@ def test_what_cannot_be_made_again_is_named():
     assert str(fresh) == "Stubborn: no way"
 
 
-def test_nothing_of_the_caller_is_kept_alive(world):
+def test_nothing_of_the_caller_is_kept_alive(driver):
     class Big:
         pass
 
-    connector = world.connector(servers=NAMES, backoff=(10, 10))
-    world.refuse(A, B, C)
+    connector = driver.connector(servers=NAMES, backoff=(10, 10))
+    driver.refuse(A, B, C)
 
     def caller():
         big = Big()
         try:
-            open_(connector, world)
+            open_(connector, driver)
         except AllServersUnavailable:
             pass
         return weakref.ref(big)
 
-    world.events = []
+    driver.events = []
     ref = caller()
-    world.events.clear()
+    driver.events.clear()
     assert ref() is None, gc.get_referrers(ref())

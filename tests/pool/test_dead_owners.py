@@ -1,4 +1,5 @@
-"""Owners that ended while they held: reported once, with age and owner; taken back only when nobody else can."""
+"""Owners that ended while holding a lease: reported once, with age and owner; the lease is ended only if nobody else
+can."""
 
 import _thread
 import asyncio
@@ -11,8 +12,8 @@ import fastpool
 from fastpool._core import Core, thread_is_alive
 from tests._slots import in_hand
 
+from .fake_driver import until
 from .owners import Connection, exhausted, held_by_a_generator, in_a_thread_that_ends, people, warnings
-from .world import until
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_which_threads_are_alive():
     assert not thread_is_alive(0)
 
 
-def test_a_connection_that_somebody_else_has_is_reported_and_not_taken(pool, caplog):
+def test_a_connection_that_is_still_referred_to_is_reported_and_not_taken(pool, caplog):
     pool, told = pool
     left = in_a_thread_that_ends(pool.checkout)
     own = pool.checkout()
@@ -99,7 +100,7 @@ def test_a_generator_left_open_is_reported_and_may_be_ended_by_anyone(pool, capl
     assert pool.stats().idle == 2 and pool.stats().connects == 2
 
 
-def test_those_who_wait_look_again(pool):
+def test_waiters_look_again(pool):
     pool, told = pool
     left = in_a_thread_that_ends(lambda: [pool.checkout(), pool.checkout()])
     gave = []
@@ -153,7 +154,7 @@ def test_a_task_of_an_async_pool_that_is_done(caplog):
         own = await pool.checkout()
         (ended,) = (info for info in pool.leases() if info.ended)
         assert "the forgetful" in ended.owner and ended.stack() == []
-        assert told == [] and warnings(caplog) == [], "told by whoever finds nothing, and by nobody before"
+        assert told == [] and warnings(caplog) == [], "only a caller that finds nothing reports it"
         for _ in range(2):
             with pytest.raises(fastpool.NoConnectionsAvailable):
                 await pool.checkout()
@@ -202,7 +203,7 @@ def test_a_task_that_is_cancelled_while_a_thread_returns_its_connection_has_left
     assert told == [] and warnings(caplog) == []
 
 
-def test_the_keeper_and_who_waits_report_a_lease_once(caplog):
+def test_the_keeper_and_a_waiter_report_a_lease_once(caplog):
     told = []
     listeners = [{"leak_suspected": told.append}]
     with fastpool.testing.VirtualClock() as clock:

@@ -1,4 +1,4 @@
-"""Who could never get a connection is told so at once."""
+"""A caller that could never get a connection gets PoolDeadlock at once."""
 
 import asyncio
 import gc
@@ -8,19 +8,19 @@ import pytest
 
 from fastpool import NoConnectionsAvailable, PoolDeadlock
 from fastpool.testing import VirtualClock
-from tests.pool.world import Holder, Plain, Run, balanced, serves, waiting
+from tests.pool.fake_driver import Holder, Plain, Run, balanced, serves, waiting
 
 
 def when_one_waits(pool, do, *args):
-    """Do it, in a thread, as soon as somebody stands in line."""
+    """Call it in a thread, as soon as a caller stands in line."""
     return Run(lambda: (waiting(pool, 1), do(*args)))
 
 
-def test_who_holds_all_and_asks_for_more_would_wait_for_himself():
+def test_a_holder_of_all_connections_would_wait_for_itself():
     pool = Plain().pool(max_size=2, timeout=None, name="p")
     with pool.connection(), pool.connection():
         with VirtualClock(), pytest.raises(PoolDeadlock) as caught, pool.connection():
-            pass  # without any time: it is not the look of once a second that finds it
+            pass  # without advancing the clock, so that the check once a second cannot be what finds it
         assert isinstance(caught.value, NoConnectionsAvailable)
         assert "pool 'p': every lease is held by owners that wait for this very pool" in str(caught.value)
         assert "nested=True" in str(caught.value)
@@ -48,7 +48,7 @@ def test_two_threads_with_one_each_that_ask_for_another():
     runs = [Run(work), Run(work)]
     for run in runs:
         run.result()
-    # the one who closed the circle is told; that frees the other
+    # the thread that closed the circle gets the error, which frees the other
     assert sorted(outcomes) == ["deadlock", "served"]
     assert balanced(pool).idle == 2
 
@@ -90,14 +90,14 @@ def test_no_deadlock_while_one_holder_does_not_wait():
 def test_what_was_taken_by_hand_may_be_returned_by_another_thread():
     pool = Plain().pool(max_size=1)
     c = pool.checkout()
-    asking = Run(pool.checkout)  # not the holder: it would be a false alarm anyway
+    asking = Run(pool.checkout)  # not the holder
     waiting(pool, 1)
     Run(pool.checkin, c).result()
     assert asking.result() is c
     pool.checkin(c)
     c = pool.checkout()
     returning = when_one_waits(pool, pool.checkin, c)
-    assert pool.checkout(timeout=20) is c  # the very thread that took it by hand waits for it, and gets it
+    assert pool.checkout(timeout=20) is c  # the thread that checked it out by hand waits for it, and gets it
     returning.result()
     pool.checkin(c)
 
@@ -113,18 +113,18 @@ def test_one_by_hand_among_blocks():
 
 
 def test_no_deadlock_while_a_connection_is_being_opened():
-    world = Plain()
-    pool = world.pool(max_size=2)
+    driver = Plain()
+    pool = driver.pool(max_size=2)
     with pool.connection():
-        world.connecting.hold()
+        driver.connecting.hold()
         opening = Run(pool.checkout)
-        world.connecting.held()
+        driver.connecting.held()
         asking = Run(lambda: pool.checkout(timeout=20))
         waiting(pool, 1)
         with pytest.raises(NoConnectionsAvailable) as caught:
             pool.checkout(timeout=0.01)
         assert not isinstance(caught.value, PoolDeadlock)
-        world.connecting.go()
+        driver.connecting.go()
         pool.checkin(opening.result())
         pool.checkin(asking.result())
 
@@ -151,7 +151,7 @@ def test_a_deadlock_between_blocks_and_the_room_above_max_size():
     balanced(pool)
 
 
-def test_a_task_whose_loop_would_sleep_with_the_one_who_asks():
+def test_a_task_whose_loop_the_waiting_caller_would_block():
     pool = Plain().pool(max_size=1)
 
     async def hold(taken, leave):
@@ -164,7 +164,7 @@ def test_a_task_whose_loop_would_sleep_with_the_one_who_asks():
         holder = asyncio.create_task(hold(taken, leave))
         await taken.wait()
         with pytest.raises(PoolDeadlock):
-            pool.checkout(timeout=20)  # a thread's: it stops the very loop in which the holder goes on
+            pool.checkout(timeout=20)  # a thread's wait, which blocks the loop that the holder needs
         leave.set()
         await holder
 
@@ -173,7 +173,7 @@ def test_a_task_whose_loop_would_sleep_with_the_one_who_asks():
 
 
 def test_no_deadlock_while_only_garbage_holds():
-    """With the option the collector is called, but not for a lease of a moment ago, and not time and again."""
+    """With the option the collector is called, but not for a lease of a moment ago, and not repeatedly."""
     pool = Plain().pool(max_size=1, collect_garbage=True)
     collections = []
 

@@ -1,4 +1,4 @@
-"""What a pool may be made of: callables, or a Driver; what is taken for granted, and what is refused, and how."""
+"""The ways to make a pool: of callables, or of a Driver; the defaults, and the errors for bad arguments."""
 
 import functools
 import re
@@ -7,7 +7,7 @@ import pytest
 
 import fastpool
 from fastpool import Driver, Pool
-from tests.pool.world import Plain, World, serves
+from tests.pool.fake_driver import FakeDriver, Plain, serves
 
 
 class Bare:
@@ -64,7 +64,7 @@ def test_a_connect_without_a_return_is_told_so():
 
 
 class Opener:
-    """Called as connect in as many ways as there are signatures."""
+    """Callables for `connect`, one for each kind of signature."""
 
     def __init__(self):
         self.got = []
@@ -194,10 +194,13 @@ def test_the_rest_of_a_driver_has_defaults():
     ("arguments", "said"),
     [
         ({}, r"Pool\(\) needs connect, a callable that opens a connection, or driver="),
-        ({"connect": Bare, "driver": World()}, "driver= says all about a connection: connect cannot be given, too"),
-        ({"close": print, "driver": World()}, "driver= says all about a connection: close cannot be given, too"),
-        ({"keep_on": KeyError, "driver": World()}, "driver= says all about a connection: keep_on cannot be given"),
-        ({"driver": World}, r"driver must be a fastpool.Driver \(an instance, not the class\), not "),
+        (
+            {"connect": Bare, "driver": FakeDriver()},
+            "driver= says all about a connection: connect cannot be given, too",
+        ),
+        ({"close": print, "driver": FakeDriver()}, "driver= says all about a connection: close cannot be given, too"),
+        ({"keep_on": KeyError, "driver": FakeDriver()}, "driver= says all about a connection: keep_on cannot be given"),
+        ({"driver": FakeDriver}, r"driver must be a fastpool.Driver \(an instance, not the class\), not "),
         ({"driver": Bare()}, "driver must be a fastpool.Driver, not "),
     ],
 )
@@ -226,7 +229,7 @@ def test_pools_have_names_of_their_own():
 
 
 class Users(Pool):
-    """A pool of one's own kind."""
+    """A user's subclass of Pool."""
 
     def __init__(self):
         super().__init__(Bare, name="users")
@@ -248,13 +251,13 @@ def test_a_subclass_is_a_pool():
 
 
 def test_the_drivers_methods_are_given_by_a_subclass_of_it():
-    """World and Plain differ by check and reset only; a pool looks at what is overridden, not at what is there."""
+    """FakeDriver and Plain differ by check and reset only; a pool looks at what is overridden, not at what is there."""
     with fastpool.testing.VirtualClock() as clock:
-        for kind, checks in ((World, 1), (Plain, 0)):
-            world = kind()
-            pool = world.pool()
+        for kind, checks in ((FakeDriver, 1), (Plain, 0)):
+            driver = kind()
+            pool = driver.pool()
             use(pool)
             clock.advance(1)
             use(pool)
-            assert world.checking.calls == checks
-            assert world.resetting.calls == 2 * checks
+            assert driver.checking.calls == checks
+            assert driver.resetting.calls == 2 * checks

@@ -1,4 +1,4 @@
-"""Listeners: who may be one, who is told what, and that none of them can harm."""
+"""Listeners: what can be one, what each is told, and that a failing one does no harm."""
 
 import logging
 import time

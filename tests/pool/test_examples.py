@@ -1,4 +1,4 @@
-"""Each worked example, run against a server: what it shows is what happens."""
+"""Each example, run against a server: it does what it shows."""
 
 import imaplib
 import importlib.util
@@ -163,7 +163,7 @@ def test_sqlite_what_was_not_committed_is_rolled_back_before_the_next_user(tmp_p
         assert pool.stats().connects == 1
 
 
-def test_sqlite_connections_travel_between_threads(tmp_path):
+def test_sqlite_connections_pass_between_threads(tmp_path):
     sqlite = example("sqlite")
     sqlite.main(str(tmp_path / "people.db"))
     with sqlite.open_pool(str(tmp_path / "people.db")) as pool:

@@ -138,11 +138,11 @@ def test_redis_when_it_restarts_the_pool_recovers():
     port = free_port()
     with redis_server(port) as address:
         pool = example_.open_pool([address], check_after=0, backoff=(0, 0))
-        assert example_.count_visit(pool, "home") == 1
+        assert example_.count_view(pool, "home") == 1
     with pytest.raises(example_.redis.ConnectionError):
-        example_.count_visit(pool, "home")
+        example_.count_view(pool, "home")
     with redis_server(port):
-        assert example_.count_visit(pool, "home") == 1
+        assert example_.count_view(pool, "home") == 1
     pool.close()
     with pytest.raises(fastpool.PoolClosed):
-        example_.count_visit(pool, "home")
+        example_.count_view(pool, "home")

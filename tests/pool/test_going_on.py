@@ -1,4 +1,4 @@
-"""Connects that take longer than callers wait: the pool goes on in the background, so that later callers are served."""
+"""Connects that take longer than callers wait go on in the background, so that later callers are served."""
 
 import asyncio
 import contextvars
@@ -10,14 +10,14 @@ import pytest
 import fastpool
 from fastpool import AsyncPool, NoConnectionsAvailable, Pool, PoolClosed
 from fastpool._async.workers import staff_of
-from tests.pool.opening_world import in_loop, soon
-from tests.pool.world import PATIENCE, Connection, Failure, Run, until
+from tests.pool.fake_driver import PATIENCE, Connection, Failure, Run, until
+from tests.pool.opening_driver import in_loop, soon
 
 ASKED = contextvars.ContextVar("asked", default="nobody")
 
 
 class Slow:
-    """Connects that take until the test lets them; one that has a limit gives up at it, as a socket does."""
+    """Connects that take until the test releases them; one with a limit ends at that limit, as a socket's would."""
 
     def __init__(self):
         self.ready = threading.Event()
@@ -39,7 +39,7 @@ class Slow:
         return self.opened()
 
     async def aconnect(self, server=None, *, timeout):
-        """The same, which knows nothing of limits: it is cut off."""
+        """The awaited connect, which ignores limits and is cancelled instead."""
         self.limits.append(timeout)
         self.servers.append(server)
         self.seen.append(ASKED.get())
@@ -63,7 +63,7 @@ def close(c):
 
 
 def asks(pool, seconds=0.03):
-    """One impatient caller of a synchronous pool; what it is told."""
+    """One impatient caller of a synchronous pool; returns its error."""
     with pytest.raises(NoConnectionsAvailable) as caught, pool.connection(timeout=seconds):
         raise AssertionError
     return caught.value.phase
@@ -103,7 +103,7 @@ def test_callers_that_are_never_patient_enough_are_served_in_the_end(most, serve
 
 @SERVERS
 def test_tasks_that_are_never_patient_enough_are_served_in_the_end(servers):
-    """Of a synchronous pool and of an AsyncPool; none of a request's context is kept by what goes on."""
+    """For a synchronous pool and for an AsyncPool; a connect that goes on keeps nothing of a request's context."""
 
     async def main():
         ASKED.set("a request")
@@ -128,7 +128,7 @@ def test_tasks_that_are_never_patient_enough_are_served_in_the_end(servers):
     in_loop(main)
 
 
-def test_who_is_first_in_line_then_gets_it():
+def test_the_first_in_line_then_gets_it():
     slow = Slow()
     pool = Pool(slow.connect, close=close, max_size=1, max_connecting=1)
     assert asks(pool) == "connect"
@@ -251,7 +251,7 @@ def test_without_a_thread_for_it_the_caller_is_told_as_ever(monkeypatch):
 
 
 def test_a_server_that_refuses_is_left_alone_by_what_goes_on():
-    """What callers had too little time for is asked all the same, not what said no."""
+    """A server that callers had too little time for is asked all the same; one that refused is not."""
     slow = Slow()
     pool = Pool(slow.connect, close=close, max_size=4, max_connecting=4, servers=["a:1"], backoff=(60, 60))
     slow.refuses = True

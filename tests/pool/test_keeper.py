@@ -1,4 +1,4 @@
-"""The keeper: one thread for all pools of a process, started when something needs it, gone when nothing does."""
+"""The keeper: one thread for all pools of a process, started when a pool needs it, ended when none does."""
 
 import gc
 import itertools
@@ -11,11 +11,11 @@ from fastpool._keeper import keeper as _keeper
 from fastpool._keeper import upkeep as _upkeep
 from fastpool._keeper.keeper import keeper
 from fastpool.testing import VirtualClock
-from tests.pool.world import (
+from tests.pool.fake_driver import (
     Abort,
     Failure,
+    FakeDriver,
     Plain,
-    World,
     forget_earlier_pools,
     frees_what_is_dropped,
     serves,
@@ -29,7 +29,7 @@ def keepers():
 
 @pytest.fixture(autouse=True)
 def nobody_else():
-    """Whatever other tests left behind is gone first."""
+    """Drop the pools that other tests left."""
     forget_earlier_pools()
     until(lambda: not keepers(), "the keeper of earlier tests' pools being gone")
 
@@ -105,7 +105,7 @@ def test_it_sleeps_while_nothing_is_due(monkeypatch):
     tend = _upkeep.tend
     monkeypatch.setattr(_upkeep, "tend", lambda pool, kept: tended.append(pool) or tend(pool, kept))
     with VirtualClock() as clock:
-        pool = World().pool(
+        pool = FakeDriver().pool(
             min_size=2, max_size=4, idle_timeout=60, max_lifetime=600, keepalive=30, leak_after=50, servers=["a:1"]
         )
         clock.settle()
@@ -125,7 +125,7 @@ def test_it_sleeps_while_nothing_is_due(monkeypatch):
 @pytest.mark.parametrize("error", [Failure(), Abort(), SystemExit()], ids=lambda error: type(error).__name__)
 def test_what_one_pools_driver_raises_does_not_end_it(error, caplog):
     with VirtualClock() as clock:
-        bad, good = World(), World()
+        bad, good = FakeDriver(), FakeDriver()
         first = bad.pool(keepalive=10, name="bad")
         second = good.pool(keepalive=10, name="good")
         serves(first, 1)
@@ -154,15 +154,15 @@ def test_a_failure_of_its_own_is_logged_and_tried_again(monkeypatch, caplog):
         return tend(pool, kept)
 
     monkeypatch.setattr(_upkeep, "tend", breaks_once)
-    world = World()
+    driver = FakeDriver()
     with VirtualClock() as clock:
-        pool = world.pool(keepalive=10, name="p")
+        pool = driver.pool(keepalive=10, name="p")
         clock.settle()
         assert "keeper: looking after pool 'p' failed" in caplog.text
         serves(pool, 1)
         clock.advance(1)
         clock.advance(10)
-        assert world.checking.calls == 1
+        assert driver.checking.calls == 1
         pool.close()
 
 
@@ -192,33 +192,33 @@ def test_deadlines_that_are_out_of_date_do_not_pile_up():
 
 @pytest.mark.parametrize("timeout", [12, 300, None])
 def test_the_keeper_gives_a_connect_half_a_minute_whatever_callers_have(timeout):
-    world = Plain()
+    driver = Plain()
     with VirtualClock() as clock:
-        pool = world.pool(min_size=1, timeout=timeout)
+        pool = driver.pool(min_size=1, timeout=timeout)
         pool.clear()
         clock.settle()
         assert len(pool) == 1
         pool.close()
-    assert (len(world.made), world.timeouts[-1]) == (2, 30)
+    assert (len(driver.made), driver.timeouts[-1]) == (2, 30)
 
 
 @pytest.mark.parametrize("backoff", [(0, 0), (0, 5), (0.001, 0.001)])
 def test_whatever_backoff_says_it_tries_ten_times_a_second_at_most(backoff, caplog):
     """All missing connections together, and also when it is called in between."""
-    world = Plain()
+    driver = Plain()
     with VirtualClock() as clock:
-        pool = world.pool(min_size=3, max_lifetime=1000, backoff=backoff)
+        pool = driver.pool(min_size=3, max_lifetime=1000, backoff=backoff)
         clock.settle()
-        world.connecting.mode = Failure("down")
+        driver.connecting.mode = Failure("down")
         pool.clear()
         clock.settle()
-        before = world.connecting.calls
+        before = driver.connecting.calls
         for _ in range(100):
             clock.advance(0.02)
             keeper.look_after(pool)
             clock.settle()
-        assert 5 <= world.connecting.calls - before <= 20
-        world.connecting.mode = "ok"
+        assert 5 <= driver.connecting.calls - before <= 20
+        driver.connecting.mode = "ok"
         clock.advance(5)
         assert len(pool) == 3
         pool.close()
@@ -234,23 +234,23 @@ def failing(clock, pool, seconds):
 
 
 def test_the_same_failure_again_is_logged_with_a_count_at_growing_distances(caplog):
-    world = Plain()
+    driver = Plain()
     with VirtualClock() as clock:
-        pool = world.pool(min_size=2, backoff=(0, 0))
-        world.connecting.mode = Failure("down")
+        pool = driver.pool(min_size=2, backoff=(0, 0))
+        driver.connecting.mode = Failure("down")
         pool.clear()
         failing(clock, pool, 30)
         first, tenth, hundredth = lines(caplog)
         assert "(Failure: down); next try in 0.1 s" in first
         assert "(Failure: down), 10 times by now; next try" in tenth
         assert "(Failure: down), 100 times by now; next try" in hundredth
-        world.connecting.mode = OSError("unreachable")
+        driver.connecting.mode = OSError("unreachable")
         failing(clock, pool, 1)
         assert "(OSError: unreachable); next try" in lines(caplog)[3]
-        world.connecting.mode = "ok"
+        driver.connecting.mode = "ok"
         clock.advance(1)
         assert len(pool) == 2
-        world.connecting.mode = Failure("down")
+        driver.connecting.mode = Failure("down")
         pool.clear()
         clock.settle()
         assert "(Failure: down); next try" in lines(caplog)[-1]
@@ -258,10 +258,10 @@ def test_the_same_failure_again_is_logged_with_a_count_at_growing_distances(capl
 
 
 def test_the_same_failure_is_logged_each_hour_however_seldom_it_comes(caplog):
-    world = Plain()
+    driver = Plain()
     with VirtualClock() as clock:
-        pool = world.pool(min_size=1, backoff=(1800, 1800))
-        world.connecting.mode = Failure("down")
+        pool = driver.pool(min_size=1, backoff=(1800, 1800))
+        driver.connecting.mode = Failure("down")
         pool.clear()
         clock.settle()
         for _ in range(8):
@@ -271,7 +271,7 @@ def test_the_same_failure_is_logged_each_hour_however_seldom_it_comes(caplog):
 
 
 def test_texts_that_are_never_the_same_do_not_fill_the_log(caplog):
-    """A text with a number in it, and the one that says for how long each server is left alone."""
+    """Both a text with a number in it, and the one that says how long each server is left alone."""
     numbers = itertools.count()
 
     def fails():
@@ -296,7 +296,7 @@ def test_texts_that_are_never_the_same_do_not_fill_the_log(caplog):
 
 @pytest.mark.parametrize("fails", [False, True], ids=["connects", "fails"])
 def test_a_pool_that_is_closed_while_the_keeper_connects_raises_no_alarm(fails, caplog):
-    world, connecting, closed = Plain(), threading.Event(), threading.Event()
+    driver, connecting, closed = Plain(), threading.Event(), threading.Event()
 
     def connect():
         connecting.set()
@@ -304,8 +304,8 @@ def test_a_pool_that_is_closed_while_the_keeper_connects_raises_no_alarm(fails, 
         if fails:
             raise Failure("its pool is closed")
 
-    pool = world.pool(min_size=1)
-    world.connecting.mode = connect
+    pool = driver.pool(min_size=1)
+    driver.connecting.mode = connect
     pool.clear()
     assert connecting.wait(20)
     pool.close()
@@ -313,4 +313,4 @@ def test_a_pool_that_is_closed_while_the_keeper_connects_raises_no_alarm(fails, 
     until(lambda: not keepers())
     until(lambda: pool.stats().connecting == 0)
     assert caplog.records == []
-    assert world.open == []
+    assert driver.open == []

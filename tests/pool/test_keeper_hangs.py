@@ -1,4 +1,4 @@
-"""What one pool's driver does to the keeper, however long it takes, is no other pool's business."""
+"""A driver call that hangs in the keeper does not delay the upkeep of other pools."""
 
 import asyncio
 import ctypes
@@ -13,7 +13,7 @@ from fastpool._core import threads as _threads
 from fastpool._keeper import crew as _crew
 from fastpool._keeper.keeper import keeper
 from fastpool.testing import VirtualClock
-from tests.pool.world import PATIENCE, Failure, Plain, World, forget_earlier_pools, serves, until
+from tests.pool.fake_driver import PATIENCE, Failure, FakeDriver, Plain, forget_earlier_pools, serves, until
 
 HANGING = 10
 IN_TIME_S = 1.0
@@ -25,7 +25,7 @@ def helpers():
 
 @pytest.fixture(autouse=True)
 def nobody_else():
-    """Whatever other tests left behind is gone first."""
+    """Drop the pools that other tests left."""
     forget_earlier_pools()
     until(lambda: not keeper.running and not helpers(), "the keeper of earlier tests' pools being gone")
 
@@ -35,13 +35,13 @@ def pools():
     """Makes pools, and closes them."""
     made = []
 
-    def make(world, **options):
-        made.append((world, world.pool(**options)))
+    def make(driver, **options):
+        made.append((driver, driver.pool(**options)))
         return made[-1][1]
 
     yield make
-    for world, _ in made:
-        for step in (world.connecting, world.checking, world.closing):
+    for driver, _ in made:
+        for step in (driver.connecting, driver.checking, driver.closing):
             step.go()
     for _, pool in made:
         pool.close()
@@ -54,48 +54,48 @@ def lose_one(pool):
 
 
 def restored(pool):
-    """How long it takes until a pool with a minimum of one has it again, after it was lost."""
+    """Discard the one connection of a pool with min_size=1; the seconds until it has one again."""
     began = time.monotonic()
     lose_one(pool)
     until(lambda: len(pool) == 1)
     return time.monotonic() - began
 
 
-def hang_in_connect(world, make):
-    pool = make(world, min_size=1)
-    world.connecting.hold()
+def hang_in_connect(driver, make):
+    pool = make(driver, min_size=1)
+    driver.connecting.hold()
     pool._make_stale()
-    world.connecting.held()
+    driver.connecting.held()
 
 
-def hang_in_check(world, make):
-    pool = make(world, keepalive=0.01, max_size=2)
+def hang_in_check(driver, make):
+    pool = make(driver, keepalive=0.01, max_size=2)
     serves(pool, 1)
-    world.checking.hold()
-    world.checking.held()
+    driver.checking.hold()
+    driver.checking.held()
 
 
-def hang_in_close(world, make):
-    pool = make(world, idle_timeout=0.01, max_size=2)
-    world.closing.hold()
+def hang_in_close(driver, make):
+    pool = make(driver, idle_timeout=0.01, max_size=2)
+    driver.closing.hold()
     serves(pool, 1)
-    world.closing.held()
+    driver.closing.held()
 
 
-def hang_in_a_listener(world, make):
-    hanging, go = threading.Event(), world.closing.released
+def hang_in_a_listener(driver, make):
+    hanging, go = threading.Event(), driver.closing.released
 
     def told(event):
         hanging.set()
         assert go.wait(PATIENCE)
 
-    pool = make(world, leak_after=0.01, listeners=[{"leak_suspected": told}])
+    pool = make(driver, leak_after=0.01, listeners=[{"leak_suspected": told}])
     pool.checkout()
     assert hanging.wait(PATIENCE)
 
 
 class Hanging(logging.Handler):
-    """Hangs without its lock, so that it is each record that hangs and not only the first."""
+    """Hangs without holding its lock, so that every record hangs and not only the first."""
 
     def __init__(self, go):
         super().__init__()
@@ -106,12 +106,12 @@ class Hanging(logging.Handler):
         assert self.go.wait(PATIENCE)
 
 
-def hang_in_the_log(world, make):
-    handler = Hanging(world.closing.released)
-    pool = make(world, min_size=1)
+def hang_in_the_log(driver, make):
+    handler = Hanging(driver.closing.released)
+    pool = make(driver, min_size=1)
     logging.getLogger("fastpool").addHandler(handler)
     try:
-        world.connecting.mode = Failure("down")
+        driver.connecting.mode = Failure("down")
         pool._make_stale()
         assert handler.hanging.wait(PATIENCE)
     finally:
@@ -125,15 +125,15 @@ WAYS = [hang_in_connect, hang_in_check, hang_in_close, hang_in_a_listener, hang_
 def test_pools_that_hang_do_not_delay_the_upkeep_of_another(hang, pools):
     healthy = pools(Plain(), min_size=1)
     for count in range(1, HANGING + 1):
-        hang(World(), pools)
+        hang(FakeDriver(), pools)
         assert restored(healthy) < IN_TIME_S
         assert len(helpers()) <= count + 2
     assert restored(healthy) < IN_TIME_S
 
 
 def test_when_all_begin_to_hang_at_once_the_others_are_late_by_less_than_a_second(pools):
-    """The hanging ones' checks and closes are all due before the healthy one's connect is."""
-    healthy, others = Plain(), [World() for _ in range(HANGING)]
+    """The checks and closes of the hanging pools are all due before the healthy pool's connect."""
+    healthy, others = Plain(), [FakeDriver() for _ in range(HANGING)]
     with VirtualClock() as clock:
         good = pools(healthy, min_size=1, idle_timeout=1000)
         made = [pools(w, max_size=3, idle_timeout=1000, keepalive=300, check_after=None) for w in others]
@@ -143,20 +143,20 @@ def test_when_all_begin_to_hang_at_once_the_others_are_late_by_less_than_a_secon
         clock.advance(100)
         for pool in made:
             serves(pool, 2)  # two will be checked; the third will be closed
-        clock.advance(200)  # the third has been checked: no check will have it when it is to be closed
-        for world in others:
-            world.checking.hold()
-            world.closing.hold()
+        clock.advance(200)  # the third has been checked, so no check holds it when it is to be closed
+        for driver in others:
+            driver.checking.hold()
+            driver.closing.hold()
         with pytest.raises(TimeoutError):
             clock.advance(100, patience=0)
         assert restored(good) < IN_TIME_S
-        for world in others:
-            world.checking.held()
-            world.closing.held()
+        for driver in others:
+            driver.checking.held()
+            driver.closing.held()
         assert len(helpers()) <= 2 * HANGING + 2
-        for world in others:
-            world.checking.go()
-            world.closing.go()
+        for driver in others:
+            driver.checking.go()
+            driver.closing.go()
         clock.settle()
         assert [len(pool) for pool in made] == [2] * HANGING
 
@@ -164,24 +164,24 @@ def test_when_all_begin_to_hang_at_once_the_others_are_late_by_less_than_a_secon
 def test_a_pool_that_hangs_in_every_way_takes_four_threads(pools):
     def told(event):
         listening.set()
-        assert world.closing.released.wait(PATIENCE)
+        assert driver.closing.released.wait(PATIENCE)
 
-    listening, world = threading.Event(), World()
+    listening, driver = threading.Event(), FakeDriver()
     pool = pools(
-        world, min_size=3, max_size=4, idle_timeout=0.3, keepalive=0.01, leak_after=0.01, check_after=None,
+        driver, min_size=3, max_size=4, idle_timeout=0.3, keepalive=0.01, leak_after=0.01, check_after=None,
         listeners=[{"leak_suspected": told}],
     )  # fmt: skip
     out = [pool.checkout() for _ in range(4)]
     assert listening.wait(PATIENCE)
-    world.checking.hold()
+    driver.checking.hold()
     pool.checkin(out[0])
-    world.checking.held()
-    world.closing.hold()
+    driver.checking.held()
+    driver.closing.hold()
     pool.checkin(out[1])
-    world.closing.held()  # it was idle for too long
-    world.connecting.hold()
+    driver.closing.held()  # it was idle for too long
+    driver.connecting.hold()
     pool.resize(min_size=4)
-    world.connecting.held()
+    driver.connecting.held()
     healthy = pools(Plain(), min_size=1)
     for _ in range(10):
         pool.keeping.soon()
@@ -191,8 +191,8 @@ def test_a_pool_that_hangs_in_every_way_takes_four_threads(pools):
 
 def test_helpers_that_have_nothing_to_do_end(pools, monkeypatch):
     monkeypatch.setattr(_crew, "_REST_S", 0.01)
-    world = World()
-    pool = pools(world, idle_timeout=3600, min_size=1)
+    driver = FakeDriver()
+    pool = pools(driver, idle_timeout=3600, min_size=1)
     until(lambda: keeper.settled)
     until(lambda: not helpers())
     assert keeper.running
@@ -208,7 +208,7 @@ def test_helpers_end_with_the_keeper(pools):
     assert time.monotonic() - began < _crew._REST_S / 2
 
 
-# ---- a helper dies, or cannot be had
+# ---- a helper dies, or cannot be started
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -269,7 +269,7 @@ def test_a_loop_that_is_busy_does_not_hold_up_another_pool(pools):
     go, busy = threading.Event(), threading.Event()
 
     async def connect():
-        return World.__new__(World)
+        return FakeDriver.__new__(FakeDriver)
 
     async def check(c):
         return True
@@ -280,7 +280,7 @@ def test_a_loop_that_is_busy_does_not_hold_up_another_pool(pools):
         await asyncio.sleep(0.2)  # checks are made
         pool._make_stale()
         busy.set()
-        assert go.wait(PATIENCE)  # the loop does not run on: neither connect nor check is answered
+        assert go.wait(PATIENCE)  # the loop is suspended: neither connect nor check is answered
         await asyncio.sleep(0)
         await pool.close()
 

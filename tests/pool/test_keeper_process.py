@@ -1,4 +1,4 @@
-"""The keeper at a fork, and at the end of the interpreter."""
+"""The keeper at a fork, and at interpreter exit."""
 
 import os
 import subprocess
@@ -158,7 +158,7 @@ def test_a_forked_child_never_closes_the_parents_connections_whatever_it_does_fi
 
 @pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="open descriptors cannot be counted here")
 def test_helpers_that_end_leave_no_loop_of_gevents_behind():
-    """gevent makes a loop, with descriptors of its own, in each thread in which it is used."""
+    """gevent makes a loop with descriptors of its own in each thread in which it is used."""
     pytest.importorskip("gevent")
     out = run("""
         from gevent import monkey

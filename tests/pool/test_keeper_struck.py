@@ -1,5 +1,5 @@
-"""The keeper when it is struck: a thread that dies or cannot be started, log handlers that raise, and whatever a signal
-handler or a finalizer may do at any line."""
+"""Interruptions of the keeper: a thread that dies or cannot be started, log handlers that raise, and anything that a
+signal handler or a finalizer may do at any line."""
 
 import ctypes
 import itertools
@@ -15,14 +15,14 @@ import fastpool
 from fastpool._keeper import crew as _crew
 from fastpool._keeper import keeper as _keeper
 from fastpool._keeper.keeper import keeper
-from tests.pool.world import PATIENCE, Abort, Failure, Plain, Run, forget_earlier_pools, serves, until
+from tests.pool.fake_driver import PATIENCE, Abort, Failure, Plain, Run, forget_earlier_pools, serves, until
 
 SOURCES = str(Path(fastpool.__file__).parent)
 
 
 @pytest.fixture(autouse=True)
 def nobody_else():
-    """Whatever other tests left behind is gone first."""
+    """Drop the pools that other tests left."""
     forget_earlier_pools()
     until(lambda: not keeper.running, "the keeper of earlier tests' pools being gone")
 
@@ -70,7 +70,7 @@ def test_a_log_handler_that_raises_does_not_end_the_keeper(handler):
 
 
 def strike(thread, error):
-    """As a debugger or a thread's killer does: raised at the thread's next instruction."""
+    """Raise an exception at the thread's next instruction, as a debugger can."""
     assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(error)) == 1
 
 
@@ -88,11 +88,11 @@ def test_an_exception_from_another_thread_does_not_end_the_keeper(error):
 
 
 def kill_the_keeper(monkeypatch):
-    """Its thread ends in the midst of a round, with all that it had in hand, as if the interpreter ended."""
+    """End its thread in the middle of a round, with its jobs unfinished, as interpreter exit would."""
     with monkeypatch.context() as patch:
         ending = SimpleNamespace(is_finalizing=lambda: keeper.crew.desk.called.clear() or True)
         patch.setattr(_keeper, "sys", ending)
-        keeper.ring()
+        keeper.wake()
         until(lambda: not keeper.running, "the keeper's end")
 
 
@@ -118,7 +118,7 @@ def test_a_keeper_that_is_dead_is_started_anew_by_a_checkout_that_cannot_be_had_
     serves(pool, 1)
     kill_the_keeper(monkeypatch)
     with pool.connection():
-        assert not keeper.running  # the fast way asks nothing
+        assert not keeper.running  # the fast path does not ask
         with pool.connection():
             assert keeper.running
     pool.close()
@@ -199,7 +199,7 @@ def test_a_listener_of_the_first_use_that_is_struck_does_not_leave_the_pool_with
 
 
 def test_where_threading_has_no_list_for_it_the_keeper_works_all_the_same(monkeypatch):
-    monkeypatch.setattr(threading.Thread, "_bootstrap", property())  # to hasattr it is not there
+    monkeypatch.setattr(threading.Thread, "_bootstrap", property())  # hasattr does not see it
     before = set(threading.enumerate())
     pool = Plain().pool(min_size=1)
     lose_one(pool)
@@ -214,7 +214,7 @@ def test_where_threading_has_no_list_for_it_the_keeper_works_all_the_same(monkey
 
 
 class Lines:
-    """Does something at the n-th line of fastpool's own that this thread comes to, as a signal handler would."""
+    """Runs a function at the n-th line of fastpool's own code in this thread, as a signal handler would run."""
 
     def __init__(self, number, action):
         self.left, self.action = number, action
@@ -272,7 +272,7 @@ def drops_one(pool):
 
 
 def at_every_line(one):
-    """Until no line was left to strike at; in a thread, so that what hangs is noticed."""
+    """Strike at each line in turn until the call has no further line; in a thread, so that a hang is noticed."""
     run = Run(lambda: next(number for number in itertools.count() if not one(number)))
     run.thread.join(6 * PATIENCE)
     assert run.result() > 10
@@ -330,10 +330,10 @@ def test_whatever_happens_at_any_line_of_the_keepers_own(action, monkeypatch):
                     lose_one(pool)
                 except fastpool.PoolClosed:
                     assert pool.closed
-            # who strikes where nothing is caught ends the thread: then the next need is what starts it anew
+            # an exception where nothing is caught ends the thread, and the next need starts it again
             until(lambda: pool.closed or (not keeper.running and lose_one(pool)) or len(pool) >= 2)
             assert pool.closed or keeper.running
-            until(lambda: keeper.settled, "the keeper's round")  # or how many lines it came to would be up to chance
+            until(lambda: keeper.settled, "the keeper's round")  # otherwise the number of lines would be random
             pool.close()
             until(lambda: not keeper.running, "the keeper's end")
         finally:

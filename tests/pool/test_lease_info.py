@@ -1,4 +1,4 @@
-"""Who holds a lease, in words, and where its holder is now: threads, greenlets, tasks."""
+"""The owner of a lease in words, and its present stack: threads, greenlets, tasks."""
 
 import asyncio
 import copy
@@ -63,7 +63,7 @@ def test_the_stack_is_the_one_of_now():
     assert "later" in later()
 
 
-def test_the_asking_itself_is_left_out_of_ones_own_stack():
+def test_the_call_of_leases_is_left_out_of_the_callers_own_stack():
     assert functions(here())[-1] == "functions"
 
 
@@ -152,7 +152,7 @@ def test_a_task_is_not_kept_alive():
         await task
         info, ref = here(task=task), weakref.ref(task)
         del task
-        await asyncio.sleep(0)  # the loop lets go of whom it has just woken
+        await asyncio.sleep(0)  # the loop drops its reference to the task that it has just woken
         gc.collect()
         assert ref() is None
         assert info.stack() == []
@@ -203,7 +203,8 @@ def test_gevents_own_names_are_used():
     gevent = pytest.importorskip("gevent")
 
     def said():
-        """In a thread whose hub ends with it: in a thread with a hub, who waits does not stop the whole thread."""
+        """In a thread whose hub ends with it: there a wait switches to other greenlets, and does not block the
+        thread."""
         one = gevent.spawn(int)
         one.join()
         gevent.get_hub().destroy(destroy_loop=True)
@@ -214,7 +215,7 @@ def test_gevents_own_names_are_used():
     assert owner.startswith(f"greenlet {name} in thread ")
 
 
-def test_it_travels_without_its_holder(parked_thread):
+def test_it_is_pickled_without_its_holder(parked_thread):
     info = lease_info(**FACTS, ident=parked_thread.ident)
     there = copy.deepcopy(info)
     assert there == info

@@ -1,4 +1,4 @@
-"""The logger is logging's own, looked up once; and what if it cannot be."""
+"""The logger is logging's own, looked up once; and the fallback if it cannot be looked up."""
 
 import logging
 import sys

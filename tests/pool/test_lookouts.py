@@ -1,4 +1,4 @@
-"""Many threads in line: a few look around for all, the others sleep, and nothing goes unnoticed."""
+"""Many threads in line: a few look for leaks, the others sleep, and nothing goes unnoticed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import fastpool
 from fastpool.testing import VirtualClock
 from tests.core.native import load
-from tests.pool.world import Plain, Run, holding, until, waiting
+from tests.pool.fake_driver import Plain, Run, holding, until, waiting
 
 LOOKOUTS = 4
 YEAR = 365 * 24 * 3600.0
@@ -22,7 +22,7 @@ WITH_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 def in_line(pool: fastpool.Pool, count: int, call: Any, *args: Any) -> list[Run]:
-    """So many threads, in line one after the other: the first four are the lookouts."""
+    """That many threads, in line one after the other: the first four are the lookouts."""
     runs = []
     for _ in range(count):
         before = pool.stats().waiting
@@ -52,18 +52,18 @@ native = pytest.mark.skipif(sys.platform == "win32", reason="the test extension 
 def natively(pool: fastpool.Pool, timeout: float) -> Any:
     pool.warm()
     user = load("_native_user", "tests/_native_user.pyx").Native(pool)
-    return lambda: user.team(1, 1, timeout)
+    return lambda: user.run_threads(1, 1, timeout)
 
 
 @needs_proc
-def test_who_waits_sleeps() -> None:
+def test_a_waiter_sleeps() -> None:
     pool = Plain().pool(max_size=1)
     with holding(pool):
         runs = in_line(pool, 200, use, pool, None)
         before = [switches(run) for run in runs]
         time.sleep(3)
         woken = [run for run, was in zip(runs, before, strict=True) if switches(run) != was]
-        # The last one may have been on its way to sleep yet.
+        # The last one may have been on its way to sleep.
         assert len(woken) <= LOOKOUTS + 1, f"{len(woken)} of {len(runs)} threads did not sleep through"
     for run in runs:
         run.result()
@@ -86,20 +86,20 @@ def test_native_threads_that_wait_sleep() -> None:
         runs = in_line(pool, 60, call)
         before = of_the_process()
         time.sleep(3)
-        # Each team has one more thread, which joins; a lookout wakes three times, and may have to wait for the GIL.
+        # Each call has one more thread, which joins; a lookout wakes three times, and may have to wait for the GIL.
         assert of_the_process() - before < 60
     for run in runs:
         assert run.result()["ok"] == 1
 
 
 class Connection:
-    """Nobody but the pool refers to it."""
+    """A connection to which only the pool refers."""
 
 
 @pytest.mark.skipif(not WITH_GIL, reason="without the GIL it is not known that nobody refers to a connection")
 @pytest.mark.parametrize("way", ["timed out", "served"])
 def test_the_duty_is_passed_on(way: str) -> None:
-    """The lookouts leave. What is lost afterwards is found by those who wait without a deadline."""
+    """The lookouts leave. Leases lost afterwards are found by the waiters without a deadline."""
     pool = fastpool.Pool(Connection, max_size=1)
     kept: list[Any] = [pool.checkout()]
 
@@ -202,7 +202,7 @@ def test_all_notice_a_clock_that_is_stopped_a_second_time() -> None:
                 assert isinstance(run.error(), fastpool.NoConnectionsAvailable)
 
 
-def test_those_who_do_not_look_are_told_of_a_close_and_served_in_turn() -> None:
+def test_waiters_that_do_not_look_are_told_of_a_close_and_served_in_turn() -> None:
     pool = Plain().pool(max_size=1)
     order: list[int] = []
 

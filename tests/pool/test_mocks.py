@@ -1,4 +1,4 @@
-"""People test their own code with a pool whose methods are replaced: on an instance, and gone without a trace after."""
+"""Tests of users replace a pool's methods on an instance; afterwards no trace of that is left."""
 
 import sys
 from unittest import mock
@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 
 import fastpool
-from tests.pool.world import FREE_THREADED
+from tests.pool.fake_driver import FREE_THREADED
 from tests.process._scripts import run
 
 
@@ -84,7 +84,7 @@ def test_a_mock_may_have_a_pool_for_its_spec(pool):
     spec.checkin("c")
     spec.checkin.assert_called_once_with("c")
     with pytest.raises(AttributeError):
-        spec.conection  # a slip
+        spec.conection  # a misspelt name
 
 
 NO_PATCH = """
@@ -114,6 +114,6 @@ def test_a_pool_without_a_patch_is_called_by_the_interpreters_fast_way(kind):
     In a process of its own: on 3.14 a name that was once set on one instance is looked for in all of the class.
     """
     names = run(NO_PATCH, kind).split()
-    if sys.version_info[:2] != (3, 12):  # it remembers where it found a name only for what object.__new__ has made
+    if sys.version_info[:2] != (3, 12):  # 3.12 caches attribute look-ups only for instances made by object.__new__
         assert [name for name in names if "METHOD_WITH_VALUES" in name or "METHOD_LAZY_DICT" in name], names
     assert [name for name in names if "METHOD_DESCRIPTOR_FAST" in name], names

@@ -1,4 +1,4 @@
-"""open(): what it has opened when it returns."""
+"""open(): the connections that are open when it returns."""
 
 import asyncio
 import threading
@@ -8,35 +8,35 @@ import pytest
 from fastpool import NoConnectionsAvailable, PoolClosed
 from fastpool._connecting.opening import Opening
 from fastpool.testing import VirtualClock
-from tests.pool.opening_world import Loop, in_loop, soon, unopened
-from tests.pool.world import PATIENCE, Failure, Plain, Run, until
+from tests.pool.fake_driver import PATIENCE, Failure, Plain, Run, until
+from tests.pool.opening_driver import AsyncPlain, in_loop, soon, unopened
 
 # ---- several at once
 
 
 @pytest.mark.parametrize(("size", "connecting"), [(1, 1), (1, 2), (2, 2), (4, 2), (3, 8)])
 def test_each_of_several_threads_that_open_it_returns_when_all_are_open(size, connecting):
-    world = Plain()
-    pool = unopened(world, min_size=size, max_connecting=connecting)
-    world.connecting.hold()
+    driver = Plain()
+    pool = unopened(driver, min_size=size, max_connecting=connecting)
+    driver.connecting.hold()
     seen = []
     runs = [Run(lambda: (pool.open(), seen.append(len(pool)))) for _ in range(6)]
-    world.connecting.held(min(size, connecting))
+    driver.connecting.held(min(size, connecting))
     assert pool.stats().connecting == min(size, connecting)
     assert seen == [] and not any(run.done for run in runs)
-    world.connecting.go()
+    driver.connecting.go()
     for run in runs:
         run.result()
     assert seen == [size] * 6
-    assert world.most_together <= connecting and len(world.made) == size
+    assert driver.most_together <= connecting and len(driver.made) == size
     assert pool.stats().connect_errors == 0
 
 
 def test_each_of_several_tasks_that_open_it_returns_when_all_are_open():
     async def main():
-        world = Loop()
-        pool = world.pool(min_size=4, max_connecting=2)
-        world.go.clear()
+        driver = AsyncPlain()
+        pool = driver.pool(min_size=4, max_connecting=2)
+        driver.go.clear()
         seen = []
 
         async def opening():
@@ -44,29 +44,29 @@ def test_each_of_several_tasks_that_open_it_returns_when_all_are_open():
             seen.append(len(pool))
 
         tasks = [asyncio.create_task(opening()) for _ in range(6)]
-        await soon(lambda: world.began == 2)
+        await soon(lambda: driver.began == 2)
         await asyncio.sleep(0.01)
         assert seen == []
-        world.go.set()
+        driver.go.set()
         await asyncio.gather(*tasks)
-        assert seen == [4] * 6 and len(world.made) == 4 and world.most_together == 2
+        assert seen == [4] * 6 and len(driver.made) == 4 and driver.most_together == 2
         await pool.close()
 
     in_loop(main)
 
 
-def test_what_another_failed_to_open_is_opened_by_who_waited_for_it():
-    world = Plain()
-    pool = unopened(world, min_size=1, max_connecting=1)
+def test_what_one_caller_failed_to_open_is_opened_by_the_one_that_waited_for_it():
+    driver = Plain()
+    pool = unopened(driver, min_size=1, max_connecting=1)
     entered, go = threading.Event(), threading.Event()
 
     def refuse_the_first():
-        world.connecting.mode = "ok"
+        driver.connecting.mode = "ok"
         entered.set()
         assert go.wait(PATIENCE)
         raise Failure("the first one's")
 
-    world.connecting.mode = refuse_the_first
+    driver.connecting.mode = refuse_the_first
     first = Run(pool.open)
     assert entered.wait(PATIENCE)
     second = Run(pool.open)
@@ -79,30 +79,30 @@ def test_what_another_failed_to_open_is_opened_by_who_waited_for_it():
 
 
 def test_when_all_fail_each_says_why_its_own_did():
-    world = Plain()
-    pool = unopened(world, min_size=2, max_connecting=1)
+    driver = Plain()
+    pool = unopened(driver, min_size=2, max_connecting=1)
     numbers = iter(range(9))
 
     def refuse():
         raise Failure(next(numbers))
 
-    world.connecting.mode = refuse
+    driver.connecting.mode = refuse
     errors = [str(run.error()) for run in [Run(pool.open) for _ in range(4)]]
     assert sorted(errors) == ["0", "1", "2", "3"]
     assert not pool.was_opened
-    world.connecting.mode = "ok"
+    driver.connecting.mode = "ok"
     pool.open()
     assert len(pool) == 2
     pool.close()
 
 
-def test_who_had_begun_when_the_first_failed_and_fails_too_does_not_leave_it_open(monkeypatch):
-    world = Plain()
-    pool = unopened(world, min_size=1)
+def test_an_open_that_fails_after_the_first_failed_does_not_leave_the_pool_open(monkeypatch):
+    driver = Plain()
+    pool = unopened(driver, min_size=1)
     begun, over = threading.Event(), threading.Event()
-    world.connecting.hold()
+    driver.connecting.hold()
     first = Run(pool.open)
-    world.connecting.held()
+    driver.connecting.held()
     begin = Opening.begin
 
     def begin_and_wait(opening):
@@ -113,8 +113,8 @@ def test_who_had_begun_when_the_first_failed_and_fails_too_does_not_leave_it_ope
     monkeypatch.setattr(Opening, "begin", begin_and_wait)
     second = Run(pool.open)
     assert begun.wait(PATIENCE)
-    world.refusing.add(None)
-    world.connecting.go()
+    driver.refusing.add(None)
+    driver.connecting.go()
     assert first.error() is not None and not pool.was_opened
     over.set()
     assert second.error() is not None and not pool.was_opened
@@ -126,13 +126,13 @@ def test_of_tasks_that_had_begun_when_the_first_failed_none_leaves_it_open():
         raise Failure("not today")
 
     async def main():
-        world = Loop()
-        pool = world.pool(min_size=1, max_connecting=1)
-        world.go.clear()
+        driver = AsyncPlain()
+        pool = driver.pool(min_size=1, max_connecting=1)
+        driver.go.clear()
         tasks = [asyncio.create_task(pool.open()) for _ in range(3)]
-        await soon(lambda: world.began == 1)
-        world.failures = dict.fromkeys(range(1, 9), fail)
-        world.go.set()
+        await soon(lambda: driver.began == 1)
+        driver.failures = dict.fromkeys(range(1, 9), fail)
+        driver.go.set()
         assert [type(error) for error in await asyncio.gather(*tasks, return_exceptions=True)] == [Failure] * 3
         assert not pool.was_opened
         await pool.close()
@@ -141,50 +141,50 @@ def test_of_tasks_that_had_begun_when_the_first_failed_none_leaves_it_open():
 
 
 def test_closed_while_it_waits_for_what_another_opens():
-    world = Plain()
-    pool = unopened(world, min_size=1, max_connecting=1)
-    world.connecting.hold()
+    driver = Plain()
+    pool = unopened(driver, min_size=1, max_connecting=1)
+    driver.connecting.hold()
     runs = [Run(pool.open) for _ in range(2)]
-    world.connecting.held()
+    driver.connecting.held()
     pool.close()
     until(lambda: any(run.done for run in runs), "one of them")
-    world.connecting.go()
+    driver.connecting.go()
     for run in runs:
         with pytest.raises(PoolClosed):
             run.result()
-    until(lambda: not world.open)
+    until(lambda: not driver.open)
 
 
 def test_closed_while_a_task_waits_for_what_another_opens():
     async def main():
-        world = Loop()
-        pool = world.pool(min_size=2, max_connecting=1)
-        world.go.clear()
+        driver = AsyncPlain()
+        pool = driver.pool(min_size=2, max_connecting=1)
+        driver.go.clear()
         tasks = [asyncio.create_task(pool.open()) for _ in range(2)]
-        await soon(lambda: world.began == 1)
+        await soon(lambda: driver.began == 1)
         await pool.close()
-        world.go.set()
+        driver.go.set()
         for task in tasks:
             with pytest.raises(PoolClosed):
                 await task
-        await soon(lambda: not world.open)
+        await soon(lambda: not driver.open)
 
     in_loop(main)
 
 
 def test_it_waits_for_what_a_caller_is_connecting_but_not_for_ever():
-    """As a signal handler would, that struck in a connect and opens the pool."""
-    world = Plain()
+    """For example in a signal handler that interrupts a connect and opens the pool: it must not wait for ever."""
+    driver = Plain()
     with VirtualClock() as clock:
-        pool = unopened(world, min_size=1, max_connecting=1, timeout=5)
-        world.connecting.hold()
+        pool = unopened(driver, min_size=1, max_connecting=1, timeout=5)
+        driver.connecting.hold()
         hanging = Run(pool.checkout, None)
-        world.connecting.held()
+        driver.connecting.held()
         run = Run(pool.open)
         while not run.done:
             clock.advance(1)
         assert isinstance(run.error(), NoConnectionsAvailable) and run.error().phase == "connect"
-        world.connecting.go()
+        driver.connecting.go()
         pool.checkin(hanging.result())
         pool.open()
         pool.close()
@@ -194,18 +194,18 @@ def test_it_waits_for_what_a_caller_is_connecting_but_not_for_ever():
 
 
 def test_warm_waits_for_what_a_caller_is_connecting_as_long_as_a_caller_would():
-    world = Plain()
+    driver = Plain()
     with VirtualClock() as clock:
-        pool = world.pool(max_size=2, max_connecting=1, timeout=5)
-        world.connecting.hold()
+        pool = driver.pool(max_size=2, max_connecting=1, timeout=5)
+        driver.connecting.hold()
         hanging = Run(pool.checkout, None)
-        world.connecting.held()
+        driver.connecting.held()
         run = Run(pool.warm)
         while not run.done:
             clock.advance(1)
         assert isinstance(run.error(), NoConnectionsAvailable)
         assert pool.warm(timeout=0) == 0
-        world.connecting.go()
+        driver.connecting.go()
         pool.checkin(hanging.result())
         assert pool.warm() == 2
         pool.close()
@@ -215,25 +215,25 @@ def test_warm_waits_for_what_a_caller_is_connecting_as_long_as_a_caller_would():
 def test_each_connect_of_open_is_given_the_pools_timeout(timeout, given):
     with VirtualClock() as clock:
         for way in ("constructor", "open", "with"):
-            world = Plain()
-            world.connecting.mode = lambda: clock.advance(1)
-            pool = world.pool(min_size=3, timeout=timeout, open=way == "constructor")
+            driver = Plain()
+            driver.connecting.mode = lambda: clock.advance(1)
+            pool = driver.pool(min_size=3, timeout=timeout, open=way == "constructor")
             if way == "open":
                 pool.open()
             elif way == "with":
                 pool.__enter__()
-            assert world.timeouts == [given] * 3
+            assert driver.timeouts == [given] * 3
             pool.close()
 
 
 def test_each_awaited_connect_of_open_is_given_the_pools_timeout_and_cut_off_by_it():
     async def main():
-        world = Loop()
-        pool = world.pool(min_size=2, timeout=0.02)
-        world.go.clear()
+        driver = AsyncPlain()
+        pool = driver.pool(min_size=2, timeout=0.02)
+        driver.go.clear()
         with pytest.raises(NoConnectionsAvailable) as caught:
             await pool.open()
-        assert caught.value.phase == "connect" and 0 < world.timeouts[0] <= 0.02
+        assert caught.value.phase == "connect" and 0 < driver.timeouts[0] <= 0.02
         await pool.close()
 
     in_loop(main)

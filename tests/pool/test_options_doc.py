@@ -1,4 +1,4 @@
-"""docs/options.md says of every option what the code does, and its examples run."""
+"""docs/options.md describes every option as the code has it, and its examples run."""
 
 import dataclasses
 import re
@@ -18,7 +18,7 @@ def text():
 
 
 def rows():
-    """Option -> default, of all the tables."""
+    """Option -> default, from all the tables."""
     return dict(re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", text(), re.MULTILINE))
 
 

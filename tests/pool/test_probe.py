@@ -1,4 +1,5 @@
-"""Before an unused connection is handed out it is looked at, without reading; then the driver's check is asked."""
+"""Before an unused connection is handed out its socket is probed, without reading; then the driver's check is
+called."""
 
 import os
 import select
@@ -8,7 +9,7 @@ import pytest
 
 import fastpool
 from fastpool import Pool
-from tests.pool.world import PATIENCE, Abort, Failure, World, balanced, serves
+from tests.pool.fake_driver import PATIENCE, Abort, Failure, FakeDriver, balanced, serves
 
 
 def use(pool):
@@ -29,7 +30,7 @@ def test_one_that_the_other_side_has_closed_is_replaced(pairs, clock):
     c = use(pool)
     pairs.far[0].close()
     clock.advance(0.4)
-    assert use(pool) is c  # not looked at before check_after is over
+    assert use(pool) is c  # not probed before check_after is over
     clock.advance(0.6)
     assert use(pool) is pairs.near[1]
     assert c.fileno() == -1
@@ -193,44 +194,44 @@ def test_a_pipe_has_no_peeking_but_an_end(clock):
 
 
 def test_check_is_asked_of_what_was_unused_for_check_after(clock):
-    world = World()
-    pool = world.pool(check_after=5)
+    driver = FakeDriver()
+    pool = driver.pool(check_after=5)
     c = use(pool)
     clock.advance(4.9)
     use(pool)
-    assert world.checking.calls == 0
+    assert driver.checking.calls == 0
     clock.advance(5)
     assert use(pool) is c
-    assert world.checking.calls == 1
+    assert driver.checking.calls == 1
     use(pool)
-    assert world.checking.calls == 1
+    assert driver.checking.calls == 1
 
 
 @pytest.mark.parametrize("said", ["false", "raises"])
 def test_what_check_does_not_like_is_replaced(clock, said):
-    world = World()
-    pool = world.pool()
+    driver = FakeDriver()
+    pool = driver.pool()
     c = use(pool)
     clock.advance(1)
     if said == "false":
         c.dead = True
     else:
-        world.checking.mode = Failure()
+        driver.checking.mode = Failure()
     assert use(pool) is not c
     assert c.closes == 1
     assert balanced(pool).closed["dead"] == 1
 
 
 def test_check_that_raises_what_is_no_exception(clock):
-    world = World()
-    pool = world.pool(max_size=1)
+    driver = FakeDriver()
+    pool = driver.pool(max_size=1)
     c = use(pool)
     clock.advance(1)
-    world.checking.mode = Abort()
+    driver.checking.mode = Abort()
     with pytest.raises(Abort):
         pool.checkout()
     assert c.closes == 1
-    world.checking.mode = "ok"
+    driver.checking.mode = "ok"
     serves(pool, 1)
     assert balanced(pool).closed["error"] == 1
 
@@ -273,18 +274,18 @@ def test_check_and_connect_are_told_what_time_they_have(clock, limit):
 
 
 def test_a_check_that_uses_up_the_time(clock):
-    world = World()
-    pool = world.pool(max_size=1, timeout=3)
+    driver = FakeDriver()
+    pool = driver.pool(max_size=1, timeout=3)
     use(pool)
     clock.advance(1)
-    world.made[0].dead = True
-    world.checking.mode = lambda: clock.advance(4)
+    driver.made[0].dead = True
+    driver.checking.mode = lambda: clock.advance(4)
     with pytest.raises(fastpool.NoConnectionsAvailable) as caught:
         pool.checkout()
     assert (caught.value.phase, caught.value.waited) == ("check", pytest.approx(4))
     assert "checking connections" in str(caught.value)
-    world.checking.mode = "ok"
-    assert serves(pool, 1) == [world.made[1]]
+    driver.checking.mode = "ok"
+    assert serves(pool, 1) == [driver.made[1]]
 
 
 # ---- all of them stale
@@ -315,7 +316,7 @@ def test_after_one_death_the_others_are_looked_at_however_fresh_they_are(pairs, 
     pool.checkin(out[1])  # fresh; and out[2] is still leased
     for far in pairs.far:
         far.close()
-    with pool.connection() as fresh:  # this one is not looked at
+    with pool.connection() as fresh:  # this one is not probed
         assert fresh is out[1]
         assert pool.checkout() is pairs.near[3]  # out[0] was found dead
     pool.checkin(out[2])

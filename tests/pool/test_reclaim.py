@@ -1,4 +1,4 @@
-"""What holders throw away: the pool takes it back and tells of it, unless an option turns that off."""
+"""Leases that their holders dropped: the pool ends and reports them, unless an option turns that off."""
 
 import asyncio
 import gc
@@ -54,7 +54,7 @@ def leave_in_cycles(hold, pool):
     assert pool.stats().leased == 2
 
 
-def test_a_generator_that_is_garbage_is_ended_by_the_collector_when_somebody_would_have_to_wait(collections):
+def test_a_generator_that_is_garbage_is_collected_when_a_caller_would_have_to_wait(collections):
     pool, _ = people(collect_garbage=True)
     leave_in_cycles(held_by_a_generator, pool)
     with pool.connection(timeout=0), pool.connection(timeout=0):
@@ -145,8 +145,8 @@ def test_a_log_handler_that_raises_costs_no_slot_when_a_dropped_lease_is_told(mo
 
 
 @COUNTED
-@pytest.mark.parametrize("world", ["a thread", "a task"])
-def test_what_nobody_can_give_back_stays_out_until_the_pool_is_exhausted(world, caplog):
+@pytest.mark.parametrize("driver", ["a thread", "a task"])
+def test_what_nobody_can_give_back_stays_out_until_the_pool_is_exhausted(driver, caplog):
     async def open_one():
         return Connection()
 
@@ -171,7 +171,7 @@ def test_what_nobody_can_give_back_stays_out_until_the_pool_is_exhausted(world, 
     async def dropped(pool):
         await pool.checkout()
 
-    pool, held = thread() if world == "a thread" else asyncio.run(task())
+    pool, held = thread() if driver == "a thread" else asyncio.run(task())
     assert pool.stats().closed["error"] == 1 and pool.stats().connects == 3
     assert any("was dropped without checkin()" in said for said in warnings(caplog))
     for c in held:
@@ -192,7 +192,7 @@ def test_tasks_in_line_look_as_well():
             while not pool.stats().waiting:
                 await asyncio.sleep(0)
             del c
-            kept.clear()  # dropped while somebody waits
+            kept.clear()  # dropped while another caller waits
             pool.checkin(await waiting)
             assert pool.stats().connects == 3
 

@@ -1,4 +1,4 @@
-"""Records are what `dataclasses` makes of the same words, as far as anybody can see."""
+"""Records behave as the dataclasses of equal definitions."""
 
 import copy
 import dataclasses
@@ -12,7 +12,7 @@ from fastpool._light.record import dataclass, field, fields, replace
 
 
 def both():
-    """The same class by each of the two."""
+    """One class definition, made by each of the two."""
     made = []
     for decorate, one in ((dataclasses.dataclass, dataclasses.field), (dataclass, field)):
 
@@ -45,7 +45,7 @@ def both():
 
 
 @dataclass(frozen=True, slots=True)
-class Travels:
+class Pickled:
     x: int
     y: tuple = ()
 
@@ -99,13 +99,13 @@ def test_nothing_can_be_changed():
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_it_travels(protocol):
-    assert pickle.loads(pickle.dumps(Travels(1, (2,)), protocol)) == Travels(1, (2,))
+def test_it_is_pickled(protocol):
+    assert pickle.loads(pickle.dumps(Pickled(1, (2,)), protocol)) == Pickled(1, (2,))
 
 
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="copy.replace is new in 3.13")
 def test_copy_replace():
-    assert copy.replace(Travels(1), y=(3,)) == Travels(1, (3,))
+    assert copy.replace(Pickled(1), y=(3,)) == Pickled(1, (3,))
 
 
 def test_a_subclass_by_dataclasses_has_the_fields_of_both():
@@ -118,10 +118,10 @@ def test_a_subclass_by_dataclasses_has_the_fields_of_both():
 
 
 def test_it_can_be_replaced_without_dataclasses():
-    assert replace(Travels(1), y=(3,)) == Travels(1, (3,))
+    assert replace(Pickled(1), y=(3,)) == Pickled(1, (3,))
     with pytest.raises(TypeError):
-        replace(Travels(1), z=3)
+        replace(Pickled(1), z=3)
 
 
 def test_its_fields_can_be_had_without_dataclasses():
-    assert [(f.name, f.default) for f in fields(Travels) if f.name == "y"] == [("y", ())]
+    assert [(f.name, f.default) for f in fields(Pickled) if f.name == "y"] == [("y", ())]

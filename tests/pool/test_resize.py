@@ -3,7 +3,7 @@
 import pytest
 
 import fastpool
-from tests.pool.world import Holder, Plain, Run, World, balanced, holding, serves, until, waiting
+from tests.pool.fake_driver import FakeDriver, Holder, Plain, Run, balanced, holding, serves, until, waiting
 
 
 def gives_two_and_no_more(pool):
@@ -11,9 +11,9 @@ def gives_two_and_no_more(pool):
         pool.checkout(timeout=0)
 
 
-def test_growing_serves_those_who_wait():
-    world = Plain()
-    pool = world.pool(max_size=1)
+def test_growing_serves_the_waiters():
+    driver = Plain()
+    pool = driver.pool(max_size=1)
     with holding(pool):
         late = [Run(pool.checkout) for _ in range(3)]
         waiting(pool, 3)
@@ -28,22 +28,22 @@ def test_growing_serves_those_who_wait():
 
 
 def test_shrinking_closes_idle_ones_at_once():
-    world = Plain()
-    pool = world.pool(max_size=6)
+    driver = Plain()
+    pool = driver.pool(max_size=6)
     pool.warm()
     pool.resize(max_size=2)
-    assert (len(pool), len(world.open)) == (2, 2)
+    assert (len(pool), len(driver.open)) == (2, 2)
     assert balanced(pool).closed["resized"] == 4
     serves(pool, 2)
     gives_two_and_no_more(pool)
 
 
 def test_shrinking_while_all_are_leased_closes_them_as_they_come_back():
-    world = Plain()
-    pool = world.pool(max_size=5)
+    driver = Plain()
+    pool = driver.pool(max_size=5)
     out = [pool.checkout() for _ in range(5)]
     pool.resize(max_size=2)
-    assert world.open == out
+    assert driver.open == out
     for left, c in zip((4, 3, 2, 2, 2), out, strict=True):
         pool.checkin(c)
         assert len(pool) == left
@@ -52,7 +52,7 @@ def test_shrinking_while_all_are_leased_closes_them_as_they_come_back():
     gives_two_and_no_more(pool)
 
 
-def test_who_waits_during_a_shrink_gets_one_only_when_there_is_room_below_the_new_size():
+def test_a_waiter_during_a_shrink_gets_one_only_when_there_is_room_below_the_new_size():
     pool = Plain().pool(max_size=3)
     out = [pool.checkout() for _ in range(3)]
     late = Run(pool.checkout)
@@ -66,15 +66,15 @@ def test_who_waits_during_a_shrink_gets_one_only_when_there_is_room_below_the_ne
 
 
 def test_shrinking_while_connections_are_being_opened():
-    world = Plain()
-    pool = world.pool(max_size=4, max_connecting=4)
-    world.connecting.hold()
+    driver = Plain()
+    pool = driver.pool(max_size=4, max_connecting=4)
+    driver.connecting.hold()
     holders = [Holder(pool) for _ in range(4)]
-    world.connecting.held(4)
+    driver.connecting.held(4)
     pool.resize(max_size=1)
-    world.connecting.go()
+    driver.connecting.go()
     for holder in holders:
-        holder.got()  # they were promised
+        holder.got()  # their connects had begun before the resize
     for holder in holders:
         holder.end()
     assert len(pool) == 1
@@ -84,15 +84,15 @@ def test_shrinking_while_connections_are_being_opened():
 
 def test_room_that_became_free_before_the_shrink_is_gone_although_all_permits_are_out():
     """The vacant room above the new size must not be used when the connects are over."""
-    world = Plain()
-    pool = world.pool(max_size=6, max_connecting=2)
+    driver = Plain()
+    pool = driver.pool(max_size=6, max_connecting=2)
     for c in [pool.checkout() for _ in range(6)]:
         pool.checkin(c, discard=True)
-    world.connecting.hold()
+    driver.connecting.hold()
     opening = [Run(pool.checkout) for _ in range(2)]
-    world.connecting.held(2)
+    driver.connecting.held(2)
     pool.resize(max_size=2)
-    world.connecting.go()
+    driver.connecting.go()
     out = [run.result() for run in opening]
     with pytest.raises(fastpool.NoConnectionsAvailable):
         pool.checkout(timeout=0)
@@ -102,8 +102,8 @@ def test_room_that_became_free_before_the_shrink_is_gone_although_all_permits_ar
 
 
 def test_down_and_up_again():
-    world = Plain()
-    pool = world.pool(max_size=8)
+    driver = Plain()
+    pool = driver.pool(max_size=8)
     for size in (1, 8, 3, 5, 1, 2, 8):
         pool.resize(max_size=size)
         serves(pool, size)
@@ -111,7 +111,7 @@ def test_down_and_up_again():
             with_one_more = [pool.checkout(timeout=0) for _ in range(size + 1)]
             del with_one_more
         pool.clear()
-        for c in world.open:
+        for c in driver.open:
             pool.checkin(c)
     balanced(pool)
 
@@ -147,8 +147,8 @@ def test_raising_the_minimum_opens_more():
 
 
 def test_overflow_is_opened_while_all_are_leased_and_closed_when_it_comes_back():
-    world = Plain()
-    pool = world.pool(max_size=2, max_overflow=2)
+    driver = Plain()
+    pool = driver.pool(max_size=2, max_overflow=2)
     out = [pool.checkout(timeout=0) for _ in range(4)]
     with pytest.raises(fastpool.NoConnectionsAvailable):
         pool.checkout(timeout=0)
@@ -158,9 +158,9 @@ def test_overflow_is_opened_while_all_are_leased_and_closed_when_it_comes_back()
     assert balanced(pool).closed["overflow"] == 2
 
 
-def test_overflow_goes_to_who_waits_instead_of_being_closed():
-    world = Plain()
-    pool = world.pool(max_size=1, max_overflow=1)
+def test_overflow_goes_to_a_waiter_instead_of_being_closed():
+    driver = Plain()
+    pool = driver.pool(max_size=1, max_overflow=1)
     a, b = pool.checkout(), pool.checkout()
     late = Run(pool.checkout)
     waiting(pool, 1)
@@ -172,22 +172,22 @@ def test_overflow_goes_to_who_waits_instead_of_being_closed():
 
 
 def test_overflow_without_limit():
-    world = Plain()
-    pool = world.pool(max_size=1, max_overflow=-1)
+    driver = Plain()
+    pool = driver.pool(max_size=1, max_overflow=-1)
     out = [pool.checkout(timeout=0) for _ in range(100)]
-    assert len(world.open) == 100
+    assert len(driver.open) == 100
     for c in out:
         pool.checkin(c)
-    assert (len(pool), len(world.open)) == (1, 1)
+    assert (len(pool), len(driver.open)) == (1, 1)
     assert balanced(pool).closed["overflow"] == 99
 
 
 def test_overflow_is_not_used_while_one_is_idle():
-    world = Plain()
-    pool = world.pool(max_size=2, max_overflow=5)
+    driver = Plain()
+    pool = driver.pool(max_size=2, max_overflow=5)
     for _ in range(10):
         serves(pool, 2)
-    assert len(world.made) == 2
+    assert len(driver.made) == 2
 
 
 def test_overflow_can_be_changed():
@@ -203,10 +203,10 @@ def test_overflow_can_be_changed():
 # ---- max_idle
 
 
-@pytest.mark.parametrize("kind", [Plain, World])
+@pytest.mark.parametrize("kind", [Plain, FakeDriver])
 def test_one_more_than_max_idle_is_closed_when_it_comes_back(kind):
-    world = kind()
-    pool = world.pool(max_size=4, max_idle=2)
+    driver = kind()
+    pool = driver.pool(max_size=4, max_idle=2)
     out = [pool.checkout() for _ in range(4)]
     for c in out:
         pool.checkin(c)
@@ -215,8 +215,8 @@ def test_one_more_than_max_idle_is_closed_when_it_comes_back(kind):
 
 
 def test_max_idle_0_keeps_nothing_that_nobody_waits_for():
-    world = Plain()
-    pool = world.pool(max_size=1, max_idle=0)
+    driver = Plain()
+    pool = driver.pool(max_size=1, max_idle=0)
     holder = Holder(pool)
     first = holder.got()
     late = Run(pool.checkout)
@@ -229,8 +229,8 @@ def test_max_idle_0_keeps_nothing_that_nobody_waits_for():
 
 
 def test_max_idle_lowered_closes_idle_ones_at_once():
-    world = Plain()
-    pool = world.pool(max_size=5)
+    driver = Plain()
+    pool = driver.pool(max_size=5)
     pool.warm()
     pool.resize(max_idle=1)
     assert len(pool) == 1
@@ -240,7 +240,7 @@ def test_max_idle_lowered_closes_idle_ones_at_once():
 
 
 def test_max_idle_holds_although_listeners_take_their_time():
-    world = Plain()
+    driver = Plain()
     told = []
 
     def slow(event):
@@ -248,7 +248,7 @@ def test_max_idle_holds_although_listeners_take_their_time():
         if len(told) == 1:  # the second one comes back while the first one's return is being told
             pool.checkin(out[1])
 
-    pool = world.pool(max_size=2, max_idle=1, listeners=[{"checked_in": slow}])
+    pool = driver.pool(max_size=2, max_idle=1, listeners=[{"checked_in": slow}])
     out = [pool.checkout(), pool.checkout()]
     pool.checkin(out[0])
     assert (len(pool), len(told)) == (1, 2)

@@ -1,6 +1,6 @@
-"""Large pools, many waiters, and growth: nothing costs more than its share, and nobody is stopped.
+"""Large pools, many waiters, and growth: costs stay proportional, and growing blocks no caller.
 
-What single steps cost is counted in tests/core/test_scale.py.
+tests/core/test_scale.py counts the cost of single steps.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 
 import fastpool
 from tests.core.native import probe
-from tests.pool.world import PATIENCE, Plain, balanced, until
+from tests.pool.fake_driver import PATIENCE, Plain, balanced, until
 
 MOST = 65_535
 FEW, MANY = 1_000, 10_000
@@ -79,7 +79,7 @@ def test_an_idle_slot_takes_at_most_512_bytes_beyond_its_connection() -> None:
 
 
 def cycling(pool: fastpool.Pool, threads: int) -> tuple[Callable[[], None], list[int], list[BaseException]]:
-    """Threads that check out and in without ever being willing to wait; a function that ends them, and their counts."""
+    """Threads that check out and in with timeout=0; a function that ends them, and their counts."""
     stop = threading.Event()
     counts = [0] * threads
     errors: list[BaseException] = []
@@ -114,9 +114,9 @@ THREADS = 4
 
 
 def test_growing_by_resize_stops_nobody() -> None:
-    """The table grows under the feet of threads that use it, and whoever asks while there is room is served at once."""
-    world = Plain()
-    pool = world.pool(max_size=THREADS + 1, max_connecting=64)
+    """The table grows while threads use it, and a caller that finds room is served at once."""
+    driver = Plain()
+    pool = driver.pool(max_size=THREADS + 1, max_connecting=64)
     end, counts, errors = cycling(pool, THREADS)
     held = []
     try:
@@ -138,8 +138,8 @@ def test_growing_by_resize_stops_nobody() -> None:
 
 
 def test_growing_by_overflow_stops_nobody() -> None:
-    world = Plain()
-    pool = world.pool(max_size=THREADS, max_overflow=-1, max_connecting=64)
+    driver = Plain()
+    pool = driver.pool(max_size=THREADS, max_overflow=-1, max_connecting=64)
     end, counts, errors = cycling(pool, THREADS)
     try:
         held = [pool.checkout(timeout=0) for _ in range(1500)]
@@ -155,7 +155,7 @@ def test_growing_by_overflow_stops_nobody() -> None:
     pool.close()
 
 
-# ---- ten thousand in line
+# ---- ten thousand waiters
 
 
 async def connect() -> Stub:
@@ -163,7 +163,7 @@ async def connect() -> Stub:
 
 
 async def leaving(waiters: int, *, timeout: bool) -> float:
-    """Processor time, in s per waiter, of tasks that stand in one line and leave it by timeout or cancelled."""
+    """Processor time, in s per waiter, of tasks that stand in one line and leave it by timeout or cancellation."""
     async with fastpool.AsyncPool(connect, close=Stub.aclose, max_size=1) as pool, pool.connection():
         limit = 0.2 if timeout else None
 
@@ -189,13 +189,13 @@ async def leaving(waiters: int, *, timeout: bool) -> float:
 
 @pytest.mark.parametrize("timeout", [True, False], ids=["timed out", "cancelled"])
 def test_ten_thousand_tasks_in_line_cost_ten_times_what_a_thousand_do(timeout: bool) -> None:
-    """Quadratic would be 10 times as much for each, and was 7 times before owners in line were found by a key."""
+    """Quadratic would be 10 times as much for each, and it was 7 times before owners in line were found by a key."""
 
     few, many = [], []
     gc.collect()
-    gc.disable()  # it would look through all that other tests have left, and more often for ten thousand tasks
+    gc.disable()  # the collector would traverse what other tests have left, and more often for ten thousand tasks
     try:
-        for _ in range(6):  # a busy machine can spoil some: what counts is what either costs at its best
+        for _ in range(6):  # a busy machine can spoil some rounds: the best of each is compared
             few.append(asyncio.run(leaving(FEW, timeout=timeout)))
             many.append(asyncio.run(leaving(MANY, timeout=timeout)))
             if min(many) / min(few) < 3:

@@ -1,4 +1,5 @@
-"""A pool of several servers: who is asked, who is left alone, and what a death says of the others."""
+"""A pool of several servers: which is asked, which is left alone, and what a death means for connections to the
+others."""
 
 from collections import Counter
 
@@ -7,7 +8,7 @@ import pytest
 import fastpool
 from fastpool import AllServersUnavailable
 from fastpool.testing import VirtualClock
-from tests.pool.world import Failure, Plain, World, balanced, holding
+from tests.pool.fake_driver import Failure, FakeDriver, Plain, balanced, holding
 
 A, B, C = ("a", 1), ("b", 2), ("c", 3)
 NAMES = ["a:1", "b:2", "c:3"]
@@ -18,10 +19,10 @@ def servers_of(connections):
 
 
 def test_connections_are_spread():
-    world = Plain()
-    pool = world.pool(servers=NAMES, max_size=9)
+    driver = Plain()
+    pool = driver.pool(servers=NAMES, max_size=9)
     pool.warm()
-    assert servers_of(world.made) == {A: 3, B: 3, C: 3}
+    assert servers_of(driver.made) == {A: 3, B: 3, C: 3}
 
 
 def test_connect_is_given_the_server():
@@ -34,8 +35,8 @@ def test_connect_is_given_the_server():
 
 
 def test_least_leased_counts_what_is_out_now():
-    world = Plain()
-    pool = world.pool(servers=NAMES, max_size=12, balance="least_leased")
+    driver = Plain()
+    pool = driver.pool(servers=NAMES, max_size=12, balance="least_leased")
     out = [pool.checkout() for _ in range(6)]
     assert servers_of(out) == {A: 2, B: 2, C: 2}
     for c in out:
@@ -46,64 +47,64 @@ def test_least_leased_counts_what_is_out_now():
 
 
 def test_a_server_that_refuses_is_left_alone_while_others_serve():
-    world = Plain()
+    driver = Plain()
     with VirtualClock() as clock:
-        pool = world.pool(servers=NAMES, max_size=20, backoff=(10, 10))
-        world.refusing.add(B)
+        pool = driver.pool(servers=NAMES, max_size=20, backoff=(10, 10))
+        driver.refusing.add(B)
         pool.warm(8)
-        assert servers_of(world.made) == {A: 4, C: 4}
+        assert servers_of(driver.made) == {A: 4, C: 4}
         assert pool.stats().connect_errors == 0  # no checkout saw an error
-        world.refusing.clear()
+        driver.refusing.clear()
         clock.advance(10)
         pool.warm(11)
-        assert servers_of(world.made)[B] >= 1
+        assert servers_of(driver.made)[B] >= 1
 
 
 def test_when_all_refuse_callers_fail_at_once_with_the_last_error():
-    world = Plain()
+    driver = Plain()
     with VirtualClock() as clock:
-        pool = world.pool(servers=NAMES[:2], backoff=(10, 10), timeout=60)
-        world.refusing |= {A, B}
+        pool = driver.pool(servers=NAMES[:2], backoff=(10, 10), timeout=60)
+        driver.refusing |= {A, B}
         with pytest.raises(AllServersUnavailable) as caught:
             pool.checkout()
         assert isinstance(caught.value.__cause__, Failure)
         assert "a:1 failed: Failure: ('a', 1) refuses" in str(caught.value)
-        asked = world.connecting.calls
+        asked = driver.connecting.calls
         for _ in range(5):
             with pytest.raises(AllServersUnavailable, match="is left alone for another"):
                 pool.checkout()
-        assert world.connecting.calls == asked
-        world.refusing.clear()
+        assert driver.connecting.calls == asked
+        driver.refusing.clear()
         clock.advance(10)
         pool.checkin(pool.checkout())
         assert balanced(pool).connect_errors == 6
 
 
 def test_a_single_server_raises_its_own_error_also_while_it_is_left_alone():
-    world = Plain()
+    driver = Plain()
     with VirtualClock():
-        pool = world.pool(servers=["a:1"], backoff=(10, 10))
-        world.refusing.add(A)
+        pool = driver.pool(servers=["a:1"], backoff=(10, 10))
+        driver.refusing.add(A)
         for _ in range(3):
             with pytest.raises(Failure, match="refuses"):
                 pool.checkout()
-        assert world.connecting.calls == 1
+        assert driver.connecting.calls == 1
 
 
 def test_servers_that_change():
-    world = Plain()
+    driver = Plain()
     now = [["a:1"]]
-    pool = world.pool(servers=lambda: now[0], max_size=4)
+    pool = driver.pool(servers=lambda: now[0], max_size=4)
     pool.warm(2)
     now[0] = ["b:2"]
     pool.warm(4)
-    assert servers_of(world.made) == {A: 2, B: 2}
+    assert servers_of(driver.made) == {A: 2, B: 2}
 
 
 def test_a_death_makes_that_servers_older_connections_suspect_and_no_others():
-    world = World()
+    driver = FakeDriver()
     with VirtualClock() as clock:
-        pool = world.pool(servers=NAMES[:2], max_size=4, check_after=10)
+        pool = driver.pool(servers=NAMES[:2], max_size=4, check_after=10)
         out = [pool.checkout() for _ in range(4)]
         dead, sibling, *others = sorted(out, key=lambda c: c.server)
         assert dead.server == sibling.server == A
@@ -114,25 +115,25 @@ def test_a_death_makes_that_servers_older_connections_suspect_and_no_others():
         dead.dead = True
         for _ in (sibling, *others):
             assert pool.checkout() in (sibling, *others)
-        assert world.checking.calls == 0
+        assert driver.checking.calls == 0
         fresh = pool.checkout()
-        assert (world.checking.calls, dead.closes) == (1, 1)
+        assert (driver.checking.calls, dead.closes) == (1, 1)
         for c in (sibling, *others, fresh):
             pool.checkin(c)
         for _ in range(4):
             pool.checkout()
-        assert world.checking.calls == 2, "the sibling was looked at, the other server's were not"
+        assert driver.checking.calls == 2, "the sibling was looked at, the other server's were not"
         pool.close(timeout=0)
 
 
 def test_a_pool_whose_server_went_away_moves_to_the_other_with_the_first_callers():
-    world = World()
+    driver = FakeDriver()
     with VirtualClock() as clock:
-        pool = world.pool(servers=NAMES[:2], max_size=6, check_after=5)
+        pool = driver.pool(servers=NAMES[:2], max_size=6, check_after=5)
         pool.warm()
         clock.advance(6)
-        world.refusing.add(A)
-        for c in world.made:
+        driver.refusing.add(A)
+        for c in driver.made:
             c.dead = c.server == A
         out = [pool.checkout(timeout=0) for _ in range(6)]
         assert servers_of(out) == {B: 6}

@@ -1,5 +1,5 @@
-"""Any sequence of what one thread can do to a pool, beside a plain model of it: the same connection is handed out, the
-same ones are closed for the same reasons, the same errors are raised, and every number agrees, after every step."""
+"""Random sequences of one thread's operations on a pool, beside a model of it: after every step the connection handed
+out, the closed connections and their reasons, the errors and all counts agree."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from hypothesis.stateful import (
 
 import fastpool
 from fastpool.testing import VirtualClock
+from tests.pool.fake_driver import Abort, Failure, FakeDriver, Plain
 from tests.pool.machines import run
 from tests.pool.pool_model import Closed, Conn, Exhausted, Model, Options, Refused
-from tests.pool.world import Abort, Failure, Plain, World
 
 RAISES = {Closed: fastpool.PoolClosed, Exhausted: fastpool.NoConnectionsAvailable, Refused: Failure}
 ENDS = st.sampled_from([None, None, None, LookupError(), Failure(), Abort()])
-SELDOM = st.sampled_from([False, False, False, True])  # what leaves little for the steps after it
+SELDOM = st.sampled_from([False, False, False, True])  # these leave little for the steps after them
 few = st.integers(1, 4)
 seconds = st.sampled_from([1, 2, 5, 20])
 
@@ -34,14 +34,14 @@ def maybe(strategy: Any) -> Any:
 
 
 class Unkept(fastpool.Pool):
-    """No keeper, and lifetimes that are not drawn: what happens is what the calls do."""
+    """A pool without a keeper, whose lifetimes have no random part: only calls change it."""
 
     __slots__ = ()
 
     def _keep(self) -> None:
         pass
 
-    def _draw_lifetime(self, limit_ns: int) -> int:
+    def _draw_lifetime(self, limit_ns: int, c: Any) -> int:
         return limit_ns
 
 
@@ -60,7 +60,7 @@ class OnePool(RuleBasedStateMachine):
             lease.__exit__(None, None, None)
         if self.pool is not None:
             self.pool.close(timeout=0)
-            assert self.world.open == [], "open after the end"
+            assert self.driver.open == [], "open after the end"
         self.clock.__exit__(None, None, None)
 
     @initialize(
@@ -75,30 +75,30 @@ class OnePool(RuleBasedStateMachine):
         nested=st.booleans(),
     )
     def begin(self, checks: bool, **options: Any) -> None:
-        self.world = World() if checks else Plain()
-        self.pool = Unkept(driver=self.world, timeout=0, **options)
+        self.driver = FakeDriver() if checks else Plain()
+        self.pool = Unkept(driver=self.driver, timeout=0, **options)
         self.model = Model(Options(**options), checks, self.clock.now)
 
     # ---- checkout and checkin
 
     def take(self, take: Any) -> Conn | None:
-        """Have the pool and the model give one; None if neither does."""
+        """Have the pool and the model check out one; None if neither does."""
         before = self.model.next_idle()
-        made = len(self.world.made)
+        made = len(self.driver.made)
         try:
             real = take()
         except (fastpool.PoolError, Failure) as error:
-            # what was found dead or too old on the way is closed before the connect is tried
+            # what was found dead or too old is closed before the connect is tried
             chosen = next((c for c in before if c.real.closed), None)
             with pytest.raises(tuple(RAISES)) as expected:
                 self.model.check_out(chosen)
             assert type(error) is RAISES[type(expected.value)], f"{error!r}"
             return None
         chosen = next((c for c in before if c.real is real or c.real.closed), None)
-        assert chosen is not None or not before or len(self.world.made) > made, f"{real} came, {before} were next"
+        assert chosen is not None or not before or len(self.driver.made) > made, f"{real} came, {before} were next"
         c = self.model.check_out(chosen if chosen is not None else (before[0] if before else None))
         if c.real is None:
-            assert len(self.world.made) == made + 1, f"{real} is not new"
+            assert len(self.driver.made) == made + 1, f"{real} is not new"
             c.real = real
         assert c.real is real, f"{real} was handed out, and not {c.real}"
         return c
@@ -114,7 +114,7 @@ class OnePool(RuleBasedStateMachine):
 
     @rule(times=st.integers(1, 3), after=st.sampled_from([0, 0, 1, 4]))
     def use(self, times: int, after: int) -> None:
-        """Blocks, one after the other, and a while after each."""
+        """Blocks, one after the other, with some time after each."""
         for _ in range(times):
             entered = len(self.blocks)
             self.enter()
@@ -205,7 +205,7 @@ class OnePool(RuleBasedStateMachine):
     @rule(n=st.integers(0, 4))
     def warm(self, n: int) -> None:
         n = min(n, self.model.options.max_size)
-        made = len(self.world.made)
+        made = len(self.driver.made)
         if self.model.closed:
             with pytest.raises(fastpool.PoolClosed):
                 self.pool.warm(n)
@@ -218,7 +218,7 @@ class OnePool(RuleBasedStateMachine):
         else:
             assert self.pool.warm(n) == self.model.size
         new = [c for c in self.model.idle if c.real is None]
-        for c, real in zip(new, self.world.made[made:], strict=True):
+        for c, real in zip(new, self.driver.made[made:], strict=True):
             c.real = real
 
     @rule(drop=st.booleans(), sure=SELDOM)
@@ -230,7 +230,7 @@ class OnePool(RuleBasedStateMachine):
         self.dropped += [c for c in self.by_hand if c in taken]
         self.by_hand = [c for c in self.by_hand if c not in taken]
 
-    # ---- the world around it
+    # ---- servers and the clock
 
     @rule(after=seconds)
     def time_passes(self, after: int) -> None:
@@ -240,7 +240,7 @@ class OnePool(RuleBasedStateMachine):
     @rule(up=st.sampled_from([True, True, False]))
     def server_refuses(self, up: bool) -> None:
         self.model.server_up = up
-        self.world.connecting.mode = "ok" if up else Failure("refused")
+        self.driver.connecting.mode = "ok" if up else Failure("refused")
 
     @rule()
     def server_hangs_up(self) -> None:
@@ -250,7 +250,8 @@ class OnePool(RuleBasedStateMachine):
     @precondition(lambda self: self.model.checks and not self.model.options.nested and len(self.by_hand) > 1)
     @rule()
     def a_death_is_found(self) -> None:
-        """... at a checkout, while others of that server are out: those are looked at when they have come back."""
+        """A checkout finds a death while others of that server are leased: those are checked when they have come
+        back."""
         self.check_in(0, False)
         self.server_hangs_up()
         self.time_passes(5)
@@ -262,7 +263,7 @@ class OnePool(RuleBasedStateMachine):
     @rule(works=st.sampled_from([True, True, False]))
     def reset_fails(self, works: bool) -> None:
         self.model.resets = works
-        self.world.resetting.mode = "ok" if works else Failure("no reset")
+        self.driver.resetting.mode = "ok" if works else Failure("no reset")
 
     # ---- after every step
 
@@ -278,8 +279,8 @@ class OnePool(RuleBasedStateMachine):
         assert {why: n for why, n in stats.closed.items() if n} == {why: n for why, n in model.reasons.items() if n}
         assert stats.checkouts == stats.checkins + stats.leased
         assert stats.connects == sum(stats.closed.values()) + stats.size
-        assert {id(c) for c in self.world.open} == {id(c.real) for c in [*model.idle, *model.leased]}
-        assert all(c.closes <= 1 for c in self.world.made), "closed twice"
+        assert {id(c) for c in self.driver.open} == {id(c.real) for c in [*model.idle, *model.leased]}
+        assert all(c.closes <= 1 for c in self.driver.made), "closed twice"
         assert sorted(info.depth for info in self.pool.leases()) == sorted(c.depth for c in model.leased)
 
 
@@ -289,7 +290,7 @@ def test_the_pool_and_its_model_agree() -> None:
 
 
 def test_one_death_and_the_others_of_that_server() -> None:
-    """A way through the machine that few random sequences take."""
+    """A sequence that random choice seldom produces."""
     unlimited = dict.fromkeys(("max_idle", "max_lifetime", "idle_timeout", "max_uses"))
     machine = OnePool()
     machine.begin(checks=True, max_size=3, max_overflow=0, check_after=5, nested=False, **unlimited)

@@ -1,4 +1,5 @@
-"""Any sequence of what befalls a line of waiting threads, beside a list: whatever is freed serves the first in it."""
+"""Random sequences of events in a line of waiting threads, beside a list: whatever is freed serves the first in
+line."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ from hypothesis.stateful import (
 
 import fastpool
 from fastpool.testing import VirtualClock
+from tests.pool.fake_driver import Failure, Plain, Run, until
 from tests.pool.machines import run
-from tests.pool.world import Failure, Plain, Run, until
 
 
 class Waiter:
@@ -52,10 +53,10 @@ class Line(RuleBasedStateMachine):
 
     @initialize(max_size=st.integers(1, 3), max_waiting=st.sampled_from([None, 1, 3]))
     def begin(self, max_size: int, max_waiting: int | None) -> None:
-        self.world = Plain()
-        self.world.connecting.mode = self.connect
+        self.driver = Plain()
+        self.driver.connecting.mode = self.connect
         self.limit, self.idle, self.max_waiting = max_size, 0, max_waiting
-        self.pool = self.world.pool(
+        self.pool = self.driver.pool(
             max_size=max_size, max_waiting=max_waiting, timeout=0, check_after=None, max_connecting=10
         )
 
@@ -65,14 +66,14 @@ class Line(RuleBasedStateMachine):
                 self.fails -= 1
                 raise Failure("refused")
 
-    # ---- the model: who is served when so much is free
+    # ---- the model: which waiters are served when that much is free
 
     @property
     def free(self) -> int:
         return max(self.limit - len(self.out), 0)
 
     def serve(self) -> None:
-        """The first in line have what is free; a connect that fails leaves it to the next."""
+        """The first in line get what is free; a connect that fails leaves it to the next."""
         while self.line and self.free:
             waiter = self.line.pop(0)
             waits_for_connect = not self.idle
@@ -80,7 +81,7 @@ class Line(RuleBasedStateMachine):
             try:
                 c = waiter.run.result()
             except Failure:
-                # of several who connect at once, which one is refused is left open, and how many is not
+                # of several concurrent connects it is undefined which one is refused, but not how many are
                 assert waits_for_connect and self.failing
                 self.failing -= 1
                 continue
@@ -94,7 +95,7 @@ class Line(RuleBasedStateMachine):
         self.serve()
         assert self.failing == self.fails
 
-    # ---- what befalls it
+    # ---- the events
 
     @precondition(lambda self: not self.closed and self.free and not self.line)
     @rule()
@@ -173,7 +174,7 @@ class Line(RuleBasedStateMachine):
         assert not any(waiter.run.done for waiter in self.line), "out of line, and nothing was free"
         assert stats.checkouts == stats.checkins + stats.leased
         assert stats.connects == sum(stats.closed.values()) + stats.size
-        assert len(self.world.open) == stats.size == stats.idle + stats.leased
+        assert len(self.driver.open) == stats.size == stats.idle + stats.leased
 
 
 def test_the_line_and_its_model_agree() -> None:

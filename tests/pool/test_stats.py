@@ -1,4 +1,4 @@
-"""What a pool reports: histograms, snapshots, and the readable message of an exhausted pool."""
+"""Reports of a pool: histograms, snapshots, and the readable message of an exhausted pool."""
 
 import dataclasses
 import pickle
@@ -23,7 +23,7 @@ from fastpool._telemetry.stats import (
 
 
 def core_edges():
-    """The edges of the core's buckets: 0 to 3 ns have one each, above that four to a power of two."""
+    """The edges of the core's buckets: one each for 0 to 3 ns, then four per power of two."""
     return [0, 1, 2, 3] + [(4 + (i & 3)) << (i >> 2) for i in range(62 * 4)]
 
 
@@ -141,7 +141,7 @@ def test_stats_have_the_fields_that_are_promised_and_are_frozen():
     assert dataclasses.asdict(stats)["closed"]["dead"] == 0
 
 
-def test_what_an_error_says_of_the_pool_travels_with_it():
+def test_what_an_error_says_of_the_pool_is_pickled_with_it():
     error = NoConnectionsAvailable("none")
     error.stats, error.waited, error.phase = some_stats(wait=histogram_of([5, 7])), 0.5, "wait"
     error.holders = (lease_info(0, None, threading.get_ident()),)

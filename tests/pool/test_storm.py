@@ -1,5 +1,5 @@
-"""Every call of the driver goes wrong now and then, while threads use the pool in every way with random options; then
-it is calm, and every count is exact, and as many checkouts as the pool is large succeed at once."""
+"""Every call of the driver fails now and then, while threads use the pool in every way with random options; then faults
+stop, every count must be exact, and max_size checkouts at once succeed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import fastpool
+from tests.pool.fake_driver import balanced, serves, until
 from tests.pool.storm import Caller, Stormy
-from tests.pool.world import balanced, serves, until
 
 STEPS = {"connect before", "connect after", "check", "reset", "close", "fileno", "usable"}
 
@@ -41,15 +41,15 @@ def options(rng: random.Random) -> dict[str, Any]:
 
 
 def descriptors() -> int:
-    """How many this process has open; 0 where that cannot be told."""
+    """The number of open descriptors of this process; 0 where that cannot be counted."""
     table = Path("/proc/self/fd")
     return len(os.listdir(table)) if table.is_dir() else 0
 
 
 def storm(seed: int, seconds: float) -> Stormy:
-    """One pool, one set of options, so many seconds; returns the driver when all is well at the end."""
+    """One pool, one set of options, that many seconds; returns the driver if all is well at the end."""
     rng = random.Random(seed)
-    gc.collect()  # of what other tests left to it
+    gc.collect()  # the pools that other tests left
     before = descriptors()
     driver = Stormy(seed * 1000)
     chosen = options(rng)
@@ -58,7 +58,7 @@ def storm(seed: int, seconds: float) -> Stormy:
     callers = [Caller(pool, rng.random(), over) for _ in range(rng.randint(2, 8))]
     for caller in callers:
         caller.start()
-    time.sleep(seconds)  # how long the storm lasts, nothing is awaited
+    time.sleep(seconds)  # how long the storm lasts
     until(lambda: all(caller.turns for caller in callers), "a turn of everyone's")
     over.set()
     for caller in callers:
@@ -74,13 +74,13 @@ def storm(seed: int, seconds: float) -> Stormy:
     pool.close(timeout=0)
     until(lambda: all(c.closes == 1 for c in driver.made), f"all closed ({told})")
     assert balanced(pool).size == 0, told
-    # a close that another thread began may still be between its two ends
+    # a close that another thread began may be half way
     until(lambda: descriptors() <= before, f"no more descriptors than before: {before} ({told})")
     return driver
 
 
 def exact(pool: Any, driver: Stormy) -> bool:
-    """Nothing is out or under way, and all the numbers agree; the keeper may be at it, so one asks until it is so."""
+    """Whether nothing is leased or under way and all counts agree; the keeper may be at work, so the caller polls."""
     stats = pool.stats()
     return (
         stats.connecting == stats.waiting == stats.leased == 0
@@ -94,7 +94,7 @@ def exact(pool: Any, driver: Stormy) -> bool:
 
 @pytest.fixture(autouse=True)
 def quiet(caplog: pytest.LogCaptureFixture) -> Any:
-    """What is logged is expected, and kept by nobody."""
+    """Discard the log: what is logged is expected."""
     logger = logging.getLogger("fastpool")
     logger.disabled = True
     yield

@@ -1,5 +1,5 @@
-"""TLS 1.3: what a server sends behind its handshake waits unread on connections that were opened ahead, and is no proof
-that they are out of step; its goodbye is noticed all the same."""
+"""TLS 1.3: data that a server sends after its handshake waits unread on connections opened in advance, and does not
+prove that they are out of step; a close_notify is noticed all the same."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import time
 import pytest
 
 from fastpool import Pool
-from tests.pool.world import PATIENCE, balanced
+from tests.pool.fake_driver import PATIENCE, balanced
 
 trustme = pytest.importorskip("trustme")
 
 
 class Server:
-    """Speaks TLS with whoever comes, and keeps its ends in `ends`, in the order of the connects."""
+    """Accepts TLS connections, and keeps its ends in `ends`, in the order of the connects."""
 
     def __init__(self, version=ssl.TLSVersion.TLSv1_3):
         authority = trustme.CA()
@@ -72,7 +72,7 @@ def old_server():
 
 
 def waits(c, more_than=0):
-    """Wait until more than so many bytes have come, and give them, unread: they are looked at below TLS."""
+    """Wait until more than that many bytes have come, and return them, unread: they are looked at below TLS."""
     with socket.socket(fileno=os.dup(c.fileno())) as below:
         below.setblocking(True)
         below.settimeout(PATIENCE)
@@ -152,7 +152,7 @@ def only_ends(end):
 
 @pytest.mark.parametrize("check", [None, lambda c: True], ids=["alone", "with check"])
 @pytest.mark.parametrize("leaves", [says_goodbye, hangs_up, only_ends])
-def test_a_goodbye_behind_the_tickets_is_noticed(server, clock, leaves, check):
+def test_a_close_notify_behind_the_tickets_is_noticed(server, clock, leaves, check):
     pool = Pool(server.connect, max_size=1, check=check)
     pool.warm()
     first = server.opened[0]
@@ -166,8 +166,8 @@ def test_a_goodbye_behind_the_tickets_is_noticed(server, clock, leaves, check):
     pool.close()
 
 
-def test_a_plain_alert_is_a_goodbye(old_server, clock):
-    """That of TLS 1.2, whose tickets come within the handshake."""
+def test_a_plain_alert_closes_the_connection(old_server, clock):
+    """A close_notify of TLS 1.2, whose tickets come within the handshake."""
     pool = Pool(old_server.connect, max_size=1)
     pool.warm()
     says_goodbye(old_server.ends[0])

@@ -1,17 +1,17 @@
-"""What a pool tells its listeners: every event, in order, with what belongs to it."""
+"""The events that a pool's listeners get: all of them, in order, with their fields."""
 
 import pytest
 
 from fastpool import NoConnectionsAvailable, Pool
 from fastpool._telemetry.events import EVENTS
 from fastpool.testing import VirtualClock
-from tests.pool.world import Failure, Plain, Run, World, holding, serves, until, waiting
+from tests.pool.fake_driver import Failure, FakeDriver, Plain, Run, holding, serves, until, waiting
 
 A, B = ("a", 1), ("b", 2)
 
 
 class Ear:
-    """Remembers all that it is told."""
+    """A listener that records every event."""
 
     def __init__(self):
         self.heard = []
@@ -36,10 +36,10 @@ def ear():
     return Ear()
 
 
-@pytest.mark.parametrize("kind", [Plain, World], ids=["fast", "slow"])
+@pytest.mark.parametrize("kind", [Plain, FakeDriver], ids=["fast", "slow"])
 def test_a_block(ear, kind):
-    world = kind()
-    pool = world.pool(listeners=[ear])
+    driver = kind()
+    pool = driver.pool(listeners=[ear])
     with pool.connection():
         pass
     assert ear.names() == [
@@ -51,7 +51,7 @@ def test_a_block(ear, kind):
         "checked_in",
     ]
     assert {event.pool for event in ear.heard} == {pool}
-    c = world.made[0]
+    c = driver.made[0]
     assert [event.connection for event in ear.heard] == [None, None, None, c, c, c]
     assert ear.last("connected").duration >= 0
     assert ear.last("checked_out").waited >= 0
@@ -73,9 +73,9 @@ def test_by_hand(ear):
 
 def test_durations_are_right(ear):
     with VirtualClock() as clock:
-        world = Plain()
-        world.connecting.mode = lambda: clock.advance(2)
-        pool = world.pool(listeners=[ear], max_size=1)
+        driver = Plain()
+        driver.connecting.mode = lambda: clock.advance(2)
+        pool = driver.pool(listeners=[ear], max_size=1)
         with pool.connection():
             late = Run(pool.checkout)
             waiting(pool, 1)
@@ -98,17 +98,17 @@ def test_a_wait(ear):
 
 
 def test_a_checkout_that_fails(ear):
-    world = Plain()
-    pool = world.pool(max_size=1, listeners=[ear])
+    driver = Plain()
+    pool = driver.pool(max_size=1, listeners=[ear])
     ear.forget()
-    world.connecting.mode = Failure("no")
+    driver.connecting.mode = Failure("no")
     with pytest.raises(Failure) as caught:
         pool.checkout()
     assert ear.names() == ["checkout_started", "connect_started", "connect_failed", "checkout_failed"]
     assert ear.last("connect_failed").error is caught.value
     assert ear.last("checkout_failed").error is caught.value
     assert ear.last("checkout_failed").waited >= 0
-    world.connecting.mode = "ok"
+    driver.connecting.mode = "ok"
     with pool.connection():
         ear.forget()
         with pytest.raises(NoConnectionsAvailable) as caught:
@@ -127,7 +127,7 @@ def test_a_block_that_fails(ear):
     assert (closed.connection, closed.reason) == (c, "error")
 
 
-def closings(world, clock):
+def closings(driver, clock):
     """Every reason for which a connection is closed, and how to bring it about: (reason, options, deed)."""
     return [
         ("lifetime", {"max_lifetime": 10}, lambda pool: (serves(pool, 1), clock.advance(10))),
@@ -135,7 +135,7 @@ def closings(world, clock):
         ("max_uses", {"max_uses": 1}, lambda pool: serves(pool, 1)),
         ("max_idle", {"max_idle": 0}, lambda pool: serves(pool, 1)),
         ("overflow", {"max_overflow": 1, "max_size": 1}, lambda pool: serves(pool, 2)),
-        ("dead", {"keepalive": 10}, lambda pool: (serves(pool, 1), die(world), clock.advance(10))),
+        ("dead", {"keepalive": 10}, lambda pool: (serves(pool, 1), die(driver), clock.advance(10))),
         ("error", {}, fail),
         ("discarded", {}, lambda pool: pool.checkin(pool.checkout(), discard=True)),
         ("cleared", {}, lambda pool: (serves(pool, 1), pool.clear())),
@@ -144,8 +144,8 @@ def closings(world, clock):
     ]
 
 
-def die(world):
-    for c in world.made:
+def die(driver):
+    for c in driver.made:
         c.dead = True
 
 
@@ -157,9 +157,9 @@ def fail(pool):
 @pytest.mark.parametrize("number", range(11), ids=[reason for reason, *_ in closings(None, None)])
 def test_every_closed_connection_is_told_with_its_reason_and_server(ear, number):
     with VirtualClock() as clock:
-        world = World()
-        reason, options, deed = closings(world, clock)[number]
-        pool = world.pool(listeners=[ear], servers=["a:1"], **options)
+        driver = FakeDriver()
+        reason, options, deed = closings(driver, clock)[number]
+        pool = driver.pool(listeners=[ear], servers=["a:1"], **options)
         deed(pool)
         [closed] = [event for event in ear.heard if event.name == "closed_connection"]
         assert (closed.reason, closed.server, closed.connection.closes) == (reason, A, 1)
@@ -168,11 +168,11 @@ def test_every_closed_connection_is_told_with_its_reason_and_server(ear, number)
 
 
 def test_servers(ear):
-    world = Plain()
+    driver = Plain()
     with VirtualClock() as clock:
-        pool = world.pool(servers=["a:1", "b:2"], listeners=[ear], backoff=(10, 10))
+        pool = driver.pool(servers=["a:1", "b:2"], listeners=[ear], backoff=(10, 10))
         ear.forget()
-        world.refusing.add(A)
+        driver.refusing.add(A)
         with pool.connection() as c:
             pass
         assert ear.names() == [
@@ -188,7 +188,7 @@ def test_servers(ear):
         assert [event.server for event in ear.heard[1:]] == [A, A, A, B, B, B, B]
         assert isinstance(ear.last("server_down").error, Failure)
         assert isinstance(ear.last("connect_failed").error, Failure)
-        world.refusing.clear()
+        driver.refusing.clear()
         clock.advance(10)
         ear.forget()
         pool.warm(3)
@@ -211,8 +211,8 @@ def test_life(ear):
 
 def test_a_leak_is_suspected_once(ear, caplog):
     with VirtualClock() as clock:
-        world = Plain()
-        pool = world.pool(listeners=[ear], leak_after=60, servers=["a:1"], name="p")
+        driver = Plain()
+        pool = driver.pool(listeners=[ear], leak_after=60, servers=["a:1"], name="p")
         with holding(pool) as [holder]:
             clock.advance(59)
             assert "leak_suspected" not in ear.names()
@@ -255,36 +255,36 @@ def test_a_listener_that_raises_harms_nobody(name, caplog):
     def raises(event):
         raise Failure("in a listener")
 
-    world = World()
+    driver = FakeDriver()
     with VirtualClock() as clock:
-        pool = world.pool(max_size=1, listeners=[{name: raises}], servers=["a:1", "b:2"], leak_after=5, name="p")
-        world.refusing.add(A)
+        pool = driver.pool(max_size=1, listeners=[{name: raises}], servers=["a:1", "b:2"], leak_after=5, name="p")
+        driver.refusing.add(A)
         lease = pool.connection()
         with lease:
             clock.advance(5)
             lease.discard()
             late = Run(pool.checkout)
             waiting(pool, 1)
-        got = late.result()  # before its time is over
-        world.refusing.clear()
+        got = late.result()  # before its deadline
+        driver.refusing.clear()
         clock.advance(100)
         pool.checkin(got)
         pool.clear()
         pool.warm(1)
-        world.refusing |= {A, B}
+        driver.refusing |= {A, B}
         pool.clear()
         with pytest.raises(Exception, match="servers"):
             pool.checkout()
-        world.refusing.clear()
+        driver.refusing.clear()
         clock.advance(100)
         serves(pool, 1)
         pool.close()
     assert f"of pool 'p' failed on {name}" in caplog.text
-    assert world.open == []
+    assert driver.open == []
 
 
-def test_only_who_listens_to_a_checkout_makes_it_slower():
-    """Flags decide that once: a pool whose listener hears of connects alone takes the fast ways."""
+def test_only_a_listener_to_checkouts_makes_them_slower():
+    """Flags decide that once: a pool whose listener hears of connects alone takes the fast paths."""
     heard = []
     pool = Pool(object, listeners=[{"connected": heard.append}])
     for _ in range(5):

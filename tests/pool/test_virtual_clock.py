@@ -1,4 +1,4 @@
-"""fastpool.testing.VirtualClock: time that passes when it is told."""
+"""fastpool.testing.VirtualClock: time that passes only when a test advances it."""
 
 import time
 
@@ -7,7 +7,7 @@ import pytest
 import fastpool
 from fastpool._core import clock as pool_clock
 from fastpool.testing import VirtualClock
-from tests.pool.world import Plain, Run, World, waiting
+from tests.pool.fake_driver import FakeDriver, Plain, Run, waiting
 
 
 def test_it_stands_still_until_it_is_advanced():
@@ -47,7 +47,7 @@ def test_the_clock_runs_again_after_an_exception():
     assert not fastpool._core.clock_is_stopped()
 
 
-def test_who_waits_notices():
+def test_a_waiter_notices():
     pool = Plain().pool(max_size=1, timeout=300)
     with VirtualClock() as clock, pool.connection():
         late = Run(pool.checkout)
@@ -60,9 +60,9 @@ def test_who_waits_notices():
 
 
 def test_when_advance_returns_the_keeper_has_been_there():
-    world = Plain()
+    driver = Plain()
     with VirtualClock() as clock:
-        pool = world.pool(max_size=4, min_size=2, idle_timeout=60)
+        pool = driver.pool(max_size=4, min_size=2, idle_timeout=60)
         pool.warm()
         clock.advance(59)
         assert len(pool) == 4
@@ -72,22 +72,22 @@ def test_when_advance_returns_the_keeper_has_been_there():
 
 
 def test_a_keeper_that_hangs_is_reported_and_not_waited_for():
-    world = World()
+    driver = FakeDriver()
     with VirtualClock() as clock:
-        pool = world.pool(min_size=1, keepalive=10)
-        world.checking.hold()
+        pool = driver.pool(min_size=1, keepalive=10)
+        driver.checking.hold()
         with pytest.raises(TimeoutError, match="does a driver hang"):
             clock.advance(10, patience=0.05)
-        world.checking.held()
-        world.checking.go()
+        driver.checking.held()
+        driver.checking.go()
         clock.settle()
         pool.close()
         clock.settle()
 
 
 def test_a_keeper_that_lay_down_while_the_clock_ran_is_woken():
-    world = Plain()
-    pool = world.pool(max_size=2, idle_timeout=3000)
+    driver = Plain()
+    pool = driver.pool(max_size=2, idle_timeout=3000)
     pool.warm()
     with VirtualClock() as clock:
         clock.advance(3001)

@@ -1,4 +1,4 @@
-"""Waiting: first come, first served; one deadline; nobody too early, nobody for ever."""
+"""Waiting: first come, first served; one deadline; no wait ends early or lasts for ever."""
 
 import threading
 import time
@@ -8,12 +8,12 @@ import pytest
 import fastpool
 from fastpool import NoConnectionsAvailable, PoolOverloaded
 from fastpool.testing import VirtualClock
-from tests.pool.world import Failure, Holder, Plain, Run, World, balanced, holding, serves, until, waiting
+from tests.pool.fake_driver import Failure, FakeDriver, Holder, Plain, Run, balanced, holding, serves, until, waiting
 
-WORLDS = pytest.mark.parametrize("kind", [Plain, World], ids=["fast", "slow"])
+BOTH_DRIVERS = pytest.mark.parametrize("kind", [Plain, FakeDriver], ids=["fast", "slow"])
 
 
-@WORLDS
+@BOTH_DRIVERS
 def test_first_come_first_served(kind):
     pool = kind().pool(max_size=1)
     served = []
@@ -33,8 +33,8 @@ def test_first_come_first_served(kind):
     assert balanced(pool).waits == 20
 
 
-@WORLDS
-def test_who_returns_a_connection_does_not_get_it_again_before_those_who_wait(kind):
+@BOTH_DRIVERS
+def test_a_returned_connection_goes_to_a_waiter_before_its_last_user(kind):
     """happybase's pool lets the same few threads do all the work."""
     pool = kind().pool(max_size=1)
     mine = []
@@ -75,18 +75,18 @@ def test_while_anyone_waits_newcomers_queue_behind():
 
 
 def test_one_deadline_for_waiting_and_connecting():
-    """SQLAlchemy's pool arms the whole timeout again after a lost race."""
-    world = Plain()
+    """SQLAlchemy's pool starts the whole timeout again after a lost race."""
+    driver = Plain()
     with VirtualClock() as clock:
-        pool = world.pool(max_size=1, timeout=10)
+        pool = driver.pool(max_size=1, timeout=10)
         with pool.connection():
             late = Run(pool.checkout)
             waiting(pool, 1)
             clock.advance(7)
-            world.connecting.mode = lambda: clock.advance(2)
+            driver.connecting.mode = lambda: clock.advance(2)
             pool.clear()
         late.result()
-        assert world.timeouts == [10, pytest.approx(3)]
+        assert driver.timeouts == [10, pytest.approx(3)]
 
 
 def test_never_early():
@@ -140,7 +140,7 @@ def test_timeout_none_has_no_limit_whatever_the_pools_is():
         assert holder.end() is late.result()
 
 
-def test_who_gave_up_leaves_no_trace_in_the_line():
+def test_a_waiter_that_left_leaves_no_trace_in_the_line():
     pool = Plain().pool(max_size=1)
     holder = Holder(pool)
     holder.got()
@@ -167,7 +167,7 @@ def test_max_waiting():
         with pytest.raises(PoolOverloaded, match="pool 'p': 2 callers wait already, and max_waiting is 2"):
             pool.checkout()
         with pytest.raises(NoConnectionsAvailable):
-            pool.checkout(timeout=0)  # asks for what is free now, and stands in nobody's way
+            pool.checkout(timeout=0)  # asks for what is free now, and does not stand in line
         stats = pool.stats()
         assert (stats.rejected, stats.waiting, stats.timeouts) == (1, 2, 1)
     c = late[0].result()
@@ -205,20 +205,20 @@ def test_the_error_explains_itself():
 
 
 def test_the_error_while_connecting():
-    world = Plain()
+    driver = Plain()
     with VirtualClock() as clock:
-        pool = world.pool(timeout=2, name="p")
+        pool = driver.pool(timeout=2, name="p")
 
         def slow():
             clock.advance(3)
-            world.connecting.hold()  # the next one, which is made without the caller
+            driver.connecting.hold()  # the next one, which is made without the caller
             raise Failure("too slow")
 
-        world.connecting.mode = slow
+        driver.connecting.mode = slow
         with pytest.raises(NoConnectionsAvailable) as caught:
             pool.checkout()
-        world.connecting.held()
-        world.connecting.go()
+        driver.connecting.held()
+        driver.connecting.go()
         assert (caught.value.phase, caught.value.waited) == ("connect", pytest.approx(3))
         assert isinstance(caught.value.__cause__, Failure)
         assert "within 3 s (connecting)" in str(caught.value)
@@ -234,35 +234,35 @@ def test_the_holders_stack_is_to_be_had():
         assert "in _hold" in "".join(info.stack())
 
 
-# ---- connections that come, and go, while somebody waits
+# ---- connections that come and go while a caller waits
 
 
-@WORLDS
-def test_a_discard_wakes_who_waits(kind):
-    world = kind()
-    pool = world.pool(max_size=1)
+@BOTH_DRIVERS
+def test_a_discard_wakes_a_waiter(kind):
+    driver = kind()
+    pool = driver.pool(max_size=1)
     c = pool.checkout()
     late = Run(pool.checkout)
     waiting(pool, 1)
     pool.checkin(c, discard=True)
-    assert late.result() is world.made[1]
+    assert late.result() is driver.made[1]
 
 
-def test_a_discard_wakes_who_waits_before_its_close_is_over():
-    world = Plain()
-    pool = world.pool(max_size=1)
+def test_a_discard_wakes_a_waiter_before_its_close_is_over():
+    driver = Plain()
+    pool = driver.pool(max_size=1)
     c = pool.checkout()
     late = Run(pool.checkout)
     waiting(pool, 1)
-    world.closing.hold()
+    driver.closing.hold()
     closing = Run(lambda: pool.checkin(c, discard=True))
-    world.closing.held()
-    assert late.result() is world.made[1]
-    world.closing.go()
+    driver.closing.held()
+    assert late.result() is driver.made[1]
+    driver.closing.go()
     closing.result()
 
 
-def test_those_who_gave_up_are_out_of_the_line_before_their_turn():
+def test_waiters_that_timed_out_are_out_of_the_line_before_their_turn():
     """Vitess handed connections to waiters that had expired long ago, one after another."""
     with VirtualClock() as clock:
         pool = Plain().pool(max_size=1)
@@ -282,11 +282,11 @@ def test_those_who_gave_up_are_out_of_the_line_before_their_turn():
 
 
 def test_a_spike_opens_few_connections():
-    """HikariCP's spike: 50 callers at once, slow connects, fast use. Who waits to connect takes what comes back."""
-    world = Plain()
-    pool = world.pool(max_size=50, max_connecting=2)
+    """HikariCP's spike: 50 callers at once, slow connects, fast use. A waiter for a permit takes what is returned."""
+    driver = Plain()
+    pool = driver.pool(max_size=50, max_connecting=2)
     connects = threading.Semaphore(0)
-    world.connecting.mode = connects.acquire
+    driver.connecting.mode = connects.acquire
 
     def use():
         with pool.connection():
@@ -297,15 +297,15 @@ def test_a_spike_opens_few_connections():
     waiting(pool, 48)
     connects.release()  # one connection is open; the other connects take their time
     until(lambda: sum(run.done for run in runs) == 48)
-    assert len(world.made) == 1
+    assert len(driver.made) == 1
     connects.release(2)
     for run in runs:
         run.result()
-    assert len(world.made) == 3, "nothing is opened when the burst is over"
+    assert len(driver.made) == 3, "nothing is opened when the burst is over"
     balanced(pool)
 
 
-def test_the_wait_histogram_has_those_who_stood_in_line():
+def test_the_wait_histogram_has_the_callers_that_stood_in_line():
     with VirtualClock() as clock:
         pool = Plain().pool(max_size=1)
         with pool.connection():

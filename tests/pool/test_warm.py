@@ -3,21 +3,21 @@
 import pytest
 
 from fastpool.testing import VirtualClock
-from tests.pool.world import Failure, Plain, Run, World, balanced, waiting
+from tests.pool.fake_driver import Failure, FakeDriver, Plain, Run, balanced, waiting
 
-WORLDS = pytest.mark.parametrize("kind", [Plain, World], ids=["fast", "slow"])
+BOTH_DRIVERS = pytest.mark.parametrize("kind", [Plain, FakeDriver], ids=["fast", "slow"])
 
 
 # ---- warm
 
 
 def test_warm_opens_connections_and_says_how_many_are_open():
-    world = Plain()
-    pool = world.pool(max_size=5)
+    driver = Plain()
+    pool = driver.pool(max_size=5)
     assert pool.warm(2) == 2
     assert pool.warm(1) == 2
     assert pool.warm() == 5
-    assert len(world.made) == 5
+    assert len(driver.made) == 5
     assert balanced(pool).idle == 5
 
 
@@ -34,43 +34,43 @@ def test_warm_what_is_no_number(n):
 
 
 def test_warm_gives_up_when_its_time_is_over():
-    world = Plain()
+    driver = Plain()
     with VirtualClock() as clock:
-        pool = world.pool(max_size=5)
-        world.connecting.mode = lambda: clock.advance(1)
+        pool = driver.pool(max_size=5)
+        driver.connecting.mode = lambda: clock.advance(1)
         assert pool.warm(timeout=2.5) == 3
-        assert world.timeouts == [2.5, 1.5, 0.5]
+        assert driver.timeouts == [2.5, 1.5, 0.5]
 
 
 def test_warm_raises_what_connect_raises():
-    world = Plain()
-    pool = world.pool(max_size=5)
-    world.connecting.mode = Failure("no")
+    driver = Plain()
+    pool = driver.pool(max_size=5)
+    driver.connecting.mode = Failure("no")
     with pytest.raises(Failure):
         pool.warm()
     assert balanced(pool).connect_errors == 1
 
 
-def test_warm_serves_those_who_wait():
-    world = Plain()
-    pool = world.pool(max_size=2, max_connecting=1)
-    world.connecting.hold()
+def test_warm_serves_the_waiters():
+    driver = Plain()
+    pool = driver.pool(max_size=2, max_connecting=1)
+    driver.connecting.hold()
     warming = Run(pool.warm)
-    world.connecting.held()
+    driver.connecting.held()
     late = Run(pool.checkout)
     waiting(pool, 1)
-    world.connecting.go()
-    assert late.result() in world.made
+    driver.connecting.go()
+    assert late.result() in driver.made
     assert warming.result() == 2
     assert pool.stats().leased == 1
 
 
 def test_warm_by_several_at_once_opens_no_more_than_wanted():
-    world = Plain()
-    pool = world.pool(max_size=8, max_connecting=3)
+    driver = Plain()
+    pool = driver.pool(max_size=8, max_connecting=3)
     runs = [Run(pool.warm, 6) for _ in range(5)]
     for run in runs:
         assert run.result() >= 6
     assert len(pool) <= 8
-    assert world.most_together <= 3
+    assert driver.most_together <= 3
     balanced(pool)

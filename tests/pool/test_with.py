@@ -1,4 +1,4 @@
-"""How a block begins and ends: by `with`, by a stack of contexts, by hand; and what is not a way to do it."""
+"""How a block begins and ends: by `with`, by a stack of contexts, by hand; and calls that are refused."""
 
 import contextlib
 import inspect

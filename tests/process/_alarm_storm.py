@@ -1,8 +1,8 @@
-"""One public call again and again, under a storm of alarms whose handler raises; then everybody else must be served.
+"""One public call repeatedly, under a storm of alarms whose handler raises; afterwards other threads must be served.
 
     python _alarm_storm.py CALL      prints "well"
 
-An exception may end any call at any moment. It must not leave behind what others wait for.
+An exception may end any call at any moment. It must not leave locks or slots taken.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ MOST = 4
 
 
 class Alarm(BaseException):
-    """What the handler raises."""
+    """Raised by the signal handler."""
 
 
 class Thing:
-    """A connection, to whichever server."""
+    """A connection, to any of the servers."""
 
     def __init__(self, server: Any = None) -> None:
         self.server = server
@@ -51,19 +51,19 @@ def block() -> None:
 
 
 def by_hand() -> None:
-    """What an alarm prevents from being given back is out for good, and replaced when it is found to be lost."""
+    """A connection that an alarm prevents from being returned stays leased, until the pool finds and replaces it."""
     c = pool.checkout()
     pool.checkin(c)
 
 
 def make() -> None:
-    """Made, used and closed."""
+    """Make, use and close a pool."""
     with fastpool.Pool(Thing, servers=SERVERS) as made, made.connection():
         pass
 
 
 def open_and_close() -> None:
-    """Opened later than made."""
+    """Make a pool that is opened later, and close it."""
     late = fastpool.Pool(Thing, servers=SERVERS, open=False)
     late.open()
     late.warm(1)
@@ -71,25 +71,25 @@ def open_and_close() -> None:
 
 
 def keep() -> None:
-    """Looked after by the keeper."""
+    """A pool with work for the keeper."""
     with fastpool.Pool(Thing, servers=SERVERS, min_size=1, idle_timeout=60):
         pass
 
 
 def warm() -> None:
-    """As many as there may be, and none again."""
+    """Open all connections, then close them."""
     pool.warm()
     pool.clear()
 
 
 def resize() -> None:
-    """Smaller and larger."""
+    """Resize it down and up."""
     pool.resize(max_size=2)
     pool.resize(max_size=MOST)
 
 
 def look() -> None:
-    """All that a pool says of itself."""
+    """Read everything that a pool reports."""
     with pool.connection():
         pool.leases()
         pool.stats()
@@ -97,13 +97,13 @@ def look() -> None:
         len(pool)
 
 
-def travel() -> None:
-    """There and back, and as another that arrives."""
+def pickled() -> None:
+    """Pickle and unpickle: the same pool, and another one."""
     assert pickle.loads(pickle.dumps(pool)) is pool
 
 
 def scrape() -> None:
-    """All numbers for Prometheus, by a collector that others change meanwhile."""
+    """Collect the Prometheus figures, of a collector that other threads change meanwhile."""
     from fastpool.metrics.prometheus import PoolCollector
 
     collector = collectors.setdefault("one", PoolCollector())
@@ -123,7 +123,7 @@ CALLS: dict[str, Callable[[], None]] = {
     "warm": warm,
     "resize": resize,
     "look": look,
-    "travel": travel,
+    "pickled": pickled,
     "scrape": scrape,
 }
 
@@ -131,7 +131,7 @@ armed = False
 
 
 def strike(signum: int, frame: object) -> None:
-    """One blow at a time, or nobody could catch them all."""
+    """Raise, unless an earlier alarm is still being handled."""
     global armed
     if armed:
         armed = False
@@ -139,7 +139,7 @@ def strike(signum: int, frame: object) -> None:
 
 
 def storm(call: Callable[[], None]) -> int:
-    """Call it until enough alarms have struck; how many did."""
+    """Call it until enough alarms have come; the number of them."""
     global armed
     alarms = 0
     end = time.monotonic() + SECONDS
@@ -152,7 +152,7 @@ def storm(call: Callable[[], None]) -> int:
             call()
         armed = False
 
-    call()  # all that it imports: on 3.14 an alarm in an import leaves the interpreter's own lock of imports taken
+    call()  # all that it imports: on 3.14 an alarm in an import leaves the interpreter's import lock taken
     signal.signal(signal.SIGALRM, strike)
     while time.monotonic() < end or alarms < ALARMS:
         delay = delay * 1.07 if delay < 0.001 else 0.00005
@@ -167,7 +167,7 @@ def storm(call: Callable[[], None]) -> int:
 
 
 def others_are_served() -> None:
-    """A thread that knows nothing of all this does what a program does."""
+    """A new thread uses the pool as any program does."""
     done = []
 
     def work() -> None:
@@ -185,14 +185,14 @@ def others_are_served() -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join()  # the watchdog bounds it
+    thread.join()  # the watchdog ends a hang
     assert done, "another thread is not served"
 
 
 def at_rest() -> bool:
-    """Whether all connections can be had at once, and nobody holds or opens anything after that."""
+    """Whether all connections can be checked out at once, and nothing is leased or connecting after that."""
     gc.collect()
-    with contextlib.ExitStack() as blocks:  # what was lost by hand is found by who finds nothing free
+    with contextlib.ExitStack() as blocks:  # a connection lost by hand is found by a caller that finds nothing free
         for _ in range(MOST):
             blocks.enter_context(pool.connection(timeout=PATIENCE))
     stats = pool.stats()

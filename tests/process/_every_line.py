@@ -1,10 +1,10 @@
-"""At every line that a public call runs, something happens that a signal handler or a finalizer might do.
+"""At every line that a public call runs, something is done that a signal handler or a finalizer might do.
 
     python _every_line.py CALL      prints "well"
 
-`sys.settrace` runs it in the place of the k-th line, for k = 1, 2, 3 … (or some of them, where there are many) until
-the call ends before its k-th line; in the same thread, as a handler does, and in another one, which waits for whatever
-lock the line holds. CPython tells no lines of compiled code, which no handler interrupts.
+`sys.settrace` does it before the k-th line, for k = 1, 2, 3 … (or a sample, where there are many) until the call ends
+before its k-th line; in the same thread, as a handler does, and in another one, which waits for any lock that the line
+holds. CPython traces no lines of compiled code, which no handler interrupts.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST = 3
 
 
 class Thing:
-    """A connection, to whichever server, that counts how often it is closed."""
+    """A connection to any of the servers, that counts its closes."""
 
     def __init__(self, server: Any = None) -> None:
         self.server = server
@@ -47,22 +47,22 @@ OPENED: list[Thing] = []
 
 
 def check(c: Thing) -> bool:
-    """Every connection is looked at."""
+    """A check that every connection passes."""
     return c.closes == 0
 
 
 def reset(c: Thing) -> None:
-    """Every connection is reset."""
+    """A reset that does nothing."""
 
 
 async def later(server: Any = None) -> Thing:
-    """Opened with await."""
+    """A connect that is awaited."""
     await asyncio.sleep(0)
     return Thing(server)
 
 
 class Listener:
-    """Hears the most of what can be heard."""
+    """A listener with most of the events."""
 
     def heard(self, event: Any) -> None:
         assert event.name
@@ -71,7 +71,7 @@ class Listener:
 
 
 def pool_of(**options: Any) -> fastpool.Pool:
-    """A pool in which much is to be done."""
+    """A pool with most of the options set."""
     return fastpool.Pool(
         Thing, check=check, reset=reset, servers=SERVERS, max_size=MOST, max_idle=2, max_uses=5, check_after=0,
         timeout=SHORT, **options,
@@ -82,31 +82,31 @@ Call = Callable[[Any], None]
 
 
 def make(pool: Any) -> None:
-    """The whole life of another pool."""
+    """Make, use and close another pool."""
     with pool_of(listeners=[Listener()]) as made:
         made.warm(1)
 
 
 def kept(pool: Any) -> None:
-    """The whole life of a pool that the keeper looks after."""
+    """Make, use and close a pool with a keeper."""
     with pool_of(min_size=1, idle_timeout=60, open=False) as made:
         made.resize(min_size=2)
 
 
 def block(pool: Any) -> None:
-    """Two blocks, one in the other."""
+    """Two nested blocks."""
     with pool.connection(), pool.connection():
         pass
 
 
 def by_hand(pool: Any) -> None:
-    """Out and in."""
+    """A checkout and a checkin."""
     c = pool.checkout()
     pool.checkin(c)
 
 
 def failing(pool: Any) -> None:
-    """A block that fails, and its connection with it."""
+    """A block that fails and costs its connection."""
     try:
         with pool.connection():
             raise KeyError("mine")
@@ -115,7 +115,7 @@ def failing(pool: Any) -> None:
 
 
 def exhausted(pool: Any) -> None:
-    """One too many."""
+    """One checkout more than there are connections."""
     with pool.connection(), pool.connection(), pool.connection():
         try:
             pool.checkout(timeout=0)
@@ -125,34 +125,34 @@ def exhausted(pool: Any) -> None:
 
 
 def open_(pool: Any) -> None:
-    """Again, which is harmless."""
+    """Open an open pool, which is harmless."""
     pool.open()
 
 
 def close(pool: Any) -> None:
-    """At once, and a second time."""
+    """Close at once, and a second time."""
     pool.close()
     pool.close(timeout=0)
 
 
 def warm(pool: Any) -> None:
-    """All that may be open."""
+    """Open all connections."""
     pool.warm()
 
 
 def resize(pool: Any) -> None:
-    """Down, and up again."""
+    """Resize it down and up."""
     pool.resize(max_size=1)
     pool.resize(max_size=MOST)
 
 
 def clear(pool: Any) -> None:
-    """All are replaced."""
+    """Clear the pool."""
     pool.clear("because")
 
 
 def look(pool: Any) -> None:
-    """All that it says of itself."""
+    """Read everything that it reports."""
     try:
         with pool.connection(timeout=0):
             assert pool.leases() or pool.closed
@@ -165,15 +165,15 @@ def look(pool: Any) -> None:
     assert len(pool) >= 0
 
 
-def travel(pool: Any) -> None:
-    """Pickled and found again; if it is closed, another of the same."""
+def pickled(pool: Any) -> None:
+    """Pickle and unpickle; a closed pool becomes another one."""
     arrived = pickle.loads(pickle.dumps(pool))
     if arrived is not pool:
         arrived.close()
 
 
 def arrive(pool: Any) -> None:
-    """Pickled, closed, and made anew."""
+    """Pickle, close and make anew."""
     data = pickle.dumps(pool)
     pool.close()
     arrived = pickle.loads(data)
@@ -193,7 +193,7 @@ def tasks(pool: Any) -> None:
 
 
 def awaited(pool: Any) -> None:
-    """The life of a pool of a loop's, with what is not awaited in it."""
+    """An AsyncPool from open to close, with the calls that do not await."""
 
     async def life() -> None:
         async with fastpool.AsyncPool(later, servers=SERVERS, max_size=MOST, max_uses=2) as one:
@@ -215,7 +215,7 @@ peers: list[Any] = []
 
 
 def look_at(pool: Any) -> None:
-    """What can be asked without a connection."""
+    """Make the calls that need no connection."""
     pool.stats(), pool.leases(), repr(pool), len(pool)
 
 
@@ -223,7 +223,7 @@ watched = Watched()
 
 
 def scrape(pool: Any) -> None:
-    """Reported, and no more."""
+    """Collect the figures, and unregister the pool."""
     watched.add(pool)
     for one, stats in watched.stats():
         assert one.name == stats.name
@@ -243,7 +243,7 @@ CALLS: dict[str, Call] = {
     "resize": resize,
     "clear": clear,
     "look": look,
-    "travel": travel,
+    "pickled": pickled,
     "arrive": arrive,
     "scrape": scrape,
     "tasks": tasks,
@@ -255,7 +255,7 @@ CALLS: dict[str, Call] = {
 
 
 def use(pool: Any) -> None:
-    """What is free is used, in both ways."""
+    """Use what is free, by block and by hand."""
     try:
         with pool.connection(timeout=0):
             pass
@@ -265,7 +265,7 @@ def use(pool: Any) -> None:
 
 
 def change(pool: Any) -> None:
-    """Other sizes, and other connections."""
+    """Change sizes and connections."""
     for one in (pool, *peers):
         if not one.closed:
             one.resize(max_idle=1)
@@ -275,11 +275,11 @@ def change(pool: Any) -> None:
 
 
 STRIKES: dict[str, Call] = {"make": make, "use": use, "close": close, "change": change, "look": look, "scrape": scrape}
-STRIKES |= {"kept": kept, "travel": travel}
+STRIKES |= {"kept": kept, "pickled": pickled}
 
 
 class Injector:
-    """Runs ``strike`` once, in the place of the k-th line of ours."""
+    """Runs ``strike`` once, before the k-th line of fastpool's own code."""
 
     def __init__(self, k: int, strike: Callable[[], None]) -> None:
         self.left = k
@@ -307,7 +307,7 @@ failures: list[BaseException] = []
 
 
 def elsewhere(strike: Callable[[], None]) -> None:
-    """Do it in another thread, and wait: a lock that the line holds would be waited for."""
+    """Run it in another thread, and wait, so that a lock that the line holds is waited for."""
 
     def work() -> None:
         try:
@@ -317,11 +317,11 @@ def elsewhere(strike: Callable[[], None]) -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join()  # the watchdog bounds it
+    thread.join()  # the watchdog ends a hang
 
 
 def struck(call: Call, strike: Call, k: int, in_thread: bool) -> bool:
-    """Make the call with a strike at its k-th line; False: it has fewer lines."""
+    """Make the call with a strike at its k-th line; False if it has fewer lines."""
     OPENED.clear()
     pool = pool_of(name="struck")
     with pool.connection():
@@ -332,7 +332,7 @@ def struck(call: Call, strike: Call, k: int, in_thread: bool) -> bool:
     try:
         call(pool)
     except (fastpool.PoolClosed, fastpool.NoConnectionsAvailable):
-        pass  # it is closed, or used up, at this very moment
+        pass  # it is closed, or exhausted, at this moment
     finally:
         sys.settrace(before)
     if failures:
@@ -346,7 +346,7 @@ def struck(call: Call, strike: Call, k: int, in_thread: bool) -> bool:
 
 
 def lines_of(call: Call) -> int:
-    """How many lines of ours a call runs."""
+    """The number of lines of fastpool's own code that a call runs."""
     injector = Injector(0, lambda: None)
     sys.settrace(injector.trace)
     try:
@@ -357,7 +357,7 @@ def lines_of(call: Call) -> int:
 
 
 def whole(pool: Any) -> None:
-    """Whoever asks now is served, and nothing is open that nobody has."""
+    """Callers are served, and no connection is open that the pool does not know of."""
     stats = pool.stats()
     assert (stats.leased, stats.connecting, stats.waiting, in_hand(pool)) == (0, 0, 0, 0), pool
     if not pool.closed:
@@ -366,15 +366,15 @@ def whole(pool: Any) -> None:
     pool.close()
     until = time.monotonic() + SHORT
     while not all(thing.closes for thing in OPENED) and time.monotonic() < until:
-        time.sleep(0.001)  # the worker of a task closes when it comes to it
+        time.sleep(0.001)  # the worker of a task closes it later
     assert [thing.closes for thing in OPENED] == [1] * len(OPENED), (pool, [thing.closes for thing in OPENED])
 
 
 def main(name: str) -> None:
-    """All lines of one call, with all that may strike."""
+    """Test all lines of one call with every strike."""
     faulthandler.dump_traceback_later(PATIENCE, exit=True)
     call = CALLS[name]
-    call(pool_of())  # all that is imported
+    call(pool_of())  # everything that it imports
     lines = lines_of(call)
     assert lines > 3, "the lines were not seen"
     for in_thread, most in ((False, 300), (True, 100)):

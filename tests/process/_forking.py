@@ -1,4 +1,4 @@
-"""Programs that fork, around a server that writes down all it hears."""
+"""Programs that fork, connected to a server that records everything it receives."""
 
 from __future__ import annotations
 

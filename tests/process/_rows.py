@@ -1,4 +1,4 @@
-"""Rows to ask for, and what must hold of all answers, whatever server hosts the application of `_rows_app`."""
+"""Rows to ask for, and the checks of all answers, for every server that hosts the application of `_rows_app`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZE = 3  # of the application's pool
 
 @contextlib.contextmanager
 def serve() -> Iterator[Any]:
-    """An HBaseServer in a process of its own, with the rows; each reply takes a moment, so that requests meet."""
+    """An HBaseServer with the rows, in a process of its own; each reply takes a moment, so that requests overlap."""
     import happybase
 
     from fastpool.testing import HBaseServer
@@ -48,13 +48,13 @@ def get(address: str, number: int) -> dict[str, Any]:
 
 
 def ask_for_all(ask: Callable[[int], dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every row once, several at a time, each in its own place."""
+    """Ask for every row once, several at a time; the answers in order."""
     with ThreadPoolExecutor(CLIENTS) as clients:
         return list(clients.map(ask, range(ROWS)))
 
 
 def check(answers: list[dict[str, Any]], *, at_once: bool, preloaded: bool) -> None:
-    """Everyone got its own row, alone on its connection, and no connection was used by two processes."""
+    """Each answer has its own row, alone on its connection, and no connection was used by two processes."""
     assert [one["row"] for one in answers] == [str(number) for number in range(len(answers))]
     assert {one["sharers"] for one in answers} == {1}, "two requests were on one connection at once"
     users: dict[int, set[int]] = {}

@@ -1,4 +1,4 @@
-"""An application around one pool, as a module that servers import: whoever asks it for a row is told how it was got.
+"""An application around one pool, as a module that servers import: its answer to a row says how the row was read.
 
 ``FASTPOOL_TEST_HBASE`` is the port of a server with the rows of `_rows.serve`.
 """
@@ -18,11 +18,12 @@ SIZE = 3
 pool = fastpool.ConnectionPool(
     SIZE, host="127.0.0.1", port=int(os.environ["FASTPOOL_TEST_HBASE"]), timeout=10_000, checkout_timeout=15
 )
-in_use: Counter[int] = Counter()  # requests at this moment, by descriptor: with a GIL, += is good enough to accuse
+in_use: Counter[int] = Counter()  # requests at this moment, by descriptor: a lost += would only hide a fault
 
 
 def ask(number: int, through: fastpool.ConnectionPool = pool) -> dict[str, Any]:
-    """One row; who asked for it, by which connection, who else did at that moment, and who imported this module."""
+    """One row; the process and connection that read it, how many used that connection meanwhile, and the importing
+    process."""
     with through.connection() as connection:
         descriptor = through.driver.fileno(connection)
         in_use[descriptor] += 1
@@ -36,7 +37,7 @@ def ask(number: int, through: fastpool.ConnectionPool = pool) -> dict[str, Any]:
 
 
 imported: dict[str, Any] | None = None
-imported = ask(0)  # where the module is imported: with a server that preloads, in the parent of all its workers
+imported = ask(0)  # opened at import: with a server that preloads, in the parent of all its workers
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

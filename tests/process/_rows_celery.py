@@ -1,6 +1,6 @@
 """Celery around one pool: a worker of several processes, and `main()`, which sends it tasks and prints the answers.
 
-No broker runs: messages and results are files in FASTPOOL_TEST_FOLDER.
+There is no broker: messages and results are files in FASTPOOL_TEST_FOLDER.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def row(number: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Start a worker, have it get every row, and end it."""
+    """Start a worker, have it read every row, and stop it."""
     options = ["--pool", "prefork", "--concurrency", "3", "--max-tasks-per-child", "10", "--loglevel", "WARNING"]
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     worker = subprocess.Popen(

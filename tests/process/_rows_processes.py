@@ -16,7 +16,7 @@ given: Any = None  # the pool as it came into this process
 
 
 def take(pool: Any) -> None:
-    """What each process begins with."""
+    """The initializer of each process."""
     global given
     given = pool
 
@@ -27,7 +27,7 @@ def some(numbers: range) -> list[dict[str, Any]]:
 
 
 def main(method: str) -> None:
-    """Ask in processes begun by ``method``; then in this one, on the connection that it had before."""
+    """Read rows in processes started by ``method``; then in this one, on the connection that it had before."""
     before = app.ask(0)
     with multiprocessing.get_context(method).Pool(2, take, (app.pool,)) as processes:
         shares = [range(start, start + 10) for start in range(0, ROWS, 10)]

@@ -1,4 +1,4 @@
-"""Running a program in a Python of its own, which must end by itself."""
+"""Runs a program in a Python of its own, with a time limit."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 def run(program: str, *args: str, seconds: float = 40.0, code: int = 0, unset: Sequence[str] = ()) -> str:
     """Run ``program`` with warnings on; its standard output. AssertionError if it hangs or ends with another code.
 
-    ``unset``: variables of the environment that it does not get. It and all its children are one process group, and
-    the whole group is ended when it takes too long.
+    ``unset``: environment variables to remove. The program and all its children are one process group, and the whole
+    group is killed at the time limit.
     """
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     process = subprocess.Popen(
@@ -39,7 +39,7 @@ def run(program: str, *args: str, seconds: float = 40.0, code: int = 0, unset: S
 
 
 def run_case(cases: Path, *args: str, seconds: float = 40.0) -> None:
-    """Run a case of a program of cases, which is told by ``args`` which: it must say "well"."""
+    """Run the case that ``args`` select of a program of cases: it must print "well"."""
     program = f"exec(compile(open({str(cases)!r}).read(), {str(cases)!r}, 'exec'))"
     said = run(program, *args, seconds=seconds)
     assert said.strip() == "well", said

@@ -1,4 +1,4 @@
-"""What a test asks of fastpool.testing, under a storm of alarms whose handler raises; then everybody else is served.
+"""The functions of fastpool.testing under a storm of alarms whose handler raises; afterwards other threads are served.
 
 python _testing_storm.py CALL      prints "well"
 """
@@ -21,7 +21,7 @@ proxy = FaultProxy(server)
 
 
 def hold() -> None:
-    """Nobody calls meanwhile."""
+    """Hold a call that is not made meanwhile."""
     hold = server.hold("getRow")
     hold.wait(timeout=0)
     hold.entered.wait(0)
@@ -29,18 +29,18 @@ def hold() -> None:
 
 
 def misbehave() -> None:
-    """It has no time to."""
+    """Misbehave, and release at once."""
     server.misbehave("close", "getRow").release()
 
 
 def slow() -> None:
-    """And quick again."""
+    """Slow a call, and reset that."""
     server.slow("getRow", 0.01)
     server.slow("getRow", 0)
 
 
 def drop() -> None:
-    """Somebody connects, and is hung up on."""
+    """Connect a client and drop it."""
     client = happybase.Connection(server.host, server.port)
     assert server.wait_connections(server.connections_open)
     server.drop_connections()
@@ -48,14 +48,14 @@ def drop() -> None:
 
 
 def order() -> None:
-    """Three orders to the proxy."""
+    """Three commands to the proxy."""
     proxy.delay(0.01)
     proxy.drop_connections()
     proxy.heal()
 
 
 def ask() -> None:
-    """Questions to the server in another process."""
+    """Queries to the server in another process."""
     assert child.connections_open == 0
     assert child.wait_connections(0)
 
@@ -71,11 +71,11 @@ CALLS: dict[str, Callable[[], None]] = {
 
 
 def others_are_served() -> None:
-    """Another thread calls, through the proxy and not, and gives the same orders."""
+    """Another thread calls, through the proxy and directly, and gives the same commands."""
     done = []
 
     def work() -> None:
-        server.stop()  # forgets what interrupted tests have asked it
+        server.stop()  # discards what interrupted tests have set
         server.start()
         proxy.heal()
         for one in (server, proxy, child):
@@ -89,7 +89,7 @@ def others_are_served() -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join()  # the watchdog bounds it
+    thread.join()  # the watchdog ends a hang
     assert done, "another thread is not served"
 
 

@@ -1,7 +1,7 @@
-"""A pool whose connections are sockets to a server that writes down all it hears, for programs that fork.
+"""A pool whose connections are sockets to a server that records everything it receives, for programs that fork.
 
-The server runs in the first process. Each line that a client sends is answered with the same line; it notes, for each
-connection, every line and how the connection ended.
+The server runs in the first process. It answers each line with the same line; it notes, for each connection, every line
+and how the connection ended.
 """
 
 from __future__ import annotations
@@ -65,18 +65,18 @@ class EchoServer:
                 peer.sendall(line + b"\n")
 
     def settle(self) -> None:
-        """Wait until all that was sent to it so far, an end as well, has been noted."""
-        for _ in range(2):  # the first answer may come amid a round of others
+        """Wait until everything sent to it so far, also an end of file, has been noted."""
+        for _ in range(2):  # the first answer may come in the middle of a round of others
             self._asks.send(b"?")
             assert self._asks.recv(1) == b"?"
 
     def unfinished(self) -> list[int]:
-        """Which connections have sent part of a line."""
+        """The connections that have sent part of a line."""
         return [number for number, begun in self._begun.items() if begun]
 
 
 class Client:
-    """A connection that says goodbye and shuts the socket down when it is closed or destroyed, as thriftpy2 does."""
+    """A connection that sends a goodbye and shuts the socket down when closed or destroyed, as thriftpy2 does."""
 
     def __init__(self, address: Any) -> None:
         # A numeric address given to connect() itself. create_connection asks getaddrinfo, whose first call imports
@@ -110,7 +110,7 @@ def pool_on(server: EchoServer, **options: Any) -> fastpool.Pool:
 
 
 def in_child(work: Callable[[], None]) -> int:
-    """Fork; the child does ``work`` and leaves by os._exit(0), or 1 with a traceback. The child's pid."""
+    """Fork; the child runs ``work`` and leaves by os._exit(0), or 1 with a traceback. The child's pid."""
     pid = os.fork()
     if pid:
         return pid
@@ -126,7 +126,7 @@ def in_child(work: Callable[[], None]) -> int:
 
 
 def ended_well(pid: int, seconds: float = 20.0, code: int = 0) -> None:
-    """Wait for a child, with an end to it."""
+    """Wait for a child, with a time limit; whether it ended with 0."""
     if not _ends(pid, seconds):
         os.kill(pid, signal.SIGABRT)
         os.waitpid(pid, 0)
@@ -136,7 +136,7 @@ def ended_well(pid: int, seconds: float = 20.0, code: int = 0) -> None:
 
 
 def _ends(pid: int, seconds: float) -> bool:
-    """Sleep until the child has ended: of two hundred generations that each look again and again, none gets ahead."""
+    """Sleep until the child has ended, because polling by two hundred generations would slow all of them down."""
     if hasattr(os, "pidfd_open"):
         end = os.pidfd_open(pid)
         try:
@@ -154,7 +154,7 @@ def _ends(pid: int, seconds: float) -> bool:
 
 
 def untouched(server: EchoServer, pid: int, connections: int) -> None:
-    """The first ``connections`` connections heard ``pid`` only, and none of them has ended."""
+    """The first ``connections`` connections received from ``pid`` only, and none of them has ended."""
     server.settle()
     assert server.unfinished() == []
     strangers = [line for lines in server.heard[:connections] for line in lines if not line.startswith(b"%d " % pid)]

@@ -1,6 +1,6 @@
-"""Storms of alarms whose handler raises, for each public call: an interrupted call bricks nothing.
+"""Storms of alarms whose handler raises, for each public call: an interrupted call leaves the pool usable.
 
-On CPython 3.14 such a handler can strike between a lock's ``__enter__`` and its block; the lock then stays taken.
+On CPython 3.14 such a handler can run between a lock's ``__enter__`` and its block; the lock then stays taken.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pool.world import FREE_THREADED
+from tests.pool.fake_driver import FREE_THREADED
 
 from ._alarm_storm import CALLS
 from ._scripts import run_case

@@ -1,4 +1,4 @@
-"""Real application servers and process pools around one pool: each of many requests at once gets its own row."""
+"""Real application servers and process pools around one pool: each of many concurrent requests gets its own row."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rows() -> Iterator[Any]:
 
 @pytest.fixture
 def hbase(rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The same, without any connection yet, and the environment that an application needs to find it."""
+    """The server without any connection yet, and the environment in which an application finds it."""
     assert rows.wait_connections(0, 10), rows.connections_open
     monkeypatch.setenv("FASTPOOL_TEST_HBASE", str(rows.port))
     monkeypatch.setenv("FASTPOOL_TEST_FOLDER", str(tmp_path))
@@ -54,7 +54,7 @@ def now_and_then(*cases: tuple[Any, ...], always: tuple[tuple[Any, ...], ...]) -
 
 
 def replace_workers(answers: list[dict[str, Any]], hbase: Any) -> None:
-    """End the workers that answered: their connections go, the one that their parent opened stays."""
+    """End the workers that answered: their connections end, the one that their parent opened stays."""
     for pid in {one["pid"] for one in answers}:
         os.kill(pid, signal.SIGTERM)
     assert hbase.wait_connections(1, 10), hbase.connections_open

@@ -37,7 +37,7 @@ def without(tmp_path, missing, *arguments):
 
 
 def check_demo(found):
-    """What the demo's JSON must hold, whatever the machine."""
+    """The checks of the demo's JSON, on any machine."""
     theirs, ours = found["sides"]
     assert (theirs["name"], ours["name"]) == ("happybase.ConnectionPool", "fastpool.ConnectionPool")
     assert theirs["after_interruption"] == {"asked": "other", "got": "first"}
@@ -93,7 +93,7 @@ def test_bench_asks_what_it_is_told_to(tmp_path):
 
 
 def test_bench_leaves_out_what_is_not_installed(tmp_path):
-    """Whatever is at hand here: to this process, SQLAlchemy and redis-py are not."""
+    """The process seems to have neither SQLAlchemy nor redis-py."""
     done = without(tmp_path, ("sqlalchemy", "redis"), "bench", "--quick", "--only", "cycle", "--json")
     assert done.returncode == 0, done.stderr
     rows = {row["what"]: row for row in json.loads(done.stdout)["findings"]}
@@ -111,7 +111,7 @@ def test_bench_has_nothing_to_draw_without_the_comparison(tmp_path):
 
 @pytest.fixture
 def serving():
-    """Starts `fastpool serve …` and gives the process and what it said first; ends it at the end."""
+    """Starts `fastpool serve …` and returns the process and its first line; stops it at the end."""
     running = []
 
     def start(*arguments):

@@ -1,4 +1,4 @@
-"""What measures: does it find what is there? Clocks and pools are made up, so that the right answer is known."""
+"""The measuring code: made-up clocks and pools, so that the right results are known."""
 
 import contextlib
 import gc
@@ -84,7 +84,7 @@ def test_the_collector_rests_while_a_side_is_timed(enabled):
         (gc.enable if before else gc.disable)()
 
 
-def test_a_team_shares_the_work():
+def test_threads_share_the_work():
     done = []
     with run_in_threads(done.append, 4) as together:
         together(100)
@@ -92,7 +92,7 @@ def test_a_team_shares_the_work():
     assert done == [25] * 4 + [10] * 4
 
 
-def test_what_a_team_or_a_thread_raises_is_raised_to_who_asked():
+def test_what_a_thread_raises_is_raised_to_the_caller():
     def fail(n):
         raise LookupError("in a thread")
 
@@ -104,7 +104,7 @@ def test_what_a_team_or_a_thread_raises_is_raised_to_who_asked():
 
 
 class Unfair:
-    """A pool of one connection that lets one thread in and keeps all others out, until that one is gone."""
+    """A pool of one connection that lets one thread in and keeps all others out until that thread has ended."""
 
     def __init__(self):
         self.chosen = None
@@ -112,7 +112,7 @@ class Unfair:
         self.outside = threading.Semaphore(0)
         self.two_outside = False
         self.over = threading.Event()
-        self.waits = []  # (asked, got) of those who were kept out
+        self.waits = []  # (asked, got) of those that were kept out
 
     def table(self, name):
         return self
@@ -137,7 +137,7 @@ class Unfair:
         yield self
 
 
-def test_a_load_shows_who_starves():
+def test_a_load_shows_starved_threads():
     pool = Unfair()
     seen = load.run(pool, threads=3, connections=1, seconds=0.3, every=0.05, tick=lambda n: n and pool.over.set())
     assert seen.operations == sum(seen.per_thread) > 0
@@ -234,8 +234,8 @@ def test_the_questions_about_stubs_are_answered_without_a_server():
     assert sizes[2].value is None or 0 <= sizes[2].value < 2000
     (line,) = QUESTIONS["line"](None, Effort(turns=1))
     assert 0 < line.value < 5
-    crowded = crowd.compared(100, 1, 0.2)
-    assert crowded.value > 0 and "s / " in tables.made_of(crowded.figures)
+    many = crowd.compared(100, 1, 0.2)
+    assert many.value > 0 and "s / " in tables.made_of(many.figures)
     (parallel,) = QUESTIONS["parallel"](None, quick)
     assert (parallel.value is None) == (scale.no_free_threads() is not None)
 
@@ -251,7 +251,7 @@ def test_the_question_about_concurrency_models_is_answered_for_each_situation_in
 
 
 def needed(finding):
-    """Is everything there that this finding needs?"""
+    """Whether everything that this finding needs is installed."""
     modules = {"greenlet": "gevent", "aiohappybase": "aiohappybase", "asyncpg": "asyncpg", "redis": "redis"}
     modules |= {"SQLAlchemy": "sqlalchemy", "psycopg_pool": "psycopg_pool"}
     about = f"{finding.question} {finding.what}"
@@ -259,7 +259,7 @@ def needed(finding):
 
 
 def test_what_is_handed_over_is_waited_for():
-    """The situations are what they are called: counted by the pool itself."""
+    """Each situation is what its name says: the pool itself counts the waits."""
     from fastpool._cli.compare import asyncio_candidates
 
     seen = {}

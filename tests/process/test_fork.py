@@ -1,4 +1,4 @@
-"""fork: the child never writes to, shuts down or closes for others what the parent has, and works at once."""
+"""fork: the child never writes to, shuts down or closes connections of the parent, and works at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ._forking import forking
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 
-# How the child leaves: each runs the parent's connections past another set of finalizers.
+# The ways in which the child leaves: each runs another set of finalizers on the parent's connections.
 EXITS = {
     "os._exit": "os._exit(0)",
     "sys.exit": "sys.exit(0)",

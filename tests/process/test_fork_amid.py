@@ -1,4 +1,4 @@
-"""fork while others are at it: threads that hold, wait and connect, and greenlets that hold and wait."""
+"""fork while other threads and greenlets hold, wait and connect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""On a free-threaded build: the GIL stays off, and threads that share a pool do not write what they share."""
+"""On a free-threaded build: the GIL stays off, and threads that share a pool do not write shared memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ for module in pkgutil.walk_packages(fastpool.__path__, "fastpool."):
 
 @pytest.mark.parametrize("imports", IMPORTS)
 def test_an_import_leaves_the_gil_off(imports: str) -> None:
-    """CPython turns it on, with a RuntimeWarning, for a module that does not say that it can do without."""
+    """CPython turns it on, with a RuntimeWarning, for a module that does not declare that it works without."""
     run(
         """
 import sys, warnings
@@ -48,18 +48,19 @@ assert not sys._is_gil_enabled(), "something turned the GIL on"
 
 
 def test_nobody_writes_the_reference_count_of_a_pool() -> None:
-    """It would be the one line that all threads write at every checkout: two threads then do what one does."""
+    """Otherwise all threads would write one cache line at every checkout, and two threads would be no faster than
+    one."""
     run(
         """
 import sys, threading
 import fastpool
 
 with fastpool.Pool(object, close=id) as pool:
-    door = type(pool.connection()).__dict__["__enter__"]
-    before = sys.getrefcount(pool), sys.getrefcount(door)
-    more = [pool] * 100 + [door] * 100
+    descriptor = type(pool.connection()).__dict__["__enter__"]
+    before = sys.getrefcount(pool), sys.getrefcount(descriptor)
+    more = [pool] * 100 + [descriptor] * 100
     leases = [pool.connection() for _ in range(100)]
-    assert (sys.getrefcount(pool), sys.getrefcount(door)) == before, "counted"
+    assert (sys.getrefcount(pool), sys.getrefcount(descriptor)) == before, "counted"
     assert sys.getrefcount(more) < 10
 """
     )
@@ -116,7 +117,7 @@ print("the parent")
 
 
 def test_a_closed_pool_keeps_its_own_memory_and_no_connection() -> None:
-    """Nothing frees the pool itself (decision 16): what it may keep is bounded, whatever was opened in it."""
+    """A closed pool itself is never freed (decision 16): the memory that it keeps is bounded."""
     run(
         """
 import gc, tracemalloc, weakref

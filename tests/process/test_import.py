@@ -1,4 +1,4 @@
-"""`import fastpool` is light: counted by what it imports, not timed."""
+"""`import fastpool` is light: the imported modules are counted, not timed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_importing_it_imports_few_modules_and_none_that_is_heavy() -> None:
 
 
 def test_the_life_of_a_pool_needs_none_of_those_that_are_slow_to_import() -> None:
-    """And so none of them is being imported when a signal handler strikes in a call and uses another pool."""
+    """So that a signal handler that uses another pool never meets one of them half imported."""
     program = """
 import fastpool
 
@@ -55,7 +55,7 @@ with fastpool.Pool(connect, listeners=[{"connected": repr}], servers=None) as po
         pool.stats(), pool.leases(), repr(pool)
 """
     modules = imported_by(program)
-    needed = imported_by("import logging, threading")  # there is a logger, and threads have names
+    needed = imported_by("import logging, threading")  # a pool has a logger, and threads have names
     assert HEAVY.intersection(modules) - set(needed) == set()
 
 

@@ -1,4 +1,4 @@
-"""The interpreter's end with a pool in use: no hang, no crash; and more than one interpreter."""
+"""Interpreter exit with a pool in use: no hang, no crash; and more than one interpreter."""
 
 from __future__ import annotations
 

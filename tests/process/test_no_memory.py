@@ -1,4 +1,4 @@
-"""Memory that runs out, at each allocation of a block in turn: whatever its caller is told, no slot is lost."""
+"""Memory runs out at each allocation of a block in turn: no slot is lost, whatever error the caller gets."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ._scripts import run
 pytest.importorskip("_testcapi", reason="a Python without its own tests' module cannot run out of memory on purpose")
 
 # Blocks only, and none that finds the pool exhausted: CPython itself frees a generator's code once too often when there
-# is no memory for the generator, and the error of an exhausted pool is put together by some. Without the GIL it frees
-# the items of a list once too often when there is no memory for another one (python/cpython#152125): the core makes one
-# of two connections with the same id, so there all are kept, and none has the id of one before it.
+# is no memory for the generator, and building the error of an exhausted pool uses some. Without the GIL it frees the
+# items of a list once too often when there is no memory for another one (python/cpython#152125): then two connections
+# could have equal ids, so all connections are kept alive there.
 PROGRAM = """
 import logging, sys, _testcapi, fastpool
 logging.getLogger("fastpool").addHandler(logging.NullHandler())

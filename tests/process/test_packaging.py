@@ -1,4 +1,4 @@
-"""What an sdist and a wheel hold. tools/wheels.py builds real wheels and tries them; this is the quick part of it."""
+"""The contents of an sdist and a wheel. tools/wheels.py builds real wheels and tries them; this is the quick part."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SDIST = "from setuptools import build_meta; build_meta.build_sdist('dist')"
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the checkout to build in: building writes beside what it reads."""
+    """A copy of the checkout to build in, because building writes beside the sources."""
     if not ROOT.joinpath("MANIFEST.in").exists():
         pytest.skip("the tests run without the checkout around them: nothing to build an sdist from")
     copy = tmp_path_factory.mktemp("checkout") / "fastpool"
@@ -49,12 +49,12 @@ def test_what_goes_into_a_wheel_beside_the_extension(tree: Path, tmp_path: Path)
 
 
 def test_native_code_needs_no_more_than_the_wheel_has(tree: Path, tmp_path: Path) -> None:
-    """The module of docs/c-interface.md, translated with what a wheel holds and nothing else."""
+    """The module of docs/c-interface.md, translated with the contents of a wheel and nothing else."""
     command = [sys.executable, "setup.py", "--quiet", "build_py", "--build-lib", str(tmp_path / "wheel")]
     subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True)
     (module,) = re.findall(r"```cython\n(.*?)```", (ROOT / "docs" / "c-interface.md").read_text(), re.DOTALL)
     (tmp_path / "asking.pyx").write_text(module)
-    # isolated, with Cython alone: an editable install beside it would lend the parts that a wheel does not have
+    # isolated, with Cython alone: an editable install beside it would provide the parts that a wheel lacks
     cython = "import os, sys; sys.path[:0] = sys.argv.pop(1).split(os.pathsep); "
     cython += "from Cython.Compiler.Main import main; main(1)"
     parts = [path for path in sys.path if Path(path, "Cython").is_dir()]
@@ -67,7 +67,7 @@ def test_native_code_needs_no_more_than_the_wheel_has(tree: Path, tmp_path: Path
 
 
 def test_the_checks_notice_what_they_are_there_for() -> None:
-    python = sources({".py", ".pyi", ".typed"}) | {"fastpool/__init__.pxd", "fastpool/_core/core.pxd"}
+    python = sources({".py", ".pyi", ".thrift", ".typed"}) | {"fastpool/__init__.pxd", "fastpool/_core/core.pxd"}
     good = python | {"fastpool/_core/core.abi.so", "fastpool-1.dist-info/METADATA"}
     assert wheel_faults(good) == []
     assert wheel_faults(good | {"fastpool/_core/core.pyx"}) == ["does not belong in a wheel: fastpool/_core/core.pyx"]

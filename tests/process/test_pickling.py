@@ -1,4 +1,4 @@
-"""A pool travels as its configuration: pickled here, copied, and sent to other processes."""
+"""A pool is pickled as its configuration: unpickled here, copied, and sent to other processes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ import pytest
 
 import fastpool
 from fastpool import _registry
-from tests.pool.world import frees_what_is_dropped, until
+from fastpool._core import pools_here
+from tests.pool.fake_driver import frees_what_is_dropped, until
 
-from . import _travellers as way
+from . import _pickled_pools as way
 from ._scripts import run
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process.*is multi-threaded.*fork:DeprecationWarning")
@@ -63,8 +64,8 @@ def test_of_two_equal_ones_each_is_its_own_original() -> None:
     assert sent(two) is one
 
 
-def test_who_arrives_does_not_look_through_all_that_were_closed_before() -> None:
-    """Without the GIL a closed pool stays for ever; here it does because somebody has it."""
+def test_unpickling_does_not_search_all_closed_pools() -> None:
+    """Without the GIL a closed pool is never freed; here the test refers to it."""
     kept = []
     for _ in range(20):
         pool = way.make(name="again and again")
@@ -72,7 +73,7 @@ def test_who_arrives_does_not_look_through_all_that_were_closed_before() -> None
         pool.close()
         kept.append(sent(pool))
         kept[-1].close()
-    assert len(_registry._pools.named("again and again")) <= 2
+    assert len(pools_here.named("again and again")) <= 2
 
 
 def test_a_closed_pool_with_a_lease_is_still_told_of_a_fork() -> None:
@@ -106,7 +107,7 @@ def test_a_pickle_outlives_its_pool() -> None:
 
 @frees_what_is_dropped
 def test_those_that_arrived_last_stay_although_nobody_holds_them() -> None:
-    """A task brings its pool along, and lets go of it at its end; the next task is to find it with its connections."""
+    """A task brings its pool along, and drops it at its end; the next task must find it with its connections."""
     data = []
     for n in range(_registry._MOST_ARRIVED + 3):
         pool = way.make(name=f"stays-{n}")
@@ -132,8 +133,8 @@ def test_those_that_arrived_last_stay_although_nobody_holds_them() -> None:
     assert kept() is None, "what was closed is not kept"
 
 
-def test_who_unpickle_one_at_once_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All have found none, and make one: nobody waits for another, and all get the same."""
+def test_threads_that_unpickle_one_at_once_get_one_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All have found none, and make one: none waits for another, and all get the same pool."""
     pool = way.Met(way.Connection, name="met")
     data = pickle.dumps(pool)
     pool.close()
@@ -150,14 +151,14 @@ def test_who_unpickle_one_at_once_get_one(monkeypatch: pytest.MonkeyPatch) -> No
 @frees_what_is_dropped
 def test_nothing_is_remembered_of_pools_that_are_gone() -> None:
     gc.collect()
-    before = len(_registry._pools), len(_registry._pickled)
+    before = len(pools_here), len(_registry._pickled)
     pools = [way.make() for _ in range(50)]
     for pool in pools:
         pickle.dumps(pool)
     assert len(_registry._pickled) == before[1] + 50
     del pools, pool
     gc.collect()
-    assert (len(_registry._pools), len(_registry._pickled)) == before
+    assert (len(pools_here), len(_registry._pickled)) == before
 
 
 def test_making_a_pool_costs_the_same_however_many_there_are() -> None:
@@ -198,7 +199,7 @@ def test_what_differs_is_another_pool() -> None:
         pool.close()
 
 
-def test_all_that_was_said_of_it_travels() -> None:
+def test_everything_it_was_made_with_is_pickled() -> None:
     class_, options = fastpool.Pool, {"check_after": 0, "listeners": [way.Told()], "backoff": (1, 2), "timing": True}
     pool = class_(way.Connection, close=way.Connection.close, keep_on=(KeyError,), **options)
     config = pool.config
@@ -227,7 +228,7 @@ def test_what_cannot_be_pickled_is_a_type_error_that_says_so(part: str) -> None:
     assert way.use(pool)["open"] == 1
 
 
-def test_one_that_cannot_travel_is_in_nobodys_way() -> None:
+def test_one_that_cannot_be_pickled_does_no_harm() -> None:
     homely = fastpool.Pool(lambda: way.Connection(), name="shared")
     pool = way.make(name="shared")
     pool.close()
@@ -283,7 +284,7 @@ def test_a_pool_of_coroutines() -> None:
 
 @contextmanager
 def child(method: str) -> Iterator[Any]:
-    """A process that does what it is asked; it ends with the block."""
+    """A process that calls what it is sent; it ends with the block."""
     context = multiprocessing.get_context(method)
     (calls, its_calls), (answers, its_answers) = context.Pipe(), context.Pipe()
     process = context.Process(target=way.serve, args=(its_calls, its_answers))
@@ -305,8 +306,8 @@ def child(method: str) -> Iterator[Any]:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_in_a_child_equal_configurations_are_one_pool(method: str) -> None:
-    pool = way.make(name="travelling")
-    twin = way.make(name="travelling")
+    pool = way.make(name="pickled")
+    twin = way.make(name="pickled")
     before = way.opened
     assert way.use(pool)["opened"] == before + 1
     with child(method) as ask:
@@ -363,7 +364,7 @@ def lives(pid: int) -> bool:
 @pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="Dask's distributed is not installed")
 def test_dask(tmp_path: Path) -> None:
     """A pool captured in a task, and given to one, on a scheduler with two processes of two threads each."""
-    out = run(f"from tests.process._travellers_dask import main\nmain({str(tmp_path)!r})", seconds=45)
+    out = run(f"from tests.process._pickled_dask import main\nmain({str(tmp_path)!r})", seconds=45)
     told = json.loads(out.splitlines()[-1])
     captured, given = told["captured"], told["given"]
     assert [one["number"] for one in captured] == list(range(60))

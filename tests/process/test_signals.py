@@ -1,4 +1,4 @@
-"""Signals, their handlers and finalizers: nothing is lost, nothing hangs."""
+"""Signals, their handlers and finalizers: no slot is lost, nothing hangs."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def wait():
 @pytest.mark.parametrize("who", HOW_TO_WAIT)
 def test_ctrl_c_while_waiting_is_noticed_in_every_concurrency_model(who: str) -> None:
     for library in ("gevent", "eventlet"):
-        # not imported here: eventlet complains of every fork from then on
+        # not imported here: eventlet would warn at every later fork
         if library in who and importlib.util.find_spec(library) is None:
             pytest.skip(f"{library} is not installed")
     run(

@@ -1,7 +1,7 @@
 """Idle times and lifetimes go on while the machine is suspended.
 
-To a process of one thread Linux gives a time namespace of its own, in which `CLOCK_BOOTTIME` is two hours on at once
-and `CLOCK_MONOTONIC` is where it was: what a process sees of a machine that slept for two hours.
+Linux gives a single-threaded process a time namespace of its own, in which `CLOCK_BOOTTIME` jumps ahead two hours and
+`CLOCK_MONOTONIC` does not: what a process sees of a machine that slept for two hours.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PROGRAM = """
 
     class Pool(fastpool.Pool):
         def _keep(self):
-            pass  # its thread would be a second one, and whoever has two stays where it is
+            pass  # its thread would be a second one, and only a single-threaded process gets the time namespace
 
     class Connection:
         closed = False

@@ -1,6 +1,6 @@
-"""Storms of raising alarms for what tests ask of fastpool.testing: an interrupted test hangs no server and no proxy.
+"""Storms of raising alarms for the functions of fastpool.testing: an interrupted test hangs no server and no proxy.
 
-Since CPython 3.14 such a handler can strike between a lock's ``__enter__`` and its block; the lock then stays taken.
+Since CPython 3.14 such a handler can run between a lock's ``__enter__`` and its block; the lock then stays taken.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def test_after_a_storm_of_raising_alarms_everybody_is_served(call: str) -> None:
 
 
 def open_to_a_strike(source: str) -> Iterator[str]:
-    """Blocks that hold a lock, and what of threading's has such blocks in itself."""
+    """Blocks that hold a lock, and the classes of threading with such blocks inside."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.With, ast.AsyncWith)):
             for item in node.items:
@@ -41,7 +41,7 @@ def open_to_a_strike(source: str) -> Iterator[str]:
 @pytest.mark.skipif(not SOURCES, reason="the tests run without the sources")
 def test_no_python_code_holds_a_lock_that_a_handler_can_leave_taken() -> None:
     found = {str(path.relative_to(ROOT)): list(open_to_a_strike(path.read_text("utf-8"))) for path in SOURCES}
-    # `News` has one lock for each that waits, which is never held over a block.
+    # `News` has one lock per waiter, which is never held over a block.
     assert [line.partition(": ")[2] for line in found.pop("src/fastpool/testing/news.py")] == ["threading.Lock()"]
     assert {path: lines for path, lines in found.items() if lines} == {}
 

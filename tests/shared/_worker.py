@@ -50,7 +50,7 @@ def later(what: str) -> threading.Thread:
 
 
 def outcome(what: str) -> object:
-    """What the expression gives, or the error that it raises."""
+    """The value of the expression, or the error that it raises."""
     try:
         return eval(what, globals())
     except Exception as error:

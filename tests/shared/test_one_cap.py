@@ -137,7 +137,7 @@ def test_a_child_owns_nothing_and_closes_its_copies_of_the_descriptors(party: Pa
         """[os.fork()]
 if answer[0] == 0:
     try:
-        assert len(pool) == 0 and pool.share.seat.holding == 0
+        assert len(pool) == 0 and pool.share.member.holding == 0
         took = take()
         said = outcome('take(0)')
         assert '3 of 3' in said, said

@@ -65,7 +65,7 @@ def test_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_names_are_never_mixed_up(party: Party) -> None:
     names = ["a", "A", "a/../b", "ä", "a\u0308", " a", "a\0", "../../a", "a@h:1", "x" * 1024, ".", "a.page"]
     pools = [pool(shared=name, shared_max=number + 1) for number, name in enumerate(names)]
-    assert [one.share.seat.cap for one in pools if one.share] == list(range(1, len(names) + 1))
+    assert [one.share.member.cap for one in pools if one.share] == list(range(1, len(names) + 1))
     assert len(list(party.folder.iterdir())) == len(names)
     for one in pools:
         one.close()
@@ -213,19 +213,19 @@ def test_no_room_for_another_row_is_an_error_for_that_pool_only(party: Party, mo
 def test_256_processes_have_room_and_one_more_is_told(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 2048)), hard))
-    seats = []
+    members = []
     for number in range(256):
         monkeypatch.setattr(joining, "_process", [number + 1])
-        seats.append(joining.join("tested", 5))
+        members.append(joining.join("tested", 5))
     monkeypatch.setattr(joining, "_process", [1])
-    seats.append(joining.join("tested", 5))  # another pool of a process that is there
+    members.append(joining.join("tested", 5))  # another pool of a process that is there
     monkeypatch.setattr(joining, "_process", [257])
     with pytest.raises(fastpool.PoolError, match="256 processes"):
         joining.join("tested", 5)
-    seats.pop(7).leave()
+    members.pop(7).leave()
     joining.leave(joining.join("tested", 5), "tested")
-    for seat in seats:
-        seat.leave()
+    for member in members:
+        member.leave()
 
 
 def test_a_process_that_ends_without_close_removes_the_page(party: Party) -> None:
@@ -250,7 +250,7 @@ def test_a_pid_that_is_used_again_is_not_mistaken(party: Party, monkeypatch: pyt
             patched.setattr(joining.os, "getpid", lambda: worker.pid)
             again = pool(shared_max=1)
         with again:
-            assert again.share is not None and again.share.seat.holding == 0
+            assert again.share is not None and again.share.member.holding == 0
             with pytest.raises(fastpool.NoConnectionsAvailable):
                 again.checkout(timeout=0)
             worker.kill()  # its pid is somebody's, by all that the page says

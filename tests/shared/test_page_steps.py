@@ -39,7 +39,7 @@ def ways(page: Any) -> dict[str, Callable[[], object]]:
         "give what was there": lambda: page.give(0),
         "clear another": lambda: page.clear(1),
         "after another died": lambda: (page.take(0), page.clear(1), page.take(0), page.give(0)),
-        "claims and needs": lambda: (page.want(0, 2, 5), page.claim(0, 0, 9), page.served(0), page.offer(0, 9)),
+        "assignments and needs": lambda: (page.want(0, 2, 5), page.assign(0, 0, 9), page.served(0), page.offer(0, 9)),
     }
 
 
@@ -117,20 +117,20 @@ def test_one_is_freed_for_each_waiter_and_no_more(probe: Any) -> None:
     page.take(0)
     page.want(1, 1, 200)
     page.want(2, 2, 100)
-    claims = [page.claim(0, 0, 300) for _ in range(4)]
-    assert [claim and claim[0] for claim in claims] == [2, 2, 1, None], "the oldest first"
-    page.unclaim(*claims[1])
-    assert page.claim(3, 0, 300)[0] == 2
+    assigned = [page.assign(0, 0, 300) for _ in range(4)]
+    assert [one and one[0] for one in assigned] == [2, 2, 1, None], "the oldest first"
+    page.unassign(*assigned[1])
+    assert page.assign(3, 0, 300)[0] == 2
     page.want(2, 2, 100, forget=True)
     assert page.need(2) == (2, 0, 0), "what does not come is asked for again"
-    page.unclaim(*claims[0])
-    assert page.need(2) == (2, 0, 0), "a claim of before is no longer its"
+    page.unassign(*assigned[0])
+    assert page.need(2) == (2, 0, 0), "an assignment of before is no longer its"
 
 
 def test_a_process_with_waiters_of_its_own_yields_to_those_who_came_before_and_waited_for_50_ms(probe: Any) -> None:
     page = probe.SharedPage(1, 2)
     page.take(0)
     page.want(1, 1, 100)
-    assert page.claim(0, 150, 100 + 50 * MS) is None, "a moment"
-    assert page.claim(0, 50, 101 + 50 * MS) is None, "its own came first"
-    assert page.claim(0, 150, 101 + 50 * MS)[0] == 1
+    assert page.assign(0, 150, 100 + 50 * MS) is None, "a moment"
+    assert page.assign(0, 50, 101 + 50 * MS) is None, "its own came first"
+    assert page.assign(0, 150, 101 + 50 * MS)[0] == 1

@@ -1,4 +1,4 @@
-"""Servers, proxies and clients for the tests of what users test with."""
+"""Servers, proxies and clients for the tests of fastpool.testing."""
 
 from __future__ import annotations
 
@@ -52,6 +52,6 @@ def connect() -> Iterator[Connect]:
 
 @pytest.fixture
 def background() -> Iterator[ThreadPoolExecutor]:
-    """Runs what blocks."""
+    """Runs blocking calls in threads."""
     with ThreadPoolExecutor(8) as background:
         yield background

@@ -95,7 +95,7 @@ def answer(sock: socket.socket) -> bytes:
 
 
 def silent(sock: socket.socket) -> bool:
-    """Whether nothing comes for a moment."""
+    """Whether no data arrives for a moment."""
     sock.settimeout(0.05)
     try:
         sock.recv(1)
@@ -185,7 +185,7 @@ def test_dribble_gives_byte_by_byte(faults: FaultProxy, dial: Callable[[], socke
             pieces.append(sock.recv(100))
         assert b"".join(pieces) == REPLY
         assert time.monotonic() - begin >= 0.05 * (len(REPLY) - 1)
-        if len(pieces) > 1:  # who was held up meanwhile finds it in one piece
+        if len(pieces) > 1:  # a client that was delayed meanwhile gets it in one piece
             break
     assert len(pieces) > 1
     faults.heal()
@@ -300,7 +300,7 @@ def test_server_that_moved_is_found(proxy: FaultProxy, server: HBaseServer, conn
 
 
 def test_client_that_reads_slowly_gets_all(echo: Echo, background: ThreadPoolExecutor) -> None:
-    """Much more than fits anywhere: nothing is lost, and the proxy does not take more than it may keep."""
+    """The reply is larger than all buffers: nothing is lost, and the proxy buffers no more than its limit."""
     body = bytes(range(256)) * 40_000
     with socket.create_server(("127.0.0.1", 0)) as listener, FaultProxy(listener.getsockname()) as proxy:
 

@@ -1,4 +1,4 @@
-"""Scans with filters, in the words of HBase's filter language, give what HBase gives."""
+"""Scans with filters, written in HBase's filter language, return what HBase returns."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def table() -> Table:
 
 
 def scan(text: str, *, reverse: bool = False) -> str:
-    """Tell what a scan with this filter gives: rows, and their columns without the family f."""
+    """The rows of a scan with this filter, and their columns without the family f."""
     found = Scanner(table, Range(reverse=reverse), row_filter=parse_filter(text.encode())).next(99)
     return ", ".join(
         f"{row.decode()}: " + " ".join((b"%s.%s" % cell[:2]).decode().removeprefix("f.") for cell in cells)

@@ -37,7 +37,7 @@ def header(connection: happybase.Connection) -> tuple[Any, int]:
 
 
 def unread(connection: happybase.Connection) -> bool:
-    """Whether the socket has something to read, or the end, at this moment."""
+    """Whether the socket has data, or the end, to read at this moment."""
     return bool(select.select([connection.transport.sock], [], [], 0)[0])
 
 
@@ -135,7 +135,7 @@ def test_late_reply_comes_when_an_event_is_set(server: HBaseServer, connect: Con
 
 
 def test_late_reply_belongs_to_the_wrong_caller(server: HBaseServer, connect: Connect) -> None:
-    """What fastpool exists for: happybase's next caller gets the interrupted one's row."""
+    """The bug that fastpool prevents: happybase's next caller gets the interrupted one's row."""
     connection = connect(server)
     table = connection.table("t")
     table.put(b"mine", {b"f:q": b"mine"})

@@ -1,4 +1,4 @@
-"""The server's life, its counters and its limits."""
+"""Start and stop of the server, its counters and its limits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BOTH = pytest.mark.parametrize("process", [False, True], ids=["thread", "process
 
 
 def ended(sock: socket.socket) -> bool:
-    """Whether the peer ended the connection: waits for it, or fails."""
+    """Whether the peer ended the connection; waits for that, and fails at a time limit."""
     sock.settimeout(5)
     return sock.recv(1) == b""
 

@@ -62,7 +62,7 @@ def test_every_method_of_the_interface_is_there() -> None:
 
 @pytest.mark.parametrize(("protocol", "transport"), WIRES, ids=["-".join(wire) for wire in WIRES])
 @pytest.mark.parametrize("process", [False, True], ids=["thread", "process"])
-def test_rows_travel_over_every_wire(protocol: str, transport: str, process: bool, connect: Connect) -> None:
+def test_rows_arrive_over_every_transport(protocol: str, transport: str, process: bool, connect: Connect) -> None:
     with HBaseServer(protocol=protocol, transport=transport, process=process) as server:
         connection = connect(server, protocol=protocol, transport=transport)
         connection.create_table("big", {"f": {"max_versions": 7}})

@@ -1,4 +1,4 @@
-"""Tables in memory keep HBase's rules, whatever speaks to them."""
+"""Tables in memory keep HBase's rules, independent of the protocol."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""What type checkers must accept, and what they must make of it."""
+"""A program that type checkers must accept, and the types that they must infer."""
 
 from __future__ import annotations
 
 import sqlite3
+import ssl
 from typing import assert_type
 
 import happybase
@@ -140,3 +141,25 @@ def happybases() -> None:
         assert_type(connection, happybase.Connection)
     with pool.table("users") as table:
         table.row(b"ann")
+    with pool.connection(None, table_prefix=b"app", table_prefix_separator="_") as connection:
+        assert_type(connection, happybase.Connection)
+    by_hand = pool.get_connection(block=False, timeout=None, table_prefix="app")
+    assert_type(by_hand, happybase.Connection)
+    pool.checkin(by_hand)
+
+
+class Transport:
+    def __init__(self, socket: object, host: str, port: int) -> None: ...
+
+
+def by_other_wires() -> None:
+    context = ssl.create_default_context()
+    fastpool.ConnectionPool(3, host="h", ssl_context=context, transport_factory=Transport)
+    fastpool.ConnectionPool(3, socket_factory=lambda host, port: (host, port), ssl_context=None)
+
+
+def by_name() -> None:
+    users: fastpool.ConnectionPool = fastpool.get_pool("users")
+    users.get_connection()
+    with fastpool.get_pool("orders").connection() as c:
+        c.whatever()

@@ -1,4 +1,4 @@
-"""What type checkers must refuse: each line that says `error`, by that of mypy's codes, and no other line."""
+"""A program with an error in each line that says `error`, with mypy's code, and in no other line."""
 
 from __future__ import annotations
 
@@ -34,6 +34,12 @@ def options() -> None:
     fastpool.Pool(connect).warm("all")  # error: arg-type
     fastpool.ConnectionPool(3, hosst="h")  # error: call-arg
     fastpool.ConnectionPool(3, max_size=4)  # error: call-arg
+    fastpool.ConnectionPool(3).connection(table_prefix=3)  # error: arg-type
+    fastpool.ConnectionPool(3).get_connection(block="no")  # error: arg-type
+    fastpool.Pool(connect).connection(table_prefix=b"app")  # error: call-arg
+    fastpool.get_pool(3)  # error: arg-type
+    fastpool.ConnectionPool(3, ssl_context=True)  # error: arg-type
+    fastpool.ConnectionPool(3, transport_factory=Other)  # error: arg-type
     more: fastpool.PoolOptions = {"max_sizes": 3}  # error: typeddict-unknown-key
     fastpool.Pool(connect, **more)
 

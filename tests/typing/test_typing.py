@@ -1,6 +1,6 @@
-"""mypy --strict and pyright accept what must be accepted, the examples too, and find each error that is marked.
+"""mypy --strict and pyright accept what must be accepted, also the examples, and find each error that is marked.
 
-A line that must be refused says ``# error: CODE``, with mypy's code for it; of pyright's only the lines are compared.
+A line that must be refused says ``# error: CODE``, with mypy's code; of pyright's errors only the lines are compared.
 """
 
 from __future__ import annotations

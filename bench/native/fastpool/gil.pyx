@@ -1,4 +1,4 @@
-"""The two hot operations called from Python, with the GIL kept, and with the GIL let go and taken again around them."""
+"""The two hot operations called from Python, with the GIL kept, and with the GIL released and taken again around them."""
 
 include "hot.pxi"
 
@@ -7,7 +7,7 @@ if not open_pool():
 
 
 def nothing():
-    """What a call costs."""
+    """The cost of a call."""
 
 
 def kept():

@@ -25,18 +25,18 @@ cdef bint open_pool() noexcept nogil:
 
 
 cdef Slot *borrow(Thread *me) noexcept nogil:
-    cdef ThreadHint *visit = hint_find(me, pool.id)
+    cdef ThreadHint *hint = hint_find(me, pool.id)
     cdef Slot *slot = NULL
     cdef Waiter *waiter
     cdef int64_t now
-    if u64_peek(&pool.gate) == 0 and visit != NULL:
-        slot = <Slot *>visit.slot
-        if not lease_retake(visit):
+    if u64_peek(&pool.gate) == 0 and hint != NULL:
+        slot = <Slot *>hint.slot
+        if not lease_retake(hint):
             slot = idle_take(&pool.idle, &pool.table)
         if slot != NULL:
             now = clock_near_ns(me)
             if now < i64_peek(&slot.fresh_ns):
-                lease_open(slot, me, visit, now)
+                lease_open(slot, me, hint, now)
                 return slot
     if slot == NULL and not u64_load_sc(&pool.gate) & QUEUED_MASK:
         slot = pool_take_free(&pool)

@@ -43,7 +43,7 @@ async def obtain(pool: BasePool, checkout: Checkout, calls: DriverCalls) -> None
 
 
 async def open_one(pool: BasePool, checkout: Checkout, calls: DriverCalls, opened: list[Any] | None = None) -> None:
-    """Open the connection for which there is room in hand, and leave it to whoever wants one."""
+    """Open the connection for which there is room in hand, and put it into the pool for the next caller."""
     try:
         await calls.connect(checkout)
         checkout.put(opened)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Loop = asyncio.AbstractEventLoop
 
-_GLANCE_S = 0.5  # how often who waits for a loop looks whether it still runs
+_GLANCE_S = 0.5  # how often a waiter for a loop checks that the loop still runs
 
 
 class LoopDriver(Driver[Any]):
@@ -159,6 +159,6 @@ async def settled(call: Callable[..., Any], *args: Any) -> Any:
 
 
 def was_cancelled() -> bool:
-    """Whether somebody cancelled the current task; else a CancelledError comes from what the driver awaited."""
+    """Whether the current task was cancelled; else a CancelledError comes from what the driver awaited."""
     task = running_task()
     return task is None or task.cancelling() > 0

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from .._core import AsyncLease, Checkout
     from .workers import Workers
 
-_BEGUN, _END = 1, 2  # the questions that are decided by who answers first
+_BEGUN, _END = 1, 2  # the questions of which only the first answer counts
 _GONE = object()
 
 
 class Signal:
-    """What a task waits for while a worker works for it."""
+    """A future that a task awaits while a worker works for it."""
 
     __slots__ = ("_loop", "future")
 
@@ -48,7 +48,7 @@ class Signal:
 
 
 class Outcome:
-    """What has come of a step: the slot, and what the step gave or raised."""
+    """The outcome of a step: the checkout, and what the step returned or raised."""
 
     __slots__ = ("checkout", "error", "value")
 
@@ -145,7 +145,7 @@ class WorkerCalls:
         What takes longer goes on, and its verdict says whether the connection is kept.
         """
         left = checkout.check_begins()
-        step = Step(checkout, _ask, self._keep_checked)
+        step = Step(checkout, lambda own: own.ask(), self._keep_checked)
         try:
             well: bool = await step.by(self._staff.connecting, left)
         except (OutOfTime, asyncio.CancelledError) as error:
@@ -185,13 +185,9 @@ class WorkerCalls:
         close_all(self._pool, self.close, own.closing())
 
     def _leave(self, checkout: Checkout) -> None:
-        """The connection is for whoever wants one."""
+        """Put the connection into the pool for the next caller."""
         checkout.put()
         close_all(self._pool, self.close, checkout.closing())
-
-
-def _ask(own: Checkout) -> bool:
-    return own.ask()
 
 
 def close_by(pool: BasePool, c: Any, over: Callable[[], object] | None = None) -> None:

@@ -10,7 +10,7 @@ import functools
 from collections import deque
 
 from .._core import Post
-from .._core.threads import Bell, leave_hub, start
+from .._core.threads import WakeEvent, leave_hub, start
 from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CLOSING = 4
 ENDING = 32  # ends of leases whose reset may block; each has a slot of its own, so there is no fear of many that hang
-REST_S = 2.0  # a worker whom nobody needs for so long ends
+REST_S = 2.0  # a worker without a job for so long ends
 
 
 class Workers:
@@ -37,7 +37,7 @@ class Workers:
         self._most = most
         self._jobs: deque[Callable[[], None]] = deque()
         self._posts: dict[int, Post] = {}
-        self._resting: deque[Bell] = deque()  # of the workers that sleep
+        self._resting: deque[WakeEvent] = deque()  # of the workers that sleep
 
     def do(self, job: Callable[[], None]) -> bool:
         """Have a worker call ``job``; False: all are busy, so the first that is done will.
@@ -53,7 +53,7 @@ class Workers:
             try:
                 self._jobs.remove(job)
             except ValueError:
-                return True  # somebody has it
+                return True  # a worker has it
             raise
 
     @property
@@ -63,10 +63,10 @@ class Workers:
 
     def _call_one(self) -> bool:
         try:
-            bell = self._resting.pop()
+            event = self._resting.pop()
         except IndexError:
             return self._start_one()
-        bell.ring()
+        event.set()
         return True
 
     def _start_one(self) -> bool:
@@ -78,12 +78,12 @@ class Workers:
         return False
 
     def _work(self, post: Post) -> None:
-        bell = Bell()
+        event = WakeEvent()
         while True:
             try:
                 job = self._jobs.popleft()
             except IndexError:
-                if self._rest(bell):
+                if self._rest(event):
                     continue
                 break
             try:
@@ -94,26 +94,26 @@ class Workers:
             del job
         leave_hub()
         post.resign()
-        self._call_another()  # for somebody who saw this thread still there
+        self._call_another()  # for a caller that saw this thread still there
 
     def _call_another(self) -> None:
-        """Whoever put what is still to be done may have counted on this very thread."""
+        """Call another worker for the remaining jobs: their callers may have counted on this thread."""
         if self._jobs:
             try:
                 self._call_one()
             except Exception:
                 pass  # no more threads can be started: those that there are will come to it
 
-    def _rest(self, bell: Bell) -> bool:
+    def _rest(self, event: WakeEvent) -> bool:
         """Sleep until there may be a job; False: nobody has called for long."""
-        self._resting.append(bell)
+        self._resting.append(event)
         try:
-            return bool(self._jobs) or bell.wait(REST_S)
+            return bool(self._jobs) or event.wait(REST_S)
         finally:
             try:
-                self._resting.remove(bell)
+                self._resting.remove(event)
             except ValueError:
-                pass  # whoever took it has a job
+                pass  # the caller that took the event has a job
 
 
 class Staff:

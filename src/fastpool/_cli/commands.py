@@ -47,7 +47,7 @@ def cli() -> None:
 @click.option("--plain", is_flag=True, help="No live display, no colours; the default where there is no terminal.")
 @_json
 def demo(seconds: float, plain: bool, json_to: str | None) -> None:
-    """One load through happybase's pool and through fastpool's, live: faster, fairer, safer?
+    """Put one load through happybase's pool and through fastpool's, live, and compare speed, fairness and safety.
 
     Starts an HBase in memory behind a real Thrift socket, in a process of its own, and needs nothing else.
     """

@@ -1,4 +1,4 @@
-"""What `fastpool top` shows: every shared pool of this user on this machine, read from its page."""
+"""The command `fastpool top`: every shared pool of this user on this machine, read from its page."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from _random import Random
 from collections.abc import Awaitable, Callable, Mapping
 
 from .._config import Config
+from .._core.greenlets import pause
 from .._driver import Driver
 from .._errors import AllServersUnavailable, OutOfTime
 from .._light.hints import TYPE_CHECKING, Any
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 # A connect that its caller's own deadline ended before this many seconds says little about the server: one impatient
 # caller must not turn all others away. A second one in a row does count, or a server that hangs would never be down.
 FAIR_TRIAL = 1.0
+
+# Where the driver has a server asked that is left alone, its caller waits so many seconds before, at the most.
+LONGEST_REST = 0.1
 
 
 class Connector:
@@ -66,7 +70,10 @@ class Connector:
         trial = _Trial(self, timeout, leased_by_server, patient)
         try:
             while not trial.over:
-                server, left = trial.next()
+                server, rest = trial.next()
+                if rest:
+                    pause(rest)
+                left = trial.begin()
                 with trial:
                     connection = self._driver.open_entry(entry, server, left)
             return _something(connection), server
@@ -89,7 +96,12 @@ class Connector:
         trial = _Trial(self, timeout, leased_by_server, patient)
         try:
             while not trial.over:
-                server, left = trial.next()
+                server, rest = trial.next()
+                if rest:
+                    from asyncio import sleep
+
+                    await sleep(rest)
+                left = trial.begin()
                 with trial:
                     connection = self._driver.open_entry(entry, server, left)
                     if isawaitable(connection):
@@ -108,7 +120,7 @@ class Connector:
 
 
 async def _within(seconds: float | None, connecting: Awaitable[Any]) -> Any:
-    """What ``connecting`` gives; OutOfTime if that takes longer."""
+    """The result of ``connecting``; OutOfTime if that takes longer."""
     from .._core.time_limit import TimeLimit
 
     # Not wait_for, which would make a task of its own and, on 3.11, can lose what that returned.
@@ -131,12 +143,13 @@ def _something(connection: Any) -> Any:
 class _Trial:
     """Tries to open one connection: server after server, until one accepts or none is left.
 
-    ``next()`` chooses a server; as a context manager it notes how that one answers, and is ``over`` when it has
-    accepted. A refusal after which another server is to be asked goes no further.
+    ``next()`` chooses a server, ``begin()`` begins with it; as a context manager it notes how that one answers, and is
+    ``over`` when it has accepted. A refusal after which another server is to be asked goes no further.
     """
 
     __slots__ = (
-        "_began", "_connector", "_deadline", "_error", "_leased", "_patient", "_server", "_servers", "_tried", "over",
+        "_asked", "_began", "_connector", "_deadline", "_error", "_leased", "_patient", "_round", "_server",
+        "_servers", "_tried", "over",
     )  # fmt: skip
 
     def __init__(
@@ -152,30 +165,54 @@ class _Trial:
         self._leased = leased_by_server
         self._servers = connector.health.servers()
         self._tried: dict[Server, BaseException] = {}
+        self._asked: set[Server] = set()  # in this round
+        self._round = 1
         self._server: Server | None = None
         self._error: BaseException | None = None
         self._began = 0.0
         self.over = False
 
-    def next(self) -> tuple[Server | None, float | None]:
-        """The server to ask now, and the seconds left; AllServersUnavailable (or the one server's own error)."""
+    def next(self) -> tuple[Server | None, float]:
+        """The server to ask, and how many seconds to wait before; AllServersUnavailable (or the one server's error)."""
         connector = self._connector
+        rest = 0.0
         if self._servers:
             resting = {server: state for server, state in connector.health.states().items() if state.retry_in > 0}
-            able = tuple(s for s in self._servers if s not in self._tried and s not in resting)
+            able = tuple(s for s in self._servers if s not in self._asked and s not in resting)
             if self._patient:
                 able = self._likely(able, resting)
+            if not able:
+                able = self._next_round()
             if not able or (self._tried and self._left() == 0.0):
                 raise self._none_left(resting)
             self._server = connector.health.choose(self._servers, able, self._leased)
+            if self._round > 1 and self._server in resting:
+                rest = min(resting[self._server].retry_in, LONGEST_REST)
+                left = self._left()
+                rest = rest if left is None else min(rest, left / 2)  # it needs time to connect, too
+        return self._server, rest
+
+    def begin(self) -> float | None:
+        """Begin to connect to the server that was chosen; the seconds left."""
+        connector = self._connector
         self._began = connector._clock()
         connector._tell("connect_started", server=self._server)
-        return self._server, self._left()
+        return self._left()
 
     def _likely(self, able: tuple[Server, ...], resting: Mapping[Server, ServerState]) -> tuple[Server, ...]:
         doubted = self._connector.health.doubted
         slow = (s for s in self._servers if s not in self._tried and s in resting and resting[s].hasty)
         return tuple(s for s in able if s not in doubted) or able or tuple(slow)
+
+    def _next_round(self) -> tuple[Server, ...]:
+        """The servers to ask when none is left in the first round: after that, those left alone are asked, too."""
+        if self._round > 1 and (left := tuple(s for s in self._servers if s not in self._asked)):
+            return left
+        if self._round >= self._connector._driver.rounds:
+            return ()
+        self._round += 1
+        self._asked.clear()
+        return self._servers
 
     def __enter__(self) -> None:
         pass
@@ -194,13 +231,16 @@ class _Trial:
         remembered = without_traceback(error)
         connector.last_error = remembered
         self._error = error
-        if server is not None:
+        blamed = connector._driver.blames_server(error)
+        if server is not None and blamed:
             self._tried[server] = remembered
+            self._asked.add(server)
             connector.health.refused(
                 server, remembered, fair=took >= FAIR_TRIAL or not (cut_off or self._left() == 0.0)
             )
         connector._tell("connect_failed", server=server, error=error, duration=took)
-        return not cut_off and len(set(self._servers)) > 1
+        several = len(set(self._servers)) > 1 or (server is not None and connector._driver.rounds > 1)
+        return several and blamed and not cut_off
 
     def _accepted(self) -> None:
         """Note that the connection is open."""
@@ -217,10 +257,10 @@ class _Trial:
     def _none_left(self, resting: Mapping[Server, ServerState]) -> BaseException:
         servers = tuple(dict.fromkeys(self._servers))
         if len(servers) == 1:
-            remembered = resting[servers[0]].error
+            remembered = self._tried.get(servers[0]) or resting[servers[0]].error
             again = without_traceback(remembered, 0)
             again.__cause__ = remembered
-            return again
+            return self._connector._driver.none_left(again)
         lines = [f"none of {len(servers)} servers gave a connection"]
         for server in servers:
             if server in self._tried:
@@ -235,4 +275,4 @@ class _Trial:
         failure = AllServersUnavailable("\n".join(lines))
         last = self._connector.last_error
         failure.__cause__ = self._error or (None if last is None else without_traceback(last))
-        return failure
+        return self._connector._driver.none_left(failure)

@@ -18,7 +18,7 @@ class Opening:
     ``until``: when to stop at the latest; None: not before they are open. ``connects_s``: the limit of each connect.
     """
 
-    __slots__ = ("_connects_s", "_first", "_patience_s", "_pool", "_seen", "_since", "_until", "_wanted", "opened")
+    __slots__ = ("_connects_s", "_first", "_patience_s", "_pool", "_seen", "_changed_at", "_until", "_wanted", "opened")
 
     def __init__(self, pool: BasePool, wanted: int, until: float | None, connects_s: float | None) -> None:
         self._pool = pool
@@ -28,7 +28,7 @@ class Opening:
         self._patience_s = pool.config.timeout if until is None else None
         self._first = False
         self._seen = (0, 0)
-        self._since = clock()
+        self._changed_at = clock()
         self.opened: list[Any] = []  # the connections that this call has opened, noted by the core
 
     # ---- of open() ---------------------------------------------------------------------------------------------
@@ -76,9 +76,9 @@ class Opening:
         pool = self._pool
         now, seen = clock(), (len(pool), pool._connecting)
         if seen != self._seen:
-            self._seen, self._since = seen, now
-        elif self._patience_s and now - self._since > self._patience_s:
-            raise pool._exhausted("connect", now - self._since, None)
+            self._seen, self._changed_at = seen, now
+        elif self._patience_s and now - self._changed_at > self._patience_s:
+            raise pool._exhausted("connect", now - self._changed_at, None)
         return sum(seen) < min(self._wanted, pool.config.max_size)
 
     @property

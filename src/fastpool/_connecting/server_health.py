@@ -1,4 +1,4 @@
-"""What a pool knows of its servers: which of them refuse, how long each is left alone, and which to ask next."""
+"""A pool's servers: which of them refuse, how long each is left alone, and which to ask next."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class _Down:
 
 @dataclass(frozen=True, slots=True)
 class _Book:
-    """What a connector knows of its servers. Replaced as a whole and never modified, so that no lock is needed."""
+    """The state of a connector's servers. Replaced as a whole and never modified, so that no lock is needed."""
 
     down: Mapping[Server, _Down]
     doubted: frozenset[Server]

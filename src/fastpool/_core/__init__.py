@@ -46,6 +46,9 @@ from .core import (
     AwaitingCore as AwaitingCore,
 )
 from .core import (
+    AwaitingPrefixedCore as AwaitingPrefixedCore,
+)
+from .core import (
     BlockingCore as BlockingCore,
 )
 from .core import (
@@ -79,13 +82,19 @@ from .core import (
     Post as Post,
 )
 from .core import (
+    PrefixedCore as PrefixedCore,
+)
+from .core import (
     Register as Register,
 )
 from .core import (
     Section as Section,
 )
 from .core import (
-    SharedSeat as SharedSeat,
+    Selection as Selection,
+)
+from .core import (
+    SharedMember as SharedMember,
 )
 from .core import (
     WaiterHandle as WaiterHandle,
@@ -113,6 +122,9 @@ from .core import (
 )
 from .core import (
     loop_of_thread as loop_of_thread,
+)
+from .core import (
+    pools_here as pools_here,
 )
 from .core import (
     private_in_use as private_in_use,

@@ -92,7 +92,7 @@ cdef object checkin_of_lease(AnyLease lease, object exc):
     lease.state = DONE
     lease.core = None
     if not lease_try_end(lease.slot, lease.word):
-        return lease_is_over(core, lease.slot, exc)  # somebody else ended it a moment ago
+        return lease_is_over(core, lease.slot, exc)  # another thread ended it a moment ago
     return checkin_new(core, lease.slot, exc, lease.discarded)
 
 
@@ -296,13 +296,13 @@ cdef int checkin_after_give(Core core) except -1:
 # ---- by hand -------------------------------------------------------------------------------------------------------
 
 cdef int checkin_by_hand(Core core, object c, bint discard) except -1:
-    cdef Slot *slot = checkin_claim_by_hand(core, c)
+    cdef Slot *slot = checkin_find_by_hand(core, c)
     if slot != NULL:
         checkin_lease(core, slot, None, discard)
     return 0
 
 
-cdef Slot *checkin_claim_by_hand(Core core, object c) except? NULL:
+cdef Slot *checkin_find_by_hand(Core core, object c) except? NULL:
     """The slot of a returned connection, owned by the caller from now on; NULL: the connection belongs to the parent
     process, or close() took it."""
     cdef Entry entry

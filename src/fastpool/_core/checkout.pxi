@@ -14,6 +14,8 @@ cdef class Checkout:
     cdef uint64_t born_in        # the process
     cdef bint instant            # timeout=0
     cdef readonly object loop    # only connections opened in this loop will do; None: any
+    cdef Selection selection     # only connections that it accepts will do; None: any
+    cdef bint suits              # the connection in hand is known to be one of them
     cdef object running          # the loop in which it runs, once looked up
     # in line
     cdef WaiterHandle handle     # None: not in line
@@ -34,6 +36,8 @@ cdef class Checkout:
     # connections detached from their slots, to be closed
     cdef list detached           # (connection, server); None: none
     cdef int why
+    cdef bint kept               # the shared permit of the only one stays with the slot in hand
+    cdef bint awaits             # its steps are performed by awaiting, and closes are not waited for
     # connecting
     cdef readonly bint for_others  # its connection may go to the first in line: the permit is returned last
     cdef bint permit             # that permit is still out
@@ -42,6 +46,7 @@ cdef class Checkout:
 
     def step(self):
         """The next step: STEP_WAIT … STEP_READY.  Raises PoolClosed, or NoConnectionsAvailable after a check."""
+        self.awaits = True
         return checkout_step(self)
 
     def begin(self):
@@ -148,6 +153,7 @@ cdef class Checkout:
         other.began, other.deadline, other.instant = self.began, self.deadline, self.instant
         other.asked, other.limit, other.asked_of = self.asked, self.limit, self.asked_of
         other.slot, other.looked, other.answer = self.slot, self.looked, self.answer
+        other.selection, other.suits = self.selection, self.suits
         other.for_others = other.lent = True
         self.slot = NULL
         return other
@@ -156,6 +162,7 @@ cdef class Checkout:
         """Take back the lent slot, if the other still has it, and the findings about its connection."""
         self.slot = other.slot
         self.looked, self.answer, self.silent = other.looked, other.answer, other.silent
+        self.suits = other.suits
         other.slot = NULL
         checkout_return_permit(other)
 
@@ -177,17 +184,17 @@ cdef class Checkout:
 
     def throw(self, kind, value=None, trace=None):
         """Leave the line and raise in the waiting task; a slot handed over meanwhile goes to the next in line."""
-        line_give_up(self)
+        line_end_wait(self)
         raise task_thrown(kind, value, trace)
 
     def close(self):
         """Leave the line: the task is ended."""
-        line_give_up(self)
+        line_end_wait(self)
 
     def __dealloc__(self):
         if self.core is None or self.born_in != generation():
             return
-        line_give_up(self)
+        line_end_wait(self)
         if self.slot != NULL:
             checkout_abandon(self.core, self.slot)
             checkout_return_permit(self)
@@ -208,13 +215,16 @@ cdef Checkout checkout_new(Core core, int64_t limit, object loop):
 cdef inline void checkout_hold(Checkout self, Slot *slot) noexcept:
     """Take a slot in hand; nothing is known of its connection yet."""
     self.slot = slot
-    self.looked = False
+    self.looked = self.suits = False
 
 
 cdef inline bint checkout_connecting(Checkout self) noexcept:
     return slot_state(u64_load(&self.slot.word)) == CONNECTING
 
 
-cdef inline bint checkout_foreign(Checkout self) noexcept:
-    """Whether the connection in hand was opened in another loop."""
-    return self.loop is not None and (<Entry>self.slot.entry).loop is not self.loop
+cdef bint checkout_suits(Checkout self, Slot *slot) except -1:
+    """Whether a connection was opened in the caller's loop, and is one that the caller asks for."""
+    cdef Entry entry = <Entry>slot.entry
+    if self.loop is not None and entry.loop is not self.loop:
+        return False
+    return self.selection is None or selection_suits(self.selection, entry)

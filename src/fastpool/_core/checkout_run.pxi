@@ -34,11 +34,14 @@ cdef bint checkout_ask(Checkout self) except -1:
 
 cdef int checkout_close(Checkout self) except -1:
     """Close the detached connections.  Their slots are free already: a close that hangs delays only this caller."""
-    taken, self.detached = self.detached, None
-    return 0 if taken is None else retire_close_all(self.core, taken, self.why)
+    cdef bint kept = self.kept
+    taken, self.detached, self.kept = self.detached, None, False
+    return 0 if taken is None else retire_close_all(self.core, taken, self.why, not kept)
 
 
-cdef Slot *checkout_slow(Core core, int64_t limit_ns, int how, Slot *slot, uint64_t *lease) except NULL:
+cdef Slot *checkout_slow(
+    Core core, int64_t limit_ns, int how, Slot *slot, uint64_t *lease, Selection selection=None
+) except NULL:
     """A slot with a connection fit for use, leased to the caller.  `slot`: an idle one that it owns already, or NULL.
 
     `lease`: receives the word of the lease.  Never read it from the slot later: a close(timeout) may have ended it.
@@ -47,6 +50,7 @@ cdef Slot *checkout_slow(Core core, int64_t limit_ns, int how, Slot *slot, uint6
     fork_ensure_process(core)
     try:
         self = checkout_new(core, limit_ns, None)
+        self.selection = selection
         if maintenance_lacks_keeper(core):
             core._go_on_keeping()
         checkout_begin(self)
@@ -110,10 +114,10 @@ cdef uint64_t checkout_make_lease(Core core, Slot *slot, Thread *me, int64_t beg
     return lease
 
 
-cdef object checkout_exhausted(Core core, str phase, int64_t began, kind=None):
-    """Count a checkout whose time is over, and make its error."""
+cdef object checkout_exhausted(Core core, str phase, int64_t began, list steps=None):
+    """Count a checkout that got nothing, and make its error.  steps: those of a deadlock; None: its time is over."""
     u64_add(&core.totals[TIMEOUTS], 1)
-    return core._exhausted(phase, (clock_ns() - began) / 1e9, kind)
+    return core._exhausted(phase, (clock_ns() - began) / 1e9, steps)
 
 
 cdef object checkout_seconds_left(int64_t deadline):

@@ -40,29 +40,43 @@ cdef bint checkout_take(Checkout self) except -1:
     checkout_hold(self, lease_take_idle(core, hint))
     if self.slot == NULL:
         self.slot = pool_take_vacant(core.pool)
-    elif checkout_foreign(self):
+    else:
         checkout_exchange(self)
     return self.slot != NULL
 
 
 cdef int checkout_exchange(Checkout self) except -1:
-    """Exchange another loop's connection in hand for one of this loop's, or for room for one, if there is any."""
+    """Exchange a connection in hand that the caller cannot use for one that it can, or for room for one, if there is
+    any; else for the connection that has been idle longest, which is replaced."""
     cdef Core core = self.core
     cdef Slot *better = NULL
     cdef Slot *slot
-    cdef uint64_t word
+    cdef Slot *oldest = NULL
+    cdef bint found = checkout_suits(self, self.slot)
+    cdef uint64_t word, seen = 0
     cdef uint32_t i
+    if found:
+        self.suits = True
+        return 0
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
         word = u64_load(&slot.word)
-        if slot_state(word) == IDLE and (<Entry>slot.entry).loop is self.loop and slot_grab(slot, word):
-            better = slot
-            break
+        if slot_state(word) != IDLE:
+            continue
+        if checkout_suits(self, slot):
+            if slot_grab(slot, word):
+                better, found = slot, True
+                break
+        elif oldest == NULL or i64_peek(&slot.since_ns) < i64_peek(&oldest.since_ns):
+            oldest, seen = slot, word
     if better == NULL:
         better = pool_take_vacant(core.pool)
+    if better == NULL and self.selection is not None and oldest != NULL and slot_grab(oldest, seen):
+        better = oldest
     if better != NULL:
         slot = self.slot
         checkout_hold(self, better)
+        self.suits = found
         pool_give(core.pool, slot)
     return 0
 
@@ -70,9 +84,10 @@ cdef int checkout_exchange(Checkout self) except -1:
 cdef int checkout_look(Checkout self) except -1:
     """Judge the connection in hand, as far as possible without the driver's check."""
     self.looked = True
-    if checkout_foreign(self):
+    if not self.suits and not checkout_suits(self, self.slot):
         self.answer = WHY_DISCARDED
         return 0
+    self.suits = True
     try:
         self.answer = fitness_unasked(self.core, self.slot, self.ping)
     except Exception:
@@ -132,6 +147,14 @@ cdef int checkout_reject(Checkout self) except -1:
     self.silent = 0
     if self.answer == WHY_DEAD or self.answer == WHY_DESYNC:
         fitness_suspect_server(core, server, slot)
+    if (
+        self.selection is not None
+        and not self.suits
+        and not core.tracks_calls
+        and (core.pool.member == NULL or not self.awaits)  # else the shared permit is free once the close has returned
+        and permit_take(core.pool)
+    ):
+        return checkout_replace(self)
     checkout_detach(self, self.answer)
     if silent:
         fitness_vacate_unheard(core, server, silent, self.detached)
@@ -147,11 +170,29 @@ cdef int checkout_detach(Checkout self, int why) except -1:
     return 0
 
 
+cdef int checkout_replace(Checkout self) except -1:
+    """Keep the slot in hand, with a permit to connect in it, for a connection that the caller can use.
+
+    If the room went to the first in line instead, callers that ask for another kind of connection could keep this one
+    out for ever.  The shared permit stays with the slot: the old connection is closed before the new one is opened.
+    """
+    cdef Slot *slot = self.slot
+    cdef list taken = [None]  # made while the slot has its connection, for it may raise MemoryError
+    server = (<Entry>slot.entry).server
+    try:
+        taken[0] = (retire_detach(self.core, slot, self.answer), server)
+    finally:
+        slot_move(slot, CONNECTING)
+        checkout_hold(self, slot)
+    self.detached, self.why, self.kept = taken, WHY_DISCARDED, self.core.pool.member != NULL
+    return 0
+
+
 cdef int checkout_fail(Checkout self) except -1:
     """After a failure: leave the line and free the slot; the state of its connection is unknown."""
     if self.born_in != generation():
         return 0
-    line_give_up(self)
+    line_end_wait(self)
     if self.slot == NULL:
         return 0
     if checkout_connecting(self):

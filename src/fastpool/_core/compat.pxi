@@ -1,5 +1,9 @@
 # Private structures of other packages that are used, and how a test turns them off (docs/compat.md lists them all).
 
+cdef extern from "compat_main_thread.h":
+    bint os_is_main_thread "_PyOS_IsMainThread"()
+    bint os_knows_main_thread "fp_knows_main_thread"()
+
 cdef enum:
     NO_STACK_CHUNK = 1
     NO_CONTEXT = 2
@@ -35,6 +39,13 @@ cdef dict PRIVATE = {
     "immortal objects": NO_IMMORTALS,
 }
 cdef int without = 0
+
+ctypedef object (*GetCurrent)()
+
+cdef enum:
+    GET_CURRENT = 4  # its index in the C API table of greenlet.h
+
+cdef str LOOP_NOTE = "__asyncio_running_event_loop__"
 
 
 def do_without(*names):
@@ -77,3 +88,68 @@ cdef bint compat_is_main_thread() except -1:
         return os_is_main_thread()
     import threading
     return threading.main_thread().ident == PyThread_get_thread_ident()
+
+
+cdef GetCurrent compat_getcurrent_of(greenlet) except? NULL:
+    """greenlet's C function for the current greenlet; NULL: only `greenlet.getcurrent` exists."""
+    capsule = getattr(greenlet, "_C_API", None)
+    if without & NO_GREENLET_TABLE or not PyCapsule_IsValid(capsule, "greenlet._C_API"):
+        return NULL
+    return (<GetCurrent *>PyCapsule_GetPointer(capsule, "greenlet._C_API"))[GET_CURRENT]
+
+
+cdef dict compat_table_of_tasks(asyncio):
+    """asyncio's dictionary of the current tasks; None: it has none."""
+    tasks = getattr(getattr(asyncio, "tasks", None), "_current_tasks", None)
+    return tasks if type(tasks) is dict and not without & NO_TASK_TABLE else None
+
+
+cdef bint compat_handles_are_futures(asyncio) except -1:
+    """Whether asyncio accepts a TaskHandle as a future, by the attribute `_asyncio_future_blocking`."""
+    is_future = getattr(asyncio, "isfuture", None)
+    return is_future is not None and not without & NO_FUTURE_MARK and is_future(TaskHandle.__new__(TaskHandle))
+
+
+@cython.final
+@cython.internal
+cdef class Asks:
+    """Wraps asyncio's public function for the running loop, which raises where there is none."""
+    cdef object get_running_loop
+
+    def __call__(self):
+        try:
+            return self.get_running_loop()
+        except RuntimeError:
+            return None
+
+
+cdef object compat_loop_getter(asyncio):
+    """A function that returns this thread's running loop, or None; None itself if asyncio is half imported."""
+    cdef Asks asks
+    found = None if without & NO_LOOP_CALLS else getattr(asyncio, "_get_running_loop", None)
+    public = getattr(asyncio, "get_running_loop", None)
+    if found is not None or public is None:
+        return found
+    asks = Asks.__new__(Asks)
+    asks.get_running_loop = public
+    return asks
+
+
+cdef bint compat_loop_is_noted(asyncio) except -1:
+    """Whether asyncio stores the running loop in the thread state's dictionary.  Tried out: that differs between
+    versions, and between asyncio's C part and its Python part."""
+    if without & NO_LOOP_NOTE:
+        return False
+    loop = running_loop()
+    if loop is not None:
+        return noted_loop(LOOP_NOTE) == <PyObject *>loop
+    note = None if without & NO_LOOP_CALLS else getattr(asyncio, "_set_running_loop", None)
+    if note is None:
+        return False
+    note(asyncio)
+    try:
+        if noted_loop(LOOP_NOTE) != <PyObject *>asyncio:
+            return False
+    finally:
+        note(None)
+    return noted_loop(LOOP_NOTE) == NULL

@@ -1,4 +1,4 @@
-"""What Python code takes from private structures of others. docs/compat.md lists all of it, the core's part too.
+"""Private structures of other projects that Python code uses. docs/compat.md lists them, and those of the core.
 
 Each function here gives the answer in a public way where the private one is missing.
 """
@@ -34,6 +34,11 @@ def way_to_gevents_hub() -> Callable[[], Any]:
     return get_hub  # type: ignore[no-any-return] # in a thread that has none it makes one: dearer, and as right
 
 
+def gevents_hub() -> Any:
+    """Give the gevent hub of the calling thread, or None where it has none."""
+    return way_to_gevents_hub()() if "gevent.hub" in sys.modules else None
+
+
 def eventlets_hub() -> Any:
     """Give the eventlet hub of the calling thread, or None where it has none."""
     hubs = sys.modules.get("eventlet.hubs")
@@ -50,10 +55,10 @@ def eventlets_end(greenlet: Any) -> Any:
     return None if lacks("eventlet's end") else getattr(greenlet, "_exit_event", None)
 
 
-def listed_thread(name: str, work: Callable[[], None]) -> tuple[dict[Any, Any], Any] | None:
-    """Give threading's book of threads that are about to be, and a thread for it, so that it is listed by its name.
+def listed_thread(name: str, work: Callable[[], None]) -> tuple[Callable[[], None], dict[Any, Any], Any] | None:
+    """The function to start a thread with, threading's dictionary of starting threads, and a Thread for it.
 
-    None where threading has changed: then the thread is in none of its lists.
+    So the thread is listed by its name. None where threading has changed: then the thread is in none of its lists.
     """
     import threading
 
@@ -61,11 +66,11 @@ def listed_thread(name: str, work: Callable[[], None]) -> tuple[dict[Any, Any], 
     thread: Any = threading.Thread(target=work, name=name, daemon=True)
     if lacks("start of threads") or not hasattr(thread, "_bootstrap") or not isinstance(limbo, dict):
         return None
-    if hasattr(thread, "_context"):  # from 3.14 on: not the context of whoever happens to be the first to need it
+    if hasattr(thread, "_context"):  # from 3.14 on: not the context of the first caller
         import contextvars
 
         thread._context = contextvars.Context()
-    return limbo, thread
+    return thread._bootstrap, limbo, thread
 
 
 def listed_thread_of(ident: int) -> Any:

@@ -13,11 +13,16 @@ cdef int connect_slot(Checkout self) except -1:
     """Open the connection for which there is room in hand, in this thread or greenlet."""
     cdef Core core = self.core
     cdef int64_t start = clock_ns()
+    cdef Entry entry
     try:
         if not self.for_others and not core.was_opened:  # else the code that opens ahead of use decides that
             core._first_use()
         entry = entry_of_slot(core, self.slot)
-        c, server = core.connector.open(entry, self.seconds_left, core._leased_by_server, self.behind)
+        entry.request = None if self.selection is None else self.selection.request
+        try:
+            c, server = core.connector.open(entry, self.seconds_left, core._leased_by_server, self.behind)
+        finally:
+            entry.request = None
     except BaseException as error:
         connect_failed(self, error)
     connect_done(self, c, server, clock_ns() - start)
@@ -46,6 +51,7 @@ cdef Checkout connect_behind(Checkout self):
     """A checkout that owns the room in hand, with its permit, for a connect that goes on without its caller."""
     cdef Checkout other = checkout_new(self.core, BEHIND_NS, self.loop)
     other.behind = other.for_others = True
+    other.selection = self.selection
     checkout_hold(other, self.slot)
     self.slot = NULL
     return other
@@ -53,8 +59,11 @@ cdef Checkout connect_behind(Checkout self):
 
 cdef int connect_give_room_back(Checkout self) except -1:
     cdef Slot *slot = self.slot
-    self.slot = NULL
-    pool_give_vacant(self.core.pool, slot, True)
+    cdef bint kept = self.kept
+    self.slot, self.kept = NULL, False
+    pool_give_vacant(self.core.pool, slot, not kept)
+    if kept:  # the shared permit is free when the connection that was in the slot is closed
+        pool_permit_back(self.core.pool)
     core_update_over_size(self.core)
     return 0
 
@@ -74,34 +83,45 @@ cdef int connect_done(Checkout self, object c, object server, int64_t took) exce
         core_update_over_size(core)
         self.detached, self.why = [(c, server)], WHY_ERROR
         raise
-    connect_install(core, self.slot, entry, c, server, clock_ns())
+    connect_install(core, self.slot, entry, c, server)
     entry.loop = self.loop
     self.looked, self.answer = True, KEEP
     if self.for_others:
         self.permit = True
     else:
         pool_permit_back(core.pool)
-    histogram_add(&core.inner.connect, took)
-    connect_settle_in(core, self.slot, c)
-    event_connected(core, server, c, took / 1e9)
+    connect_announce(core, self.slot, c, server, took)
     core_update_over_size(core)
     if u64_load(&core.pool.gate) & CLOSED:
         raise PoolClosed(f"pool {core.name!r} was closed while this caller connected")
     return 0
 
 
-cdef int connect_install(Core core, Slot *slot, Entry entry, object c, object server, int64_t now) except -1:
+cdef inline void connect_begin_life(Core core, Slot *slot, uint64_t uses) noexcept:
+    """Reset what the slot says of its connection, which is a new one with so many uses, and count it."""
+    # STALE stays: a clear() during the connect applies to this connection, too.
+    u32_and(&slot.mark, STALE)
+    slot.born_ns = slot.checked_ns = clock_ns()
+    slot.expires_ns = INT64_MAX
+    slot.uses = uses
+    u64_add(&core.totals[CONNECTS], 1)
+
+
+cdef int connect_announce(Core core, Slot *slot, object c, object server, int64_t took) except -1:
+    """Record how long the connect took, settle the connection in, and tell of it."""
+    histogram_add(&core.inner.connect, took)
+    connect_settle_in(core, slot, c)
+    event_connected(core, server, c, took / 1e9)
+    return 0
+
+
+cdef int connect_install(Core core, Slot *slot, Entry entry, object c, object server) except -1:
     """Put a remembered connection in the slot, and count it; the slot, LEASED now, and the permit stay the caller's."""
     entry.connection = c
     entry.server = server
-    # STALE stays: a clear() during the connect applies to this connection, too.
-    u32_and(&slot.mark, STALE)
-    slot.born_ns = slot.checked_ns = now
-    slot.expires_ns = INT64_MAX
-    slot.uses = 0
-    i64_put(&slot.since_ns, now)
+    connect_begin_life(core, slot, 0)
+    i64_put(&slot.since_ns, slot.born_ns)
     i64_put(&slot.fresh_ns, 0)
-    u64_add(&core.totals[CONNECTS], 1)
     slot_move(slot, LEASED)
     return 0
 
@@ -117,9 +137,31 @@ cdef int connect_settle_in(Core core, Slot *slot, object c) except -1:
     fitness_look_up_descriptor(core, entry, c)
     slot.server = connect_server_key(core, entry.server)
     if core.life_ns >= 0:
-        slot.expires_ns = slot.born_ns + <int64_t>core._draw_lifetime(core.life_ns)
+        slot.expires_ns = slot.born_ns + <int64_t>core._draw_lifetime(core.life_ns, c)
     i64_put(&slot.fresh_ns, fitness_fresh_until(core, slot, slot.born_ns))
     return 0
+
+
+cdef int connect_exchange(Core core, Entry entry, object c, object server, int why, double seconds) except -1:
+    """Put the newly opened `c` in the place of a leased connection, whose lease goes on; the caller closes the old one.
+
+    `c` may be the same object, with a new transport.  PoolClosed: close(timeout) has taken the connection meanwhile.
+    In a pool with a shared name the old one must be closed before `c` is opened: both have the same permit.
+    """
+    cdef Slot *slot = entry.slot
+    old = entry.connection
+    if old is None or slot_state(u64_load(&slot.word)) != LEASED or entry.born_in != generation():
+        raise PoolClosed(f"pool {core.name!r} was closed, and took this connection back while it was replaced")
+    if c is not old:
+        connect_remember(core, c, entry)
+        connect_forget(core, old, entry)
+    if why == WHY_ERROR:
+        fitness_suspect_server(core, slot.server, slot)
+    with cython.critical_section(entry):
+        entry.connection, entry.server, entry.descriptor = c, server, None
+    u64_add(&core.inner.closed[why], 1)
+    connect_begin_life(core, slot, 1)
+    return connect_announce(core, slot, c, server, <int64_t>(seconds * 1e9))
 
 
 cdef int connect_put(Checkout self, list opened) except -1:

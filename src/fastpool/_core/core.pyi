@@ -21,8 +21,9 @@ STEP_RESET: Final[int]
 STEP_CLOSE: Final[int]
 STEP_READY: Final[int]
 EVENT_NAMES: Final[tuple[str, ...]]
-SHARED_BITS: Final[tuple[int, int, int]]  # give up an idle connection, write the figures, the seat was left
+SHARED_BITS: Final[tuple[int, int, int]]  # give up an idle connection, write the figures, the row was left
 SHARED_LAYOUT: Final[tuple[int, int, int, int, int, bool]]
+pools_here: Register
 
 def clock() -> float: ...
 def seconds_to_ns(name: str, value: Any) -> int: ...
@@ -39,7 +40,7 @@ def thread_is_alive(uid: int) -> bool: ...
 def end_lease(core: Core, index: int, epoch: int) -> bool: ...
 
 @final
-class SharedSeat:
+class SharedMember:
     rows: tuple[int, int]
     cap: int | None
     def __new__(cls, folder: int, name: bytes) -> Self: ...
@@ -71,7 +72,7 @@ class SharedSeat:
 
 @final
 class Post:
-    def __new__(cls, ended: list[Post] | None = None, ring: Callable[[], None] | None = None) -> Self: ...
+    def __new__(cls, ended: list[Post] | None = None, wake: Callable[[], None] | None = None) -> Self: ...
     @property
     def held(self) -> bool: ...
     def fill(
@@ -135,10 +136,20 @@ class Register:
 class PoolInner: ...
 
 @final
+class Selection:
+    def __init__(self, accepts: Callable[[Any], bool], request: Any = None, timeout: float | None = ...) -> None: ...
+    @property
+    def accepts(self) -> Callable[[Any], bool]: ...
+    @property
+    def request(self) -> Any: ...
+
+@final
 class Entry:
     connection: Any
     driver_data: Any
     server: Any
+    @property
+    def request(self) -> Any: ...
     needs_reset: bool
     @property
     def task(self) -> ReferenceType[Any] | None: ...
@@ -253,6 +264,7 @@ class CoreState:
     share: Any
     keeping: Any
     staff: dict[int, Any]
+    has_alternatives: bool
     needs_keeper: bool
     own_references: int
     last_sight: Any
@@ -315,6 +327,7 @@ class Core(CoreState, Generic[C]):
     def _drop_leased(self) -> int: ...
     def _make_stale(self) -> None: ...
     def _open_one(self, timeout_ns: int, opened: list[Any] | None = None) -> bool: ...
+    def _exchange(self, entry: Entry, c: Any, server: Any, reason: str, seconds: float) -> None: ...
     def _close_unused(self, opened: list[Any]) -> None: ...
     def _retire_idle(self, reason: str, keep: int) -> int: ...
     def _keep_alive(self, older_than_ns: int) -> int: ...
@@ -339,3 +352,25 @@ class BlockingCore(Core[C]):
 
 class AwaitingCore(Core[C]):
     def connection(self, timeout: float | None = ...) -> AsyncLease[C]: ...
+
+class PrefixedCore(BlockingCore[C]):
+    def connection(
+        self,
+        timeout: float | None = ...,
+        table_prefix: str | bytes | None = None,
+        table_prefix_separator: str | bytes | None = None,
+    ) -> Lease[C]: ...
+
+class AwaitingPrefixedCore(AwaitingCore[C]):
+    def connection(
+        self,
+        timeout: float | None = ...,
+        table_prefix: str | bytes | None = None,
+        table_prefix_separator: str | bytes | None = None,
+    ) -> AsyncLease[C]: ...
+    def aconnection(
+        self,
+        timeout: float | None = ...,
+        table_prefix: str | bytes | None = None,
+        table_prefix_separator: str | bytes | None = None,
+    ) -> AsyncLease[C]: ...

@@ -26,16 +26,16 @@ from fastpool._core.c.clock cimport clock_begin, clock_near_ns, clock_ns, clock_
 from fastpool._core.c.count cimport BUCKETS, Histogram, histogram_add, histogram_edge
 from fastpool._core.c.idle cimport idle_put, idle_take
 from fastpool._core.c.lease cimport NATIVE, lease_lend, lease_open, lease_retake, lease_shut, hint_find, hint_make
-from fastpool._core.c.need cimport need_claim, need_coming, need_offer, need_ring, need_unclaim, need_wanted, \
+from fastpool._core.c.need cimport need_assign, need_coming, need_offer, need_ring, need_unassign, need_wanted, \
     need_before, need_wants
 from fastpool._core.c.page cimport NO_CAP, PAGE_FIGURES, PAGE_HEAD, PAGE_ROW, PAGE_ROWS, SHARES, Page, Row, \
-    bell_wait, page_close, page_count, page_free, page_is_over, page_lock, page_locked, \
+    futex_wait, page_close, page_count, page_free, page_is_over, page_lock, page_locked, \
     page_map, page_open, page_unlock, page_unmap
 from fastpool._core.c.pool cimport CLOSED, OVER_SIZE, SLOW_GIVE, SLOW_TAKE, WANTED, Pool, pool_abandon_waiters, \
-    pool_closed_one, pool_give, pool_give_vacant, pool_pass, pool_permit_back, pool_settle, pool_settle_if, pool_shrink_vacant, \
+    pool_closed_one, permit_take, pool_give, pool_give_vacant, pool_pass, pool_permit_back, pool_settle, pool_settle_if, pool_shrink_vacant, \
     pool_take_vacant
-from fastpool._core.c.room cimport Seat
-from fastpool._core.c.seat cimport seat_call, seat_clear, seat_first_since, seat_resign, seat_tend
+from fastpool._core.c.room cimport Member
+from fastpool._core.c.member cimport member_call, member_clear, member_first_since, member_resign, member_tend
 from fastpool._core.c.sleep cimport OUT_OF_MEMORY, POOL_CLOSED, SLEPT_WELL, sleep_in_line
 from fastpool._core.c.slot cimport DESYNC, BUSY, CONNECTING, DROPPED, ENDING, EPOCH, IDLE, LEASED, LISTED, STALE, \
     RENEW, RETIRING, SUSPECT, TAINTED, NEEDS_RESET, VACANT, Slot, slot_grab, slot_lease, slot_move, slot_state
@@ -49,13 +49,13 @@ import sys
 from gc import collect as collect_garbage
 from types import GenericAlias
 
-from .._errors import LeaseError, NoConnectionsAvailable, OutOfTime, PoolClosed, PoolDeadlock, PoolError, \
+from .._errors import LeaseError, NoConnectionsAvailable, OutOfTime, PoolClosed, PoolError, \
     PoolOverloaded
 
 cdef extern from "sole.h":
     pass
 
-cdef extern from "green.h":
+cdef extern from "compat_thread_state.h":
     bint FREE_THREADED "FP_FREE_THREADED"
     bint on_main_stack "fp_on_main_stack"() nogil
     void remember_main_stack "fp_remember_main_stack"() nogil
@@ -64,9 +64,11 @@ cdef extern from "green.h":
     bint shows_contexts "fp_shows_contexts"() nogil
     void hide "fp_hide"(bint stacks, bint contexts) nogil
     bint holds_gil "fp_holds_gil"() nogil
+
+cdef extern from "compat_methods.h":
     object fp_rebind(object cls, object descriptor)
 
-cdef extern from "door.h":
+cdef extern from "enter_exit.h":
     void fp_call_through(object cls, Py_ssize_t offset)
     int fp_name_in_class(object cls, object name, object value) except -1
 
@@ -75,10 +77,10 @@ cdef extern from "await.h":
     void fp_await_through(object cls, sendfunc send)
     object await_step "fp_await_step"(object self)
 
-cdef extern from "loops.h":
+cdef extern from "compat_running_loop.h":
     PyObject *noted_loop "fp_noted_loop"(object name)
 
-cdef extern from "share.h":
+cdef extern from "compat_immortal.h":
     bint MAKES_IMMORTAL "FP_MAKES_IMMORTAL"
     void fp_immortal(object o)
 
@@ -88,10 +90,6 @@ cdef extern from "probe.h":
         CLOSED_BY_PEER "FP_CLOSED_BY_PEER"
         DATA_WAITS "FP_DATA_WAITS"
     int probe "fp_probe"(long long fd, bint young) nogil
-
-cdef extern from "main.h":
-    bint os_is_main_thread "_PyOS_IsMainThread"()
-    bint os_knows_main_thread "fp_knows_main_thread"()
 
 cdef extern from "Python.h":
     ctypedef void *vectorcallfunc
@@ -173,13 +171,16 @@ cdef int64_t HASTY_CHECK_NS = 20_000_000     # a check that fails sooner, at its
 cdef int64_t STOPPED_SLICE_NS = 5_000_000  # longest sleep while a test has stopped the clock
 cdef int64_t COARSE_NS = 11_000_000         # how far clock_near_ns may be behind: the longest tick and a margin
 cdef uint64_t last_pool_id = 0
+pools_here = Register()  # every pool of this process, by its name
 
 include "cell.pxi"
 include "compat.pxi"
 include "owner.pxi"
 include "entry.pxi"
 include "core_state.pxi"
+include "selection.pxi"
 include "pool.pxi"
+include "prefixed.pxi"
 include "events.pxi"
 include "maintenance.pxi"
 include "lease.pxi"

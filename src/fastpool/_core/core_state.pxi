@@ -4,7 +4,7 @@ cdef class AnyLease
 
 cdef class Core
 
-cdef class SharedSeat
+cdef class SharedMember
 
 
 cdef class CoreState:
@@ -20,6 +20,7 @@ cdef class CoreState:
     cdef dict queued                 # waiting thread's uid -> whether all of it sleeps; to find deadlocks
     cdef dict queued_green           # owner's key -> (thread's uid, greenlet, task, waiter's address), likewise
     cdef set queued_tasks            # weak references to the waiting tasks whose loop runs on
+    cdef uint64_t waits_over         # [atomic] number of waits that have ended
     cdef int64_t by_hand             # number of leases that were checked out by hand
     cdef public int own_references   # references to each connection held by the pool and its driver
     cdef readonly list lost          # leases that were dropped in their blocks and have not been reported
@@ -38,10 +39,11 @@ cdef class CoreState:
     cdef uint32_t hears              # EVENT_… that have listeners; read while a slot is in hand, so without Python
     cdef public object keeping       # the keeper's entry for this pool
     cdef public dict staff           # threads that call the driver for tasks
-    cdef readonly SharedSeat seat    # its place among the pools of its shared name; None: it has none
+    cdef readonly SharedMember member    # its place among the pools of its shared name; None: it has none
     cdef public object share         # what it does for its shared name; None: it has none
     cdef public bint needs_keeper    # its options need one
     cdef public bint was_opened      # open() has been called, or the first connection opened
+    cdef public bint has_alternatives  # its waiters turn to another pool after a moment, so they are in no deadlock
     cdef readonly bint nested
     cdef readonly bint timing
     cdef bint reclaim                # end leases that nobody can end any more

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     _R = TypeVar("_R")
 
 
-def leased(pool: Any, timeout: float | None, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap ``function`` so that every call of it runs inside a lease of its own."""
+def leased(lease: Callable[[], Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap ``function`` so that every call of it runs inside a lease of its own, which ``lease()`` makes."""
     if is_coroutine_function(function):
         raise TypeError(
             f"{function!r} is a coroutine function: its body would run after the lease; "
@@ -25,18 +25,18 @@ def leased(pool: Any, timeout: float | None, function: Callable[..., Any]) -> Ca
 
     @wraps(function)
     def inner(*args: Any, **kwargs: Any) -> Any:
-        with pool.connection(timeout):
+        with lease():
             return function(*args, **kwargs)
 
     return inner
 
 
-def leased_task(pool: Any, timeout: float | None, function: Callable[_P, Awaitable[_R]]) -> Callable[_P, Awaitable[_R]]:
-    """Wrap a coroutine function so that every call of it runs inside a lease of its own."""
+def leased_task(lease: Callable[[], Any], function: Callable[_P, Awaitable[_R]]) -> Callable[_P, Awaitable[_R]]:
+    """Wrap a coroutine function so that every call of it runs inside a lease of its own, which ``lease()`` makes."""
 
     @wraps(function)
     async def inner(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        async with pool.aconnection(timeout):
+        async with lease():
             return await function(*args, **kwargs)
 
     return inner

@@ -7,7 +7,7 @@
 
 @cython.final
 @cython.internal
-cdef class Door:
+cdef class EnterExit:
     """The descriptor of an enter or exit method: on a lease it gives the lease, on the class the function."""
     cdef object function
     cdef bint enters
@@ -45,13 +45,13 @@ cdef object enter_exit_task_block(AsyncLease self, PyObject **args, size_t given
 
 
 cdef int enter_exit_hang(cls, str way_in, str way_out, Py_ssize_t called) except -1:
-    cdef Door door
+    cdef EnterExit descriptor
     fp_call_through(cls, called)
     for name in (way_in, way_out):
-        door = Door.__new__(Door)
-        door.function = cls.__dict__[name]
-        door.enters = name == way_in
-        fp_name_in_class(cls, name, door)
+        descriptor = EnterExit.__new__(EnterExit)
+        descriptor.function = cls.__dict__[name]
+        descriptor.enters = name == way_in
+        fp_name_in_class(cls, name, descriptor)
     return 0
 
 

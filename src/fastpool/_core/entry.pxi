@@ -37,6 +37,7 @@ cdef class Entry:
     cdef readonly object connection
     cdef public object driver_data       # the driver's own, kept across reconnects
     cdef public object server
+    cdef readonly object request    # what the checkout asks for that opens a connection here; None: nothing special
     cdef object green              # weak reference to the holder's greenlet, None for a thread's main one
     cdef readonly object task      # weak reference to the holder's task
     cdef object loop               # the event loop it was opened in, None for a synchronous connection

@@ -30,7 +30,13 @@ cdef int fitness_unasked(Core core, Slot *slot, bint ask) except -2:
     if not ask and (core.check_ns < 0 or now < i64_peek(&slot.fresh_ns)):
         return KEEP
     if core.has_probe:
-        fd = core.driver.fileno((<Entry>slot.entry).connection)
+        descriptor = (<Entry>slot.entry).descriptor
+        if core.own_fileno or descriptor is None:
+            fd = core.driver.fileno((<Entry>slot.entry).connection)
+        else:
+            fd = descriptor()
+            if fd < 0:
+                return WHY_DEAD
         if fd >= 0:
             with nogil:
                 said = probe(fd, slot.uses == 0)

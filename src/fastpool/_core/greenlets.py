@@ -1,6 +1,6 @@
 """How a greenlet of eventlet sleeps and is woken. (A thread's way, a task's and a gevent greenlet's are in the core.)
 
-The question is "does *this thread* have a hub?", asked when somebody has to wait: the pool may be older than a
+The question is "does *this thread* have a hub?", asked when a caller has to wait: the pool may be older than a
 monkey-patch, and a worker of a thread pool has no hub although the process is patched.
 """
 
@@ -45,7 +45,7 @@ def pause(seconds: float) -> None:
 
 
 def spawner_here() -> Callable[[Callable[[], None]], object] | None:
-    """What starts another greenlet, with an empty context, in this thread; None where no hub would come to run it.
+    """A function that starts another greenlet, with an empty context, in this thread; None where no hub would run it.
 
     A thread may have a hub that nobody switches to: it runs where the caller is a greenlet of the hub's, or where all
     that blocks is patched.
@@ -121,7 +121,7 @@ class EventletSleeper:
             near.close()
             far.close()
 
-    def rouse(self) -> bool:
+    def wake(self) -> bool:
         """Wake the greenlet, from whatever thread; False when its thread, and so its hub, is gone."""
         if not self._is_alive(self._thread):
             return False

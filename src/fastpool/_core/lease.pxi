@@ -4,7 +4,7 @@
 @cython.no_gc_clear
 cdef class AnyLease:
     """One checkout, good for one block: the base of a thread's lease and a task's."""
-    cdef vectorcallfunc called  # see Door
+    cdef vectorcallfunc called  # see EnterExit
     cdef Core core
     cdef Slot *slot
     cdef uint64_t word          # the slot's word while this lease holds it
@@ -64,7 +64,7 @@ cdef inline int lease_init(AnyLease self, Core core, object timeout) except -1:
     self.core = core
     if timeout is ...:
         self.timeout_ns = core.timeout_ns
-    elif core.lazy_timeout and timeout is not None:
+    elif type(timeout) is Selection or (core.lazy_timeout and timeout is not None):
         self.timeout = timeout
     else:
         self.timeout_ns = seconds_to_ns("timeout", timeout)
@@ -219,22 +219,37 @@ cdef object lease_decorate(AnyLease self, object function):
     if core is None:
         raise LeaseError("a lease is good for one block: call pool.connection() for each")
     limit = self.timeout if self.timeout is not None else (None if self.timeout_ns < 0 else self.timeout_ns / 1e9)
+    from functools import partial
     from .decorate import leased, leased_task
-    return (leased if type(self) is Lease else leased_task)(core, limit, function)
+    if type(self) is Lease:
+        return leased(partial(core.connection, limit), function)
+    return leased_task(partial(core.aconnection, limit), function)
 
 
 cdef object lease_enter_slow(AnyLease self, Slot *slot):
     """Enter by the slow path; `slot`: an idle one just taken that must be looked at first, or NULL."""
     cdef Core core = self.core
+    cdef Selection selection = lease_selection(self)
     cdef uint64_t word
-    if self.timeout is not None:
-        self.timeout_ns = seconds_to_ns("timeout", self.timeout)
-        self.timeout = None
-    if core.nested and slot == NULL and lease_share(self):
+    if core.nested and slot == NULL and lease_share(self, selection):
         return (<Entry>self.slot.entry).connection
-    slot = checkout_slow(core, self.timeout_ns, BY_BLOCK, slot, &word)
+    slot = checkout_slow(core, self.timeout_ns, BY_BLOCK, slot, &word, selection)
     lease_attach(self, slot, word)
     return lease_connection(self, core)
+
+
+cdef Selection lease_selection(AnyLease self):
+    """Read what `connection` was given: which connections will do (None: any), and the timeout, checked now."""
+    cdef Selection selection = None
+    if self.timeout is None:
+        return None
+    if type(self.timeout) is Selection:
+        selection = <Selection>self.timeout
+        self.timeout_ns = core_timeout_ns(self.core, selection.timeout)
+    else:
+        self.timeout_ns = seconds_to_ns("timeout", self.timeout)
+    self.timeout = None
+    return selection
 
 
 cdef object lease_connection(AnyLease self, Core core):

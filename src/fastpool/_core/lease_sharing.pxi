@@ -1,9 +1,9 @@
 # Nested blocks of one owner share a connection.
 
-cdef bint lease_share(AnyLease self) except -1:
-    """Enter a nested block on the connection that this owner already holds; False: it holds none."""
+cdef bint lease_share(AnyLease self, Selection selection) except -1:
+    """Enter a nested block on the connection that this owner already holds; False: it holds none that will do."""
     cdef Core core = self.core
-    cdef Entry entry = lease_find_shared(core)
+    cdef Entry entry = lease_find_shared(core, selection)
     if entry is None:
         return False
     lease_attach(self, entry.slot, slot_lease(u64_load(&entry.slot.word)))
@@ -13,8 +13,8 @@ cdef bint lease_share(AnyLease self) except -1:
     return True
 
 
-cdef Entry lease_find_shared(Core core):
-    """The entry that this owner (thread, greenlet, task) already holds; None if it holds none."""
+cdef Entry lease_find_shared(Core core, Selection selection):
+    """The entry that this owner (thread, greenlet, task) already holds; None if it holds none that will do."""
     cdef Thread *me = thread_self()
     cdef ThreadHint *hint = hint_make(me, core.pool.id, &core.pool.table)
     cdef uint32_t i, found = 0
@@ -35,7 +35,8 @@ cdef Entry lease_find_shared(Core core):
             entry = <Entry>slot.entry
             # a lease that is being returned cannot be shared: its reset, or a listener, may be the caller here
             if not word & ENDING and lease_same_owner(entry.green, green) and lease_same_owner(entry.task, task):
-                mine = entry
+                if selection is None or selection_suits(selection, entry):
+                    mine = entry
     hint.held = found  # other threads may have returned some of this thread's leases
     return mine
 

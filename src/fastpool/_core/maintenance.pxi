@@ -51,7 +51,7 @@ cdef class Errand:
         if self.post.ended is not None:
             self.post.ended.append(self.post)
             try:
-                self.post.ring()
+                self.post.wake()
             except BaseException:
                 pass  # as above
 
@@ -60,15 +60,15 @@ cdef class Errand:
 cdef class Post:
     """A post that is held by one thread at a time.
 
-    ended, ring: a list to which it is appended when its thread has ended, and a function to call then.
+    ended, wake: a list to which it is appended when its thread has ended, and a function to call then.
     """
     cdef object now      # a dict: 1 -> the last known turn; later ones are found through its `next`
-    cdef object ended, ring
+    cdef object ended, wake
 
-    def __cinit__(self, ended=None, ring=None):
+    def __cinit__(self, ended=None, wake=None):
         self.now = {1: Turn(None)}
         self.ended = ended
-        self.ring = ring
+        self.wake = wake
 
     @property
     def held(self):

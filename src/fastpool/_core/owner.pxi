@@ -1,10 +1,5 @@
 # The owner of a lease: the triple (thread, greenlet, task).  All three must match for a nested checkout to share it.
 
-ctypedef object (*GetCurrent)()
-
-cdef enum:
-    GET_CURRENT = 4  # its index in the C API table of greenlet.h
-
 cdef Py_ssize_t modules_seen = -1
 cdef object greenlet_current = None
 cdef GetCurrent greenlet_now = NULL  # greenlet's C function for that, NULL if it has none
@@ -29,9 +24,7 @@ cdef int owner_find_greenlet(greenlet) except -1:
     while main.parent is not None:
         main = main.parent
     plain_greenlet = type(main)
-    capsule = getattr(greenlet, "_C_API", None)
-    if not without & NO_GREENLET_TABLE and PyCapsule_IsValid(capsule, "greenlet._C_API"):
-        greenlet_now = (<GetCurrent *>PyCapsule_GetPointer(capsule, "greenlet._C_API"))[GET_CURRENT]
+    greenlet_now = compat_getcurrent_of(greenlet)
     greenlet_current = current  # last: it shows that the others are set
     return 0
 
@@ -46,8 +39,8 @@ cdef int owner_find_models() except -1:
     if running_loop is None and "asyncio" in modules:
         asyncio = modules["asyncio"]
         owner_learn_asyncio(asyncio)
-        running_loop = None if current_task is None else owner_loop_getter(asyncio)
-        loops_are_noted = running_loop is not None and not without & NO_LOOP_NOTE and owner_loop_is_noted(asyncio)
+        running_loop = None if current_task is None else compat_loop_getter(asyncio)
+        loops_are_noted = running_loop is not None and compat_loop_is_noted(asyncio)
     beyond_threads = greenlet_current is not None or running_loop is not None
     return 0
 
@@ -56,8 +49,8 @@ cdef int owner_learn_asyncio(asyncio) except -1:
     """Look up the functions of asyncio that are called often; again later if another thread is still importing it."""
     global current_task, python_tasks, cancelled_error, tasks_are_in_table, handles_are_futures
     current_task = getattr(asyncio, "current_task", None)
-    tasks = getattr(getattr(asyncio, "tasks", None), "_current_tasks", None)
-    tasks_are_in_table = type(tasks) is dict and not without & NO_TASK_TABLE
+    tasks = compat_table_of_tasks(asyncio)
+    tasks_are_in_table = tasks is not None
     python_tasks = None
     if tasks_are_in_table:
         if sys.version_info < (3, 12):
@@ -65,56 +58,8 @@ cdef int owner_learn_asyncio(asyncio) except -1:
         elif sys.version_info >= (3, 14):
             python_tasks = tasks  # the C part's are in the thread state
     cancelled_error = getattr(asyncio, "CancelledError", None)
-    is_future = getattr(asyncio, "isfuture", None)
-    handles_are_futures = (
-        is_future is not None and not without & NO_FUTURE_MARK and is_future(TaskHandle.__new__(TaskHandle)))
+    handles_are_futures = compat_handles_are_futures(asyncio)
     return 0
-
-
-@cython.final
-@cython.internal
-cdef class Asks:
-    """Wraps asyncio's public function for the running loop, which raises where there is none."""
-    cdef object get_running_loop
-
-    def __call__(self):
-        try:
-            return self.get_running_loop()
-        except RuntimeError:
-            return None
-
-
-cdef object owner_loop_getter(asyncio):
-    """A function that returns this thread's running loop, or None; None itself if asyncio is half imported."""
-    cdef Asks asks
-    found = None if without & NO_LOOP_CALLS else getattr(asyncio, "_get_running_loop", None)
-    public = getattr(asyncio, "get_running_loop", None)
-    if found is not None or public is None:
-        return found
-    asks = Asks.__new__(Asks)
-    asks.get_running_loop = public
-    return asks
-
-
-cdef bint owner_loop_is_noted(asyncio) except -1:
-    """Whether asyncio stores the running loop in the thread state's dictionary.  Tried out: that differs between
-    versions, and between asyncio's C part and its Python part."""
-    loop = running_loop()
-    if loop is not None:
-        return noted_loop(LOOP_NOTE) == <PyObject *>loop
-    note = None if without & NO_LOOP_CALLS else getattr(asyncio, "_set_running_loop", None)
-    if note is None:
-        return False
-    note(asyncio)
-    try:
-        if noted_loop(LOOP_NOTE) != <PyObject *>asyncio:
-            return False
-    finally:
-        note(None)
-    return noted_loop(LOOP_NOTE) == NULL
-
-
-cdef str LOOP_NOTE = "__asyncio_running_event_loop__"
 
 
 cdef inline object owner_loop_running():

@@ -14,13 +14,7 @@ cdef class Core(CoreState):
         A task waits in the same line as threads and greenlets, while its loop runs on.  ``timeout`` and exceptions:
         as for ``connection``.
         """
-        cdef AnyLease lease = self.cached_task_lease
-        if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
-            lease = AsyncLease.__new__(AsyncLease)
-        else:
-            self.cached_task_lease = None
-        lease_init(lease, self, timeout)
-        return lease
+        return core_task_lease(self, timeout)
 
     def _acheckout(self, timeout):
         """Return an awaitable that checks out a connection by hand."""
@@ -32,7 +26,7 @@ cdef class Core(CoreState):
 
     def _new_checkout(self, timeout, loop):
         """Begin a checkout step by step."""
-        return checkout_new(self, self.timeout_ns if timeout is ... else seconds_to_ns("timeout", timeout), loop)
+        return checkout_new(self, core_timeout_ns(self, timeout), loop)
 
     def _checkin_of(self, AnyLease lease, error):
         """Begin the checkin of a lease step by step; None if nothing is left to do."""
@@ -40,7 +34,7 @@ cdef class Core(CoreState):
 
     def _checkin_by_hand(self, c, bint discard):
         """Begin the checkin of a connection that was checked out by hand; None if nothing is left to do."""
-        cdef Slot *slot = checkin_claim_by_hand(self, c)
+        cdef Slot *slot = checkin_find_by_hand(self, c)
         return None if slot == NULL else checkin_new(self, slot, None, discard)
 
     # ---- called by the Python half --------------------------------------------------------------------------
@@ -134,6 +128,12 @@ cdef class Core(CoreState):
         """
         return connect_one(self, timeout_ns, opened)
 
+    def _exchange(self, Entry entry not None, c, server, str reason, double seconds):
+        """Replace the connection of a lease that goes on by `c`, which took so many seconds to open; the caller closes
+        the old one, in a pool with a shared name before `c` is opened: both have one permit.  reason: why the old one
+        is closed.  PoolClosed: close(timeout) has taken it meanwhile."""
+        connect_exchange(self, entry, c, server, REASONS.index(reason), seconds)
+
     def _close_unused(self, list opened):
         """Close the connections listed in `opened`, except those that were taken since."""
         fork_ensure_process(self)
@@ -199,6 +199,33 @@ cdef class Core(CoreState):
         return thread_self().uid
 
 
+cdef inline int64_t core_timeout_ns(Core core, object timeout) except -2:
+    """The time limit of a checkout in ns: that of the pool for `...`; -1: none."""
+    return core.timeout_ns if timeout is ... else seconds_to_ns("timeout", timeout)
+
+
+cdef inline AnyLease core_lease(Core core, object timeout):
+    """A thread's lease, not yet entered: a used one if there is one."""
+    cdef AnyLease lease = core.cached_lease
+    if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
+        lease = Lease.__new__(Lease)
+    else:
+        core.cached_lease = None
+    lease_init(lease, core, timeout)
+    return lease
+
+
+cdef inline AnyLease core_task_lease(Core core, object timeout):
+    """A task's lease, not yet entered: a used one if there is one."""
+    cdef AnyLease lease = core.cached_task_lease
+    if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
+        lease = AsyncLease.__new__(AsyncLease)
+    else:
+        core.cached_task_lease = None
+    lease_init(lease, core, timeout)
+    return lease
+
+
 cdef class BlockingCore(Core):
     """The hot methods of a pool whose checkouts block. Native code can use such a pool."""
 
@@ -210,20 +237,18 @@ cdef class BlockingCore(Core):
         the pool's own.  The block may raise NoConnectionsAvailable, PoolOverloaded, PoolClosed, or whatever the
         driver's connect raises.
         """
-        cdef AnyLease lease = self.cached_lease
-        if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
-            lease = Lease.__new__(Lease)
-        else:
-            self.cached_lease = None
-        lease_init(lease, self, timeout)
-        return lease
+        return core_lease(self, timeout)
 
     @cython.binding(False)
     def checkout(self, timeout=...):
         """Check out a connection; return it with `checkin`, exactly once.  Raises what `connection` raises."""
-        cdef int64_t limit = self.timeout_ns if timeout is ... else seconds_to_ns("timeout", timeout)
         cdef uint64_t word
-        cdef Slot *slot = checkout_slow(self, limit, BY_HAND, NULL, &word)
+        cdef Slot *slot
+        cdef Selection selection = None
+        if type(timeout) is Selection:
+            selection = <Selection>timeout
+            timeout = selection.timeout
+        slot = checkout_slow(self, core_timeout_ns(self, timeout), BY_HAND, NULL, &word, selection)
         c = (<Entry>slot.entry).connection
         if c is None:
             raise lease_taken_back(self)  # by another thread's close(timeout)

@@ -30,10 +30,11 @@ def _original(module: str, name: str) -> Any:
 # Looked up now, because a later look-up could import, and wait.
 start_new_thread = _original("_thread", "start_new_thread")
 allocate_lock = _original("_thread", "allocate_lock")
+TIMEOUT_MAX: float = _original("_thread", "TIMEOUT_MAX")
 
 
-class Bell:
-    """What a thread of the pools' own sleeps on."""
+class WakeEvent:
+    """An event on which one of the pools' own threads sleeps."""
 
     __slots__ = ("_lock",)
 
@@ -41,7 +42,7 @@ class Bell:
         self._lock = allocate_lock()
         self._lock.acquire()
 
-    def ring(self) -> None:
+    def set(self) -> None:
         """Wake the thread, or let its next sleep end at once."""
         try:
             self._lock.release()
@@ -49,8 +50,8 @@ class Bell:
             pass  # it rings already
 
     def wait(self, seconds: float) -> bool:
-        """Sleep until `ring` is called; False: it was not, for so long."""
-        rang: bool = self._lock.acquire(True, seconds)
+        """Sleep until `set` is called; False: it was not, for so long."""
+        rang: bool = self._lock.acquire(True, min(max(seconds, 0.0), TIMEOUT_MAX))
         return rang
 
 
@@ -67,8 +68,7 @@ def start(post: Post, name: str, work: Callable[[], None]) -> None:
     if listed is None:
         post.fill(start_new_thread, work)
     else:
-        limbo, thread = listed
-        post.fill(start_new_thread, thread._bootstrap, limbo, thread)
+        post.fill(start_new_thread, *listed)
 
 
 def leave_hub() -> None:

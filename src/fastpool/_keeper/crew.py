@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from .._core import KEEPER_POST, Desk, Post
-from .._core.threads import Bell, leave_hub, start
+from .._core.threads import WakeEvent, leave_hub, start
 from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
 
@@ -28,8 +28,8 @@ _LONG_S = 3600.0
 _REST_S = 5.0  # a helper without work for this long ends
 
 
-class Helper(Bell):
-    """A thread that does jobs, and the bell that wakes it."""
+class Helper(WakeEvent):
+    """A thread that does jobs, and the event that wakes it."""
 
     __slots__ = ("post",)
 
@@ -42,12 +42,12 @@ class Crew:
     """The queue of jobs, and the helpers.
 
     There is no lock, as in the keeper: an exception raised at any line costs a thread or a moment, and no job.
-    ``do(job)`` does one, and says when to look at its entry again; it raises nothing. ``ring()`` wakes the keeper.
+    ``do(job)`` does one, and says when to look at its entry again; it raises nothing. ``wake()`` wakes the keeper.
     """
 
-    def __init__(self, do: Callable[[Job[KeptPool]], float | None], ring: Callable[[], None]) -> None:
+    def __init__(self, do: Callable[[Job[KeptPool]], float | None], wake: Callable[[], None]) -> None:
         self.desk: Desk[KeptPool] = Desk()
-        self._do, self._ring = do, ring
+        self._do, self._wake = do, wake
         self._helpers: dict[Post, Helper] = {}
         self._resting: dict[Post, Helper] = {}
         self._more = 1  # how many helpers are started next
@@ -57,7 +57,7 @@ class Crew:
     def put(self, kept: KeptPool, kind: str) -> None:
         """Have a job done, unless it is waiting or in hand."""
         if self.desk.put(kept, kind, time.monotonic()) and not self._call_one():
-            self._ring()
+            self._wake()
 
     def _call_one(self) -> bool:
         """Wake a resting helper; False: there is none."""
@@ -67,7 +67,7 @@ class Crew:
             except KeyError:
                 return False
             if helper.post.held:  # else it ended while it rested
-                helper.ring()
+                helper.set()
                 return True
 
     # ---- the keeper's part
@@ -101,7 +101,7 @@ class Crew:
         return self._not_before - now
 
     def _start_one(self) -> None:
-        helper = Helper(Post(self.desk.ended, self._ring))
+        helper = Helper(Post(self.desk.ended, self._wake))
         self._helpers[helper.post] = helper
         start(helper.post, "fastpool-helper", lambda: self._work(helper))
 
@@ -126,7 +126,7 @@ class Crew:
             job = desk.take(post)
             if job is not None:
                 desk.done(post, self._do(job))
-                self._ring()
+                self._wake()
             elif not self._rest(helper):
                 leave_hub()
                 return

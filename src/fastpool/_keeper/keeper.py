@@ -12,7 +12,7 @@ import os
 import sys
 
 from .._core import KEEPER_POST, clock, clock_is_stopped
-from .._core.threads import Bell, start
+from .._core.threads import WakeEvent, start
 from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
 from . import upkeep as _upkeep
@@ -57,12 +57,12 @@ class Keeper:
         self._entries: dict[int, KeptPool] = {}  # by the pool's number
         self._heap: list[tuple[float, int, int, KeptPool]] = []
         self._order = itertools.count()
-        self._bell = Bell()
+        self._wake_event = WakeEvent()
         self._asleep = False
         self._rounds = 0
         self._refused = False
         self._stumbled: BaseException | None = None
-        self.crew = Crew(self._do, self.ring)
+        self.crew = Crew(self._do, self.wake)
 
     def look_after(self, pool: Core) -> KeptPool:
         """Begin (or go on) to look after ``pool``. RuntimeError if a thread is needed and none can be started."""
@@ -71,7 +71,7 @@ class Keeper:
             kept = self._entries.setdefault(pool._id, KeptPool(pool, self.call, self._put, self.drop))
         self.crew.desk.called.append(kept)
         self._start()
-        self.ring()
+        self.wake()
         return kept
 
     def _start(self) -> None:
@@ -87,7 +87,7 @@ class Keeper:
     def drop(self, number: int, _: object = None) -> None:
         """Stop looking after the pool of this number (its weak reference calls this, too)."""
         if self._entries.pop(number, None) is not None:
-            self.ring()
+            self.wake()
 
     def call(self, kept: KeptPool) -> None:
         """Ring for a pool: it is looked after as soon as the thread is awake."""
@@ -96,7 +96,7 @@ class Keeper:
             self._start()
         except Exception as error:
             self.not_started(error)
-        self.ring()
+        self.wake()
 
     def not_started(self, error: Exception) -> None:
         """Log, once, that the thread could not be started; the next pool that needs it tries again."""
@@ -109,9 +109,9 @@ class Keeper:
             except Exception:
                 pass  # a log handler raised: a checkout that has its connection must not fail because of it
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the thread, to see what is due."""
-        self._bell.ring()
+        self._wake_event.set()
 
     @property
     def running(self) -> bool:
@@ -135,10 +135,10 @@ class Keeper:
         while True:
             try:
                 if self._stumbled is not None:
-                    self._bell.wait(_BREATH_S)
+                    self._wake_event.wait(_BREATH_S)
                 # It is unknown what was in hand, and which calls were noticed, when the round before ended.
                 self.crew.desk.called.extend(self._entries.values())
-                self.ring()
+                self.wake()
                 nap: float | None = 0.0
                 while nap is not None:
                     nap = self._round(nap)
@@ -149,7 +149,7 @@ class Keeper:
     def _round(self, nap: float) -> float | None:
         """Sleep for this long, or until called, and have done what is due. How long to sleep next; None: it ends."""
         self._asleep = True
-        self._bell.wait(nap)
+        self._wake_event.wait(nap)
         self._rounds += 1
         self._asleep = False
         desk = self.crew.desk

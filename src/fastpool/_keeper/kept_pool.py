@@ -1,4 +1,4 @@
-"""What the keeper knows of one pool: when what is due, and which connects of its own failed."""
+"""The keeper's state of one pool: when each task is due, and which connects of its own failed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the keeper does for one pool: the minimum, lifetimes, idle times, keep-alive, and reports of leaks.
+"""The keeper's work for one pool: the minimum, lifetimes, idle times, keep-alive, and reports of leaks.
 
 `tend` looks at a pool and orders what is due. The four kinds of JOBS may block, because they call the driver, listeners
 or log handlers. For one pool, each kind is done by one helper at a time, and none waits for another kind.
@@ -9,7 +9,8 @@ from __future__ import annotations
 from .._core import clock, seconds_to_ns
 from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
-from .._telemetry.report import info_of, is_news, is_told, leases_of
+from .._telemetry.holder import info_of
+from .._telemetry.report import is_news, is_told, leases_of
 from .kept_pool import FLOOR_S, Failures, KeptPool
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
-"""What annotations are written with. `typing` costs as much to import as all of fastpool, so only type checkers see it.
+"""The names for annotations. `typing` costs as much to import as all of fastpool, so only type checkers see it.
 
-Whoever has the annotations evaluated at run time finds stand-ins here.
+Annotations that are evaluated at run time find stand-ins here.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import struct
 import time
 import zlib
 
-from .._core import SHARED_LAYOUT, SharedSeat
+from .._core import SHARED_LAYOUT, SharedMember
 from .._errors import PoolError
 from . import folder as _folder
 
@@ -38,7 +38,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_in_child)
 
 
-def join(name: str, cap: int | None, again: bool = False, at_most_s: float = _PATIENCE_S) -> SharedSeat:
+def join(name: str, cap: int | None, again: bool = False, at_most_s: float = _PATIENCE_S) -> SharedMember:
     """A row in the page of this name. PoolError: it cannot be used, or has no row left; ValueError: another cap is set.
 
     ``again``: this process's pool had a row before, or its parent's; a cap that was changed since is right.
@@ -53,27 +53,27 @@ def join(name: str, cap: int | None, again: bool = False, at_most_s: float = _PA
     try:
         until = time.monotonic() + at_most_s
         while True:
-            seat = _opened(folder, file, name)
-            if seat is not None:
+            member = _opened(folder, file, name)
+            if member is not None:
                 try:
-                    if _enter(seat, folder, file, name, until):
-                        _sit(seat, name, cap, again)
-                        return seat
+                    if _enter(member, folder, file, name, until):
+                        _sit(member, name, cap, again)
+                        return member
                 finally:
-                    seat.unlock(0)
+                    member.unlock(0)
             if time.monotonic() > until:
                 raise PoolError(f"shared {name!r}: its page {_where(file)!r} was replaced again and again meanwhile")
     finally:
         os.close(folder)
 
 
-def leave(seat: SharedSeat, name: str, where: str | None = None) -> None:
+def leave(member: SharedMember, name: str, where: str | None = None) -> None:
     """Give up the row; the last one removes the page. ``where``: the folder, if that is not the one of now."""
-    seat.leave()
-    remove_if_unused(seat, name, where)
+    member.leave()
+    remove_if_unused(member, name, where)
 
 
-def remove_if_unused(seat: SharedSeat, name: str, where: str | None = None, mine: frozenset[int] = frozenset()) -> None:
+def remove_if_unused(member: SharedMember, name: str, where: str | None = None, mine: frozenset[int] = frozenset()) -> None:
     """Remove the page's file unless somebody else has a row in it. Never raises: it is a matter of tidiness.
 
     ``mine``: rows of this process, which is about to end.
@@ -83,36 +83,36 @@ def remove_if_unused(seat: SharedSeat, name: str, where: str | None = None, mine
         if folder is None:
             return
         try:
-            if _lock(seat, time.monotonic() + 1.0):
+            if _lock(member, time.monotonic() + 1.0):
                 try:
-                    if not _others(seat, mine) and _is_there(seat, folder, _folder.file_name(name)):
+                    if not _others(member, mine) and _is_there(member, folder, _folder.file_name(name)):
                         os.unlink(_folder.file_name(name), dir_fd=folder)
                 finally:
-                    seat.unlock(0)
+                    member.unlock(0)
         finally:
             os.close(folder)
 
 
-def _others(seat: SharedSeat, mine: frozenset[int]) -> bool:
+def _others(member: SharedMember, mine: frozenset[int]) -> bool:
     if not mine:
-        return seat.locked(1, ROWS)
-    return any(seat.locked(row + 1) for row in range(seat.rows[1]) if row not in mine)
+        return member.locked(1, ROWS)
+    return any(member.locked(row + 1) for row in range(member.rows[1]) if row not in mine)
 
 
 def _where(file: str) -> str:
     return os.path.join(_folder.path(), file)
 
 
-def _opened(folder: int, file: str, name: str) -> SharedSeat | None:
+def _opened(folder: int, file: str, name: str) -> SharedMember | None:
     """The page, open and plausible; None: it was made, or removed, this very moment."""
     try:
-        seat = SharedSeat(folder, os.fsencode(file))
+        member = SharedMember(folder, os.fsencode(file))
     except FileNotFoundError:
         _make(folder, file, name)
         return None
     except OSError as error:
         raise _folder.refused(_where(file), error) from error
-    return seat
+    return member
 
 
 def _make(folder: int, file: str, name: str) -> None:
@@ -140,7 +140,7 @@ def _make(folder: int, file: str, name: str) -> None:
 
 
 def fixed_part(name: str) -> bytes:
-    """What a page says of itself."""
+    """The constant first bytes of a name's page."""
     data = _folder.encoded(name)
     said = _FIXED.pack(MAGIC, VERSION, HEAD, ROW, ROWS, _ORDER, len(data)) + data
     return said + struct.pack("<I", zlib.crc32(said))
@@ -180,17 +180,17 @@ def checked(data: bytes, size: int, name: str, where: str) -> None:
         raise PoolError(f"shared {name!r}: {where!r} was cut off: it has {size} bytes; {advice}")
 
 
-def _lock(seat: SharedSeat, until: float) -> bool:
-    while not seat.lock(0):
+def _lock(member: SharedMember, until: float) -> bool:
+    while not member.lock(0):
         if time.monotonic() > until:
             return False
         time.sleep(_NAP_S)
     return True
 
 
-def _is_there(seat: SharedSeat, folder: int, file: str) -> bool:
+def _is_there(member: SharedMember, folder: int, file: str) -> bool:
     """Whether this is still the file of that name."""
-    mine = os.fstat(seat.fileno())
+    mine = os.fstat(member.fileno())
     try:
         found = os.stat(file, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
@@ -198,66 +198,66 @@ def _is_there(seat: SharedSeat, folder: int, file: str) -> bool:
     return (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino)
 
 
-def look_at(seat: SharedSeat, name: str, folder: int = -1) -> int:
+def look_at(member: SharedMember, name: str, folder: int = -1) -> int:
     """Check the page, and map it; the size of its file. PoolError if it is not that of this name, or damaged.
 
     ``folder``: to take a row.
     """
     file = _folder.file_name(name)
     where = _where(file)
-    found = os.fstat(seat.fileno())
+    found = os.fstat(member.fileno())
     _folder.check_file(where, found)
-    checked(os.pread(seat.fileno(), 2048, 0), found.st_size, name, where)
+    checked(os.pread(member.fileno(), 2048, 0), found.st_size, name, where)
     try:
-        seat.map(folder, os.fsencode(file))
+        member.map(folder, os.fsencode(file))
     except OSError as error:
         raise _folder.refused(where, error) from error
     return found.st_size
 
 
-def _enter(seat: SharedSeat, folder: int, file: str, name: str, until: float) -> bool:
+def _enter(member: SharedMember, folder: int, file: str, name: str, until: float) -> bool:
     """Have the lock of those who join and leave, and the page mapped; False: it was removed or replaced meanwhile."""
-    if not _lock(seat, until):
+    if not _lock(member, until):
         raise PoolError(
             f"shared {name!r}: another process joins or leaves its page {_where(file)!r} and does not come to an end "
             "of it; is it stopped?"
         )
-    if not _is_there(seat, folder, file):
+    if not _is_there(member, folder, file):
         return False
-    size = look_at(seat, name, folder)
-    if not seat.locked(1, ROWS):
-        seat.wipe(min((size - HEAD) // ROW, ROWS))  # the last pool of the name is gone, or never came
-    rows, used = seat.rows
+    size = look_at(member, name, folder)
+    if not member.locked(1, ROWS):
+        member.wipe(min((size - HEAD) // ROW, ROWS))  # the last pool of the name is gone, or never came
+    rows, used = member.rows
     if not (used <= rows <= ROWS and size >= HEAD + rows * ROW):
         where = _where(file)
         raise PoolError(f"shared {name!r}: {where!r} was cut off: it has {size} bytes, and {rows} rows; remove it")
     return True
 
 
-def _sit(seat: SharedSeat, name: str, cap: int | None, again: bool) -> None:
+def _sit(member: SharedMember, name: str, cap: int | None, again: bool) -> None:
     """Take a row, and set the cap if this is the first to say one."""
-    set_before = seat.cap
+    set_before = member.cap
     if cap is not None and set_before is not None and cap != set_before and not again:
         raise ValueError(
             f"shared_max is {set_before} for shared={name!r}, set by the first pool of that name; it cannot be {cap} "
             "here; give the same, or None, or change it for all with pool.resize(shared_max=…)"
         )
     process = _process[0]
-    here = [row for row in seat.holders() if seat.locked(row[0] + 1)]
+    here = [row for row in member.holders() if member.locked(row[0] + 1)]
     others = {row[2] for row in here}
     if process not in others and len(others) >= PROCESSES:
         raise PoolError(f"shared {name!r}: {len(others)} processes have pools of this name, the most there can be")
     key = int.from_bytes(os.urandom(8), "little") | 1
-    rows, used = seat.rows
+    rows, used = member.rows
     for number in range(min(used + 1, rows)):
-        if not seat.locked(number + 1) and seat.sit(number, os.getpid(), key, process):
+        if not member.locked(number + 1) and member.sit(number, os.getpid(), key, process):
             break
     else:
         if rows >= ROWS:
             raise PoolError(f"shared {name!r}: {rows} pools have this name already, the most there can be")
-        _folder.write_all(seat.fileno(), bytes(_STEP * ROW), HEAD + rows * ROW, _where(_folder.file_name(name)))
-        seat.rows = rows + _STEP  # type: ignore[assignment]
-        if not seat.sit(rows, os.getpid(), key, process):
+        _folder.write_all(member.fileno(), bytes(_STEP * ROW), HEAD + rows * ROW, _where(_folder.file_name(name)))
+        member.rows = rows + _STEP  # type: ignore[assignment]
+        if not member.sit(rows, os.getpid(), key, process):
             raise PoolError(f"shared {name!r}: no row of the page could be taken")
     if cap is not None and set_before is None:
-        seat.cap = cap
+        member.cap = cap

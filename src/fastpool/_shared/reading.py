@@ -7,7 +7,7 @@ import os
 from typing import NamedTuple
 
 from .. import _registry as registry
-from .._core import SharedSeat
+from .._core import SharedMember
 from .._errors import PoolError
 from .._light.hints import TYPE_CHECKING
 from .._telemetry.process_stats import ProcessStats
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def shared_stats(name: str) -> list[ProcessStats]:
-    """What the pools of this shared name have, in all processes of this user: one entry for each pool, by pid.
+    """The figures of this shared name's pools in all processes of this user: one entry for each pool, by pid.
 
     [] if there are none. TypeError, ValueError: it is no possible name. PoolError: its page, or the folder, cannot be
     used.
@@ -40,8 +40,8 @@ def shared_rows(name: str) -> list[tuple[ProcessStats, Stats]]:
             share.publish(pool)  # those of this process as they are now
     if not joining.SUPPORTED:
         return []
-    with _page(name) as seat:
-        return [] if seat is None else rows_of(seat)
+    with _page(name) as member:
+        return [] if member is None else rows_of(member)
 
 
 class SharedPool(NamedTuple):
@@ -68,15 +68,15 @@ def shared_pools() -> list[SharedPool]:
     for file in files:
         with contextlib.suppress(PoolError, ValueError):
             name = joining.name_in(file)
-            with _page(name) as seat:
-                rows = [] if seat is None else rows_of(seat)
-                if seat is not None and rows:
-                    found.append(SharedPool(name, seat.cap, rows))
+            with _page(name) as member:
+                rows = [] if member is None else rows_of(member)
+                if member is not None and rows:
+                    found.append(SharedPool(name, member.cap, rows))
     return sorted(found)
 
 
 @contextlib.contextmanager
-def _page(name: str) -> Iterator[SharedSeat | None]:
+def _page(name: str) -> Iterator[SharedMember | None]:
     """The page of this name, mapped; None: there is none."""
     file = _folder.file_name(name)
     folder = _folder.opened(make=False)
@@ -84,7 +84,7 @@ def _page(name: str) -> Iterator[SharedSeat | None]:
         yield None
         return
     try:
-        seat = SharedSeat(folder, os.fsencode(file))
+        member = SharedMember(folder, os.fsencode(file))
     except FileNotFoundError:
         yield None
         return
@@ -92,16 +92,16 @@ def _page(name: str) -> Iterator[SharedSeat | None]:
         raise _folder.refused(file, error) from error
     finally:
         os.close(folder)
-    joining.look_at(seat, name)
-    yield seat
+    joining.look_at(member, name)
+    yield member
 
 
-def rows_of(seat: SharedSeat) -> list[tuple[ProcessStats, Stats]]:
+def rows_of(member: SharedMember) -> list[tuple[ProcessStats, Stats]]:
     """The figures of all pools whose processes are alive."""
     found = []
-    for number, *_ in seat.holders():
-        row = seat.read(number)
-        figures = None if row is None or not seat.locked(number + 1) else unpacked(*row)
+    for number, *_ in member.holders():
+        row = member.read(number)
+        figures = None if row is None or not member.locked(number + 1) else unpacked(*row)
         if figures is not None:
             found.append(figures)
     return sorted(found, key=lambda figures: (figures[0].pid, figures[0].since))

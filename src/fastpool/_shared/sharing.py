@@ -1,4 +1,4 @@
-"""What a pool does for its shared name: join, watch, give up what others wait for, say what it has, leave."""
+"""A pool's part in its shared name: join, watch, give up what others wait for, write its figures, leave."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from . import folder, joining
 from .figures import packed, unpacked
 
 if TYPE_CHECKING:
-    from .._core import Core, SharedSeat
+    from .._core import Core, SharedMember
 
 _GIVE_UP, _FIGURES, _LEFT = SHARED_BITS
 _ROOM = SHARED_LAYOUT[3]
 _MOST_NAMED = 10  # processes in an error
 _program = os.path.basename(sys.argv[0] if sys.argv and sys.argv[0] else sys.executable) or "python"
-_seats: weakref.WeakSet[Share] = weakref.WeakSet()
+_members: weakref.WeakSet[Share] = weakref.WeakSet()
 
 
 class Share:
-    """A pool's part in its shared name: its seat, and the thread that watches the page."""
+    """A pool's part in its shared name: its row, and the thread that watches the page."""
 
-    __slots__ = ("__weakref__", "_pool", "_post", "_since", "_where", "name", "seat")
+    __slots__ = ("__weakref__", "_pool", "_post", "_since", "_where", "name", "member")
 
     def __init__(self, pool: Core, name: str, cap: int | None, again: bool) -> None:
         self.name = name
         self._since = time.time()
         self._where = folder.path()
         self._post = Post()
-        self.seat: SharedSeat = joining.join(name, cap, again)
+        self.member: SharedMember = joining.join(name, cap, again)
         self._pool = weakref.ref(pool, self._dropped)
-        self.seat.serve(pool)
-        _seats.add(self)
+        self.member.serve(pool)
+        _members.add(self)
 
     def start(self) -> None:
         """See that the page is watched; RuntimeError if no thread can be started."""
@@ -59,15 +59,19 @@ class Share:
 
     def leave(self) -> None:
         """Give up the row; the last one removes the page."""
-        if self.seat.mine:
-            joining.leave(self.seat, self.name, self._where)
+        if self.member.mine:
+            joining.leave(self.member, self.name, self._where)
+
+    def has_page_of(self, other: Share | None) -> bool:
+        """Whether both have rows in one page."""
+        return other is not None and (self.name, self._where) == (other.name, other._where)
 
     # ---- the watcher's thread
 
     def _watch(self) -> None:
         while True:
             try:
-                what = self.seat.watch()
+                what = self.member.watch()
                 pool = self._pool()
                 if what & _LEFT or pool is None or sys.is_finalizing():
                     return
@@ -81,7 +85,7 @@ class Share:
         if what & _FIGURES:
             self.publish(pool)
             pool._sweep_closes()
-            if pool.closed and not self.seat.holding:
+            if pool.closed and not self.member.holding:
                 self.leave()
                 return
         if what & _GIVE_UP:
@@ -96,25 +100,25 @@ class Share:
     def publish(self, pool: Core) -> None:
         """Write down what the pool has, for other processes."""
         servers = Counter(server_text(lease[1]) for lease in pool._leases() if lease[1] is not None)
-        self.seat.write(packed(_program, self._since, stats_of(pool), servers, _ROOM))
+        self.member.write(packed(_program, self._since, stats_of(pool), servers, _ROOM))
 
     def leased_elsewhere(self) -> Counter[str]:
         """How many leases the other pools of the name have, by server as text."""
         total: Counter[str] = Counter()
-        for number, *_ in self.seat.holders():
-            if number != self.seat.number:
-                row = self.seat.read(number)
+        for number, *_ in self.member.holders():
+            if number != self.member.number:
+                row = self.member.read(number)
                 found = None if row is None else unpacked(*row)
                 if found is not None:
                     total.update(found[0].servers)
         return total
 
     def explain(self) -> str:
-        """Who has the permits, for an error."""
-        cap, held = self.seat.cap, Counter[int]()
+        """The holders of the permits, as a line of an error."""
+        cap, held = self.member.cap, Counter[int]()
         if cap is None:
             return ""
-        for _, pid, _, permits in self.seat.holders():
+        for _, pid, _, permits in self.member.holders():
             held[pid] += permits
         holding = [(pid, count) for pid, count in held.most_common() if count]
         named = [
@@ -128,12 +132,12 @@ class Share:
 
 def _at_exit() -> None:
     """The last process removes the page; its connections end with it, and so do its permits."""
-    shares = [share for share in list(_seats) if share.seat.mine]
+    shares = [share for share in list(_members) if share.member.mine]
     for share in shares:
-        rows = frozenset(one.seat.number for one in shares if one.name == share.name)
-        joining.remove_if_unused(share.seat, share.name, share._where, rows)
+        rows = frozenset(one.member.number for one in shares if one.name == share.name)
+        joining.remove_if_unused(share.member, share.name, share._where, rows)
 
 
 atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_seats.clear)
+    os.register_at_fork(after_in_child=_members.clear)

@@ -1,1 +1,1 @@
-"""What a pool tells about itself: events, statistics, reports."""
+"""Events, statistics and reports of a pool."""

@@ -84,7 +84,7 @@ class Listeners:
     def __init__(self, listeners: Iterable[Any] = ()) -> None:
         by_name: dict[str, list[Callable[[Event], object]]] = {}
         for listener in listeners:
-            for name, call in _calls(listener).items():
+            for name, call in calls_of(listener).items():
                 by_name.setdefault(name, []).append(call)
         self._by_name = {name: tuple(calls) for name, calls in by_name.items()}
 
@@ -111,7 +111,8 @@ class Listeners:
                 _log_failure(call, event)
 
 
-def _calls(listener: Any) -> dict[str, Callable[[Event], object]]:
+def calls_of(listener: Any) -> dict[str, Callable[[Event], object]]:
+    """The callables of one listener, by event; TypeError if it is none."""
     found: dict[str, Any]
     if isinstance(listener, Mapping):
         found = dict(listener)

@@ -1,4 +1,4 @@
-"""Who holds a connection: a thread, a greenlet or a task, described once and for all."""
+"""The holder of a connection: a thread, a greenlet or a task, described at the checkout."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def lease_info(
     owner, thread = _owner(ident, greenlet, task), thread_name(ident)
     ended = ident is None or _is_over(greenlet, "dead") or _is_over(task, "done")
     return LeaseInfo(slot, server, owner, thread, depth, age_s, ended, ident, greenlet, task)
+
+
+def info_of(row: tuple[Any, ...], now: float) -> LeaseInfo:
+    """The holder that one of the core's rows describes."""
+    slot, server, ident, green, task, depth, since, *_ = row
+    return lease_info(slot, server, ident, green, task, depth, max(now - since / 1e9, 0.0))
 
 
 def thread_name(ident: int | None) -> str:

@@ -1,4 +1,4 @@
-"""What one pool of a shared name says of itself to all processes."""
+"""The figures that one pool of a shared name publishes to all processes."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from .._core.greenlets import suspended_for_ever
 from .._errors import NoConnectionsAvailable
 from .._light.hints import TYPE_CHECKING, Any
 from .._light.log import logger
-from .holder import lease_info, thread_name
+from .holder import info_of, thread_name
 from .stats import Histogram, LeaseInfo, Stats, describe_holders, duration_text, explain
 
 if TYPE_CHECKING:
@@ -46,12 +46,6 @@ def stats_of(pool: Core) -> Stats:
         closed=dict(zip(REASONS, closed, strict=True)),
         **histograms,
     )
-
-
-def info_of(row: tuple[Any, ...], now: float) -> LeaseInfo:
-    """The holder that one of the core's rows describes."""
-    slot, server, ident, green, task, depth, since, *_ = row
-    return lease_info(slot, server, ident, green, task, depth, max(now - since / 1e9, 0.0))
 
 
 def holders_of(pool: Core) -> list[LeaseInfo]:
@@ -172,16 +166,21 @@ def _sight(pool: Core, phase: str, waited: float) -> _Sight:
     return sight
 
 
-def exhausted(pool: Core, phase: str, waited: float, kind: type | None) -> NoConnectionsAvailable:
-    """The error of a checkout that got nothing in its time; ``kind``: PoolDeadlock, None for the ordinary one."""
-    _, stats, holders, held = _sight(pool, phase, waited if kind is None else 0.0)
+def exhausted(
+    pool: Core, phase: str, waited: float, steps: list[Any] | None, message: str | None = None
+) -> NoConnectionsAvailable:
+    """The error of a checkout that got nothing in its time, or of a deadlock, whose ``steps`` the core has found.
+
+    ``message``: the first line; None: the driver's.
+    """
+    _, stats, holders, held = _sight(pool, phase, waited if steps is None else 0.0)
     driver = pool.driver
-    error_class: type[NoConnectionsAvailable] = driver.exhausted_error if kind is None else driver.deadlock_error
-    headline, advice = driver.exhausted_message, None
-    if kind is not None:
-        headline = headline or f"pool {pool.name!r}"
-        headline += ": every lease is held by owners that wait for this very pool"
-        advice = "Pass the connection on instead of taking a second one, or give the pool nested=True."
+    error_class: type[NoConnectionsAvailable] = driver.exhausted_error if steps is None else driver.deadlock_error
+    headline, advice = message or driver.exhausted_message, None
+    if steps is not None:
+        from .deadlock import describe_deadlock  # here, because each import makes `import fastpool` slower
+
+        headline, advice = describe_deadlock(pool, steps, headline)
     last_error = pool.connector.last_error
     text = explain(stats, holders, waited, phase, last_error, headline, advice, held)
     if pool.share is not None:

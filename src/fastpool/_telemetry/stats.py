@@ -1,4 +1,4 @@
-"""What a pool reports: numbers (:class:`Stats`, :class:`Histogram`) and holders (:class:`LeaseInfo`)."""
+"""Reports of a pool: numbers (:class:`Stats`, :class:`Histogram`) and holders (:class:`LeaseInfo`)."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class LeaseInfo:
 
     ``server`` is None in a pool without servers; ``depth`` counts nested blocks, from 1; ``age_s`` is how long it has
     been held, in seconds; ``ended`` tells that the thread, greenlet or task that took it has ended. Keeps neither the
-    holder's greenlet nor its task alive, and travels (pickles) without them.
+    holder's greenlet nor its task alive, and is pickled without them.
     """
 
     slot: int

@@ -17,28 +17,28 @@ class News:
     """Waiters look again whenever :meth:`tell` is called."""
 
     def __init__(self) -> None:
-        self._bells: dict[object, Any] = {}
+        self._sleepers: dict[object, Any] = {}
 
     def tell(self) -> None:
         """Wake all waiters: something has changed."""
-        for bell in self._bells.copy().values():
+        for lock in self._sleepers.copy().values():
             with contextlib.suppress(RuntimeError):  # it has been released already
-                bell.release()
+                lock.release()
 
     def wait_for(self, true: Callable[[], object], timeout: float | None = None) -> bool:
         """Wait until ``true()``, for up to ``timeout`` seconds; return whether it is."""
         end = None if timeout is None else time.monotonic() + timeout
-        me, bell = object(), threading.Lock()
+        me, lock = object(), threading.Lock()
         try:
-            self._bells[me] = bell
+            self._sleepers[me] = lock
             while not true():
                 left = -1 if end is None else end - time.monotonic()
                 if end is not None and left <= 0:
                     return bool(true())
-                bell.acquire(timeout=min(left, threading.TIMEOUT_MAX))
+                lock.acquire(timeout=min(left, threading.TIMEOUT_MAX))
             return True
         finally:
-            self._bells.pop(me, None)
+            self._sleepers.pop(me, None)
 
 
 class Flag:

@@ -72,7 +72,7 @@ class VirtualClock:
     def settle(self, patience: float = 10.0) -> None:
         """Wait until the keeper has done what is due now; as in :meth:`advance`."""
         deadline = time.monotonic() + patience
-        keeper.ring()  # it may have begun to sleep while the clock still ran
+        keeper.wake()  # it may have begun to sleep while the clock still ran
         while not keeper.settled:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the keeper has not done what is due within {patience} s: does a driver hang?")

@@ -260,4 +260,4 @@ GEVENT_QUEUES = (
     Candidate("gevent.queue.LifoQueue", "gevent", "gevent", _queue_of("gevent.queue", "LifoQueue")),
     Candidate("gevent.queue.SimpleQueue", "gevent", "gevent", _queue_of("gevent.queue", "SimpleQueue")),
 )
-"""What holds stubs in a concurrency model of its own (concurrency.py)."""
+"""The candidates that hold stubs in one concurrency model (concurrency.py)."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def output_of(module: str, *args: str, within_s: float) -> str:
-    """What ``python -m module args`` prints; RuntimeError, with its errors as a note, if it does not end well."""
+    """The output of ``python -m module args``; RuntimeError, with its errors as a note, if it fails."""
     root = str(Path(__file__).resolve().parents[3])
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
     done = subprocess.run(

@@ -29,7 +29,7 @@ GREEN_CANDIDATES = (
 
 @dataclass(frozen=True)
 class Settings:
-    """What the process has to measure. A situation: its connections, its greenlets, ``rest`` and ``apart``."""
+    """The measurements of the process. A situation: its connections, its greenlets, ``rest`` and ``apart``."""
 
     rounds: int
     cycles: int

@@ -1,4 +1,4 @@
-"""What the next caller reads after a call was interrupted while its reply was on the way.
+"""The reply that the next caller reads after a call was interrupted while its reply was on the way.
 
 A timer signal raises in the middle of the call, as the time limit of a web server or a task queue does; the caller
 swallows it. The reply arrives late, on a connection that is back in the pool, or is not.

@@ -85,7 +85,7 @@ def contended(server: Server, effort: Effort) -> Iterator[Finding]:
 
 
 def options(server: Server, effort: Effort) -> Iterator[Finding]:
-    """What an option adds to a checkout of fastpool.Pool."""
+    """The cost that an option adds to a checkout of fastpool.Pool."""
     listener: dict[str, Callable[[Any], None]] = {"checked_out": lambda event: None}
     cases: dict[str, dict[str, Any]] = {
         "timing=True": {"timing": True},
@@ -102,7 +102,7 @@ def options(server: Server, effort: Effort) -> Iterator[Finding]:
 
 
 def size(server: Server, effort: Effort) -> Iterator[Finding]:
-    """What a big pool costs more, in time and in memory."""
+    """The additional cost of a big pool, in time and in memory."""
     question = "large pools"
     large, most = partial(_pool, 4096, {}), Target(1.2, at_most=True)
     what, base = "checkout + checkin with 4096 slots", "the same with 8"
@@ -119,8 +119,16 @@ def size(server: Server, effort: Effort) -> Iterator[Finding]:
     yield Finding(question, what, "", per_slot, "bytes", Target(512, at_most=True), missing)
 
 
+def drop_ins(server: Server, effort: Effort) -> Iterator[Finding]:
+    """One checkout and checkin through a drop-in and through the pool that it replaces, with no other caller."""
+    from .ancestor_candidates import PAIRS
+
+    for (ours, theirs), target in zip(PAIRS, (Target(10), None, None), strict=True):
+        yield _compare(effort, "checkout + checkin through a drop-in", ours, theirs, _without_server, target=target)
+
+
 def line(server: Server, effort: Effort) -> Iterator[Finding]:
-    """What a waiter costs more where many wait."""
+    """The additional cost of a waiter in a long line."""
     question, what, base = "a long line", "each of 10,000 tasks that wait and are cancelled", "each of 1,000"
     if missing := POOL.missing():
         yield Finding(question, what, base, missing=missing)
@@ -224,6 +232,7 @@ QUESTIONS: dict[str, Question] = {
     "contended": contended,
     "options": options,
     "size": size,
+    "drop-ins": drop_ins,
     "line": line,
     "crowd": lambda server, effort: crowd.answers(effort),
     "parallel": parallel,
@@ -288,6 +297,10 @@ def _pool(size: int, options: dict[str, Any], candidate: Candidate) -> AbstractC
 
 
 _plain = partial(_pool, _SIZE, {})
+
+
+def _without_server(candidate: Candidate) -> AbstractContextManager[Cycles]:
+    return candidate.build(_SIZE, None)
 
 
 def nested_cycles(pool: Any) -> Cycles:

@@ -108,14 +108,14 @@ static inline uint64_t fp_thread_ident(void) { return (uint64_t)(uintptr_t)pthre
 
 /* ---- the thread's own block ---------------------------------------------------------------------------------- */
 
-#define FP_VISITS 16 /* pools a thread can use without forgetting which of them it used; a power of two */
+#define FP_HINTS 16 /* pools a thread can use without forgetting which of them it used; a power of two */
 
 /* What this thread remembers of one pool.  No other thread reads or writes it. */
 typedef struct {
     uint64_t pool; /* the pool's id (never reused), 0: nothing remembered */
     void *slot;    /* the slot it returned or took last: a hint, the slot's word decides */
     uint64_t held; /* leases it took less those it returned itself: 0 proves that it holds none */
-} fp_visit;
+} fp_thread_hint;
 
 typedef struct fp_thread {
     uint64_t uid;   /* never reused, unlike thread idents */
@@ -123,7 +123,7 @@ typedef struct fp_thread {
     uint64_t forgot; /* it once forgot a pool in which it held leases */
     uint64_t tick;  /* the processor's counter when this thread last read the coarse clock */
     int64_t tick_ns; /* and what it read */
-    fp_visit hints[FP_VISITS];
+    fp_thread_hint hints[FP_HINTS];
     struct fp_thread *before, *behind; /* on the roll */
 } fp_thread;
 

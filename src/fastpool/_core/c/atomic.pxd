@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cdef extern from "atomic.h" nogil:
     const size_t LINE "FP_LINE"
-    const size_t HINTS "FP_VISITS"
+    const size_t HINTS "FP_HINTS"
 
     uint32_t u32_peek "fp_u32_peek"(const uint32_t *p) noexcept
     void u32_put "fp_u32_put"(uint32_t *p, uint32_t v) noexcept
@@ -37,7 +37,7 @@ cdef extern from "atomic.h" nogil:
 
     uint64_t generation "fp_generation"() noexcept
 
-    ctypedef struct ThreadHint "fp_visit":
+    ctypedef struct ThreadHint "fp_thread_hint":
         uint64_t pool
         void *slot
         uint64_t held

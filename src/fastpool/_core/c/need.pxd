@@ -1,4 +1,4 @@
-"""What the rows of a page need, and who goes first.
+"""The needs of a page's rows, and whose turn it is.
 
 A *need* is a word of the row: how many waiters of that pool could use a permit at once, and how many permits others are
 freeing for them by closing a connection.  `since` is when the first of those waiters came, on the clock that all processes
@@ -12,7 +12,7 @@ not take what it is offered is passed over after a moment: its process is stoppe
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from .atomic cimport i64_peek, i64_put, u32_add, u32_load, u64_cas, u64_load, u64_load_sc
-from .page cimport PAGE_ROWS, Page, Row, bell_wake, page_free
+from .page cimport PAGE_ROWS, Page, Row, futex_wake, page_free
 
 cdef extern from * nogil:
     """
@@ -80,8 +80,8 @@ cdef inline uint32_t need_before(Page *page, uint32_t number, int64_t since, int
 
 cdef inline void need_ring(Row *row) noexcept nogil:
     """Wake the row's watcher, or let its next sleep end at once."""
-    u32_add(&row.bell, 1)
-    bell_wake(&row.bell)
+    u32_add(&row.futex, 1)
+    futex_wake(&row.futex)
 
 
 cdef inline void need_offer(Page *page, uint32_t number, int64_t now) noexcept nogil:
@@ -105,7 +105,7 @@ cdef inline void need_offer(Page *page, uint32_t number, int64_t now) noexcept n
             need_ring(&page.row[best])
 
 
-cdef inline Row *need_claim(Page *page, uint32_t number, int64_t since, int64_t now, uint32_t *stamp) noexcept nogil:
+cdef inline Row *need_assign(Page *page, uint32_t number, int64_t since, int64_t now, uint32_t *stamp) noexcept nogil:
     """The row that has waited longest and for whose waiters too little is being freed: it will be freed one now.
 
     since: when this row's own first waiter came, 0: there is none.  NULL: nobody else goes first.
@@ -134,7 +134,7 @@ cdef inline Row *need_claim(Page *page, uint32_t number, int64_t since, int64_t 
     return NULL
 
 
-cdef inline void need_unclaim(Row *row, uint32_t stamp) noexcept nogil:
+cdef inline void need_unassign(Row *row, uint32_t stamp) noexcept nogil:
     """Nothing could be freed for that row after all."""
     cdef uint64_t need
     while True:

@@ -160,26 +160,26 @@ static inline void fp_page_unmap(void *at, size_t bytes) {}
 #define FP_POLL_NS 10000000 /* where there is no futex */
 
 #if defined(__linux__) && defined(SYS_futex)
-static inline void fp_bell_wait(uint32_t *bell, uint32_t seen, int64_t ns)
+static inline void fp_futex_wait(uint32_t *futex, uint32_t seen, int64_t ns)
 {
     struct timespec t;
     t.tv_sec = ns / 1000000000;
     t.tv_nsec = ns % 1000000000;
-    syscall(SYS_futex, bell, FUTEX_WAIT, seen, &t, NULL, 0); /* not _PRIVATE: other processes wake it */
+    syscall(SYS_futex, futex, FUTEX_WAIT, seen, &t, NULL, 0); /* not _PRIVATE: other processes wake it */
 }
-static inline void fp_bell_wake(uint32_t *bell) { syscall(SYS_futex, bell, FUTEX_WAKE, 1, NULL, NULL, 0); }
+static inline void fp_futex_wake(uint32_t *futex) { syscall(SYS_futex, futex, FUTEX_WAKE, 1, NULL, NULL, 0); }
 #elif !defined(_WIN32)
-static inline void fp_bell_wait(uint32_t *bell, uint32_t seen, int64_t ns)
+static inline void fp_futex_wait(uint32_t *futex, uint32_t seen, int64_t ns)
 {
     struct timespec t = {0, FP_POLL_NS};
     int64_t until = fp_clock_real() + ns;
-    while (fp_u32_load(bell) == seen && fp_clock_real() < until)
+    while (fp_u32_load(futex) == seen && fp_clock_real() < until)
         nanosleep(&t, NULL);
 }
-static inline void fp_bell_wake(uint32_t *bell) {}
+static inline void fp_futex_wake(uint32_t *futex) {}
 #else
-static inline void fp_bell_wait(uint32_t *bell, uint32_t seen, int64_t ns) { Sleep(10); }
-static inline void fp_bell_wake(uint32_t *bell) {}
+static inline void fp_futex_wait(uint32_t *futex, uint32_t seen, int64_t ns) { Sleep(10); }
+static inline void fp_futex_wake(uint32_t *futex) {}
 #endif
 
 #endif

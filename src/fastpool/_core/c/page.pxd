@@ -28,8 +28,8 @@ cdef extern from "page.h" nogil:
     int page_locked "fp_page_locked"(int fd, uint32_t byte, uint32_t count) noexcept
     void *page_map "fp_page_map"(int fd, int folder, const char *name, size_t size) noexcept
     void page_unmap "fp_page_unmap"(void *at, size_t size) noexcept
-    void bell_wait "fp_bell_wait"(uint32_t *bell, uint32_t seen, int64_t ns) noexcept
-    void bell_wake "fp_bell_wake"(uint32_t *bell) noexcept
+    void futex_wait "fp_futex_wait"(uint32_t *futex, uint32_t seen, int64_t ns) noexcept
+    void futex_wake "fp_futex_wake"(uint32_t *futex) noexcept
 
 cdef enum:
     PAGE_HEAD = 4096           # bytes before the first row
@@ -59,7 +59,7 @@ cdef struct Row:
     int64_t offered            # [atomic] when it was told that one is free; 0: not
     uint64_t key               # [atomic] differs for each pool that ever had the row; 0: nobody has it
     uint64_t process           # a random number of the process
-    uint32_t bell              # [atomic] what the row's watcher sleeps on
+    uint32_t futex             # [atomic] what the row's watcher sleeps on
     uint32_t pid
     uint32_t seq               # [atomic] odd while the figures are written
     uint32_t length

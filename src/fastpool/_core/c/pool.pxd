@@ -20,8 +20,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from .atomic cimport i64_add, u32_add, u32_load, u32_load_sc, u32_store, u64_cas, u64_load_sc, u64_peek
 from .idle cimport idle_put, idle_take, vacant_put, vacant_take
-from .room cimport CLOSED, OVER_SIZE, SLOW_GIVE, SLOW_TAKE, WANTED, Pool, Seat, permit_take, pool_permit_drop
-from .seat cimport seat_ask, seat_give, seat_publish, seat_take
+from .room cimport CLOSED, OVER_SIZE, SLOW_GIVE, SLOW_TAKE, WANTED, Pool, Member, permit_take, pool_permit_drop
+from .member cimport member_ask, member_give, member_publish, member_take
 from .slot cimport CONNECTING, GONE, LEASED, VACANT, Slot, slot_move, slot_state
 from .table cimport table_grow, table_slot
 from .waitq cimport ABANDONED, HANDED, QUEUED_MASK, REVOKED, Waiter, lock_drop, lock_take, queue_pop, \
@@ -87,9 +87,9 @@ cdef inline Slot *pool_take_vacant(Pool *pool) noexcept nogil:
     cdef Slot *slot
     # Again after a permit was returned: a waiter may have looked for one in between and gone to sleep.
     while pool_has_room(pool) and permit_take(pool):
-        if pool.seat != NULL and not seat_take(pool.seat):
+        if pool.member != NULL and not member_take(pool.member):
             pool_permit_drop(pool)
-            seat_publish(pool, False)  # a waiter that found that permit taken is in need of both now
+            member_publish(pool, False)  # a waiter that found that permit taken is in need of both now
             return NULL
         slot = vacant_take(&pool.vacant, &pool.table)
         if slot == NULL:
@@ -101,8 +101,8 @@ cdef inline Slot *pool_take_vacant(Pool *pool) noexcept nogil:
             i64_add(&pool.opened, 1)
             return slot
         pool_permit_drop(pool)
-        if pool.seat != NULL:
-            seat_give(pool.seat)
+        if pool.member != NULL:
+            member_give(pool.member)
     return NULL
 
 
@@ -140,13 +140,13 @@ cdef inline void pool_settle(Pool *pool) noexcept nogil:
     while u64_load_sc(&pool.gate) & QUEUED_MASK:
         slot = pool_take_free(pool)
         if slot == NULL:
-            if asked or pool.seat == NULL or not seat_ask(pool):
+            if asked or pool.member == NULL or not member_ask(pool):
                 return
             asked = True  # the need is published: look once more
         elif not pool_hand(pool, slot):
             pool_put_back(pool, slot)
-    if pool.seat != NULL:
-        seat_publish(pool, False)
+    if pool.member != NULL:
+        member_publish(pool, False)
 
 
 cdef inline void pool_settle_if(Pool *pool) noexcept nogil:
@@ -173,8 +173,8 @@ cdef inline void pool_put_back(Pool *pool, Slot *slot) noexcept nogil:
     if slot_state(u64_peek(&slot.word)) == CONNECTING:
         pool_publish_vacant(pool, slot)
         pool_permit_drop(pool)
-        if pool.seat != NULL:
-            seat_give(pool.seat)
+        if pool.member != NULL:
+            member_give(pool.member)
     else:
         idle_put(&pool.idle, &pool.table, slot)
 
@@ -197,15 +197,15 @@ cdef inline void pool_give_vacant(Pool *pool, Slot *slot, bint permit) noexcept 
     pool_publish_vacant(pool, slot)
     if permit:
         pool_permit_drop(pool)
-        if pool.seat != NULL:
-            seat_give(pool.seat)
+        if pool.member != NULL:
+            member_give(pool.member)
     pool_settle_if(pool)
 
 
 cdef inline void pool_closed_one(Pool *pool) noexcept nogil:
     """A connection's close has returned: its shared permit is free."""
-    if pool.seat != NULL:
-        seat_give(pool.seat)
+    if pool.member != NULL:
+        member_give(pool.member)
         pool_settle_if(pool)
 
 

@@ -17,7 +17,7 @@ cdef extern from * nogil:
 
     const uint64_t WANTED "FP_FLAG(4)"         # another process waits for a permit that this pool could free
 
-cdef struct Seat:            # a pool's place among those of its shared name; its functions are in seat.pxd
+cdef struct Member:            # a pool's place among those of its shared name; its functions are in member.pxd
     Page *page               # NULL: nowhere, so no permit is to be had
     Row *row
     uint32_t number          # of the row
@@ -40,7 +40,7 @@ cdef struct Pool:
     uint64_t gone            # [atomic] top of the stack of slots that a resize removed
     uint32_t connecting      # [atomic] permits to connect that are out
     uint32_t max_connecting  # [atomic]
-    Seat *seat               # NULL: the pool is not shared
+    Member *member           # NULL: the pool is not shared
     int64_t opened           # [atomic] connections open or being opened
     uint32_t max_size        # [atomic]
     uint32_t limit           # [atomic] max_size + max_overflow: slots in use, GONE ones excepted

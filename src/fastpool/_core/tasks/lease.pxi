@@ -162,10 +162,8 @@ cdef object task_acquire_fast(AsyncLease self):
 cdef object task_acquire_slow(AsyncLease self, Core core, object loop, Slot *slot):
     """Enter by the slow path; `slot`: an idle one just taken that must be looked at first, or NULL."""
     cdef Checkout checkout
-    if self.timeout is not None:
-        self.timeout_ns = seconds_to_ns("timeout", self.timeout)
-        self.timeout = None
-    if core.nested and slot == NULL and not self.by_hand and lease_share(self):
+    cdef Selection selection = lease_selection(self)
+    if core.nested and slot == NULL and not self.by_hand and lease_share(self, selection):
         return lease_connection(self, core)
     try:
         checkout = self.checkout = checkout_new(core, self.timeout_ns, loop if core.of_loops else None)
@@ -174,8 +172,9 @@ cdef object task_acquire_slow(AsyncLease self, Core core, object loop, Slot *slo
             checkin_give(core, slot)
         raise
     checkout.running = loop
+    checkout.selection = selection
     checkout_hold(checkout, slot)
-    if slot != NULL and checkout_foreign(checkout):
+    if slot != NULL:
         checkout_exchange(checkout)
     if (
         slot == NULL
@@ -200,7 +199,7 @@ cdef object task_after_line(AsyncLease self):
         and not checkout_connecting(checkout)
         and u32_load(&slot.mark) == 0
         and now < i64_peek(&slot.fresh_ns)
-        and not checkout_foreign(checkout)
+        and checkout_suits(checkout, slot)
     ):
         self.inner = None
         return task_finish_acquire(self, now)
@@ -236,7 +235,7 @@ cdef object task_connection(AsyncLease self, Core core):
 cdef inline int task_record_owner(Entry entry, object task) except -1:
     """Record the lease's owner: the running task (and its greenlet, if the loop runs in one)."""
     green = owner_greenlet()
-    entry.green = None if green is None else owner_ref(green)
+    entry.green = None if green is None else owner_ref(green)  # hardly ever any: spare the call
     entry.task = task
     return 0
 

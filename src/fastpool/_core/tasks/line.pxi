@@ -6,7 +6,7 @@ cdef int task_line_send(Checkout self, PyObject *sent, PyObject **result) except
     try:
         over = task_line_begin(self) if self.handle is None else task_line_go_on(self)
     except BaseException:
-        line_give_up(self)
+        line_end_wait(self)
         raise
     if over:
         return task_yield(None, result, PYGEN_RETURN)

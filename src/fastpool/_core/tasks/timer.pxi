@@ -22,7 +22,7 @@ cdef class TaskHandle(WaiterHandle):
     cdef LoopTimer loop_timer
 
     cdef bint wake(self) except -1:
-        return timer_rouse_task(self)
+        return timer_wake_task(self)
 
     cdef int forget(self) except -1:
         timer_forget(self)
@@ -80,7 +80,7 @@ cdef int timer_fire(TaskHandle self) except -1:
     return 0
 
 
-cdef bint timer_rouse_task(TaskHandle self) except -1:
+cdef bint timer_wake_task(TaskHandle self) except -1:
     """Wake the task, from any thread.  RuntimeError from a closed loop: the giver keeps the slot."""
     if owner_loop_running() is self.loop:
         timer_fire(self)

@@ -23,7 +23,7 @@ cdef class WakeBatch:
         if self.loop_timer.wakes == <PyObject *>self:
             self.loop_timer.wakes = NULL
         wakeup_go_on_with(self.loop_timer)
-        wakeup_let_go_on(self)
+        wakeup_resume_rest(self)
 
     def __repr__(self):
         """Shown by asyncio in debug mode, for an iteration that took long."""
@@ -50,11 +50,11 @@ cdef int wakeup_go_on_with(LoopTimer loop_timer) except -1:
     """Resume the rest of the batch under way.  There is a rest if one of its tasks runs the loop again, within its
     step, and waits there for another (asyncio does not allow that; nest_asyncio does)."""
     if loop_timer.under_way != NULL:
-        wakeup_let_go_on(<WakeBatch>loop_timer.under_way)
+        wakeup_resume_rest(<WakeBatch>loop_timer.under_way)
     return 0
 
 
-cdef int wakeup_let_go_on(WakeBatch self) except -1:
+cdef int wakeup_resume_rest(WakeBatch self) except -1:
     cdef LoopTimer loop_timer = self.loop_timer
     cdef PyObject *outer = loop_timer.under_way
     loop_timer.under_way = <PyObject *>self

@@ -1,4 +1,4 @@
-# Which owners wait, and whether all leases are held by owners that wait themselves.
+# Which owners wait, and whether the leases that could end their waits are held by owners that wait themselves.
 
 cdef int deadlock_collect_holders(Core core) except -1:
     """With the option `collect_garbage`, run the garbage collector before a deadlock is concluded: a holder may be the
@@ -69,8 +69,8 @@ cdef bint deadlock_forget_green(Core core, tuple noted) except -1:
     return True
 
 
-cdef bint deadlock_waits_here(Core core, uint64_t owner, Entry entry) except -1:
-    """Whether the owner of this lease waits in this pool's own line, or sleeps because its thread does."""
+cdef bint deadlock_waits_in(Core core, uint64_t owner, Entry entry) except -1:
+    """Whether the owner of this lease, of any pool, waits in the line of `core`, or sleeps because its thread does."""
     cdef object asleep = core.queued.get(owner)
     if asleep or (entry.green is None and entry.task is None):
         return asleep is not None
@@ -85,53 +85,144 @@ cdef bint deadlock_waits_here(Core core, uint64_t owner, Entry entry) except -1:
     return deadlock_owner_key(green, task) in core.queued_green
 
 
-cdef int deadlock_look(Core core, Waiter *waiter, int64_t began) except -1:
-    """Leave the line and raise PoolDeadlock if every slot is leased by the block of an owner that waits here, too."""
+cdef int deadlock_look(Checkout self) except -1:
+    """Leave the line and raise PoolDeadlock if no wait that this one depends on can end.
+
+    It can end if any lease that its pool, or a pool that a holder waits for, has given out is not that of a block whose
+    owner waits, too.  So the pools are followed from holder to holder, and one exception is enough.
+    """
     cdef uint64_t before
-    if not deadlock_all_holders_wait(core):
+    cdef list steps = deadlock_steps(self.core)
+    if steps is None:
         return 0
-    deadlock_collect_holders(core)
-    # Look again, and require that no lease ended in between: without the GIL, an owner that was seen to hold a
-    # connection may have returned it before it was seen in line.
-    before = deadlock_epochs(core)
-    if deadlock_all_holders_wait(core) and deadlock_epochs(core) == before and line_leave(core, waiter, TIMED_OUT):
-        raise checkout_exhausted(core, "wait", began, PoolDeadlock)
+    deadlock_collect_holders(self.core)
+    # Look again, and require that no lease and no wait ended in between: without the GIL, an owner that was seen to
+    # hold a connection may have returned it before it was seen in line.
+    before = deadlock_epochs(steps)
+    steps = deadlock_steps(self.core)
+    if steps is not None and deadlock_epochs(steps) == before and line_leave(self.core, self.handle.waiter, TIMED_OUT):
+        line_over(self)
+        raise checkout_exhausted(self.core, "wait", self.began, steps)
     return 0
 
 
-cdef uint64_t deadlock_epochs(Core core) noexcept:
-    """The sum of all slots' epochs. Each only grows, so a sum that is the same means that no lease began or ended."""
+cdef uint64_t deadlock_epochs(list steps) except? 0:
+    """The sum of all slots' epochs, and of the waits that ended.  Each only grows, so a sum that is the same means that
+    no lease began or ended, and no owner left a line."""
     cdef uint64_t total = 0
     cdef uint32_t i
-    for i in range(u32_load(&core.pool.table.size)):
-        total += u64_load(&table_slot(&core.pool.table, i).word) // EPOCH
+    cdef Core core
+    for core, _, _, _ in steps:
+        total += u64_load(&core.waits_over)
+        for i in range(u32_load(&core.pool.table.size)):
+            total += u64_load(&table_slot(&core.pool.table, i).word) // EPOCH
     return total
 
 
-cdef bint deadlock_all_holders_wait(Core core) except -1:
-    """Whether every connection that there can be is leased by the block of an owner that waits in line."""
+cdef enum:
+    NOT_KEPT = 0, KEPT_BY_LEASES = 1, KEPT_BY_PERMITS = 2
+
+
+cdef list deadlock_steps(Core core):
+    """The leases that keep `core`, and the pools for which its holders wait, from ever giving a connection; None: one
+    of these pools still can.
+
+    Rows (pool, index of a slot of it, pool for which that slot's owner waits, whether that is the caller).
+    """
+    cdef list pools = [core]
+    cdef list steps = []
+    cdef object others = None
+    cdef uint32_t i
+    cdef int kept
+    cdef Slot *slot
+    cdef Core one
+    for one in pools:  # it grows
+        kept = deadlock_kept(one)
+        if kept == NOT_KEPT or (kept == KEPT_BY_PERMITS and not deadlock_add_fellows(one, pools)):
+            return None
+        for i in range(u32_load(&one.pool.table.size)):
+            slot = table_slot(&one.pool.table, i)
+            if slot_state(u64_load(&slot.word)) != LEASED:
+                continue
+            awaited = deadlock_awaited(pools, slot)
+            if awaited is None:
+                if others is None:
+                    others = deadlock_lines()
+                awaited = deadlock_awaited(others, slot)
+                if awaited is None:
+                    return None
+                if not any([awaited is known for known in pools]):
+                    pools.append(awaited)
+            steps.append((one, i, awaited, deadlock_is_caller(slot)))
+    return steps
+
+
+cdef int deadlock_kept(Core core) except -1:
+    """Whether every slot that the pool may have is leased by a block; KEPT_BY_PERMITS: of a pool with a shared name,
+    every slot that has a connection."""
     cdef uint32_t i, leased = 0
     cdef Slot *slot
     cdef Entry entry
-    cdef bint full = u32_load(&core.pool.active) >= u32_load(&core.pool.limit)
-    cdef bint vacant = False
-    if (not full and core.pool.seat == NULL) or u32_load(&core.pool.connecting) != 0:
-        return 0
+    cdef bint room = u32_load(&core.pool.active) < u32_load(&core.pool.limit)
+    if (room and core.pool.member == NULL) or u32_load(&core.pool.connecting) != 0:
+        return NOT_KEPT
+    if core.pool.generation != generation() or u64_load(&core.pool.gate) & CLOSED:
+        return NOT_KEPT
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
-        if slot_state(u64_load(&slot.word)) != LEASED:
-            if slot_state(u64_load(&slot.word)) in (IDLE, CONNECTING, RETIRING, 0):
-                return 0
-            vacant |= slot_state(u64_load(&slot.word)) == VACANT
+        if slot_state(u64_load(&slot.word)) == GONE:
+            continue
+        if slot_state(u64_load(&slot.word)) == VACANT and core.pool.member != NULL:
+            room = True
             continue
         entry = <Entry>slot.entry
-        if not entry.bound or u64_peek(&slot.owner) == 0:
-            return 0
+        if slot_state(u64_load(&slot.word)) != LEASED or not entry.bound or u64_peek(&slot.owner) == 0:
+            return NOT_KEPT
         if entry.returning or u64_load(&slot.word) & ENDING:
-            return 0  # perhaps by another thread than its owner's
-        if not deadlock_waits_here(core, u64_peek(&slot.owner), entry):
-            return 0
+            return NOT_KEPT  # perhaps by another thread than its owner's
         leased += 1
-    # A slot may be free where the permits of all processes of a shared name are out, if they are all this pool's.
-    return leased != 0 and (
-        core.pool.seat == NULL or (full and not vacant) or sharing_holds_all(core, leased))
+    if room:
+        return KEPT_BY_PERMITS
+    return KEPT_BY_LEASES if leased != 0 else NOT_KEPT
+
+
+cdef bint deadlock_add_fellows(Core core, list pools) except -1:
+    """Add this process's pools of the same shared name to `pools`, if their leases have all the permits that there are."""
+    cdef list fellows = [
+        one for one in pools_here.everyone() if one.share is not None and one.share.has_page_of(core.share)]
+    cdef uint32_t i, leased = 0
+    cdef Core fellow
+    for fellow in fellows:
+        for i in range(u32_load(&fellow.pool.table.size)):
+            leased += slot_state(u64_load(&table_slot(&fellow.pool.table, i).word)) == LEASED
+        if not any([fellow is known for known in pools]):
+            pools.append(fellow)
+    return sharing_are_all(core, leased)
+
+
+cdef Core deadlock_awaited(list pools, Slot *slot):
+    """The pool among these for which the owner of this lease waits; None: for none of them."""
+    cdef Core core
+    for core in pools:
+        if deadlock_waits_in(core, u64_peek(&slot.owner), <Entry>slot.entry):
+            return core
+    return None
+
+
+cdef list deadlock_lines():
+    """The pools of this process that have waiters, except those whose waiters turn to another pool after a moment."""
+    return [
+        core
+        for core in pools_here.everyone()
+        if u64_load(&(<Core>core).pool.gate) & QUEUED_MASK and not (<Core>core).has_alternatives
+    ]
+
+
+cdef bint deadlock_is_caller(Slot *slot) except -1:
+    """Whether the lease is that of the owner that runs now."""
+    cdef Entry entry = <Entry>slot.entry
+    return (
+        u64_peek(&slot.owner) == thread_self().uid
+        and lease_same_owner(entry.green, owner_greenlet())
+        and lease_same_owner(entry.task, owner_task())
+    )

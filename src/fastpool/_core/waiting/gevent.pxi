@@ -81,7 +81,7 @@ cdef class GreenletHandle(WaiterHandle):
         return 0
 
     cdef bint wake(self) except -1:
-        return gevent_rouse(self)
+        return gevent_wake_greenlet(self)
 
 
 cdef GreenletHandle gevent_handle(object hub, Core core, Thread *me, int64_t now):
@@ -97,7 +97,7 @@ cdef GreenletHandle gevent_handle(object hub, Core core, Thread *me, int64_t now
 
 
 cdef HubWaiters gevent_waiters_of(object hub):
-    cdef HubWaiters hub_waiters = getattr(hub, "_fastpool_perch", None)
+    cdef HubWaiters hub_waiters = getattr(hub, "_fastpool_waiters", None)
     loop = hub.loop
     if hub_waiters is None or hub_waiters.loop is not loop:
         hub_waiters = HubWaiters.__new__(HubWaiters)
@@ -106,7 +106,7 @@ cdef HubWaiters gevent_waiters_of(object hub):
         hub_waiters.async_watcher = loop.async_()
         hub_waiters.called = []
         hub_waiters.thread = thread_self().uid
-        hub._fastpool_perch = hub_waiters
+        hub._fastpool_waiters = hub_waiters
     return hub_waiters
 
 
@@ -139,7 +139,7 @@ cdef int gevent_sleep(GreenletHandle self, int64_t until, bint near) except -1:
     return 0
 
 
-cdef bint gevent_rouse(GreenletHandle self) except -1:
+cdef bint gevent_wake_greenlet(GreenletHandle self) except -1:
     """Wake the greenlet, from any thread; False: the hub is gone."""
     loop = self.hub.loop
     if loop is None:

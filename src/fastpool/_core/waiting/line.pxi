@@ -19,7 +19,7 @@ cdef int line_wait(Checkout self) except -1:
             if line_look(self, until):
                 return 0
     except BaseException:
-        line_give_up(self)
+        line_end_wait(self)
         raise
 
 
@@ -72,7 +72,7 @@ cdef bint line_begin(Checkout self) except -1:
         raise PoolClosed(f"pool {core.name!r} is closed")
     u64_add(&core.totals[WAITS], 1)
     self.noted = deadlock_note_waiting(core, self.handle)
-    deadlock_look(core, waiter, self.began)
+    deadlock_look(self)
     if core.hears & EVENT_WAIT_STARTED:
         event_tell(core, "wait_started", {})
     return False
@@ -91,6 +91,7 @@ cdef bint line_look(Checkout self, int64_t until) except -1:
         return False
     reclaim_look(core)
     if clock_ns() >= self.deadline and line_leave(core, self.handle.waiter, TIMED_OUT):
+        line_over(self)  # before the error is made, which takes a while: this owner does not wait any more
         raise checkout_exhausted(core, "wait", self.began)
     return line_collect(self)
 
@@ -121,7 +122,7 @@ cdef bint line_collect(Checkout self) except -1:
     return False
 
 
-cdef int line_give_up(Checkout self) except -1:
+cdef int line_end_wait(Checkout self) except -1:
     """Leave the line, in any state; a slot handed over meanwhile goes to the next in line."""
     cdef Core core = self.core
     cdef Waiter *waiter
@@ -146,6 +147,7 @@ cdef int line_over(Checkout self) except -1:
     """Forget the handle: the wait is over."""
     cdef WaiterHandle handle = self.handle
     self.handle = None
+    u64_add(&self.core.waits_over, 1)
     deadlock_forget_waiting(self.core, self.noted, handle)
     self.noted = None
     handle.forget()
@@ -183,12 +185,12 @@ cdef bint line_leave(Core core, Waiter *waiter, uint64_t outcome) noexcept:
     was = queue_leave(&core.pool.queue, &core.pool.gate, waiter)
     if was and waiter.lock == NULL:
         Py_DECREF(<object>waiter.object)
-    if core.pool.seat != NULL:
-        seat_resign(core.pool)
+    if core.pool.member != NULL:
+        member_resign(core.pool)
     return True
 
 
-cdef int line_rouse_orphans(Pool *was) except -1:
+cdef int line_wake_orphans(Pool *was) except -1:
     """In a forked child: wake this thread's greenlets that wait in the parent's line, so that they check out again."""
     cdef uint64_t me = thread_self().uid
     cdef Waiter *waiter = was.queue.first

@@ -52,7 +52,7 @@ cdef class EventletHandle(WaiterHandle):
         return 0
 
     cdef bint wake(self) except -1:
-        return self.sleeper.rouse() is not False
+        return self.sleeper.wake() is not False
 
 
 cdef int handle_give_waiter(WaiterHandle handle, Core core, bint by_lock, Thread *me, int64_t now) except -1:

@@ -1,1 +1,1 @@
-"""What the drop-ins for Thrift libraries share: everything that does not await."""
+"""Code shared by the drop-ins for Thrift libraries: everything that does not await."""

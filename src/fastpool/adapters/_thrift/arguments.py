@@ -24,7 +24,13 @@ def checked_size(size: Any) -> int:
     return int(size)  # both libraries take True for 1
 
 
-def options_among(kwargs: dict[str, Any], size: int) -> dict[str, Any]:
-    """Take the pool's own options out of ``kwargs``; by default all ``size`` connections may be opened at once."""
+def options_among(kwargs: dict[str, Any], size: int, where: tuple[Any, Any] | None) -> dict[str, Any]:
+    """Take the pool's own options out of ``kwargs``; by default all ``size`` connections may be opened at once.
+
+    ``where``: the host and port to connect to without ``servers``, if that is where. If ``backoff`` is given they are a
+    list of one server, because only a server that the pool knows is left alone after it refused.
+    """
     options = {name: kwargs.pop(name) for name in _POOL_OPTIONS & kwargs.keys()}
+    if where is not None and "backoff" in options and options.get("servers") is None:
+        options["servers"] = [where]
     return {"max_connecting": size, **options}

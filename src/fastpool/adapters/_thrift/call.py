@@ -102,6 +102,8 @@ class Call:
                 self._check_header(reply)
             method = self._method
             self.value, self.error = method.outcome(reply)
+            if self.error is not None:
+                client._connection.note_error(self.error)
             if method.changes_scanners:
                 self._note_scanner()
             if client._has_leftover():
@@ -137,7 +139,7 @@ class Call:
             client.scanners.add(self.value)
         else:
             client.scanners.discard(getattr(self._request, "id", None))
-        client._entry.needs_reset = bool(client.scanners)
+        client._connection.note_reset()
 
     def _check_header(self, failure: Any) -> None:
         """Raise if the message is not the reply to this call, or if it is ``failure``, a TApplicationException."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from thriftpy2.transport import TTransportException
 
+from .prefix import PrefixedConnection
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 TableT = TypeVar("TableT")
 
 
-class BaseConnection(Generic[TableT]):
+class BaseConnection(PrefixedConnection, Generic[TableT]):
     """Mixed into a library's Connection; its subclasses open clients."""
 
     client: Any
@@ -27,6 +29,8 @@ class BaseConnection(Generic[TableT]):
     _new_table: Callable[[bytes, Any, Entry, int], TableT]
     _table_name: Callable[[str | bytes], bytes]
     _ensure_bytes: Callable[[str | bytes], bytes]
+    # Told of each error that the server replies with; it must neither wait nor raise.
+    on_error: Callable[[BaseException], object] | None = None
     _logger: logging.Logger
     _pool_logger: logging.Logger
 
@@ -34,6 +38,7 @@ class BaseConnection(Generic[TableT]):
         self._entry = entry
         self._over = False  # it has left the pool, and another connection may have its slot
         super().__init__(**{**connection_kwargs, "autoconnect": False})
+        self._begin_prefixes()
 
     # For the holder of the lease.
 
@@ -52,6 +57,11 @@ class BaseConnection(Generic[TableT]):
 
     def check_holder(self) -> None:
         """LeaseError if the caller held this connection before and does not now, where the entry cannot know that."""
+
+    def note_error(self, error: BaseException) -> None:
+        """Note an error that the server replied with."""
+        if self.on_error is not None:
+            self.on_error(error)
 
     def check_lease(self) -> int:
         """The epoch of the caller's lease; LeaseError if there is none."""
@@ -97,7 +107,7 @@ class BaseConnection(Generic[TableT]):
                 TTransportException.NOT_OPEN, "the connection was taken out of the pool while it was opened anew"
             )
         self._exchange(client)
-        self._entry.needs_reset = False
+        self.note_reset()
         self._entry.renewed()
 
     def _fail_reconnect(self, client: Any) -> None:

@@ -23,7 +23,7 @@ class ThriftDriver(Driver):
         c.end()
 
     def check(self, c: Any, timeout: float | None) -> bool:
-        """Say whether ``c`` is open and in step, without I/O."""
+        """Say whether ``c`` is open and in step, without waiting; under TLS that reads what has arrived."""
         in_step: bool = c.client.in_step()
         return in_step
 

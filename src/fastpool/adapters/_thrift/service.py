@@ -1,4 +1,4 @@
-"""What a service's IDL declares: its methods, with their arguments, results and errors."""
+"""The declarations of a service's IDL: its methods, with their arguments, results and errors."""
 
 # mypy: disallow-untyped-calls=False
 

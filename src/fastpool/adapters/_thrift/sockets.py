@@ -20,7 +20,7 @@ LARGEST_READ = 1 << 20
 
 
 class Transport(Protocol):
-    """What a guarded client has under it, for one life: a transport that was closed stays closed."""
+    """The transport of a guarded client, for one use: once closed it stays closed."""
 
     address: str  # where it leads, for messages
 

@@ -118,9 +118,8 @@ class GuardedConnection(BaseConnection[Table], aiohappybase.Connection):
         if server is not None:
             self.host, self.port = server
         self._log_opening()
-        client = await self._new_client()
-        self._entry.needs_reset = False
-        self._set_client(client)
+        self._set_client(await self._new_client())
+        self.note_reset()
 
     def end(self) -> None:
         """Close the transport, without asking and without waiting."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Coroutine, Generator
-from types import TracebackType
+from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from . import idl as _idl  # isort: skip  # before aiohappybase is imported
@@ -21,15 +21,16 @@ import aiohappybase
 
 from ... import _errors
 from ..._async.pool import AsyncPool
-from ..._core import loop_of_thread, seconds_to_ns
+from ..._core import AwaitingPrefixedCore, loop_of_thread, seconds_to_ns
 from ..._keeper.keeper import keeper
 from .._thrift.arguments import PATIENCE_S, checked_size, options_among
 from .._thrift.driver import ThriftDriver
+from .._thrift.prefix import Prefix, by_hand
+from .blocks import PrefixedLease, TableBlock
 from .connection import GuardedConnection
-from .table import Table
 
 if TYPE_CHECKING:
-    from ..._core import AsyncLease, Entry
+    from ..._core import Entry
 
 __all__ = ["AiohappybaseDriver", "ConnectionPool", "NoConnectionsAvailable", "PoolDeadlock"]
 
@@ -68,11 +69,12 @@ class AiohappybaseDriver(ThriftDriver):
         return self.check(c, timeout)
 
     async def reset(self, c: GuardedConnection) -> None:
-        """Close the scanners that the block left open."""
+        """Take back a table prefix, and close the scanners, that the block left."""
+        c.clear_prefixes()
         await c.client.close_scanners(PATIENCE_S)
 
 
-class ConnectionPool(AsyncPool[aiohappybase.Connection]):
+class ConnectionPool(AwaitingPrefixedCore[aiohappybase.Connection], AsyncPool[aiohappybase.Connection]):
     """aiohappybase.ConnectionPool, replaced.
 
     ``size`` is the most connections open at once. Options of :class:`fastpool.AsyncPool` except ``max_size`` are taken
@@ -84,7 +86,9 @@ class ConnectionPool(AsyncPool[aiohappybase.Connection]):
 
     def __init__(self, size: int, *, checkout_timeout: float | None = None, nested: bool = True, **kwargs: Any) -> None:
         size = checked_size(size)
-        options = options_among(kwargs, size)
+        where = kwargs.get("host") or aiohappybase.DEFAULT_HOST, kwargs.get("port") or aiohappybase.DEFAULT_PORT
+        elsewhere = kwargs.get("unix_socket") or kwargs.get("url")
+        options = options_among(kwargs, size, None if elsewhere else where)
         if options.get("servers") is not None:
             for name in ("unix_socket", "url"):
                 if kwargs.get(name):
@@ -105,6 +109,27 @@ class ConnectionPool(AsyncPool[aiohappybase.Connection]):
             keeper.forget(self)
             self._tell("pool_closed")
         return Closing(self, timeout)
+
+    async def get_connection(
+        self,
+        block: bool = True,
+        timeout: float | EllipsisType | None = ...,
+        table_prefix: str | bytes | None = None,
+        table_prefix_separator: str | bytes | None = None,
+    ) -> aiohappybase.Connection:
+        """Check out a connection by hand, as :meth:`fastpool.ConnectionPool.get_connection` does."""
+        limit, prefix = by_hand(block, timeout, table_prefix, table_prefix_separator)
+        connection = await self.checkout(limit)
+        try:
+            connection.push_prefix(prefix)
+        except BaseException:
+            self.checkin(connection, discard=True)
+            raise
+        return connection
+
+    def _aprefixed(self, timeout: Any, text: Any, separator: Any) -> PrefixedLease:
+        """The lease that ``connection`` returns when a prefix is given."""
+        return PrefixedLease(self, self.connection(timeout), timeout, Prefix(text, separator))
 
     def table(self, name: str | bytes, **lease_options: Any) -> TableBlock:
         """A checkout and its table in one: ``async with pool.table("users") as t:``; options as for ``connection``."""
@@ -160,29 +185,6 @@ class Closing(Coroutine[Any, Any, None]):
         """Stop where it waits; before it has begun there is nothing to stop."""
         if self._rest is not None:
             self._rest.close()
-
-
-class TableBlock:
-    """An ``async with`` block that holds a lease and gives one table of its connection."""
-
-    __slots__ = ("_lease", "_name")
-
-    def __init__(self, lease: AsyncLease, name: str | bytes) -> None:
-        self._lease = lease
-        self._name = name
-
-    async def __aenter__(self) -> Table:
-        connection = await self._lease.__aenter__()
-        try:
-            return connection.table(self._name)
-        except BaseException as error:
-            await self._lease.__aexit__(type(error), error, error.__traceback__)
-            raise
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._lease.__aexit__(kind, error, trace)
 
 
 ConnectionPool.__module__ = "fastpool.aio"

@@ -19,11 +19,16 @@ from thriftpy2.transport import TTransportException
 from ..._core import loop_of_thread
 from ..._core.time_limit import TimeLimit
 from ..._servers import server_text
-from .._thrift.sockets import FRAME_LENGTH, LARGEST_READ, SingleUseSocket, frame, in_order, prepare
+from .._thrift.sockets import (
+    FRAME_LENGTH,
+    SingleUseSocket,
+    frame,
+    in_order,
+    prepare,
+)
+from .._thrift.tls import PIECE, Tls
 
 logger = logging.getLogger("fastpool")
-
-_PIECE = 1 << 16
 
 
 class GuardedSocket(SingleUseSocket):
@@ -37,7 +42,7 @@ class GuardedSocket(SingleUseSocket):
         super().__init__()
         self._where = where
         self._framed = framed
-        self._tls: _Tls | None = None
+        self._tls: Tls | None = None
         self._data = b""  # of messages; up to _at it has been consumed
         self._at = 0
         self._raw = b""  # of frames: what came after the last whole one
@@ -59,7 +64,7 @@ class GuardedSocket(SingleUseSocket):
             async with TimeLimit(where.connect_timeout):
                 self.sock = await self._connect()
                 if where.ssl_context is not None:
-                    self._tls = _Tls(where.ssl_context, where.server_hostname)
+                    self._tls = Tls(_context(where.ssl_context), where.server_hostname)
                     await self._shake_hands(self._tls)
         except BaseException as error:
             self.shut()
@@ -85,17 +90,17 @@ class GuardedSocket(SingleUseSocket):
     # ---- bytes on the wire
 
     async def _receive(self) -> bytes:
-        """What has arrived, at least one byte; TTransportException(END_OF_FILE) once the server hung up."""
+        """The bytes that have arrived, at least one; TTransportException(END_OF_FILE) once the server hung up."""
         tls = self._tls
         while True:
-            if tls is not None and (plain := tls.decrypted()):
+            if tls is not None and (plain := tls.decrypt()):
                 return plain
-            data = await asyncio.get_running_loop().sock_recv(self._open_sock(), _PIECE)
+            data = await asyncio.get_running_loop().sock_recv(self._open_sock(), PIECE)
             if not data:
                 raise TTransportException(TTransportException.END_OF_FILE, "TSocket read 0 bytes")
             if tls is None:
                 return data
-            tls.incoming.write(data)
+            tls.receive(data)
 
     async def _receive_in_time(self) -> bytes:
         if self._limit is None:
@@ -105,21 +110,21 @@ class GuardedSocket(SingleUseSocket):
 
     async def _transmit(self, data: bytes) -> None:
         if self._tls is not None:
-            data = self._tls.encrypted(data)
+            data = self._tls.encrypt(data)
         await asyncio.get_running_loop().sock_sendall(self._open_sock(), data)
 
-    async def _shake_hands(self, tls: _Tls) -> None:
+    async def _shake_hands(self, tls: Tls) -> None:
         loop = asyncio.get_running_loop()
         while True:
             done = tls.shake_hands()
-            if out := tls.outgoing.read():
+            if out := tls.to_send():
                 await loop.sock_sendall(self._open_sock(), out)
             if done:
                 return
-            data = await loop.sock_recv(self._open_sock(), _PIECE)
+            data = await loop.sock_recv(self._open_sock(), PIECE)
             if not data:
                 raise ConnectionError(f"{self.address} hung up during the TLS handshake")
-            tls.incoming.write(data)
+            tls.receive(data)
 
     # ---- messages
 
@@ -175,12 +180,7 @@ class GuardedSocket(SingleUseSocket):
         """Whether the server sent more than was asked for."""
         if self._at < len(self._data) or self._raw:
             return True
-        try:
-            return self._tls is not None and self._tls.unasked()
-        except TTransportException:
-            return False  # the end of the TLS session is no reply: quiet() or the next read notices it
-        except ssl.SSLError:
-            return True
+        return self._tls is not None and self._tls.has_leftover()
 
     def quiet(self) -> bool:
         """Whether the connection is open and nothing has arrived unasked; what a TLS server sent by itself is read."""
@@ -189,23 +189,16 @@ class GuardedSocket(SingleUseSocket):
             return False
         if tls is None:
             return True  # the pool probes the descriptor itself
-        try:
-            data = sock.recv(LARGEST_READ)
-            if not data:
-                return False
-            tls.incoming.write(data)
-        except BlockingIOError:
-            pass
-        except OSError:
-            return False
-        try:
-            return not tls.decrypted()  # a session ticket, for example, has no data in it
-        except (TTransportException, ssl.SSLError):
-            return False
+        return tls.quiet(lambda: sock.recv(PIECE))
 
     def fileno(self) -> int:
         """Give the descriptor; -1 when closed, and with TLS, whose own records may arrive there at any time."""
         return -1 if self._tls is not None else super().fileno()
+
+
+def _context(given: ssl.SSLContext | bool) -> ssl.SSLContext:
+    """asyncio, and so aiohappybase, takes True for the defaults."""
+    return ssl.create_default_context() if isinstance(given, bool) else given
 
 
 async def _connected(sock: socket.socket, address: Any) -> socket.socket:
@@ -275,42 +268,3 @@ def _close_external(client: Any, address: str) -> None:
             client.close()
     except Exception as error:
         logger.warning("close of the transport to %s failed: %r", address, error, exc_info=error)
-
-
-class _Tls:
-    """The two directions of a TLS connection, in memory."""
-
-    def __init__(self, context: ssl.SSLContext | bool, hostname: str | None) -> None:
-        self.incoming = ssl.MemoryBIO()
-        self.outgoing = ssl.MemoryBIO()
-        if isinstance(context, bool):  # asyncio, and so aiohappybase, takes True for the defaults
-            context = ssl.create_default_context()
-        self._object = context.wrap_bio(self.incoming, self.outgoing, server_hostname=hostname)
-
-    def shake_hands(self) -> bool:
-        """Continue the handshake as far as possible; whether it is done."""
-        try:
-            self._object.do_handshake()
-        except ssl.SSLWantReadError:
-            return False
-        return True
-
-    def encrypted(self, data: bytes) -> bytes:
-        self._object.write(data)
-        return self.outgoing.read()
-
-    def decrypted(self) -> bytes:
-        """The data that has arrived, maybe none; TTransportException once the peer has ended the TLS session."""
-        try:
-            if data := self._object.read(_PIECE):
-                return data
-        except ssl.SSLWantReadError:
-            return b""
-        except ssl.SSLZeroReturnError:
-            pass
-        # The socket may stay open after that: many servers wait until this side ends the session, too.
-        raise TTransportException(TTransportException.END_OF_FILE, "TSocket read 0 bytes")
-
-    def unasked(self) -> bool:
-        """Whether more data has arrived, also in records that are not decrypted yet."""
-        return bool((self._object.pending() or self.incoming.pending) and self.decrypted())

@@ -19,7 +19,8 @@ from thriftpy2.transport import TTransportException
 from .._thrift.call import Call
 from .._thrift.client import BaseClient
 from .._thrift.service import Method, class_for
-from .transport import GuardedSocket
+from .factories import FactoryTransport
+from .transport import CannedReply, GuardedSocket
 
 if TYPE_CHECKING:
     from ..._core import Entry
@@ -33,21 +34,21 @@ class GuardedClient(BaseClient, TClient):
     """
 
     _connection: Any  # the guarded connection that calls through this client
-    _socket: GuardedSocket
+    _socket: GuardedSocket | FactoryTransport
 
     def __init__(
         self,
         service: ModuleType,
         connection: Any,
         entry: Entry,
-        sock: GuardedSocket,
+        sock: GuardedSocket | FactoryTransport,
         transport: Any,
         protocol_class: Callable[..., Any],
     ) -> None:
         TClient.__init__(self, service, protocol_class(transport, decode_response=False))
         BaseClient.__init__(self, connection, entry, sock, functools.partial(protocol_class, decode_response=False))
         self.transport = transport
-        self._buffer_size = 1
+        self._one_byte = sock.one_byte
         self._buffer_size = self._ask_buffers() or 1
 
     def _req(self, _api: str, *args: Any, **kwargs: Any) -> Any:
@@ -62,10 +63,12 @@ class GuardedClient(BaseClient, TClient):
     def open(self, limit: float | None = None) -> None:
         """Connect within ``limit`` seconds and the socket timeout."""
         self._socket.open(limit)
+        self._socket.end_opening()
 
     def close(self) -> None:
         """Close on behalf of the user, which costs the connection."""
         self.closed_by_user = True
+        self._socket.closing()
         self.transport.close()
 
     def close_scanners(self, limit: float) -> None:
@@ -82,6 +85,12 @@ class GuardedClient(BaseClient, TClient):
         with self._time_limit(limit):
             self.getTableNames()
 
+    def regions(self, table: bytes, limit: float) -> list[Any]:
+        """HBase's list of a table's regions; no wait is longer than ``limit`` seconds."""
+        with self._time_limit(limit):
+            found: list[Any] = self.getTableRegions(table)
+        return found
+
     @contextlib.contextmanager
     def _time_limit(self, limit: float) -> Iterator[None]:
         sock = self._socket
@@ -91,21 +100,32 @@ class GuardedClient(BaseClient, TClient):
         # Not in a finally: what raised above has cost the connection.
         sock.settimeout(usual)
 
+    def in_step(self) -> bool:
+        """Whether the connection is open, no call is under way, and nothing has arrived unasked."""
+        return super().in_step() and self._socket.quiet()
+
     def _has_leftover(self) -> bool:
         """Whether the buffers above the socket hold more than the reply that was read."""
+        if self._socket.has_leftover():
+            return True
+        if self._one_byte is None:
+            return False
         asked = self._ask_buffers()
         return asked == 0 or asked % self._buffer_size != 0
 
     def _ask_buffers(self) -> int:
         """How many bytes the buffers have room for, when they have none to give; else 0."""
-        self._socket.feed_canned_reply()
+        if self._one_byte is None:
+            return 0
+        canned = self._socket.canned = CannedReply(self._one_byte)
         try:
             self.transport.read(1)
+            return canned.asked
         except (TTransportException, MemoryError):
             # What is left promises a frame of more bytes than the canned reply has, or than there can be.
-            self._socket.end_canned_reply()
             return 0
-        return self._socket.end_canned_reply()
+        finally:
+            self._socket.canned = None
 
 
 def _method(service: ModuleType, name: str) -> Callable[..., Any]:

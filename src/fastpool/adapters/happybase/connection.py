@@ -13,9 +13,12 @@ from Hbase_thrift import Hbase  # type: ignore[import-not-found]  # thriftpy2 ma
 from thriftpy2.transport import TFramedTransport
 
 from .._thrift.connection import BaseConnection
+from .._thrift.made import protocol_for
 from .client import GuardedClient, client_class
+from .factories import FactoryTransport
 from .table import Table
 from .transport import GuardedSocket
+from .wire import Wire
 
 if TYPE_CHECKING:
     from ..._core import Entry
@@ -35,13 +38,18 @@ class GuardedConnection(BaseConnection[Table], happybase.Connection):
     _logger = logging.getLogger("happybase.connection")
     _pool_logger = logging.getLogger("happybase.pool")
 
-    def __init__(self, entry: Entry, **connection_kwargs: Any) -> None:
+    def __init__(self, entry: Entry, wire: Wire | None = None, **connection_kwargs: Any) -> None:
         self._initialized = False
+        self._wire = Wire() if wire is None else wire
         super().__init__(entry, **connection_kwargs)
 
     def _new_client(self) -> GuardedClient:
+        if self._wire.has_factories and self._initialized:
+            made = FactoryTransport(self, self._wire)
+            protocol = protocol_for(made.transport, self._protocol_class)
+            return client_class(Hbase)(Hbase, self, self._entry, made, made.transport, protocol)
         framed = self._transport_class is TFramedTransport
-        sock = GuardedSocket(self.host, self.port, self.timeout, framed, self.closing)
+        sock = GuardedSocket(self.host, self.port, self.timeout, framed, self.closing, self._wire.ssl_context)
         return client_class(Hbase)(Hbase, self, self._entry, sock, self._transport_class(sock), self._protocol_class)
 
     # For the holder of the lease.
@@ -94,8 +102,9 @@ class GuardedConnection(BaseConnection[Table], happybase.Connection):
         client = self._new_client()
         try:
             client.open(limit)
-            self._entry.needs_reset = False
             self._set_client(client)
+            self.clear_prefixes()
+            self.note_reset()
         except BaseException:
             client.retire()
             raise

@@ -1,15 +1,17 @@
-"""What a ConnectionPool can be given by name, as types."""
+"""The keyword arguments of a ConnectionPool, as types."""
 
 from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Any
 
 from ..._options import CommonOptions
 
 
-class ConnectionPoolOptions(CommonOptions, total=False):
-    """happybase.Connection's arguments, and the pool's options; ``timeout`` is the socket's, in milliseconds."""
+class GatewayOptions(CommonOptions, total=False):
+    """happybase.Connection's arguments but where to connect, and the pool's; ``timeout`` is the socket's, in ms."""
 
-    host: str | None
-    port: int | None
     timeout: int | None
     autoconnect: bool
     table_prefix: str | bytes | None
@@ -17,3 +19,13 @@ class ConnectionPoolOptions(CommonOptions, total=False):
     compat: str
     transport: str
     protocol: str
+    ssl_context: ssl.SSLContext | None
+    socket_factory: Callable[[str, int], Any] | None
+    transport_factory: Callable[[Any, str, int], Any] | None
+
+
+class ConnectionPoolOptions(GatewayOptions, total=False):
+    """The keyword arguments of a ConnectionPool: those of GatewayOptions, and where to connect."""
+
+    host: str | None
+    port: int | None

@@ -1,4 +1,4 @@
-"""What a test's thread hands to the fault proxy's thread."""
+"""The commands that a test's thread passes to the fault proxy's thread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Order:
     def __init__(self, what: Callable[[], object]) -> None:
         self.done = Flag()
         self.error: BaseException | None = RuntimeError("The FaultProxy ended before it did as it was told")
-        """What the other thread is to raise, once ``done`` is set."""
+        """The exception that the other thread must raise, once ``done`` is set."""
         self.failure: BaseException | None = None
         self._what = what
 

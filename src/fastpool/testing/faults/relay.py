@@ -23,7 +23,7 @@ READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 @dataclass(frozen=True)
 class Faults:
-    """What the proxy does to connections, present and new; the default is nothing."""
+    """The faults that the proxy applies to connections, present and new; none by default."""
 
     hang: bool = False
     reset: bool = False

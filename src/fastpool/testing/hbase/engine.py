@@ -106,6 +106,12 @@ class Method:
                 return _EXCEPTION, _failure(_INTERNAL_ERROR, f"Internal error processing {self.name}: {error}")
         return _REPLY, result
 
+    def fail(self, message: str) -> tuple[int, Any]:
+        """HBase's IOError instead of what the handler gives."""
+        result = self.result()
+        result.io = self._io_error(message=message)
+        return _REPLY, result
+
 
 def _failure(kind: int, message: str) -> Any:
     from thriftpy2.thrift import TApplicationException
@@ -287,7 +293,8 @@ class Engine:
         holds: list[Hold] = []
         try:
             holds, wrong = self.script.arrived(connection, method.name)
-            kind, payload = method.call(arguments)
+            failure = None if wrong is None else wrong.message
+            kind, payload = method.call(arguments) if failure is None else method.fail(failure)
             if wrong is None:
                 connection.send(encode(method.name, kind, seqid, payload))
             else:

@@ -157,7 +157,7 @@ FILTERS: dict[bytes, tuple[Sequence[int], Callable[[Arguments], Filter]]] = {
     b"DependentColumnFilter": ((2, 3, 5), _dependent),
     b"ColumnValueFilter": ((4,), _column_value),
 }
-"""What the language knows: name → (how many arguments, maker)."""
+"""The filters of the language: name → (how many arguments, maker)."""
 
 
 def parse_filter(text: bytes) -> Filter:

@@ -1,4 +1,4 @@
-"""What a test asks the server to do with calls and replies: hold them, slow them down, misbehave.
+"""The orders of a test to the server about calls and replies: hold them, slow them down, misbehave.
 
 Waits are on conditions, never on time; a connection that is dropped wakes the threads that wait for its calls.
 """
@@ -105,11 +105,18 @@ class Misbehaviour(_Held):
     """One way in which the next replies go wrong; made by ``HBaseServer.misbehave``."""
 
     def __init__(
-        self, kind: str, method: str | None, times: int, until: threading.Event | None, forget: Callable[[_Held], None]
+        self,
+        kind: str,
+        method: str | None,
+        times: int,
+        until: threading.Event | None,
+        forget: Callable[[_Held], None],
+        message: str | None = None,
     ) -> None:
         super().__init__(forget)
         self.kind = kind
         self.method = method
+        self.message = message  # of the error that calls are answered by instead
         self.happened = Flag()
         """Set when the reply went wrong for the first time: late ones then are still to come."""
         self._left = Cell(times)
@@ -125,7 +132,9 @@ class Misbehaviour(_Held):
     def carry_out(self, transport: Transport, encode: Callable[[str, int], bytes], name: str, seqid: int) -> None:
         """Answer a call in this way; ``encode`` makes the reply for a method name and a sequence id."""
         reply = encode(name, seqid)
-        if self.kind == "wrong_seqid":
+        if self.message is not None:
+            transport.send(reply)
+        elif self.kind == "wrong_seqid":
             transport.send(encode(name, seqid + 1 if seqid < 2**31 - 1 else 0))
         elif self.kind == "wrong_name":
             transport.send(encode("getTableNames" if name != "getTableNames" else "getRow", seqid))
@@ -139,7 +148,7 @@ class Misbehaviour(_Held):
         elif self.kind == "close":
             transport.hang_up()
         elif self.kind == "late_reply":
-            self._enter()  # before anybody hears of it: who releases it then waits until it is sent
+            self._enter()  # before it is announced: release() then waits until it is sent
         self.happened.set()
         if self.kind == "half_reply":
             transport.drain()
@@ -199,9 +208,16 @@ class Script:
         self._holds.append(hold)
         return hold
 
-    def misbehave(self, kind: str, method: str | None, times: int, until: threading.Event | None) -> Misbehaviour:
-        """Have the next ``times`` replies (to ``method``) go wrong."""
-        wrong = Misbehaviour(kind, method, times, until, self._forget)
+    def misbehave(
+        self,
+        kind: str,
+        method: str | None,
+        times: int,
+        until: threading.Event | None,
+        message: str | None = None,
+    ) -> Misbehaviour:
+        """Have the next ``times`` replies (to ``method``) go wrong; ``message``: by HBase's IOError instead."""
+        wrong = Misbehaviour(kind, method, times, until, self._forget, message)
         self._alive.append(wrong)
         self._wrong.append(wrong)
         return wrong

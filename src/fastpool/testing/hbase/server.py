@@ -30,6 +30,7 @@ class HBaseServer:
     :param max_workers: how many connections are served at once; more are accepted, and served when another ends
         (like ``hbase.thrift.maxWorkerThreads``). None: any number.
     :param read_timeout: seconds of silence after which a connection is closed (HBase: 60). None: never.
+    :param gateway_to: another server whose tables this one serves, too, as one of several gateways to one HBase.
     :raises TypeError, ValueError: for a bad argument.
     """
 
@@ -44,6 +45,7 @@ class HBaseServer:
         delay: float = 0.0,
         max_workers: int | None = None,
         read_timeout: float | None = None,
+        gateway_to: HBaseServer | None = None,
     ) -> None:
         if not isinstance(host, str):
             raise TypeError(f"'host' must be a string, not {host!r}")
@@ -53,16 +55,18 @@ class HBaseServer:
             raise ValueError(f"'transport' must be one of {', '.join(TRANSPORTS)}, not {transport!r}")
         if read_timeout is not None and seconds("read_timeout", read_timeout) == 0:
             raise ValueError("'read_timeout' must be more than 0 s, or None for never")
+        if gateway_to is not None and (process or gateway_to.process):
+            raise ValueError("'gateway_to' needs both servers in this process: leave out process=True")
         self.host = host
         self.port = whole("port", port, 0, 65535)
-        self.process = bool(process)
+        self.process: bool = bool(process)
         self.protocol = protocol
         self.transport = transport
         self.max_workers = None if max_workers is None else whole("max_workers", max_workers, 1)
         self.read_timeout = read_timeout
         self._delay = seconds("delay", delay)
         self._script = Script()
-        self._store = Store()
+        self._store: Store = Store() if gateway_to is None else gateway_to._store
         self._engine: Engine | None = None
         self._child: Child | None = None
         self._running = False
@@ -157,6 +161,24 @@ class HBaseServer:
             return int(self._ask("count")[what])
         return int(getattr(self._engine, what)) if self._engine is not None else 0
 
+    # Regions
+
+    def split_region(self, table: str | bytes, key: str | bytes) -> None:
+        """Split a region of ``table`` at ``key``, for all gateways to these tables; ValueError if one begins there.
+
+        HBase's own IOError, as HBaseError, if there is no such table (``process=False`` only).
+        """
+        self._require_in_process("split_region")
+        self._store.table(_key(table)).regions.split(_key(key))
+
+    def move_region(self, table: str | bytes, row: str | bytes, host: str, port: int = 16020) -> None:
+        """Move the region that has ``row`` to the region server at ``host``, which gateways then tell.
+
+        A region that was never moved is told to be where the gateway is that is asked (``process=False`` only).
+        """
+        self._require_in_process("move_region")
+        self._store.table(_key(table)).regions.move(_key(row), (host, port))
+
     # Trouble
 
     @property
@@ -199,6 +221,14 @@ class HBaseServer:
         self._require_in_process("hold")
         return self._script.hold(self._known(method))
 
+    def fail(self, method: str | None = None, *, message: str, times: int = 1) -> Misbehaviour:
+        """Have the next ``times`` calls (of ``method``, if given) answered by HBase's IOError with this message.
+
+        The calls have no other effect (``process=False`` only).
+        """
+        self._require_in_process("fail")
+        return self._script.misbehave("io_error", self._known(method), whole("times", times, 1), None, message)
+
     def misbehave(
         self, kind: str, method: str | None = None, *, times: int = 1, until: threading.Event | None = None
     ) -> Misbehaviour:
@@ -235,3 +265,7 @@ class HBaseServer:
         if self._child is None or not self._running:
             raise RuntimeError(f"{self!r} is not running: call start() first")
         return self._child.ask(what, **arguments)
+
+
+def _key(text: str | bytes) -> bytes:
+    return text.encode() if isinstance(text, str) else text

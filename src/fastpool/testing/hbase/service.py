@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from .filter_language import parse_filter
+from .regions import Region
 from .requests import check_read, check_row, check_write, split, whole
 from .scan import Range, Scanner
 from .store import FOREVER, LATEST, Cell, Family, HBaseError, Store, Table, check_name, parse_column
@@ -47,7 +48,7 @@ class Service:
 
     def _table_or_region(self, name: bytes) -> Table:
         for table in self._store.tables():
-            if table.region_name == name:
+            if any(region.name == name for region in table.regions.all):
                 return table
         return self._store.table(name)
 
@@ -70,22 +71,24 @@ class Service:
 
     def getTableRegions(self, table: bytes) -> list[Any]:
         check_name(table)
-        return [self._region(table)] if table in self._store.names() else []
+        if table not in self._store.names():
+            return []
+        return [self._region_info(region) for region in self._store.table(table).regions.all]
 
     def getRegionInfo(self, row: bytes) -> Any:
         for table in reversed(self._store.tables()):
-            if table.region_name <= row:
-                return self._region(table.name)
+            for region in reversed(table.regions.all):
+                if region.name <= row:
+                    return self._region_info(region)
         raise HBaseError("java.io.IOException", f"Cannot find row in hbase:meta, row={row!r}")
 
-    def _region(self, name: bytes) -> Any:
-        table = self._store.table(name)
-        host, port = self._address()
+    def _region_info(self, region: Region) -> Any:
+        host, port = region.server or self._address()
         return self._idl.TRegionInfo(
-            startKey=b"",
-            endKey=b"",
-            id=table.region_id,
-            name=table.region_name,
+            startKey=region.start,
+            endKey=region.end,
+            id=region.id,
+            name=region.name,
             version=1,
             serverName=host.encode(),
             port=port,

@@ -7,7 +7,6 @@ would then now and then lose its put.)
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from bisect import bisect_left, insort
@@ -18,6 +17,7 @@ from typing import NamedTuple
 
 from ..._core import Section
 from ..atomic import atomic
+from .regions import RegionMap
 
 LATEST = 2**63 - 1
 """As a time stamp of a put: now. As the upper end of a read: no end. All time stamps are ms since the epoch."""
@@ -30,7 +30,7 @@ Column = tuple[bytes, bytes | None]
 """A family and a qualifier; None instead of a qualifier means the whole family."""
 
 Versions = list[tuple[int, bytes]]
-"""What one column holds: (time stamp, value), newest first."""
+"""The versions of one column: (time stamp, value), newest first."""
 
 _TABLE_NAME = re.compile(rb"(?:[\w][\w.-]*:)?[\w][\w.-]*", re.ASCII)
 
@@ -98,18 +98,12 @@ class Table:
         self.name = name
         self.families = {family.name: family for family in families}
         self._mortal = any(family.time_to_live != FOREVER for family in self.families.values())
-        self.region_id = region_id
+        self.regions = RegionMap(name, region_id)
         self.enabled = True
         self.dropped = False
         self.section = Section()
         self.keys: list[bytes] = []
         self._rows: dict[bytes, dict[bytes, dict[bytes, Versions]]] = {}
-
-    @property
-    def region_name(self) -> bytes:
-        """The name of the table's one region, as HBase would write it."""
-        head = b"%s,,%d" % (self.name, self.region_id)
-        return b"%s.%s." % (head, hashlib.md5(head, usedforsecurity=False).hexdigest().encode())
 
     @atomic
     def drop(self) -> None:
@@ -139,7 +133,7 @@ class Table:
             if family not in self.families:
                 raise HBaseError(
                     "org.apache.hadoop.hbase.regionserver.NoSuchColumnFamilyException",
-                    f"Column family {_text(family)} does not exist in region {_text(self.region_name)} "
+                    f"Column family {_text(family)} does not exist in region {_text(self.regions.all[0].name)} "
                     f"in table '{_text(self.name)}'",
                 )
 
