@@ -1,15 +1,15 @@
-"""Drives the page that processes share (c/page.pxd, c/need.pxd, c/member.pxd), in memory that forked children share with
-the test, and kills a child before its n-th access.  The header comes first, so that every access counts."""
+"""Drives the page that processes share (c/page.pxd, c/need.pxd, c/member.pxd), in memory that forked children share
+with the test, and kills a child before its n-th access.  The header comes first, so that every access counts."""
 
 cdef extern from "../tests/shared/steps.h" nogil:
     long long left "fp_step_left"
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from fastpool._core.c.need cimport need_before, need_assign, need_coming, need_is_open, need_offer, need_served, need_set, \
+from fastpool._core.c.need cimport need_assign, need_before, need_coming, need_offer, need_served, need_set, \
     need_unassign, need_wants
 from fastpool._core.c.atomic cimport i64_put, u32_store, u64_load, u64_store
-from fastpool._core.c.page cimport CLEARED, GIVEN_ONE, NO_CAP, PAGE_ROWS, TAKEN_ONE, Page, page_change, page_count, \
+from fastpool._core.c.page cimport GIVEN_ONE, TAKEN_ONE, Page, page_change, page_count, \
     page_finish, page_free
 from fastpool._core.c.member cimport member_clear
 
@@ -58,9 +58,10 @@ cdef class SharedPage:
 
     def many(self, uint32_t row, int64_t rounds):
         """Take and give back, so many times, without the GIL; how often one was taken."""
-        cdef int64_t i, taken = 0
+        cdef int64_t taken = 0
+        cdef int64_t _
         with nogil:
-            for i in range(rounds):
+            for _ in range(rounds):
                 if page_change(self.page, row, TAKEN_ONE):
                     taken += 1
                     page_change(self.page, row, GIVEN_ONE)

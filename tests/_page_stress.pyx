@@ -1,5 +1,5 @@
-"""Threads that stand for processes on one page (c/page.pxd, c/need.pxd): they take permits, give them back, wait, are offered
-some, free them for each other, and die with what they have; whoever then has their row's lock clears it.
+"""Threads that stand for processes on one page (c/page.pxd, c/need.pxd): they take permits, give them back, wait, are
+offered some, free them for each other, and die with what they have; whoever then has their row's lock clears it.
 
 After each round nothing is under way, so the books must be exact. tools/native.py makes a program of it, which needs no
 Python: plain, or under a sanitizer.  Its arguments: threads, permits, rounds, seed.
@@ -10,7 +10,8 @@ from libc.stdio cimport fprintf, printf, stderr
 from libc.stdlib cimport abort, atoll, calloc, free
 
 from fastpool._core.c.atomic cimport u32_add, u32_cas, u32_load, u32_store, u64_load, u64_store
-from fastpool._core.c.need cimport need_before, need_assign, need_offer, need_served, need_set, need_unassign, need_wanted
+from fastpool._core.c.need cimport need_assign, need_before, need_offer, need_served, need_set, need_unassign, \
+    need_wanted
 from fastpool._core.c.page cimport GIVEN_ONE, Page, Row, TAKEN_ONE, page_change, page_count, page_finish, page_free
 from fastpool._core.c.member cimport member_clear
 
@@ -65,8 +66,8 @@ cdef uint32_t live(Process *me) noexcept nogil:
     cdef Row *other
     cdef uint32_t have = 0, stamp
     cdef int64_t now = 1
-    cdef int step
-    for step in range(STEPS):
+    cdef int _
+    for _ in range(STEPS):
         now += 1
         if draw(me, 200) == 0:
             u32_add(me.deaths, 1)
@@ -95,8 +96,8 @@ cdef uint32_t live(Process *me) noexcept nogil:
 cdef void *process(void *argument) noexcept nogil:
     cdef Process *me = <Process *>argument
     cdef uint32_t have
-    cdef int lives
-    for lives in range(3):
+    cdef int _
+    for _ in range(3):
         while not u32_cas(&me.locks[me.row], 0, 1):
             pass
         member_clear(me.page, me.row)

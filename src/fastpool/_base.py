@@ -96,7 +96,7 @@ class BasePool(Core[C]):
         self.connector = Connector(driver, config, registry.weak_notifier(self), clock)
         self._set_listeners(Listeners(config.listeners))
         self._configure(config)
-        self._join()
+        self._join_shared()
         registry.register(self)
 
     @staticmethod
@@ -183,7 +183,7 @@ class BasePool(Core[C]):
 
     # ---- its shared name ---------------------------------------------------------------------------------------------
 
-    def _join(self, again: bool = False) -> None:
+    def _join_shared(self, again: bool = False) -> None:
         """Have a row in the page of the shared name; ``again``: another cap was set meanwhile, which is right."""
         name = self.config.shared
         if name is not None and not self.closed:
@@ -196,7 +196,7 @@ class BasePool(Core[C]):
                 self.share.leave()
                 raise
 
-    def _leave(self) -> None:
+    def _leave_shared(self) -> None:
         """The pool is closed: its row is free as soon as all its connections are closed."""
         if self.share is not None and not self.share.member.holding:
             self.share.leave()
@@ -205,9 +205,6 @@ class BasePool(Core[C]):
     def _is_short_of_permits(self) -> bool:
         """Whether no connection can be opened now because of other processes."""
         return self.share is not None and self.share.member.nothing_free
-
-    def _sweep_closes(self) -> None:
-        """Called now and then, for permits of connections whose close can no longer be made."""
 
     def _drop_descriptor(self, c: Any) -> None:
         """In a forked child: close this process's copy of the parent's descriptor, without a word on the wire.
@@ -276,7 +273,7 @@ class BasePool(Core[C]):
         self.keeping = None
         self.staff = {}  # the parent's
         self.share = None
-        self._join(again=True)
+        self._join_shared(again=True)
         if self.was_opened:
             self._go_on_keeping()
 
@@ -284,7 +281,7 @@ class BasePool(Core[C]):
         """Be looked after, if the options ask for it; RuntimeError if the keeper's thread cannot be started."""
         if self.needs_keeper and not self.closed:
             if self.share is None:
-                self._join(again=True)  # it could not be joined after a fork
+                self._join_shared(again=True)  # it could not be joined after a fork
             if self.share is not None:
                 self.share.start()
             self.keeping = keeper.look_after(self)

@@ -81,7 +81,7 @@ class Pool(BasePool[C], BlockingCore[C]):
                 self._drop_leased()
         finally:
             keeper.forget(self)
-            self._leave()
+            self._leave_shared()
             if first:
                 self._tell("pool_closed")
 
@@ -113,7 +113,7 @@ class Pool(BasePool[C], BlockingCore[C]):
                 self._shut()
                 self._retire_idle("closed", 0)
                 keeper.forget(self)
-                self._leave()
+                self._leave_shared()
                 raise
 
     def _open_up_to(self, opening: Opening) -> None:

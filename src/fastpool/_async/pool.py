@@ -107,7 +107,7 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
             await self._wait_for_closes(self.driver.closing, max(deadline - clock(), 0))
         finally:
             keeper.forget(self)
-            self._leave()
+            self._leave_shared()
             if first:
                 self._tell("pool_closed")
 

@@ -268,6 +268,8 @@ class CoreState:
     needs_keeper: bool
     own_references: int
     last_sight: Any
+    @property
+    def member(self) -> SharedMember | None: ...
     lost: list[tuple[int, int, int | None, float, Any, Any]]
     leaks_told: set[tuple[int, int]]
     was_opened: bool

@@ -20,22 +20,22 @@ from libc.stdio cimport snprintf
 from libc.string cimport memcpy, memset
 
 from fastpool._core.c.atomic cimport Thread, ThreadHint, generation, i64_peek, i64_put, thread_alive, thread_self, \
-    u32_add, u32_and, u32_cas, u32_load, u32_load_sc, u32_or, u32_peek, u32_put, u32_store, u32_swap, u64_add, u64_and, u64_cas, \
-    u64_load, u64_load_sc, u64_or, u64_peek, u64_put, u64_swap, watch_threads
+    u32_add, u32_and, u32_cas, u32_load, u32_load_sc, u32_or, u32_peek, u32_put, u32_store, u32_swap, \
+    u64_add, u64_and, u64_cas, u64_load, u64_load_sc, u64_or, u64_peek, u64_put, u64_swap, watch_threads
 from fastpool._core.c.clock cimport clock_begin, clock_near_ns, clock_ns, clock_real, clock_set, clock_stopped
 from fastpool._core.c.count cimport BUCKETS, Histogram, histogram_add, histogram_edge
 from fastpool._core.c.idle cimport idle_put, idle_take
 from fastpool._core.c.lease cimport NATIVE, lease_lend, lease_open, lease_retake, lease_shut, hint_find, hint_make
+from fastpool._core.c.member cimport member_call, member_clear, member_first_since, member_resign, member_tend
 from fastpool._core.c.need cimport need_assign, need_coming, need_offer, need_ring, need_unassign, need_wanted, \
     need_before, need_wants
 from fastpool._core.c.page cimport NO_CAP, PAGE_FIGURES, PAGE_HEAD, PAGE_ROW, PAGE_ROWS, SHARES, Page, Row, \
     futex_wait, page_close, page_count, page_free, page_is_over, page_lock, page_locked, \
     page_map, page_open, page_unlock, page_unmap
 from fastpool._core.c.pool cimport CLOSED, OVER_SIZE, SLOW_GIVE, SLOW_TAKE, WANTED, Pool, pool_abandon_waiters, \
-    pool_closed_one, permit_take, pool_give, pool_give_vacant, pool_pass, pool_permit_back, pool_settle, pool_settle_if, pool_shrink_vacant, \
-    pool_take_vacant
+    permit_take, pool_closed_one, pool_give, pool_give_vacant, pool_pass, pool_permit_back, pool_settle, \
+    pool_settle_if, pool_shrink_vacant, pool_take_vacant
 from fastpool._core.c.room cimport Member
-from fastpool._core.c.member cimport member_call, member_clear, member_first_since, member_resign, member_tend
 from fastpool._core.c.sleep cimport OUT_OF_MEMORY, POOL_CLOSED, SLEPT_WELL, sleep_in_line
 from fastpool._core.c.slot cimport DESYNC, BUSY, CONNECTING, DROPPED, ENDING, EPOCH, IDLE, LEASED, LISTED, STALE, \
     RENEW, RETIRING, SUSPECT, TAINTED, NEEDS_RESET, VACANT, Slot, slot_grab, slot_lease, slot_move, slot_state

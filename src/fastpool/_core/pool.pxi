@@ -152,6 +152,9 @@ cdef class Core(CoreState):
         """The close of a connection of this process has returned: its permit is free."""
         pool_closed_one(self.pool)
 
+    def _sweep_closes(self):
+        """Called now and then by the watcher, for permits of connections whose close can no longer be made."""
+
     def _keep_alive(self, int64_t older_than_ns):
         """Ping the idle connections neither used nor checked for that long; returns the number of dead ones."""
         fork_ensure_process(self)

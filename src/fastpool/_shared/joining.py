@@ -73,7 +73,9 @@ def leave(member: SharedMember, name: str, where: str | None = None) -> None:
     remove_if_unused(member, name, where)
 
 
-def remove_if_unused(member: SharedMember, name: str, where: str | None = None, mine: frozenset[int] = frozenset()) -> None:
+def remove_if_unused(
+    member: SharedMember, name: str, where: str | None = None, mine: frozenset[int] = frozenset()
+) -> None:
     """Remove the page's file unless somebody else has a row in it. Never raises: it is a matter of tidiness.
 
     ``mine``: rows of this process, which is about to end.

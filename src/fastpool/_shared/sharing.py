@@ -31,6 +31,7 @@ _members: weakref.WeakSet[Share] = weakref.WeakSet()
 class Share:
     """A pool's part in its shared name: its row, and the thread that watches the page."""
 
+    at_exit = False  # of all: the process ends, and has left its pages
     __slots__ = ("__weakref__", "_pool", "_post", "_since", "_where", "name", "member")
 
     def __init__(self, pool: Core, name: str, cap: int | None, again: bool) -> None:
@@ -54,8 +55,9 @@ class Share:
         return self._post.held
 
     def _dropped(self, _: object) -> None:
-        """The pool was collected, and its connections with it."""
-        self.leave()
+        """The pool was collected, and its connections with it. At the interpreter's end modules are gone by then."""
+        if not self.at_exit:
+            self.leave()
 
     def leave(self) -> None:
         """Give up the row; the last one removes the page."""
@@ -132,6 +134,7 @@ class Share:
 
 def _at_exit() -> None:
     """The last process removes the page; its connections end with it, and so do its permits."""
+    Share.at_exit = True
     shares = [share for share in list(_members) if share.member.mine]
     for share in shares:
         rows = frozenset(one.member.number for one in shares if one.name == share.name)

@@ -1,12 +1,12 @@
 """The needs of a page's rows, and whose turn it is.
 
-A *need* is a word of the row: how many waiters of that pool could use a permit at once, and how many permits others are
-freeing for them by closing a connection.  `since` is when the first of those waiters came, on the clock that all processes
-have in common.  A row that needs a permit publishes that and looks at the permits once more; a row that frees one gives it
-back and looks at the needs: both sequentially consistent, so one of the two sees the other.
+A *need* is a word of the row: how many waiters of that pool could use a permit at once, and how many permits others
+are freeing for them by closing a connection.  `since` is when the first of those waiters came, on the clock that all
+processes have in common.  A row that needs a permit publishes that and looks at the permits once more; a row that
+frees one gives it back and looks at the needs: both sequentially consistent, so one of the two sees the other.
 
-Nobody hands a permit over: it is offered to the row that has waited longest, and others leave it alone.  A row that does
-not take what it is offered is passed over after a moment: its process is stopped.
+Nobody hands a permit over: it is offered to the row that has waited longest, and others leave it alone.  A row that
+does not take what it is offered is passed over after a moment: its process is stopped.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t

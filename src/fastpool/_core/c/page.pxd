@@ -11,8 +11,8 @@ which row's count the last change belongs to, and whoever wants to change it nex
     3. the same as 1., for oneself
 
 At every moment the sum of all counts, with the change of `total` applied that is not applied yet, is the number in
-`total`.  There is no lock, so a process that is stopped or killed anywhere holds up nobody.  A row whose process is dead
-(its lock is gone) is cleared by one such change of kind CLEARED, by whoever has the row's lock by then.
+`total`.  There is no lock, so a process that is stopped or killed anywhere holds up nobody.  A row whose process is
+dead (its lock is gone) is cleared by one such change of kind CLEARED, by whoever has the row's lock by then.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t

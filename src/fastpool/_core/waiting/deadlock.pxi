@@ -187,12 +187,14 @@ cdef int deadlock_kept(Core core) except -1:
 
 
 cdef bint deadlock_add_fellows(Core core, list pools) except -1:
-    """Add this process's pools of the same shared name to `pools`, if their leases have all the permits that there are."""
+    """Add this process's pools of the same shared name to `pools`; whether their leases have all its permits."""
     cdef list fellows = [
         one for one in pools_here.everyone() if one.share is not None and one.share.has_page_of(core.share)]
     cdef uint32_t i, leased = 0
     cdef Core fellow
     for fellow in fellows:
+        if fellow.has_alternatives and fellow is not core:
+            return False
         for i in range(u32_load(&fellow.pool.table.size)):
             leased += slot_state(u64_load(&table_slot(&fellow.pool.table, i).word)) == LEASED
         if not any([fellow is known for known in pools]):
