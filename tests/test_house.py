@@ -21,8 +21,18 @@ pytestmark = pytest.mark.skipif(not SRC.is_dir(), reason="the tests run without 
 # The floors of CONTRIBUTING.md, by the beginning of a module's name: a module imports from its own floor or from below.
 FLOORS: list[set[str]] = [
     {"_light", "_version"},
-    {"_config", "_core", "_driver", "_errors", "_options", "_servers", "_telemetry"},
-    {"_async", "_base", "_connecting", "_keeper", "_pool", "_registry", "_telemetry.report"},
+    {"_config", "_core", "_driver", "_errors", "_options", "_servers", "_shared", "_telemetry"},
+    {
+        "_async",
+        "_base",
+        "_connecting",
+        "_keeper",
+        "_pool",
+        "_registry",
+        "_shared.reading",
+        "_shared.sharing",
+        "_telemetry.report",
+    },
     {"adapters", "aio", "metrics", "testing"},
     {"__init__"},
     {"__main__", "_cli"},
@@ -57,6 +67,7 @@ PUBLIC = {
     "PoolError",
     "PoolOptions",
     "PoolOverloaded",
+    "ProcessStats",
     "Stats",
     "__version__",
     "get_pool",

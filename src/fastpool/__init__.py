@@ -20,6 +20,7 @@ from ._errors import (
 from ._light.hints import TYPE_CHECKING, Any
 from ._pool import Pool
 from ._registry import get_pool
+from ._telemetry.process_stats import ProcessStats
 from ._telemetry.stats import Histogram, LeaseInfo, Stats
 from ._version import __version__
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from . import testing as testing
     from ._async.pool import AsyncPool
     from ._options import PoolOptions
+    from ._shared.reading import shared_stats
     from .adapters.happybase.pool import ConnectionPool, install, uninstall
 
 __all__ = [
@@ -47,16 +49,19 @@ __all__ = [
     "PoolError",
     "PoolOptions",
     "PoolOverloaded",
+    "ProcessStats",
     "Stats",
     "__version__",
     "get_pool",
     "install",
+    "shared_stats",
     "uninstall",
 ]
 
 _LAZY = {
     "AsyncPool": "._async.pool",
     "PoolOptions": "._options",
+    "shared_stats": "._shared.reading",
     "ConnectionPool": ".adapters.happybase.pool",
     "install": ".adapters.happybase.pool",
     "uninstall": ".adapters.happybase.pool",

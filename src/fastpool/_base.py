@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 
@@ -15,6 +16,7 @@ from ._errors import NoConnectionsAvailable
 from ._keeper.keeper import keeper, needs_keeping
 from ._light.hints import TYPE_CHECKING, Any, C, Unpack
 from ._light.log import logger
+from ._servers import normalise_server
 from ._telemetry.events import Listeners
 from ._telemetry.report import exhausted, holders_of, look_for_ended_owners, report_dropped, report_lost, stats_of
 from ._telemetry.stats import LeaseInfo, Stats
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from ._core import Checkout
     from ._keeper.kept_pool import KeptPool
     from ._options import PoolSizes
+    from ._shared.sharing import Share
 
 _numbers = itertools.count(1)
 _HOT = ("connection", "aconnection", "checkout", "checkin")
@@ -35,6 +38,7 @@ class BasePool(Core[C]):
     connector: Connector
     listeners: Listeners
     keeping: KeptPool | None
+    share: Share | None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -92,6 +96,7 @@ class BasePool(Core[C]):
         self.connector = Connector(driver, config, registry.weak_notifier(self), clock)
         self._set_listeners(Listeners(config.listeners))
         self._configure(config)
+        self._join_shared()
         registry.register(self)
 
     @staticmethod
@@ -133,6 +138,8 @@ class BasePool(Core[C]):
         """
         self._configure(self.config.resized(**sizes))
         config = self.config
+        if self.share is not None and "shared_max" in sizes:
+            self.share.member.cap = config.shared_max
         self._retire_idle("resized", config.max_size)
         if config.max_idle is not None:
             self._retire_idle("max_idle", config.min_size)
@@ -174,6 +181,48 @@ class BasePool(Core[C]):
     def __reduce__(self) -> tuple[Any, ...]:
         return registry.pack(self)
 
+    # ---- its shared name ---------------------------------------------------------------------------------------------
+
+    def _join_shared(self, again: bool = False) -> None:
+        """Have a row in the page of the shared name; ``again``: another cap was set meanwhile, which is right."""
+        name = self.config.shared
+        if name is not None and not self.closed:
+            from ._shared.sharing import Share
+
+            self.share = Share(self, name, self.config.shared_max, again)
+            try:
+                self.share.start()
+            except BaseException:
+                self.share.leave()
+                raise
+
+    def _leave_shared(self) -> None:
+        """The pool is closed: its row is free as soon as all its connections are closed."""
+        if self.share is not None and not self.share.member.holding:
+            self.share.leave()
+
+    @property
+    def _is_short_of_permits(self) -> bool:
+        """Whether no connection can be opened now because of other processes."""
+        return self.share is not None and self.share.member.nothing_free
+
+    def _drop_descriptor(self, c: Any) -> None:
+        """In a forked child: close this process's copy of the parent's descriptor, without a word on the wire.
+
+        The server would see the connection open for as long as the child lives. A descriptor of the null device takes
+        the place, for whatever the connection's finalizer may do with it.
+        """
+        try:
+            fd = self.driver.fileno(c)
+        except Exception:
+            return
+        if isinstance(fd, int) and fd > 2:
+            null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                os.dup2(null, fd, inheritable=False)
+            finally:
+                os.close(null)
+
     # ---- what the core asks for ------------------------------------------------------------------------------------
 
     if TYPE_CHECKING:
@@ -193,7 +242,11 @@ class BasePool(Core[C]):
         look_for_ended_owners(self)
 
     def _leased_by_server(self) -> Mapping[Any, int]:
-        return Counter(lease[1] for lease in self._leases())
+        leased = Counter(lease[1] for lease in self._leases())
+        if self.share is not None:
+            for server, count in self.share.leased_elsewhere().items():
+                leased[normalise_server(server)] += count
+        return leased
 
     def _draw_lifetime(self, limit_ns: int, c: Any) -> int:
         """Up to a quarter less, drawn once per connection, so that those born together do not die together."""
@@ -219,12 +272,18 @@ class BasePool(Core[C]):
         self.connector.reset_after_fork()
         self.keeping = None
         self.staff = {}  # the parent's
+        self.share = None
+        self._join_shared(again=True)
         if self.was_opened:
             self._go_on_keeping()
 
     def _keep(self) -> None:
         """Be looked after, if the options ask for it; RuntimeError if the keeper's thread cannot be started."""
         if self.needs_keeper and not self.closed:
+            if self.share is None:
+                self._join_shared(again=True)  # it could not be joined after a fork
+            if self.share is not None:
+                self.share.start()
             self.keeping = keeper.look_after(self)
 
     def _go_on_keeping(self) -> None:

@@ -23,7 +23,7 @@ Balance: TypeAlias = str | Callable[[tuple[Server, ...], Mapping[Any, int]], Any
 
 ORDERS = ("lifo", "fifo")
 BALANCES = ("round_robin", "random", "least_leased")
-RESIZABLE = ("min_size", "max_size", "max_overflow", "max_idle")
+RESIZABLE = ("min_size", "max_size", "max_overflow", "max_idle", "shared_max")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +57,8 @@ class Config:
     listeners: tuple[Any, ...] = field(default=(), hash=False)
     open: bool = True
     name: str | None = None
+    shared: str | None = None
+    shared_max: int | None = None
     timing: bool = False
     reclaim: bool = True
     collect_garbage: bool = False
@@ -68,6 +70,13 @@ class Config:
             raise ValueError(f"min_size must be at most max_size ({self.max_size}), not {self.min_size}")
         if self.max_idle is not None and self.min_size > self.max_idle:
             raise ValueError(f"min_size must be at most max_idle ({self.max_idle}), not {self.min_size}")
+        if self.shared_max is not None:
+            if self.shared is None:
+                raise ValueError(
+                    f"shared_max is a cap over all pools of a shared name: {self.shared_max} needs shared=…"
+                )
+            if self.min_size > self.shared_max:
+                raise ValueError(f"shared_max must be at least min_size ({self.min_size}), not {self.shared_max}")
 
     @classmethod
     def build(cls, **options: Any) -> Config:
@@ -202,6 +211,17 @@ def _name(name: str, value: Any) -> str | None:
     return value
 
 
+def _shared(name: str, value: Any) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string or None, not {_shown(value)}")
+    from ._shared.folder import encoded
+
+    encoded(value)  # raises for what can be no page's name
+    return value
+
+
 _CHECKS: dict[str, _Check] = {
     "max_size": _count(1, MOST_CONNECTIONS),
     "min_size": _count(0, MOST_CONNECTIONS),
@@ -225,6 +245,8 @@ _CHECKS: dict[str, _Check] = {
     "listeners": _listeners,
     "open": _flag,
     "name": _name,
+    "shared": _shared,
+    "shared_max": _count(1, MOST_CONNECTIONS, optional=True),
     "timing": _flag,
     "reclaim": _flag,
     "collect_garbage": _flag,

@@ -20,6 +20,7 @@ class PoolSizes(TypedDict, total=False):
     max_size: int
     max_overflow: int
     max_idle: int | None
+    shared_max: int | None
 
 
 class CommonOptions(TypedDict, total=False):
@@ -44,6 +45,8 @@ class CommonOptions(TypedDict, total=False):
     listeners: Iterable[object]
     open: bool
     name: str | None
+    shared: str | None
+    shared_max: int | None
     timing: bool
     reclaim: bool
     collect_garbage: bool

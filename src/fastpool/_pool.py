@@ -81,6 +81,7 @@ class Pool(BasePool[C], BlockingCore[C]):
                 self._drop_leased()
         finally:
             keeper.forget(self)
+            self._leave_shared()
             if first:
                 self._tell("pool_closed")
 
@@ -112,12 +113,15 @@ class Pool(BasePool[C], BlockingCore[C]):
                 self._shut()
                 self._retire_idle("closed", 0)
                 keeper.forget(self)
+                self._leave_shared()
                 raise
 
     def _open_up_to(self, opening: Opening) -> None:
         while opening.goes_on:
             limit = seconds_to_ns("timeout", opening.seconds_left)
             if not (opening.is_short and self._open_one(limit, opening.opened)):
+                if self._is_short_of_permits:
+                    return
                 pause(NAP_S)
 
     def _wait_for_leases(self, deadline: float) -> None:

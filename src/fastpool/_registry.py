@@ -77,6 +77,18 @@ def weak_notifier(pool: Core) -> Callable[..., None]:
     return tell
 
 
+def weak_call(pool: Core, method: str) -> Callable[[], None]:
+    """The pool's method of this name, without keeping the pool alive."""
+    weak = weakref.ref(pool)
+
+    def call() -> None:
+        alive = weak()
+        if alive is not None:
+            getattr(alive, method)()
+
+    return call
+
+
 # ---- the end of the interpreter ------------------------------------------------------------------------------------
 
 

@@ -41,6 +41,9 @@ TRUE = [
     "lookout CLOSE CLIENTS=2",
     "lookout CLOSE CLIENTS=2 TASKS=0",
     "fork",
+    "shared",
+    "shared CAP=2",
+    "shared DEATHS=2",
 ]
 
 # The last word is the fault.
@@ -106,6 +109,14 @@ SEEDED = [
     "fork LEAVES_THE_NEW_LINE",
     "fork LOCKS_THE_PARENTS_LINE",
     "fork ABANDONED_WITHOUT_A_LOOK",
+    # the permits that processes share, and that any of them may die with
+    "shared NO_HELP",
+    "shared FINISH_WITHOUT_SEQ",
+    "shared FINISH_WITHOUT_CAS",
+    "shared TOTAL_WITHOUT_CAS",
+    "shared ROW_TAKEN_UNCLEARED",
+    "shared GIVEN_BEFORE_CLOSED",
+    "shared REAPED_WITHOUT_LOCK",
 ]
 
 
@@ -190,6 +201,9 @@ def test_every_fault_of_the_models_is_seeded() -> None:
         "CLOSE",
         "LOOKOUTS",
         "TASKS",
+        "ROWS",
+        "CAP",
+        "DEATHS",
     }
     for path in sorted(HERE.glob("*.pml")):
         named = set(re.findall(r"#\s*if(?:n?def)? \(?(?:defined\()?([A-Z_]+)", path.read_text()))

@@ -36,6 +36,8 @@ DEFAULTS = {
     "listeners": (),
     "open": True,
     "name": None,
+    "shared": None,
+    "shared_max": None,
     "timing": False,
     "reclaim": True,
     "collect_garbage": False,

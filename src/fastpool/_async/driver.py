@@ -34,6 +34,7 @@ class LoopDriver(Driver[Any]):
         self.handed: dict[int, Loop] = {}  # id(connection) -> the loop that another thread has asked to close it
         self.behind: set[asyncio.Task[None]] = set()  # connects that go on without their callers
         self.closing: set[asyncio.Future[Any]] = set()  # so that a close under way is not collected
+        self.over: Callable[[], object] = _nothing  # called once for each connection, when its close has returned
 
     def __getstate__(self) -> dict[str, Any]:
         return {"inner": self.inner}
@@ -78,6 +79,7 @@ class LoopDriver(Driver[Any]):
             self.inner.close(c)  # a socket's close: it does not wait, and needs no loop
             return
         if loop is None or loop.is_closed():
+            self.over()
             return
         if loop_of_thread() is loop:
             self._close_here(c)
@@ -86,7 +88,17 @@ class LoopDriver(Driver[Any]):
             try:
                 loop.call_soon_threadsafe(self._close_here, c)
             except RuntimeError:
-                self.handed.pop(id(c), None)  # it was closed this very moment
+                self._dropped(c)  # it was closed this very moment
+
+    def _dropped(self, c: Any) -> None:
+        if self.handed.pop(id(c), None) is not None:
+            self.over()
+
+    def drop_homeless(self) -> None:
+        """Count as closed what was handed to loops that have been closed since."""
+        for number, loop in list(self.handed.items()):
+            if loop.is_closed() and self.handed.pop(number, None) is not None:
+                self.over()
 
     def fill(self, opening: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
         """Open one more, for the keeper: in the loop of some connection that is open, or was, if one runs.
@@ -118,7 +130,7 @@ class LoopDriver(Driver[Any]):
 
     def _close_here(self, c: Any) -> None:
         self.handed.pop(id(c), None)
-        self.run_here(self.closed(c))
+        self.run_here(self.closed(c)).add_done_callback(lambda _: self.over())
 
     def run_here(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """A task of the running loop, which the pool waits for when it is closed there."""
@@ -134,6 +146,10 @@ class LoopDriver(Driver[Any]):
             await settled(self.inner.close, c)
         except Exception as error:
             logger.warning("close of a connection failed: %r", error, exc_info=error)
+
+
+def _nothing() -> None:
+    pass
 
 
 async def settled(call: Callable[..., Any], *args: Any) -> Any:

@@ -11,6 +11,7 @@ import contextvars
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
+from .. import _registry as registry
 from .._base import BasePool
 from .._connecting.opening import NAP_S, Opening, warming
 from .._core import AwaitingCore, clock, deadline_after, running_task
@@ -106,6 +107,7 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
             await self._wait_for_closes(self.driver.closing, max(deadline - clock(), 0))
         finally:
             keeper.forget(self)
+            self._leave_shared()
             if first:
                 self._tell("pool_closed")
 
@@ -142,6 +144,7 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
         super()._start(driver if isinstance(driver, LoopDriver) else LoopDriver(driver), config)
         self.own_references = 2  # LoopDriver.homes has one
         self.of_loops = True
+        self.driver.over = registry.weak_call(self, "_closed_one")
 
     @staticmethod
     def _overrides(driver: Driver) -> tuple[bool, bool, bool]:
@@ -150,6 +153,8 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
     async def _open_up_to_here(self, opening: Opening) -> None:
         while opening.goes_on:
             if not (opening.is_short and await self._open_one_here(opening.seconds_left, opening.opened)):
+                if self._is_short_of_permits:
+                    return
                 await asyncio.sleep(NAP_S)
 
     async def _open_one_here(self, timeout: float | None, opened: list[Any] | None = None) -> bool:
@@ -229,6 +234,9 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
         seconds = None if timeout_ns < 0 else timeout_ns / 1e9
         filled: bool = self.driver.fill(lambda: self._open_one_here(seconds, opened))
         return filled
+
+    def _sweep_closes(self) -> None:
+        self.driver.drop_homeless()
 
     def _forked(self) -> None:
         self.driver.behind.clear()

@@ -199,6 +199,7 @@ def close_by(pool: BasePool, c: Any, over: Callable[[], object] | None = None) -
         except Exception as error:
             pool._log_driver_error("close", error)
         finally:
+            pool._closed_one()
             if over is not None:
                 over()
 

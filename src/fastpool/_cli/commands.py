@@ -137,6 +137,26 @@ def serve(**settings: Any) -> None:
     click.echo("ended")
 
 
+@cli.command()
+@click.option("--once", is_flag=True, help="Print the table once; the default where there is no terminal.")
+@click.option("--json", "in_json", is_flag=True, help="Print the figures once, as JSON.")
+def top(once: bool, in_json: bool) -> None:
+    """Every pool of this user on this machine that has a `shared` name, live: per process and server, who has what."""
+    from .._errors import PoolError
+    from .top import as_json, table, watch
+
+    console = _console(plain=False, stderr=False)
+    try:
+        if in_json:
+            _write(as_json(), _STDOUT)
+        elif once or not console.is_terminal:
+            console.print(table())
+        else:
+            watch(console)
+    except PoolError as error:
+        raise click.ClickException(str(error)) from error
+
+
 def _require(module: str, extra: str = "cli") -> None:
     if importlib.util.find_spec(module) is None:
         raise click.ClickException(f"this needs {module}, which is not installed: pip install 'fastpool[{extra}]'")

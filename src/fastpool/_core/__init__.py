@@ -13,6 +13,12 @@ from .core import (
     REASONS as REASONS,
 )
 from .core import (
+    SHARED_BITS as SHARED_BITS,
+)
+from .core import (
+    SHARED_LAYOUT as SHARED_LAYOUT,
+)
+from .core import (
     STEP_CHECK as STEP_CHECK,
 )
 from .core import (
@@ -86,6 +92,9 @@ from .core import (
 )
 from .core import (
     Selection as Selection,
+)
+from .core import (
+    SharedMember as SharedMember,
 )
 from .core import (
     WaiterHandle as WaiterHandle,

@@ -250,7 +250,7 @@ cdef int native_give(Core core, NativeLease *lease, bint discard) noexcept nogil
         return NATIVE_OK if u64_load(&pool.gate) & CLOSED else NATIVE_MISUSE
     gate = u64_load(&pool.gate)
     if (
-        discard or core.tracks_calls or gate & (CLOSED | SLOW_GIVE | OVER_SIZE) or u32_load(&slot.mark) != 0
+        discard or core.tracks_calls or gate & (CLOSED | SLOW_GIVE | OVER_SIZE | WANTED) or u32_load(&slot.mark) != 0
         or slot.uses >= core.max_uses
     ):
         native_give_slowly(core, slot, discard)
@@ -268,7 +268,7 @@ cdef int native_give(Core core, NativeLease *lease, bint discard) noexcept nogil
     gate = u64_load_sc(&pool.gate)
     if gate & QUEUED_MASK:
         pool_settle(pool)
-    if gate & (CLOSED | OVER_SIZE):
+    if gate & (CLOSED | OVER_SIZE | WANTED):
         native_look_again(core)
     return NATIVE_OK
 

@@ -125,7 +125,7 @@ cdef int checkin_settle(Checkin self) except -1:
     if core.timing:
         histogram_add(&core.inner.hold, now - since)
     if self.why == KEEP:
-        self.why = checkin_surplus(core, slot, now)
+        self.why = WHY_OVERFLOW if sharing_yields(core) else checkin_surplus(core, slot, now)
     taken = None if self.why == KEEP else []  # made while the slot is in hand, for it may raise MemoryError
     self.progress = OVER
     self.slot = NULL
@@ -289,6 +289,7 @@ cdef int checkin_after_give(Core core) except -1:
         retire_idle(core, WHY_CLOSED, 0)
     elif gate & OVER_SIZE:
         retire_idle(core, WHY_RESIZED, u32_load(&core.pool.max_size))
+    sharing_mind_idle(core, gate)
     return 0
 
 

@@ -36,6 +36,8 @@ cdef class Checkout:
     # connections detached from their slots, to be closed
     cdef list detached           # (connection, server); None: none
     cdef int why
+    cdef bint kept               # the shared permit of the only one stays with the slot in hand
+    cdef bint awaits             # its steps are performed by awaiting, and closes are not waited for
     # connecting
     cdef readonly bint for_others  # its connection may go to the first in line: the permit is returned last
     cdef bint permit             # that permit is still out
@@ -44,6 +46,7 @@ cdef class Checkout:
 
     def step(self):
         """The next step: STEP_WAIT … STEP_READY.  Raises PoolClosed, or NoConnectionsAvailable after a check."""
+        self.awaits = True
         return checkout_step(self)
 
     def begin(self):

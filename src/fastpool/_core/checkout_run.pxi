@@ -34,8 +34,9 @@ cdef bint checkout_ask(Checkout self) except -1:
 
 cdef int checkout_close(Checkout self) except -1:
     """Close the detached connections.  Their slots are free already: a close that hangs delays only this caller."""
-    taken, self.detached = self.detached, None
-    return 0 if taken is None else retire_close_all(self.core, taken, self.why)
+    cdef bint kept = self.kept
+    taken, self.detached, self.kept = self.detached, None, False
+    return 0 if taken is None else retire_close_all(self.core, taken, self.why, not kept)
 
 
 cdef Slot *checkout_slow(

@@ -147,7 +147,13 @@ cdef int checkout_reject(Checkout self) except -1:
     self.silent = 0
     if self.answer == WHY_DEAD or self.answer == WHY_DESYNC:
         fitness_suspect_server(core, server, slot)
-    if self.selection is not None and not self.suits and not core.tracks_calls and permit_take(core.pool):
+    if (
+        self.selection is not None
+        and not self.suits
+        and not core.tracks_calls
+        and (core.pool.member == NULL or not self.awaits)  # else the shared permit is free once the close has returned
+        and permit_take(core.pool)
+    ):
         return checkout_replace(self)
     checkout_detach(self, self.answer)
     if silent:
@@ -168,7 +174,7 @@ cdef int checkout_replace(Checkout self) except -1:
     """Keep the slot in hand, with a permit to connect in it, for a connection that the caller can use.
 
     If the room went to the first in line instead, callers that ask for another kind of connection could keep this one
-    out for ever.
+    out for ever.  The shared permit stays with the slot: the old connection is closed before the new one is opened.
     """
     cdef Slot *slot = self.slot
     cdef list taken = [None]  # made while the slot has its connection, for it may raise MemoryError
@@ -178,7 +184,7 @@ cdef int checkout_replace(Checkout self) except -1:
     finally:
         slot_move(slot, CONNECTING)
         checkout_hold(self, slot)
-    self.detached, self.why = taken, WHY_DISCARDED
+    self.detached, self.why, self.kept = taken, WHY_DISCARDED, self.core.pool.member != NULL
     return 0
 
 

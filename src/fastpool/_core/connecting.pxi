@@ -59,8 +59,11 @@ cdef Checkout connect_behind(Checkout self):
 
 cdef int connect_give_room_back(Checkout self) except -1:
     cdef Slot *slot = self.slot
-    self.slot = NULL
-    pool_give_vacant(self.core.pool, slot, True)
+    cdef bint kept = self.kept
+    self.slot, self.kept = NULL, False
+    pool_give_vacant(self.core.pool, slot, not kept)
+    if kept:  # the shared permit is free when the connection that was in the slot is closed
+        pool_permit_back(self.core.pool)
     core_update_over_size(self.core)
     return 0
 
@@ -69,11 +72,15 @@ cdef int connect_done(Checkout self, object c, object server, int64_t took) exce
     """Put the opened connection in the slot in hand.  If any caller may get it, the permit stays out: otherwise the
     first in line would get room for one more.  PoolClosed: the pool was closed meanwhile."""
     cdef Core core = self.core
+    cdef Slot *slot
     cdef Entry entry = entry_of_slot(core, self.slot)
     try:
         connect_remember(core, c, entry)
     except BaseException:  # no memory
-        connect_give_room_back(self)
+        slot, self.slot = self.slot, NULL
+        pool_give_vacant(core.pool, slot, False)  # the shared permit is the connection's, until its close has returned
+        pool_permit_back(core.pool)
+        core_update_over_size(core)
         self.detached, self.why = [(c, server)], WHY_ERROR
         raise
     connect_install(core, self.slot, entry, c, server)
@@ -139,6 +146,7 @@ cdef int connect_exchange(Core core, Entry entry, object c, object server, int w
     """Put the newly opened `c` in the place of a leased connection, whose lease goes on; the caller closes the old one.
 
     `c` may be the same object, with a new transport.  PoolClosed: close(timeout) has taken the connection meanwhile.
+    In a pool with a shared name the old one must be closed before `c` is opened: both have the same permit.
     """
     cdef Slot *slot = entry.slot
     old = entry.connection

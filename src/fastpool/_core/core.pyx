@@ -7,8 +7,9 @@ that owns a slot here either passes it on or gives it back in an ``except``.
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.dict cimport PyDict_Size
-from cpython.exc cimport PyErr_CheckSignals
+from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
 from cpython.ref cimport Py_DECREF, Py_INCREF
@@ -16,20 +17,28 @@ from cpython.pystate cimport PyThreadState
 from cpython.weakref cimport PyWeakref_NewRef
 from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
+from libc.string cimport memcpy, memset
 
 from fastpool._core.c.atomic cimport Thread, ThreadHint, generation, i64_peek, i64_put, thread_alive, thread_self, \
-    u32_add, u32_and, u32_cas, u32_load, u32_or, u32_peek, u32_put, u32_store, u32_swap, u64_add, u64_and, u64_cas, \
-    u64_load, u64_load_sc, u64_or, u64_peek, u64_put, watch_threads
-from fastpool._core.c.clock cimport clock_begin, clock_near_ns, clock_ns, clock_set, clock_stopped
+    u32_add, u32_and, u32_cas, u32_load, u32_load_sc, u32_or, u32_peek, u32_put, u32_store, u32_swap, \
+    u64_add, u64_and, u64_cas, u64_load, u64_load_sc, u64_or, u64_peek, u64_put, u64_swap, watch_threads
+from fastpool._core.c.clock cimport clock_begin, clock_near_ns, clock_ns, clock_real, clock_set, clock_stopped
 from fastpool._core.c.count cimport BUCKETS, Histogram, histogram_add, histogram_edge
 from fastpool._core.c.idle cimport idle_put, idle_take
 from fastpool._core.c.lease cimport NATIVE, lease_lend, lease_open, lease_retake, lease_shut, hint_find, hint_make
-from fastpool._core.c.pool cimport CLOSED, OVER_SIZE, SLOW_GIVE, SLOW_TAKE, Pool, pool_abandon_waiters, \
-    permit_take, pool_give, pool_give_vacant, pool_pass, pool_permit_back, pool_settle, pool_settle_if, \
-    pool_shrink_vacant, pool_take_vacant
+from fastpool._core.c.member cimport member_call, member_clear, member_first_since, member_resign, member_tend
+from fastpool._core.c.need cimport need_assign, need_coming, need_offer, need_ring, need_unassign, need_wanted, \
+    need_before, need_wants
+from fastpool._core.c.page cimport NO_CAP, PAGE_FIGURES, PAGE_HEAD, PAGE_ROW, PAGE_ROWS, SHARES, Page, Row, \
+    futex_wait, page_close, page_count, page_free, page_is_over, page_lock, page_locked, \
+    page_map, page_open, page_unlock, page_unmap
+from fastpool._core.c.pool cimport CLOSED, OVER_SIZE, SLOW_GIVE, SLOW_TAKE, WANTED, Pool, pool_abandon_waiters, \
+    permit_take, pool_closed_one, pool_give, pool_give_vacant, pool_pass, pool_permit_back, pool_settle, \
+    pool_settle_if, pool_shrink_vacant, pool_take_vacant
+from fastpool._core.c.room cimport Member
 from fastpool._core.c.sleep cimport OUT_OF_MEMORY, POOL_CLOSED, SLEPT_WELL, sleep_in_line
 from fastpool._core.c.slot cimport DESYNC, BUSY, CONNECTING, DROPPED, ENDING, EPOCH, IDLE, LEASED, LISTED, STALE, \
-    RENEW, RETIRING, SUSPECT, TAINTED, NEEDS_RESET, Slot, slot_grab, slot_lease, slot_move, slot_state
+    RENEW, RETIRING, SUSPECT, TAINTED, NEEDS_RESET, VACANT, Slot, slot_grab, slot_lease, slot_move, slot_state
 from fastpool._core.c.table cimport table_free, table_slot
 from fastpool._core.c.waitq cimport ABANDONED, CANCELLED, HANDED, LOCK_ACQUIRED, LOCK_INTR, QUEUED_MASK, REVOKED, \
     TIMED_OUT, WAITING, Waiter, lock_drop, lock_free, lock_new, lock_status, lock_take, lock_take_timed, \
@@ -188,6 +197,7 @@ include "checkout_run.pxi"
 include "connecting.pxi"
 include "checkin.pxi"
 include "retire.pxi"
+include "sharing.pxi"
 include "reclaim.pxi"
 include "fork.pxi"
 include "tasks/timer.pxi"

@@ -4,6 +4,8 @@ cdef class AnyLease
 
 cdef class Core
 
+cdef class SharedMember
+
 
 cdef class CoreState:
     """The state of a pool: slots and line, the options in the core's own form, and records of its callers."""
@@ -37,6 +39,8 @@ cdef class CoreState:
     cdef uint32_t hears              # EVENT_… that have listeners; read while a slot is in hand, so without Python
     cdef public object keeping       # the keeper's entry for this pool
     cdef public dict staff           # threads that call the driver for tasks
+    cdef readonly SharedMember member    # its place among the pools of its shared name; None: it has none
+    cdef public object share         # what it does for its shared name; None: it has none
     cdef public bint needs_keeper    # its options need one
     cdef public bint was_opened      # open() has been called, or the first connection opened
     cdef public bint has_alternatives  # its waiters turn to another pool after a moment, so they are in no deadlock

@@ -7,6 +7,8 @@ cdef int fork_abandon(Core core, object c) except -1:
         core.driver.abandon(c)
     except Exception as error:
         core._log_driver_error("abandon", error)
+    if core.pool.member != NULL:
+        core._drop_descriptor(c)
     return 0
 
 
@@ -29,6 +31,9 @@ cdef int fork_after(Core core) except -1:
     fresh.pool.max_size, fresh.pool.limit, fresh.pool.max_connecting = was.max_size, was.limit, was.max_connecting
     fresh.pool.idle.oldest_first = was.idle.oldest_first
     fresh.pool.gate = was.gate & (CLOSED | SLOW_TAKE | SLOW_GIVE)
+    if was.member != NULL:
+        fresh.pool.member = &SHARED_NOWHERE  # no permit is to be had until `_forked` has joined
+        core.member = None
     inherited = core.entries
     Py_INCREF(old)
     Py_INCREF(inherited)
@@ -40,6 +45,10 @@ cdef int fork_after(Core core) except -1:
     core._forked()
     for entry in inherited:
         # A lease that was open in the forking thread ends in the child too, and is abandoned there.
-        if entry.connection is not None and slot_state(u64_load(&entry.slot.word)) != LEASED:
+        if entry.connection is None:
+            continue
+        if slot_state(u64_load(&entry.slot.word)) != LEASED:
             fork_abandon(core, entry.connection)
+        elif core.pool.member != NULL and not (entry.bound and u64_peek(&entry.slot.owner) == thread_self().uid):
+            core._drop_descriptor(entry.connection)  # no block of this process ends its lease
     return 0

@@ -107,7 +107,7 @@ cdef inline bint lease_can_enter_fast(AnyLease self, Core core, ThreadHint *hint
     """Whether an idle slot may be taken at once.  shares: not if the owner already holds a connection."""
     return (
         hint != NULL
-        and u64_peek(&core.pool.gate) & ~(OVER_SIZE | SLOW_GIVE) == 0
+        and u64_peek(&core.pool.gate) & ~(OVER_SIZE | SLOW_GIVE | WANTED) == 0
         and core.pool.generation == generation()
         and self.timeout is None
         and not (shares and hint.held)
@@ -166,7 +166,7 @@ cdef object lease_exit(AnyLease self, object exc, bint looked):
         if FREE_THREADED and u32_load(&slot.mark) & STALE:
             i64_put(&slot.fresh_ns, 0)  # a clear() came in between: the next checkout must look
         # The slot is free now: look again, for a caller that has begun to wait, or closed or shrunk the pool.
-        if u64_load_sc(&core.pool.gate) & (QUEUED_MASK | CLOSED | OVER_SIZE):
+        if u64_load_sc(&core.pool.gate) & (QUEUED_MASK | CLOSED | OVER_SIZE | WANTED):
             checkin_after_give(core)
         self.core = None
         lease_cache(core, self)

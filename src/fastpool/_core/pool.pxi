@@ -130,7 +130,8 @@ cdef class Core(CoreState):
 
     def _exchange(self, Entry entry not None, c, server, str reason, double seconds):
         """Replace the connection of a lease that goes on by `c`, which took so many seconds to open; the caller closes
-        the old one.  reason: why that is closed.  PoolClosed: close(timeout) has taken it meanwhile."""
+        the old one, in a pool with a shared name before `c` is opened: both have one permit.  reason: why the old one
+        is closed.  PoolClosed: close(timeout) has taken it meanwhile."""
         connect_exchange(self, entry, c, server, REASONS.index(reason), seconds)
 
     def _close_unused(self, list opened):
@@ -142,6 +143,17 @@ cdef class Core(CoreState):
         """Close idle connections that are too old, or too long unused ('lifetime', 'idle' …), keeping `keep` open."""
         fork_ensure_process(self)
         return retire_idle(self, REASONS.index(reason), keep)
+
+    def _give_up_idle(self):
+        """Close idle connections, one for each waiter of another process that needs a permit; how many."""
+        return sharing_give_up(self)
+
+    def _closed_one(self):
+        """The close of a connection of this process has returned: its permit is free."""
+        pool_closed_one(self.pool)
+
+    def _sweep_closes(self):
+        """Called now and then by the watcher, for permits of connections whose close can no longer be made."""
 
     def _keep_alive(self, int64_t older_than_ns):
         """Ping the idle connections neither used nor checked for that long; returns the number of dead ones."""

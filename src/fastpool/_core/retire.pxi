@@ -42,12 +42,15 @@ cdef int retire_vacate(Core core, Slot *slot, int why, list taken) except -1:
     return 0
 
 
-cdef int retire_close_all(Core core, list taken, int why) except -1:
-    """Close connections that have no slot any more: all of them, whatever one of them raises."""
+cdef int retire_close_all(Core core, list taken, int why, bint permits=True) except -1:
+    """Close connections that have no slot any more: all of them, whatever one of them raises.
+
+    permits: whether the shared permit of each is free then.
+    """
     pending = None
     for c, server in taken:
         try:
-            retire_close(core, c, server, why)
+            retire_close(core, c, server, why, permits)
         except BaseException as error:
             pending = error
     core._capacity_lost()
@@ -61,11 +64,14 @@ cdef list retire_rows(list taken, int why):
     return [(c, server, REASONS[why]) for c, server in taken or ()]
 
 
-cdef int retire_close(Core core, object c, object server, int why) except -1:
+cdef int retire_close(Core core, object c, object server, int why, bint permit=True) except -1:
     try:
         core.driver.close(c)
     except Exception as error:
         core._log_driver_error("close", error)
+    finally:
+        if permit and (not core.of_loops or core.tracks_calls):  # else the driver's own loop has yet to close it
+            pool_closed_one(core.pool)
     if core.hears & EVENT_CLOSED_CONNECTION:
         event_tell(core, "closed_connection", {"server": server, "connection": c, "reason": REASONS[why]})
     return 0

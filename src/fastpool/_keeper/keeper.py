@@ -37,6 +37,7 @@ def needs_keeping(config: Config) -> bool:
         or config.max_lifetime is not None
         or config.keepalive is not None
         or config.leak_after is not None
+        or config.shared is not None
     )
 
 

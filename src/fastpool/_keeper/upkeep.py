@@ -151,9 +151,15 @@ def _report(pool: Core, kept: KeptPool) -> None:
     kept.until["report"] = now + _BREATH_S
 
 
+def _give_up(pool: Core, kept: KeptPool) -> None:
+    """Close idle connections, one for each caller that waits for a permit in another process."""
+    pool._give_up_idle()
+
+
 JOBS: dict[str, Callable[[Core, KeptPool], None]] = {
     "connect": _connect,
     "close": _close,
     "check": _check,
     "report": _report,
+    "give_up": _give_up,
 }

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
     # One lease that its owner cannot end: its pool and slot, the pool its owner waits for, whether that is the caller.
     Step = tuple[Core, int, Core, bool]
+    # By id of a pool: the lease whose owner waits for it, and the pool that this lease keeps from giving a connection.
+    _Found = dict[int, tuple[Step, Core] | None]
 
 
 def describe_deadlock(pool: Core, steps: list[Step], headline: str | None) -> tuple[str, str]:
@@ -35,32 +37,37 @@ def _circle(pool: Core, steps: list[Step]) -> list[Step]:
 
     A caller that holds none of the leases is not part of a circle: then it is the one that waits for ``pool`` lead to.
     """
-    found_by: dict[int, Step | None] = {id(pool): None}
+    found_by: _Found = {id(pool): None}
     line = [pool]
     for held in line:  # it grows: each pool that is waited for, once
-        for step in (step for step in steps if step[0] is held):
+        for step in (step for step in steps if _keeps(step, held)):
             if step[3]:
                 return [step, *_way_to(held, found_by)]
             if id(step[2]) not in found_by:
-                found_by[id(step[2])] = step
+                found_by[id(step[2])] = step, held
                 line.append(step[2])
     way = [_first_of(pool, steps)]
-    while all(way[-1][2] is not step[0] for step in way):
+    while not any(_keeps(step, way[-1][2]) for step in way):
         way.append(_first_of(way[-1][2], steps))
-    return way[[step[0] for step in way].index(way[-1][2]) :]
+    return way[[_keeps(step, way[-1][2]) for step in way].index(True) :]
 
 
 def _first_of(pool: Core, steps: list[Step]) -> Step:
-    return next(step for step in steps if step[0] is pool)
+    return next(step for step in steps if _keeps(step, pool))
 
 
-def _way_to(pool: Core, found_by: dict[int, Step | None]) -> list[Step]:
+def _keeps(step: Step, pool: Core) -> bool:
+    """Whether this lease is one that keeps `pool` from giving a connection: its own, or one under the same cap."""
+    return step[0] is pool or (step[0].share is not None and step[0].share.has_page_of(pool.share))
+
+
+def _way_to(pool: Core, found_by: _Found) -> list[Step]:
     """The leases by whose owners ``pool`` was found, in the order of the waits."""
     way: list[Step] = []
-    step = found_by[id(pool)]
-    while step is not None:
-        way.insert(0, step)
-        step = found_by[id(step[0])]
+    found = found_by[id(pool)]
+    while found is not None:
+        way.insert(0, found[0])
+        found = found_by[id(found[1])]
     return way
 
 

@@ -182,6 +182,9 @@ def exhausted(
 
         headline, advice = describe_deadlock(pool, steps, headline)
     last_error = pool.connector.last_error
-    error = error_class(explain(stats, holders, waited, phase, last_error, headline, advice, held))
+    text = explain(stats, holders, waited, phase, last_error, headline, advice, held)
+    if pool.share is not None:
+        text = f"{text}\n{pool.share.explain()}".rstrip()
+    error = error_class(text)
     error.phase, error.waited, error.stats, error.holders = phase, waited, stats, holders
     return error

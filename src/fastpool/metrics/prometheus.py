@@ -6,7 +6,8 @@
     prometheus.register(pool)
 
 All numbers come from ``pool.stats()`` at the moment of the scrape, and counting them cost nothing extra. Note that
-prometheus_client's multiprocess mode cannot see collectors: with several worker processes scrape each, or push.
+prometheus_client's multiprocess mode cannot see collectors: with several worker processes scrape each, or push, or give
+their pools a ``shared`` name and register ``SharedCollector(name)`` in any one of them.
 ``fastpool_use_seconds``, and waits that did not have to wait, are recorded only in pools with ``timing=True``.
 """
 
@@ -16,6 +17,7 @@ import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from .._shared.figures import EDGES_NS
 from ._watched import Watched
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from .._telemetry.stats import Histogram, Stats
 
 # Edges of the pool's own buckets, four times as wide each (1 µs, 4 µs, … 69 s): every count in them is exact.
-BOUNDS_S = tuple(2**power / 1e9 for power in range(10, 37, 2))
+BOUNDS_S = tuple(edge / 1e9 for edge in EDGES_NS)
 
 _COUNTERS = {
     "checkouts": "Connections taken from the pool.",
@@ -65,37 +67,94 @@ class PoolCollector:
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of all pools; called by the registry at each scrape."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+        yield from _families(["pool"], [((one.name,), one) for _, one in self._watched.stats()])
 
-        stats = [one for _, one in self._watched.stats()]
+
+class SharedCollector:
+    """A prometheus_client collector for all pools of a shared name, in all processes of this user on this machine.
+
+    Any one process can export them all, where each worker of a server would need a scrape of its own otherwise. Metrics
+    and labels are those of PoolCollector, and the label ``pid``; several pools of one name in a process are one. What
+    is told is at most a second old; a process that has ended is no longer told of.
+
+        REGISTRY.register(prometheus.SharedCollector("orders"))
+    """
+
+    def __init__(self, name: str) -> None:
+        from .._shared.folder import encoded
+
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a string, not {name!r}")
+        encoded(name)  # raises for what is no possible name
+        self._name = name
+
+    def describe(self) -> Iterator[Metric]:
+        """The metrics without a sample: registering it must not need the page."""
+        return _families(["pool", "pid"], [])
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics of all pools; called by the registry at each scrape."""
+        from .._shared.reading import shared_rows
+
+        together: dict[tuple[str, ...], Stats] = {}
+        for process, one in shared_rows(self._name):
+            labels = (one.name, str(process.pid))
+            together[labels] = _sum(together[labels], one) if labels in together else one
+        return _families(["pool", "pid"], list(together.items()))
+
+
+def _families(names: list[str], rows: list[tuple[tuple[str, ...], Stats]]) -> Iterator[Metric]:
+    """The metrics of these stats, each with the values of the labels ``names``."""
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+    yield _family(
+        GaugeMetricFamily(
+            "fastpool_connections", "Connections that are open or being opened.", labels=[*names, "state"]
+        ),
+        ((*labels, state, n) for labels, one in rows for state, n in _states(one).items()),
+    )
+    for name, field, text in _GAUGES:
         yield _family(
-            GaugeMetricFamily("fastpool_connections", "Connections that are open or being opened.", labels=_STATE),
-            ((one.name, state, n) for one in stats for state, n in _states(one).items()),
+            GaugeMetricFamily(f"fastpool_{name}", text, labels=names),
+            ((*labels, getattr(one, field)) for labels, one in rows),
         )
-        for name, field, text in _GAUGES:
-            yield _family(
-                GaugeMetricFamily(f"fastpool_{name}", text, labels=["pool"]),
-                ((one.name, getattr(one, field)) for one in stats),
+    for name, text in _COUNTERS.items():
+        yield _family(
+            CounterMetricFamily(f"fastpool_{name}", text, labels=names),
+            ((*labels, getattr(one, name)) for labels, one in rows),
+        )
+    yield _family(
+        CounterMetricFamily("fastpool_rejected", "Checkouts turned away at once.", labels=[*names, "reason"]),
+        ((*labels, "max_waiting", one.rejected) for labels, one in rows),
+    )
+    yield _family(
+        CounterMetricFamily("fastpool_closed", "Connections closed, and why.", labels=[*names, "reason"]),
+        ((*labels, reason, n) for labels, one in rows for reason, n in one.closed.items()),
+    )
+    for name, (field, text) in _HISTOGRAMS.items():
+        family = HistogramMetricFamily(f"fastpool_{name}_seconds", text, labels=names)
+        for labels, one in rows:
+            histogram = getattr(one, field)
+            family.add_metric(labels, cumulative(histogram), histogram.sum_s)
+        yield family
+
+
+def _sum(first: Stats, second: Stats) -> Stats:
+    """Two pools of one name as one."""
+    import dataclasses
+
+    summed: dict[str, Any] = {}
+    for field in dataclasses.fields(first):
+        one, other = getattr(first, field.name), getattr(second, field.name)
+        if isinstance(one, int):
+            summed[field.name] = one + other
+        elif field.name == "closed":
+            summed[field.name] = {reason: n + other[reason] for reason, n in one.items()}
+        elif not isinstance(one, str):
+            summed[field.name] = type(one)(
+                one.count + other.count, one.sum_s + other.sum_s, max(one.max_s, other.max_s), one._spans + other._spans
             )
-        for name, text in _COUNTERS.items():
-            yield _family(
-                CounterMetricFamily(f"fastpool_{name}", text, labels=["pool"]),
-                ((one.name, getattr(one, name)) for one in stats),
-            )
-        yield _family(
-            CounterMetricFamily("fastpool_rejected", "Checkouts turned away at once.", labels=["pool", "reason"]),
-            ((one.name, "max_waiting", one.rejected) for one in stats),
-        )
-        yield _family(
-            CounterMetricFamily("fastpool_closed", "Connections closed, and why.", labels=["pool", "reason"]),
-            ((one.name, reason, n) for one in stats for reason, n in one.closed.items()),
-        )
-        for name, (field, text) in _HISTOGRAMS.items():
-            family = HistogramMetricFamily(f"fastpool_{name}_seconds", text, labels=["pool"])
-            for one in stats:
-                histogram = getattr(one, field)
-                family.add_metric([one.name], cumulative(histogram), histogram.sum_s)
-            yield family
+    return type(first)(**{"name": first.name, **summed})
 
 
 def register(*pools: Any, registry: CollectorRegistry | None = None) -> PoolCollector:
@@ -119,7 +178,6 @@ def cumulative(histogram: Histogram) -> list[tuple[str, float]]:
     return [*counts, ("+Inf", float(total))]
 
 
-_STATE = ["pool", "state"]
 _GAUGES = (
     ("connections_max", "max_size", "Most connections open at once."),
     ("connections_min", "min_size", "Connections that are kept open."),

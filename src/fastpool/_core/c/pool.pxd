@@ -18,57 +18,14 @@ and the flags for which the fast paths stop (high half).
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from .atomic cimport i64_add, u32_add, u32_cas, u32_load, u32_load_sc, u32_store, u64_cas, u64_load_sc, u64_peek
-from .idle cimport Idle, idle_put, idle_take, vacant_put, vacant_take
+from .atomic cimport i64_add, u32_add, u32_load, u32_load_sc, u32_store, u64_cas, u64_load_sc, u64_peek
+from .idle cimport idle_put, idle_take, vacant_put, vacant_take
+from .room cimport CLOSED, OVER_SIZE, SLOW_GIVE, SLOW_TAKE, WANTED, Pool, Member, permit_take, pool_permit_drop
+from .member cimport member_ask, member_give, member_publish, member_take
 from .slot cimport CONNECTING, GONE, LEASED, VACANT, Slot, slot_move, slot_state
-from .table cimport Table, table_grow, table_slot
-from .waitq cimport ABANDONED, HANDED, QUEUED_MASK, REVOKED, Queue, Waiter, lock_drop, lock_take, queue_pop, \
+from .table cimport table_grow, table_slot
+from .waitq cimport ABANDONED, HANDED, QUEUED_MASK, REVOKED, Waiter, lock_drop, lock_take, queue_pop, \
     waiter_drop, waiter_ring, waiter_settle
-
-cdef extern from * nogil:
-    "#define FP_FLAG(n) ((uint64_t)1 << (32 + (n)))"
-    const uint64_t CLOSED "FP_FLAG(0)"         # no more checkouts
-    const uint64_t SLOW_TAKE "FP_FLAG(1)"      # a checkout has more to do (listeners, precise times)
-    const uint64_t SLOW_GIVE "FP_FLAG(2)"      # a checkin has more to do (listeners, max_idle, reset, precise times)
-    const uint64_t OVER_SIZE "FP_FLAG(3)"        # more connections are open than max_size: overflow, or a resize
-
-cdef struct Pool:
-    # Read by every checkout and checkin, written when something happens.  One cache line.
-    uint64_t gate            # [atomic] number of waiters, and flags
-    Idle idle
-    uint64_t id              # never reused; 0: no pool
-    uint64_t generation      # of the process this pool works in
-    uint64_t spare[2]        # to the end of the line
-    # Written where something slow is done anyway.
-    uint64_t vacant          # [atomic] top of the stack of vacant slots
-    uint64_t gone            # [atomic] top of the stack of slots that a resize removed
-    uint32_t connecting      # [atomic] permits to connect that are out
-    uint32_t max_connecting  # [atomic]
-    int64_t opened           # [atomic] connections open or being opened
-    uint32_t max_size        # [atomic]
-    uint32_t limit           # [atomic] max_size + max_overflow: slots in use, GONE ones excepted
-    uint32_t active          # [atomic] slots that are not GONE; changed under the queue's mutex
-    # Once per popped waiter that is not a thread: wake it, release its object.  False: it cannot be woken.
-    bint (*wake)(Waiter *waiter) noexcept nogil
-    Queue queue
-    Table table
-
-
-cdef inline bint permit_take(Pool *pool) noexcept nogil:
-    """Take a permit to open a connection; False: as many as allowed are being opened."""
-    cdef uint32_t seen
-    while True:
-        # seq_cst, as all that a waiter looks at after it has counted itself in the gate
-        seen = u32_load_sc(&pool.connecting)
-        if seen >= u32_load_sc(&pool.max_connecting):
-            return False
-        if u32_cas(&pool.connecting, seen, seen + 1):
-            return True
-
-
-cdef inline void pool_permit_drop(Pool *pool) noexcept nogil:
-    u32_add(&pool.connecting, <uint32_t>-1)
-
 
 cdef inline bint pool_below_limit(Pool *pool) noexcept nogil:
     return u32_load_sc(&pool.active) < u32_load_sc(&pool.limit)
@@ -130,6 +87,10 @@ cdef inline Slot *pool_take_vacant(Pool *pool) noexcept nogil:
     cdef Slot *slot
     # Again after a permit was returned: a waiter may have looked for one in between and gone to sleep.
     while pool_has_room(pool) and permit_take(pool):
+        if pool.member != NULL and not member_take(pool.member):
+            pool_permit_drop(pool)
+            member_publish(pool, False)  # a waiter that found that permit taken is in need of both now
+            return NULL
         slot = vacant_take(&pool.vacant, &pool.table)
         if slot == NULL:
             slot = pool_new_slot(pool)
@@ -140,6 +101,8 @@ cdef inline Slot *pool_take_vacant(Pool *pool) noexcept nogil:
             i64_add(&pool.opened, 1)
             return slot
         pool_permit_drop(pool)
+        if pool.member != NULL:
+            member_give(pool.member)
     return NULL
 
 
@@ -173,12 +136,17 @@ cdef inline bint pool_hand(Pool *pool, Slot *slot) noexcept nogil:
 cdef inline void pool_settle(Pool *pool) noexcept nogil:
     """Hand free slots to waiters, until there are no more of one or the other."""
     cdef Slot *slot
+    cdef bint asked = False
     while u64_load_sc(&pool.gate) & QUEUED_MASK:
         slot = pool_take_free(pool)
         if slot == NULL:
-            return
-        if not pool_hand(pool, slot):
+            if asked or pool.member == NULL or not member_ask(pool):
+                return
+            asked = True  # the need is published: look once more
+        elif not pool_hand(pool, slot):
             pool_put_back(pool, slot)
+    if pool.member != NULL:
+        member_publish(pool, False)
 
 
 cdef inline void pool_settle_if(Pool *pool) noexcept nogil:
@@ -205,6 +173,8 @@ cdef inline void pool_put_back(Pool *pool, Slot *slot) noexcept nogil:
     if slot_state(u64_peek(&slot.word)) == CONNECTING:
         pool_publish_vacant(pool, slot)
         pool_permit_drop(pool)
+        if pool.member != NULL:
+            member_give(pool.member)
     else:
         idle_put(&pool.idle, &pool.table, slot)
 
@@ -220,11 +190,23 @@ cdef inline void pool_give(Pool *pool, Slot *slot) noexcept nogil:
 
 
 cdef inline void pool_give_vacant(Pool *pool, Slot *slot, bint permit) noexcept nogil:
-    """Return a slot whose connection is gone (or never came), and the permit to connect if it had one."""
+    """Return a slot whose connection is gone (or never came), and the permit to connect if it had one.
+
+    With that permit goes the shared one.  That of a connection is given back when its close has returned.
+    """
     pool_publish_vacant(pool, slot)
     if permit:
         pool_permit_drop(pool)
+        if pool.member != NULL:
+            member_give(pool.member)
     pool_settle_if(pool)
+
+
+cdef inline void pool_closed_one(Pool *pool) noexcept nogil:
+    """A connection's close has returned: its shared permit is free."""
+    if pool.member != NULL:
+        member_give(pool.member)
+        pool_settle_if(pool)
 
 
 cdef inline void pool_pass(Pool *pool, Slot *slot) noexcept nogil:

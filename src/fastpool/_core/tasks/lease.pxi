@@ -286,7 +286,7 @@ cdef bint task_can_end_quietly(Core core, AnyLease lease) noexcept:
         not lease.discarded
         and not core.has_reset
         and u32_load(&slot.mark) == 0
-        and not u64_load(&core.pool.gate) & (CLOSED | OVER_SIZE)
+        and not u64_load(&core.pool.gate) & (CLOSED | OVER_SIZE | WANTED)
         and checkin_surplus(core, slot, clock_ns() + 1000000000) == KEEP
     )
 

@@ -119,6 +119,10 @@ cdef uint64_t deadlock_epochs(list steps) except? 0:
     return total
 
 
+cdef enum:
+    NOT_KEPT = 0, KEPT_BY_LEASES = 1, KEPT_BY_PERMITS = 2
+
+
 cdef list deadlock_steps(Core core):
     """The leases that keep `core`, and the pools for which its holders wait, from ever giving a connection; None: one
     of these pools still can.
@@ -129,10 +133,12 @@ cdef list deadlock_steps(Core core):
     cdef list steps = []
     cdef object others = None
     cdef uint32_t i
+    cdef int kept
     cdef Slot *slot
     cdef Core one
     for one in pools:  # it grows
-        if not deadlock_all_leased(one):
+        kept = deadlock_kept(one)
+        if kept == NOT_KEPT or (kept == KEPT_BY_PERMITS and not deadlock_add_fellows(one, pools)):
             return None
         for i in range(u32_load(&one.pool.table.size)):
             slot = table_slot(&one.pool.table, i)
@@ -151,26 +157,49 @@ cdef list deadlock_steps(Core core):
     return steps
 
 
-cdef bint deadlock_all_leased(Core core) except -1:
-    """Whether every slot that the pool may have is leased by a block."""
+cdef int deadlock_kept(Core core) except -1:
+    """Whether every slot that the pool may have is leased by a block; KEPT_BY_PERMITS: of a pool with a shared name,
+    every slot that has a connection."""
     cdef uint32_t i, leased = 0
     cdef Slot *slot
     cdef Entry entry
-    if u32_load(&core.pool.active) < u32_load(&core.pool.limit) or u32_load(&core.pool.connecting) != 0:
-        return False
+    cdef bint room = u32_load(&core.pool.active) < u32_load(&core.pool.limit)
+    if (room and core.pool.member == NULL) or u32_load(&core.pool.connecting) != 0:
+        return NOT_KEPT
     if core.pool.generation != generation() or u64_load(&core.pool.gate) & CLOSED:
-        return False
+        return NOT_KEPT
     for i in range(u32_load(&core.pool.table.size)):
         slot = table_slot(&core.pool.table, i)
         if slot_state(u64_load(&slot.word)) == GONE:
             continue
+        if slot_state(u64_load(&slot.word)) == VACANT and core.pool.member != NULL:
+            room = True
+            continue
         entry = <Entry>slot.entry
         if slot_state(u64_load(&slot.word)) != LEASED or not entry.bound or u64_peek(&slot.owner) == 0:
-            return False
+            return NOT_KEPT
         if entry.returning or u64_load(&slot.word) & ENDING:
-            return False  # perhaps by another thread than its owner's
+            return NOT_KEPT  # perhaps by another thread than its owner's
         leased += 1
-    return leased != 0
+    if room:
+        return KEPT_BY_PERMITS
+    return KEPT_BY_LEASES if leased != 0 else NOT_KEPT
+
+
+cdef bint deadlock_add_fellows(Core core, list pools) except -1:
+    """Add this process's pools of the same shared name to `pools`; whether their leases have all its permits."""
+    cdef list fellows = [
+        one for one in pools_here.everyone() if one.share is not None and one.share.has_page_of(core.share)]
+    cdef uint32_t i, leased = 0
+    cdef Core fellow
+    for fellow in fellows:
+        if fellow.has_alternatives and fellow is not core:
+            return False
+        for i in range(u32_load(&fellow.pool.table.size)):
+            leased += slot_state(u64_load(&table_slot(&fellow.pool.table, i).word)) == LEASED
+        if not any([fellow is known for known in pools]):
+            pools.append(fellow)
+    return sharing_are_all(core, leased)
 
 
 cdef Core deadlock_awaited(list pools, Slot *slot):

@@ -185,6 +185,8 @@ cdef bint line_leave(Core core, Waiter *waiter, uint64_t outcome) noexcept:
     was = queue_leave(&core.pool.queue, &core.pool.gate, waiter)
     if was and waiter.lock == NULL:
         Py_DECREF(<object>waiter.object)
+    if core.pool.member != NULL:
+        member_resign(core.pool)
     return True
 
 

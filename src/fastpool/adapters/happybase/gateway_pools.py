@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+from ..._config import Config
 from ..._driver import Driver
 from ..._servers import Server, server_text
 from ..._telemetry.events import EVENTS, calls_of
@@ -14,7 +15,6 @@ from .pool import ConnectionPool, HappybaseDriver, NoConnectionsAvailable, PoolD
 from .region_lease import Permit
 
 if TYPE_CHECKING:
-    from ..._config import Config
     from ..._core import Entry
 
 # Told by the one line of all callers; the rest, about connections, by the gateways' pools.
@@ -28,15 +28,24 @@ _LINE_ONLY = {"max_size", "timeout", "max_waiting", "servers", "balance", "open"
 class RegionDriver(Driver[Permit]):
     """The arguments of a RegionPool about its gateways; the connections that it makes itself are permits.
 
-    ``connection_kwargs`` are those of :class:`~fastpool.ConnectionPool`. TypeError or ValueError for bad ones.
+    ``connection_kwargs`` are those of :class:`~fastpool.ConnectionPool`, ``shared`` the options of that name and
+    ``shared_max``. TypeError or ValueError for bad ones.
     """
 
     exhausted_error = NoConnectionsAvailable
     deadlock_error = PoolDeadlock
     exhausted_message = HappybaseDriver.exhausted_message
 
-    def __init__(self, gateways: tuple[Server, ...], refresh: float | None, connection_kwargs: dict[str, Any]) -> None:
-        HappybaseDriver(**connection_kwargs)  # only to have wrong arguments refused
+    def __init__(
+        self,
+        gateways: tuple[Server, ...],
+        refresh: float | None,
+        connection_kwargs: dict[str, Any],
+        shared: dict[str, Any],
+    ) -> None:
+        HappybaseDriver(**connection_kwargs)  # only to have wrong arguments refused, and so is the Config
+        Config.build(**shared)
+        self.shared = shared
         self.gateways = gateways
         self.refresh = refresh
         self.connection_kwargs = connection_kwargs
@@ -80,6 +89,9 @@ def pool_of(config: Config, driver: RegionDriver, number: int) -> ConnectionPool
     sizes = share_of(config, number, len(driver.gateways))
     options |= driver.connection_kwargs | sizes
     options["name"] = f"{config.name}@{server_text(gateway)}"
+    options |= driver.shared
+    if options.get("shared") is not None:
+        options["shared"] = f"{options['shared']}@{server_text(gateway)}"
     options["listeners"] = heard(config.listeners, set(EVENTS) - _OF_LINE)
     options["nested"] = config.nested
     options["max_connecting"] = config.max_connecting

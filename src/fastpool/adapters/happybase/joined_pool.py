@@ -97,12 +97,19 @@ class JoinedPool(Pool[happybase.Connection]):
         return len(self)
 
     def resize(self, **sizes: Unpack[PoolSizes]) -> None:
-        """Change the whole pool's sizes as ConnectionPool.resize() does; they are spread over the gateways."""
+        """Change the whole pool's sizes as ConnectionPool.resize() does; they are spread over the gateways.
+
+        ``shared_max`` is each gateway's.
+        """
+        of_each: Any = {name: sizes.pop(name) for name in ("shared_max",) if name in sizes}
         config = self.config.resized(**sizes)
-        parts = [share_of(config, number, len(self.pools)) for number in range(len(self.pools))]
+        parts = [{**share_of(config, number, len(self.pools)), **of_each} for number in range(len(self.pools))]
+        for pool, part in zip(self.pools, parts, strict=True):
+            pool.config.resized(**part)  # raises before anything has changed
         super().resize(**sizes)
         for pool, part in zip(self.pools, parts, strict=True):
             pool.resize(**part)
+        self.driver.shared = {**self.driver.shared, **of_each}
 
     def clear(self, reason: str | None = None) -> None:
         """Replace all connections of now: idle ones at once, leased ones when they come back."""

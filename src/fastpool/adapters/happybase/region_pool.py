@@ -44,9 +44,10 @@ class RegionPool(JoinedPool):
     down, or it has had no free connection for 50 ms.
 
     All options of :class:`~fastpool.ConnectionPool` are taken except ``host``, ``port`` and ``servers``. Sizes
-    (``min_size``, ``max_overflow``, ``max_idle``) are the whole pool's and spread evenly; ``max_connecting`` is each
-    gateway's. TypeError or ValueError for a bad argument; the first connections are opened here (unless
-    ``open=False``), so AllServersUnavailable if no gateway can be reached.
+    (``min_size``, ``max_overflow``, ``max_idle``) are the whole pool's and spread evenly; ``max_connecting`` and
+    ``shared_max`` are each gateway's, whose shared name is ``"{shared}@{host}:{port}"``. TypeError or ValueError for a
+    bad argument; the first connections are opened here (unless ``open=False``), so AllServersUnavailable if no gateway
+    can be reached.
     """
 
     router: Router
@@ -72,7 +73,8 @@ class RegionPool(JoinedPool):
         if refresh is not None:
             refresh = _seconds("refresh", refresh, positive=True)
         options = {"balance": "least_leased", **options_among(connection_kwargs, size, None)}
-        driver: Any = RegionDriver(where, refresh, connection_kwargs)
+        shared: dict[str, Any] = {name: options.pop(name) for name in ("shared", "shared_max") if name in options}
+        driver: Any = RegionDriver(where, refresh, connection_kwargs, shared)
         most = size * len(where)
         super().__init__(driver=driver, max_size=most, timeout=checkout_timeout, nested=nested, **options)
 

@@ -38,6 +38,8 @@ class Renewals(Pool[ConnectionWrapper]):
         """Replace ``conn``, which is being returned, by a new connection; if none can be opened, only close it."""
         began = time.monotonic()
         entry = conn._entry
+        if self.share is not None:
+            conn.end()  # first: the new connection has the old one's permit, and the server never sees both
         try:
             new, server = self.connector.open(entry, None, self._leased_by_server)
         except Exception:

@@ -1,0 +1,196 @@
+"""Processes that share a name, and a server that counts the connections that are open at each moment.
+
+The server counts when a connection comes: how many are open by then, without those that the peer has closed. A close
+over the loopback has arrived before the peer's next connect, so that is what "never more, not for a moment" is about.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 20.0
+ROOT = Path(__file__).resolve().parent.parent.parent
+WORKER = Path(__file__).with_name("_worker.py")
+
+
+class CountingServer:
+    """Greets each connection with a byte, answers each byte with one, and counts; `most` were open at once."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self.port: int = self._listener.getsockname()[1]
+        self.most = self.accepted = 0
+        self.over: list[tuple[float, int]] = []  # when more than `cap` were open
+        self.cap = 1 << 30
+        self._open: set[socket.socket] = set()
+        self._ends = False
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    @property
+    def open(self) -> int:
+        """How many are open now."""
+        return sum(not _gone(c) for c in list(self._open))
+
+    def close(self) -> None:
+        self._ends = True
+        self._thread.join(PATIENCE)
+        for c in [self._listener, *self._open]:
+            c.close()
+
+    def _serve(self) -> None:
+        while not self._ends:
+            ready, _, _ = select.select([self._listener, *self._open], [], [], 0.05)
+            for c in ready:
+                if c is not self._listener:
+                    self._answer(c)
+            if self._listener in ready:
+                self._accept()
+
+    def _answer(self, c: socket.socket) -> None:
+        try:
+            data = c.recv(4096)
+            c.sendall(data)
+        except OSError:
+            data = b""
+        if not data:
+            self._open.discard(c)
+            c.close()
+
+    def _accept(self) -> None:
+        c, _ = self._listener.accept()
+        for one in [one for one in self._open if _gone(one)]:
+            self._open.discard(one)
+            one.close()
+        self._open.add(c)
+        self.accepted += 1
+        self.most = max(self.most, len(self._open))
+        if len(self._open) > self.cap:
+            self.over.append((time.monotonic(), len(self._open)))
+        try:
+            c.sendall(b"+")
+        except OSError:
+            self._open.discard(c)
+
+
+def _gone(c: socket.socket) -> bool:
+    try:
+        return c.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+class Worker:
+    """A process of `_worker.py`."""
+
+    def __init__(self, port: int, folder: Path, **options: Any) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", str(WORKER), str(port)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "FASTPOOL_SHARED_DIR": str(folder)},
+        )
+        if options:
+            said = self.do(f"global pool; pool = make(**{options!r})")
+            assert said is None, said
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def do(self, program: str) -> Any:
+        """Have these statements executed; what they leave in `answer`."""
+        self.tell(program)
+        return self.answer()
+
+    def get(self, expression: str) -> Any:
+        """Have this expression evaluated."""
+        return self.do(f"answer = {expression}")
+
+    def tell(self, program: str) -> None:
+        """Have it executed, without waiting for the answer."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(program) + "\n")
+        self.process.stdin.flush()
+
+    def answer(self) -> Any:
+        """The next answer."""
+        assert self.process.stdout is not None
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE * 2)
+        assert ready, f"worker {self.pid} says nothing"
+        line = self.process.stdout.readline()
+        assert line, f"worker {self.pid} has ended: {self.process.wait(PATIENCE)}"
+        return json.loads(line)
+
+    def kill(self) -> None:
+        """End it at once, wherever it is."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+    def stop(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.go_on()
+            self.kill()
+        self._close_pipes()
+
+
+class Party:
+    """A server, a folder for the page, and the workers of a test."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700)
+        self.folder = folder
+        self.server = CountingServer()
+        self._workers: list[Worker] = []
+
+    def worker(self, **options: Any) -> Worker:
+        """One more process; with a pool if there are options."""
+        worker = Worker(self.server.port, self.folder, **options)
+        self._workers.append(worker)
+        return worker
+
+    def connection(self) -> socket.socket:
+        """A connection of the test's own, counted by the server."""
+        c = socket.create_connection(("127.0.0.1", self.server.port))
+        assert c.recv(1) == b"+"
+        return c
+
+    def close(self) -> None:
+        for worker in self._workers:
+            worker.end()
+        self.server.close()
+
+
+def wait_until(true: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    """Wait until this holds; what it gives. AssertionError if it never does."""
+    until = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < until, "it did not come true"
+        time.sleep(0.002)
+    return found

@@ -1,0 +1,321 @@
+"""The page's file and its folder: where they lie, what is refused, and what is there after all went wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import fastpool
+from fastpool._shared import folder, joining
+from tests.shared._party import ROOT, Party, wait_until
+
+
+class Connection:
+    """A connection to nothing."""
+
+    def close(self) -> None:
+        pass
+
+
+def pool(**options: object) -> fastpool.Pool[Connection]:
+    return fastpool.Pool(Connection, **{"shared": "tested", **options})  # type: ignore[arg-type]
+
+
+def page_of(party: Party, name: str = "tested") -> Path:
+    return party.folder / folder.file_name(name)
+
+
+def test_only_the_user_can_read_and_write_it(party: Party) -> None:
+    party.folder.rmdir()
+    with pool() as first:
+        assert stat.S_IMODE(party.folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE(page_of(party).stat().st_mode) == 0o600
+        assert len(first) == 0
+    assert list(party.folder.iterdir()) == []
+
+
+def test_sixty_four_pools_fit_in_64_kilobytes(party: Party) -> None:
+    pools = [pool(shared_max=100) for _ in range(64)]
+    assert page_of(party).stat().st_size <= 65536
+    assert len(fastpool.shared_stats("tested")) == 64
+    for one in pools:
+        one.close()
+
+
+def test_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FASTPOOL_SHARED_DIR", str(tmp_path / "given"))
+    assert folder.path() == str(tmp_path / "given")
+    monkeypatch.setenv("FASTPOOL_SHARED_DIR", "")
+    memory = Path("/dev/shm")
+    if memory.is_dir():
+        assert folder.path() == str(memory / f"fastpool-{os.geteuid()}")
+    monkeypatch.setattr(folder, "_MEMORY", str(tmp_path / "none"))
+    monkeypatch.setattr(folder.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert folder.path() == str(tmp_path / f"fastpool-{os.geteuid()}")
+
+
+def test_names_are_never_mixed_up(party: Party) -> None:
+    names = ["a", "A", "a/../b", "ä", "a\u0308", " a", "a\0", "../../a", "a@h:1", "x" * 1024, ".", "a.page"]
+    pools = [pool(shared=name, shared_max=number + 1) for number, name in enumerate(names)]
+    assert [one.share.member.cap for one in pools if one.share] == list(range(1, len(names) + 1))
+    assert len(list(party.folder.iterdir())) == len(names)
+    for one in pools:
+        one.close()
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o500, 0o777])
+def test_a_folder_of_another_mode_is_refused(party: Party, mode: int) -> None:
+    party.folder.chmod(mode)
+    try:
+        with pytest.raises(fastpool.PoolError, match="0700"):
+            pool()
+        with pytest.raises(fastpool.PoolError, match="0700"):
+            fastpool.shared_stats("tested")
+    finally:
+        party.folder.chmod(0o700)
+    assert list(party.folder.iterdir()) == []
+
+
+def test_a_link_or_a_file_in_the_folders_place_is_refused(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
+    link, plain = party.folder.parent / "link", party.folder.parent / "plain"
+    link.symlink_to(party.folder)
+    plain.write_text("")
+    for where in (link, plain, plain / "below", party.folder.parent / "no" / "such"):
+        monkeypatch.setenv("FASTPOOL_SHARED_DIR", str(where))
+        with pytest.raises(fastpool.PoolError, match=where.name):
+            pool()
+
+
+def test_what_belongs_to_another_user_is_refused(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() == 0:
+        os.chown(party.folder, 12345, -1)
+    else:
+        monkeypatch.setattr(folder.os, "geteuid", lambda: 12345)
+    with pytest.raises(fastpool.PoolError, match="belongs to user"):
+        pool()
+    if os.geteuid() != 0:
+        return
+    os.chown(party.folder, 0, -1)
+    pool().close()
+    make_page(party)
+    os.chown(page_of(party), 12345, -1)
+    with pytest.raises(fastpool.PoolError, match="belongs to user 12345"):
+        pool()
+
+
+def make_page(party: Party) -> Path:
+    """A page whose users were killed."""
+    worker = party.worker(shared_max=3)
+    worker.do("take()")
+    worker.kill()
+    return page_of(party)
+
+
+def test_a_page_that_is_a_link_or_has_another_mode_is_refused(party: Party) -> None:
+    page = make_page(party)
+    page.chmod(0o644)
+    with pytest.raises(fastpool.PoolError, match="0600"):
+        pool()
+    page.chmod(0o600)
+    page.rename(party.folder / "elsewhere")
+    page.symlink_to(party.folder / "elsewhere")
+    with pytest.raises(fastpool.PoolError, match="it is a link"):
+        pool()
+    page.unlink()
+    page.mkdir()
+    with pytest.raises(fastpool.PoolError, match=page.name):
+        pool()
+
+
+def changed(page: Path, at: int, data: bytes) -> None:
+    with page.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
+
+
+@pytest.mark.parametrize("at", [0, 5, 16, 24, 40])
+def test_a_page_that_is_torn_is_refused_and_left_as_it_is(party: Party, at: int) -> None:
+    page = make_page(party)
+    changed(page, at, b"\xff\xff")
+    before = page.read_bytes()
+    for use in (pool, lambda: fastpool.shared_stats("tested")):
+        with pytest.raises(fastpool.PoolError, match="nothing was changed"):
+            use()
+    assert page.read_bytes() == before
+
+
+def test_a_page_of_another_version_is_refused(party: Party) -> None:
+    page = make_page(party)
+    changed(page, 12, (joining.VERSION + 1).to_bytes(4, "little"))
+    with pytest.raises(fastpool.PoolError, match=f"version {joining.VERSION + 1}"):
+        pool()
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 2048, 4096, 5000])
+def test_a_page_that_was_cut_off_is_refused(party: Party, size: int) -> None:
+    page = make_page(party)
+    os.truncate(page, size)
+    with pytest.raises(fastpool.PoolError, match=r"cut off|no page|damaged"):
+        pool()
+    assert page.stat().st_size == size
+
+
+def test_what_dead_processes_left_behind_does_not_count(party: Party) -> None:
+    page = make_page(party)
+    changed(page, 2048, b"\xff" * 80)  # and whatever they left there
+    changed(page, 4096, b"\xff" * 896)
+    with pool(shared_max=7) as one:
+        assert one.warm() == 7
+        assert [stats.size for stats in fastpool.shared_stats("tested")] == [7]
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing(party: Party) -> None:
+    program = (
+        "import resource, signal, fastpool\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))\n"
+        "try: fastpool.Pool(object, close=id, shared='tested')\n"
+        "except fastpool.PoolError as error: print(error)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True, text=True, timeout=60, check=True, env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
+    assert "RLIMIT_FSIZE" in said.stdout, said
+    assert list(party.folder.iterdir()) == []
+
+
+def test_no_room_for_another_row_is_an_error_for_that_pool_only(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
+    pools = [pool(shared_max=100) for _ in range(16)]
+    real = os.pwrite
+
+    def full(fd: int, data: bytes, at: int) -> int:
+        real(fd, memoryview(data)[:1000], at)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched, pytest.raises(fastpool.PoolError, match="file system is full"):
+        patched.setattr(folder.os, "pwrite", full)
+        pool(shared_max=100)
+    pools.append(pool(shared_max=100))
+    assert all(one.warm(1) == 1 for one in pools)
+    for one in pools:
+        one.close()
+
+
+def test_256_processes_have_room_and_one_more_is_told(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 2048)), hard))
+    members = []
+    for number in range(256):
+        monkeypatch.setattr(joining, "_process", [number + 1])
+        members.append(joining.join("tested", 5))
+    monkeypatch.setattr(joining, "_process", [1])
+    members.append(joining.join("tested", 5))  # another pool of a process that is there
+    monkeypatch.setattr(joining, "_process", [257])
+    with pytest.raises(fastpool.PoolError, match="256 processes"):
+        joining.join("tested", 5)
+    members.pop(7).leave()
+    joining.leave(joining.join("tested", 5), "tested")
+    for member in members:
+        member.leave()
+
+
+def test_a_process_that_ends_without_close_removes_the_page(party: Party) -> None:
+    program = (
+        "import fastpool\n"
+        "pools = [fastpool.Pool(object, close=id, shared='tested', shared_max=9, min_size=2) for _ in range(2)]\n"
+        "print(len(fastpool.shared_stats('tested')))\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True, text=True, timeout=60, check=True, env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
+    assert said.stdout == "2\n" and said.stderr == ""
+    assert list(party.folder.iterdir()) == []
+
+
+def test_a_pid_that_is_used_again_is_not_mistaken(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = party.worker(shared_max=1)
+    worker.do("take()")
+    with pool(shared_max=1, timeout=20.0) as other:
+        with monkeypatch.context() as patched:
+            patched.setattr(joining.os, "getpid", lambda: worker.pid)
+            again = pool(shared_max=1)
+        with again:
+            assert again.share is not None and again.share.member.holding == 0
+            with pytest.raises(fastpool.NoConnectionsAvailable):
+                again.checkout(timeout=0)
+            worker.kill()  # its pid is somebody's, by all that the page says
+            other.checkin(other.checkout())
+
+
+def test_a_pool_that_opened_nothing_yet_waits_as_any_other(party: Party) -> None:
+    worker = party.worker(shared_max=1)
+    worker.do("take()")
+    with pool(shared_max=1, open=False, timeout=20.0) as late:
+        worker.do("later('(time.sleep(0.2), give())')")
+        late.checkin(late.checkout())
+
+
+def test_a_process_that_dies_while_it_joins_holds_up_nobody(party: Party) -> None:
+    worker = party.worker()
+    worker.do(
+        "import fastpool._shared.joining as j\n"
+        "j._sit = lambda *_: (open(j._folder.path() + '/../here', 'w'), time.sleep(100))"
+    )
+    worker.tell("make()")
+    wait_until((party.folder.parent / "here").exists)
+    with pytest.raises(fastpool.PoolError, match="stopped"):
+        joining.join("tested", None, at_most_s=0.1)
+    worker.kill()
+    pool(shared_max=2).close()
+
+
+def test_shared_stats_of_nobody(party: Party) -> None:
+    assert fastpool.shared_stats("nobody") == []
+    party.folder.rmdir()
+    assert fastpool.shared_stats("nobody") == [] and not party.folder.exists()
+    with pytest.raises(TypeError, match="name"):
+        fastpool.shared_stats(3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="shared"):
+        fastpool.shared_stats("")
+
+
+def test_shared_stats_says_who_has_what(party: Party) -> None:
+    began = time.time()
+    options = {
+        "servers": [("127.0.0.1", party.server.port), ("localhost", party.server.port)],
+        "balance": "least_leased",
+    }
+    first, second = party.worker(shared_max=9, **options), party.worker(shared_max=9, **options)
+    first.do("take(); take(); take(); give()")
+    found = wait_until(lambda: [s for s in fastpool.shared_stats("tested") if s.leased == 2])[0]
+    assert (found.pid, found.program, found.size, found.idle, found.connecting) == (first.pid, "_worker.py", 3, 1, 0)
+    assert began - 1 < found.since < time.time() and sum(found.servers.values()) == 2
+    assert set(found.servers) <= {f"127.0.0.1:{party.server.port}", f"localhost:{party.server.port}"}
+    first.kill()
+    assert [s.pid for s in fastpool.shared_stats("tested")] == [second.pid], "the dead are not told of"
+
+
+def test_least_leased_counts_over_all_processes(party: Party) -> None:
+    servers = [("127.0.0.1", party.server.port), ("localhost", party.server.port)]
+    first, second = (party.worker(shared_max=40, servers=servers, balance="least_leased") for _ in range(2))
+    first.do("pool.config.servers; take(); take()")
+    first.do("[take() for _ in range(2)]")
+    theirs = wait_until(lambda: [s for s in fastpool.shared_stats("tested") if s.leased == 4])[0].servers
+    assert sorted(theirs.values()) == [2, 2]
+    first.do("held.pop(); pool.checkin(held.pop()) if False else None")
+    lopsided = party.worker(shared_max=40, servers=servers[:1], balance="least_leased")
+    lopsided.do("[take() for _ in range(3)]")
+    wait_until(lambda: [s for s in fastpool.shared_stats("tested") if s.leased == 3])
+    second.do("[take() for _ in range(3)]")
+    mine = wait_until(lambda: [s for s in fastpool.shared_stats("tested") if s.pid == second.pid and s.leased == 3])
+    assert mine[0].servers == {f"localhost:{party.server.port}": 3}, "the other has three more already"
