@@ -100,6 +100,19 @@ killed = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExcepti
 
 
 @killed
+def test_its_thread_can_be_joined_as_any_other(monkeypatch):
+    pool = Plain().pool(min_size=1)
+    [thread] = [thread for thread in threading.enumerate() if thread.name == "fastpool-keeper"]
+    until(lambda: keeper._asleep)
+    thread.join(0.01)
+    assert thread.is_alive()
+    kill_the_keeper(monkeypatch)
+    thread.join(20)
+    assert not thread.is_alive()
+    pool.close()
+
+
+@killed
 def test_a_keeper_that_is_dead_is_started_anew_when_a_connection_is_lost(monkeypatch):
     pools = [Plain().pool(min_size=1) for _ in range(3)]
     kill_the_keeper(monkeypatch)

@@ -55,22 +55,26 @@ def eventlets_end(greenlet: Any) -> Any:
     return None if lacks("eventlet's end") else getattr(greenlet, "_exit_event", None)
 
 
-def listed_thread(name: str, work: Callable[[], None]) -> tuple[Callable[[], None], dict[Any, Any], Any] | None:
-    """The function to start a thread with, threading's dictionary of starting threads, and a Thread for it.
+def listed_thread(name: str, work: Callable[[], None]) -> tuple[Callable[[], None], dict[Any, Any], Any, Any] | None:
+    """The function to start a thread with, threading's dictionary of starting threads, a Thread for it, and its handle.
 
-    So the thread is listed by its name. None where threading has changed: then the thread is in none of its lists.
+    So the thread is listed by its name, and can be joined. The handle, which knows whether the thread has ended, is
+    None before 3.13. All is None where threading has changed: then the thread is in none of its lists.
     """
     import threading
 
     limbo = getattr(threading, "_limbo", None)
     thread: Any = threading.Thread(target=work, name=name, daemon=True)
+    handle = getattr(thread, "_os_thread_handle", getattr(thread, "_handle", None))  # by its names of 3.14 and 3.13
     if lacks("start of threads") or not hasattr(thread, "_bootstrap") or not isinstance(limbo, dict):
+        return None
+    if (handle is None) is not (sys.version_info < (3, 13)):
         return None
     if hasattr(thread, "_context"):  # from 3.14 on: not the context of the first caller
         import contextvars
 
         thread._context = contextvars.Context()
-    return thread._bootstrap, limbo, thread
+    return thread._bootstrap, limbo, thread, handle
 
 
 def listed_thread_of(ident: int) -> Any:

@@ -75,10 +75,11 @@ cdef class Post:
         """Whether the thread runs or is being started, and has not resigned."""
         return maintenance_is_held(<Turn>self.now.get(1))
 
-    def fill(self, start, work, limbo=None, thread=None):
+    def fill(self, start, work, limbo=None, thread=None, handle=None):
         """Have `start`, the interpreter's own way, run `work` in a thread, unless the post is held.
 
         limbo, thread: threading's table of threads that are being started, and the thread to enter there.
+        handle: the thread's handle, where there are such: `start` then takes it.
         Raises what `start` raises; the post is free again then.
         """
         cdef Turn turn = <Turn>self.now.get(1)
@@ -105,7 +106,10 @@ cdef class Post:
             else:
                 errand.limbo, errand.thread = limbo, thread
                 limbo[thread] = thread
-                thread._ident = start(errand, ())
+                if handle is None:
+                    thread._ident = start(errand, ())
+                else:
+                    thread._ident = start(errand, handle, True).ident  # True: a daemon
         except BaseException:
             errand.life = None  # the error, which may be kept, may refer to the errand through its traceback
             if thread is not None:

@@ -29,6 +29,7 @@ def _original(module: str, name: str) -> Any:
 
 # Looked up now, because a later look-up could import, and wait.
 start_new_thread = _original("_thread", "start_new_thread")
+start_joinable_thread = _original("_thread", "start_joinable_thread") if sys.version_info >= (3, 13) else None
 allocate_lock = _original("_thread", "allocate_lock")
 TIMEOUT_MAX: float = _original("_thread", "TIMEOUT_MAX")
 
@@ -68,7 +69,7 @@ def start(post: Post, name: str, work: Callable[[], None]) -> None:
     if listed is None:
         post.fill(start_new_thread, work)
     else:
-        post.fill(start_new_thread, *listed)
+        post.fill(start_joinable_thread or start_new_thread, *listed)
 
 
 def leave_hub() -> None:
