@@ -40,6 +40,9 @@ from .core import (
     AwaitingCore as AwaitingCore,
 )
 from .core import (
+    AwaitingDefaultedCore as AwaitingDefaultedCore,
+)
+from .core import (
     AwaitingPrefixedCore as AwaitingPrefixedCore,
 )
 from .core import (
@@ -56,6 +59,9 @@ from .core import (
 )
 from .core import (
     Core as Core,
+)
+from .core import (
+    DefaultedCore as DefaultedCore,
 )
 from .core import (
     Desk as Desk,

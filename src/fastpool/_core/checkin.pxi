@@ -126,6 +126,8 @@ cdef int checkin_settle(Checkin self) except -1:
         histogram_add(&core.inner.hold, now - since)
     if self.why == KEEP:
         self.why = checkin_surplus(core, slot, now)
+    if core.ends_blocks and (<Entry>slot.entry).bound:
+        (<Entry>slot.entry).held_ns += now - since
     taken = None if self.why == KEEP else []  # made while the slot is in hand, for it may raise MemoryError
     self.progress = OVER
     self.slot = NULL
@@ -206,7 +208,7 @@ cdef int checkin_judge(Core core, Slot *slot, Entry entry, object exc, bint disc
     if core.tracks_calls:
         if exc is not None and mark & NEEDS_RESET:
             return WHY_ERROR  # a reset is I/O, and none is done in the caller's error path
-    elif exc is not None and not checkin_usable(core, entry.connection, exc):
+    elif exc is not None and not core.ends_blocks and not checkin_usable(core, entry.connection, exc):
         return WHY_ERROR
     if mark & STALE:
         return WHY_CLEARED

@@ -74,7 +74,7 @@ cdef Slot *checkout_slow(
             checkin_lease(core, slot, None, False)
         raise
     if slot_lease(u64_load(&slot.word)) != lease[0]:
-        raise PoolClosed(
+        raise core.driver.closed_error(
             f"pool {core.name!r} was closed, and took this connection back, while listeners were told of it")
     return slot
 

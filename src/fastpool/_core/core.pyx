@@ -26,7 +26,7 @@ from fastpool._core.c.idle cimport idle_put, idle_take
 from fastpool._core.c.lease cimport NATIVE, lease_lend, lease_open, lease_retake, lease_shut, hint_find, hint_make
 from fastpool._core.c.pool cimport CLOSED, OVER_SIZE, SLOW_GIVE, SLOW_TAKE, Pool, pool_abandon_waiters, \
     permit_take, pool_give, pool_give_vacant, pool_pass, pool_permit_back, pool_settle, pool_settle_if, \
-    pool_shrink_vacant, pool_take_vacant
+    pool_shrink_vacant, pool_take_room, pool_take_vacant
 from fastpool._core.c.sleep cimport OUT_OF_MEMORY, POOL_CLOSED, SLEPT_WELL, sleep_in_line
 from fastpool._core.c.slot cimport DESYNC, BUSY, CONNECTING, DROPPED, ENDING, EPOCH, IDLE, LEASED, LISTED, STALE, \
     RENEW, RETIRING, SUSPECT, TAINTED, NEEDS_RESET, Slot, slot_grab, slot_lease, slot_move, slot_state
@@ -172,10 +172,12 @@ include "core_state.pxi"
 include "selection.pxi"
 include "pool.pxi"
 include "prefixed.pxi"
+include "defaulted.pxi"
 include "events.pxi"
 include "maintenance.pxi"
 include "lease.pxi"
 include "lease_sharing.pxi"
+include "lease_work.pxi"
 include "waiting/waiter_handle.pxi"
 include "waiting/thread.pxi"
 include "waiting/gevent.pxi"

@@ -150,6 +150,10 @@ cdef object lease_exit(AnyLease self, object exc, bint looked):
     cdef Thread *me
     if self.state != ENTERED:
         raise LeaseError("this block has ended already: a lease is good for one block")
+    if core.ends_blocks and not looked:
+        if lease_has_work(self, exc):
+            return lease_exit_working(self, exc)
+        looked = exc is None
     if exc is None and lease_can_exit_fast(self, core, slot) and (
         looked or (<Entry>slot.entry).descriptor is None or lease_left_open(self, core, slot)
     ):
@@ -158,6 +162,8 @@ cdef object lease_exit(AnyLease self, object exc, bint looked):
         self.state = DONE
         me = thread_self()
         hint = hint_find(me, core.pool.id)
+        if core.ends_blocks:
+            (<Entry>slot.entry).held_ns += clock_near_ns(me) - i64_peek(&slot.since_ns)
         lease_stamp(core, slot, me)
         if core.tracks_calls:
             (<Entry>slot.entry).remember(u64_peek(&slot.owner))
@@ -263,7 +269,7 @@ cdef object lease_connection(AnyLease self, Core core):
 
 
 cdef object lease_taken_back(Core core):
-    return PoolClosed(f"pool {core.name!r} was closed, and took this connection back as it was handed out")
+    return core.driver.closed_error(f"pool {core.name!r} was closed, and took this connection back as it was handed out")
 
 
 cdef void lease_attach(AnyLease self, Slot *slot, uint64_t word) noexcept:

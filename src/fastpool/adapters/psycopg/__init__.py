@@ -1,0 +1,2 @@
+from .errors import PoolClosed, PoolTimeout, TooManyRequests
+from .pool import ConnectionPool
