@@ -250,6 +250,11 @@ cdef object core_checkout_by_hand(Core self, object timeout):
         selection = <Selection>timeout
         timeout = selection.timeout
     slot = checkout_slow(self, core_timeout_ns(self, timeout), BY_HAND, NULL, &word, selection)
+    return core_given_by_hand(self, slot, word)
+
+
+cdef object core_given_by_hand(Core self, Slot *slot, uint64_t word):
+    """The connection of a lease by hand that has just begun."""
     c = (<Entry>slot.entry).connection
     if c is None:
         raise lease_taken_back(self)  # by another thread's close(timeout)

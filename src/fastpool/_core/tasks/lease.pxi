@@ -36,9 +36,9 @@ cdef class AsyncLease(AnyLease):
         """Record that a thread is about to end this lease for its task, which may not wait for that."""
         (<Entry>self.slot.entry).returning = True
 
-    def end(self, error):
-        """End the lease at once."""
-        lease_exit(self, error, False)
+    def end(self, error, bint looked=False):
+        """End the lease at once.  looked: the driver has ended the block, and the connection is known to be open."""
+        lease_exit(self, error, looked)
 
     def work(self, error):
         """Have the driver end the block, in this thread, which may block; the lease goes on."""

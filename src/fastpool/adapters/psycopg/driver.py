@@ -61,6 +61,8 @@ class BaseDriver(Driver[Any]):
         # A class of its own may end a block its own way: that is called for every block.
         psycopgs, methods = self.exits
         ends_as_psycopg = all(getattr(connection_class, name, None) is getattr(psycopgs, name) for name in methods)
+        if reset is not None:
+            self.is_reset = never  # type: ignore[method-assign]
         if reset is not None or not ends_as_psycopg:
             self.is_clean = self.is_clean_by_call  # type: ignore[method-assign]
 
@@ -79,7 +81,7 @@ class BaseDriver(Driver[Any]):
         """Whether ``c`` is in no transaction, so that there is nothing to commit and nothing to reset."""
         return c.pgconn.transaction_status == IDLE and getattr(c, "_tpc", None) is None  # type: ignore[no-any-return]
 
-    is_idle = is_clean
+    is_reset = is_clean  # asked of a connection that is returned by hand: whether reset() has nothing to do
 
     def is_clean_by_call(self, c: Any) -> bool:
         """The answer where a reset function has to be called, or a connection's own way of ending a block."""
@@ -192,10 +194,10 @@ class PsycopgDriver(BaseDriver):
 
     def is_clean_by_call(self, c: Any) -> bool:
         """Have a connection that is in no transaction end the block its own way, and look again."""
-        if self.on_reset is not None or not self.is_idle(c):
+        if not self.is_reset(c):
             return False
         c.__exit__(None, None, None)
-        return self.is_idle(c)
+        return self.is_reset(c)
 
     def end_block(self, c: Any, exc: BaseException | None) -> None:
         """Commit, or roll back after an exception, as the connection's own ``with`` block does."""
@@ -208,7 +210,7 @@ class PsycopgDriver(BaseDriver):
         """Roll back what was left open, and call the user's reset. Raises for a connection that is to be closed."""
         status = c.pgconn.transaction_status
         if status == IDLE:
-            if self.on_reset is None and self.is_idle(c):
+            if self.is_reset(c):
                 return
         elif status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
             logger.warning("rolling back returned connection: %s", c)
@@ -233,6 +235,11 @@ class PsycopgDriver(BaseDriver):
     def wants_reset(self) -> bool:
         """Whether the connection goes to another caller."""
         return True
+
+
+def never(_: Any) -> bool:
+    """Say no."""
+    return False
 
 
 def check_connection(conn: Any) -> None:

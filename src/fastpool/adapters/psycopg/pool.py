@@ -153,3 +153,6 @@ class ConnectionPool(SharedPool, DefaultedCore[CT], Pool[CT]):
     def open_in_background(self) -> bool:
         """Open one more connection; False: there is no room for it."""
         return self._open_one(-1)
+
+
+rebind(ConnectionPool, "getconn", "putconn")
