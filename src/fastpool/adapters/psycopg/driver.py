@@ -188,7 +188,6 @@ class PsycopgDriver(BaseDriver):
         try:
             check_connection(c)
         except Exception:
-            logger.warning("discarding broken connection: %s", c)
             return False
         return True
 

@@ -66,7 +66,6 @@ class AsyncPsycopgDriver(BaseDriver):
         try:
             await check_connection(c)
         except Exception:
-            logger.warning("discarding broken connection: %s", c)
             return False
         return True
 

@@ -64,7 +64,8 @@ class SharedPool(Core[Any]):
         return refuse
 
     def _hear_waiters(self) -> None:
-        self._set_listeners(Listeners((*self.config.listeners, {"wait_started": self.filler.waiting})))
+        own = {"wait_started": self.filler.waiting, "closed_connection": log_broken}
+        self._set_listeners(Listeners((*self.config.listeners, own)))
 
     def _check_open_getconn(self) -> None:
         """PoolClosed unless the pool is open. Warns once of a pool that its constructor opened without being asked."""
@@ -267,3 +268,9 @@ class SharedPool(Core[Any]):
         else:
             why = "it doesn't come from any pool"
         raise NotReturnable(f"can't return connection to pool {self.name!r}, {why}: {conn}") from None
+
+
+def log_broken(event: Any) -> None:
+    """Log that an idle connection was found dead."""
+    if event.reason in ("dead", "desync"):
+        logger.warning("discarding broken connection: %s", event.connection)
