@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import logging
 import threading
 import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -18,19 +16,6 @@ from fastpool import PoolClosed as OurPoolClosed
 from fastpool.adapters.psycopg import PoolClosed, PoolTimeout, TooManyRequests
 
 from ._both import IDLE, INERROR, INTRANS, Plain, Tasks, Threads, in_thread, until
-
-
-@pytest.fixture(params=[Threads, Tasks], ids=["threads", "tasks"])
-def way(request: pytest.FixtureRequest) -> Iterator[Any]:
-    way = request.param()
-    yield way
-    way.end()
-
-
-@pytest.fixture
-def warned(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    caplog.set_level(logging.WARNING, logger="psycopg.pool")
-    return caplog
 
 
 def table(way: Any, pool: Any, name: str) -> None:
@@ -112,12 +97,10 @@ def test_own_end_of_a_block_is_called(dsn: str) -> None:
         assert len(ends) == 3, "a connection that was checked out by hand has no block"
 
 
-def test_two_phase_transaction_does_not_reach_the_next_caller(way: Any) -> None:
-    from tests.pool.real_servers import postgres
-
-    with postgres(max_prepared_transactions=4) as server, way.opened(way.kept, server.dsn, min_size=1) as pool:
+def test_two_phase_transaction_does_not_reach_the_next_caller(way: Any, dsn: str) -> None:
+    with way.opened(way.kept, dsn, min_size=1) as pool:
         conn = way.run(pool.getconn())
-        way.run(conn.tpc_begin(conn.xid(1, "one", "branch")))
+        way.run(conn.tpc_begin(conn.xid(1, type(way).__name__, "branch")))
         way.run(conn.execute("select 1"))
         way.run(conn.tpc_prepare())
         assert conn.info.transaction_status == IDLE
@@ -444,7 +427,7 @@ def test_timeout_and_line(way: Any, dsn: str) -> None:
     with way.opened(way.kept, dsn, min_size=1, max_size=1, max_waiting=1, name="narrow") as pool:
         way.run(pool.wait())
         conn = way.run(pool.getconn())
-        with pytest.raises(PoolTimeout, match="couldn't get a connection after 0.1") as late:
+        with pytest.raises(PoolTimeout, match=r"couldn.t get a connection after \d") as late:
             way.run(pool.getconn(timeout=0.1))
         assert isinstance(late.value, NoConnectionsAvailable)
         waiter = in_thread(lambda: way.run(pool.getconn()))
@@ -514,7 +497,7 @@ def test_check_and_drain_replace(way: Any, dsn: str, warned: Any) -> None:
         until(lambda: pool.available == 2)
         now = {conn.info.backend_pid for conn in pool._pool}
         assert old & now == {max(old)}
-        assert "BAD" in warned.records[0].message
+        assert [r.message.split(":")[0] for r in warned.records] == ["discarding broken connection"]
         with way.block(pool) as conn:
             way.run(pool.drain())
             until(lambda: pool.available >= 1)
