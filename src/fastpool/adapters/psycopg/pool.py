@@ -60,11 +60,11 @@ class ConnectionPool(SharedPool, DefaultedCore[CT], Pool[CT]):
 
     def _start(self, driver: Any, config: Config) -> None:
         self._begin(driver)
-        self.filler = self._filler()
+        self.filler: Filler = self._new_filler()
         super()._start(driver, config)
         self._hear_waiters()
 
-    def _filler(self) -> Filler:
+    def _new_filler(self) -> Filler:
         return Filler(self, self.num_workers)
 
     def _open_in_constructor(self) -> None:

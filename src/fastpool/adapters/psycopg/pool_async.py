@@ -59,9 +59,12 @@ class AsyncConnectionPool(SharedPool, AwaitingDefaultedCore[ACT], AsyncPool[ACT]
 
     def _start(self, driver: Any, config: Config) -> None:
         self._begin(getattr(driver, "inner", driver))
-        self.filler: AsyncFiller = AsyncFiller(self, self.num_workers)
+        self.filler: AsyncFiller = self._new_filler()
         super()._start(driver, config)
         self._hear_waiters()
+
+    def _new_filler(self) -> AsyncFiller:
+        return AsyncFiller(self, self.num_workers)
 
     def _open_in_constructor(self) -> None:
         wanted = self.psycopg.settings["open"]

@@ -254,6 +254,16 @@ class SharedPool(Core[Any]):
         if not isinstance(error, Unfit):  # that was logged
             super()._log_driver_error(what, error)  # type: ignore[misc]
 
+    def _forked(self) -> None:
+        self.filler = self._new_filler()  # the other's threads and tasks run in the parent
+        self._hear_waiters()
+        super()._forked()  # type: ignore[misc]
+        if not self.closed:
+            self._fill_at_first()
+
+    def _new_filler(self) -> Any:
+        raise NotImplementedError
+
     def _capacity_lost(self) -> None:
         super()._capacity_lost()  # type: ignore[misc]
         self.filler.ask()
