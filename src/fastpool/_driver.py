@@ -61,8 +61,12 @@ class Driver(Generic[C]):
     def is_clean(self, c: C) -> bool:
         """Say whether a block that ended without an exception left ``c`` as it found it: nothing is to be done then.
 
-        Asked, with no I/O, only of a driver that overrides :meth:`end_block`; True stands for :meth:`reset`, too.
+        Asked only of a driver that overrides :meth:`end_block`, and must not do I/O; True means :meth:`is_reset`, too.
         """
+        return False
+
+    def is_reset(self, c: C) -> bool:
+        """Say whether :meth:`reset` has nothing to do on ``c``, so that it need not be called; must not do I/O."""
         return False
 
     def end_block(self, c: C, exc: BaseException | None) -> Any:

@@ -31,6 +31,7 @@ class LoopDriver(Driver[Any]):
         self.closed_error = inner.closed_error
         self.overloaded_error = inner.overloaded_error
         self.is_clean = inner.is_clean  # type: ignore[method-assign]
+        self.is_reset = inner.is_reset  # type: ignore[method-assign]
         self.exhausted_message = inner.exhausted_message
         self.homes: dict[int, tuple[Any, Loop]] = {}  # id(connection) -> (connection, loop it was opened in)
         self.loops: weakref.WeakSet[Loop] = weakref.WeakSet()  # in which connections were ever opened

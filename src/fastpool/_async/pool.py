@@ -208,7 +208,7 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
             except BaseException as failure:
                 self._check_in_of(block, failure)
                 raise
-            if self.driver.is_clean(c):
+            if self.driver.is_reset(c):
                 block.end(error, True)
                 return
         task = self._check_in_of(block, error)

@@ -81,7 +81,7 @@ class BaseDriver(Driver[Any]):
         """Whether ``c`` is in no transaction, so that there is nothing to commit and nothing to reset."""
         return c.pgconn.transaction_status == IDLE and getattr(c, "_tpc", None) is None  # type: ignore[no-any-return]
 
-    is_reset = is_clean  # asked of a connection that is returned by hand: whether reset() has nothing to do
+    is_reset = is_clean
 
     def is_clean_by_call(self, c: Any) -> bool:
         """The answer where a reset function has to be called, or a connection's own way of ending a block."""
