@@ -186,8 +186,8 @@ def overrides(driver: Driver) -> tuple[bool, bool, bool]:
 
 def ends_blocks(driver: Driver) -> bool:
     """Whether ``driver`` has something to do at the end of each block."""
-    kind = type(getattr(driver, "inner", driver))  # LoopDriver wraps the one that is asked here
-    return kind.end_block is not Driver.end_block
+    asked: Driver = getattr(driver, "inner", driver)  # LoopDriver wraps another
+    return type(asked).end_block is not Driver.end_block
 
 
 def _needed(value: Any, name: str) -> Any:

@@ -4,8 +4,8 @@ import json
 import os
 import sys
 
-DSN_PORT, WORLD = sys.argv[1:]
-if WORLD == "gevent":
+DSN_PORT, MODEL = sys.argv[1:]
+if MODEL == "gevent":
     from gevent import monkey
 
     monkey.patch_all()
@@ -25,7 +25,13 @@ DATABASE = {
     "CONN_HEALTH_CHECKS": True,
     "OPTIONS": {"pool": POOL},
 }
-settings.configure(DATABASES={"default": DATABASE}, INSTALLED_APPS=[], DEFAULT_AUTO_FIELD="django.db.models.AutoField", TIME_ZONE="Asia/Tokyo", USE_TZ=False)
+settings.configure(
+    DATABASES={"default": DATABASE},
+    INSTALLED_APPS=[],
+    DEFAULT_AUTO_FIELD="django.db.models.AutoField",
+    TIME_ZONE="Asia/Tokyo",
+    USE_TZ=False,
+)
 django.setup()
 
 from django.core.signals import request_finished, request_started
@@ -38,7 +44,7 @@ class Row(models.Model):
     number = models.IntegerField()
 
     class Meta:
-        app_label = WORLD
+        app_label = MODEL
 
 
 def request(work):
@@ -63,9 +69,9 @@ def many(threads, requests):
 
     def serve():
         try:
-            for number in range(requests):
+            for _ in range(requests):
                 pids.append(request(backend))
-                request(lambda: Row.objects.create(number=number))
+                request(lambda: Row.objects.create(number=1))
         except Exception as error:
             errors.append(repr(error))
         finally:
@@ -103,8 +109,10 @@ def survives():
     import psycopg
 
     with psycopg.connect(f"host=127.0.0.1 port={DSN_PORT} user=postgres dbname=postgres", autocommit=True) as other:
-        other.execute("select pg_terminate_backend(pid, 10000) from pg_stat_activity where pid <> pg_backend_pid() "
-                      "and backend_type = 'client backend'")
+        other.execute(
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity where pid <> pg_backend_pid() "
+            "and backend_type = 'client backend'"
+        )
     return request(backend) > 0
 
 
@@ -136,7 +144,7 @@ shown = {
     "rolled_back": request(rolled_back),
     "timezone": request(timezone),
     "survives": survives(),
-    "in_child": WORLD != "threads" or in_child(),
+    "in_child": MODEL != "threads" or in_child(),
     "vendor": connection.vendor,
     "pool": [connection.pool.name, connection.pool.max_size, type(connection.pool).__module__],
     "leased": connection.pool.stats().leased,

@@ -15,11 +15,11 @@ pytest.importorskip("django", minversion="5.1", reason="needs Django 5.1 or newe
 CASE = Path(__file__).with_name("_django_case.py")
 
 
-@pytest.mark.parametrize("world", ["threads", "gevent"])
-def test_requests_share_the_pool(server: Any, world: str) -> None:
-    if world == "gevent":
+@pytest.mark.parametrize("model", ["threads", "gevent"])
+def test_requests_share_the_pool(server: Any, model: str) -> None:
+    if model == "gevent":
         pytest.importorskip("gevent")
-    command = [sys.executable, str(CASE), str(server.port), world]
+    command = [sys.executable, str(CASE), str(server.port), model]
     done = subprocess.run(command, capture_output=True, text=True, timeout=58, check=False)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)

@@ -81,7 +81,7 @@ def test_own_end_of_a_block_is_called(dsn: str) -> None:
     ends: list[Any] = []
 
     class Own(psycopg.Connection[Any]):
-        def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        def __exit__(self, kind: Any, error: Any, trace: Any) -> None:  # noqa: PYI036
             ends.append(kind)
             super().__exit__(kind, error, trace)
 
@@ -229,7 +229,7 @@ def test_failed_configure_is_logged_and_its_connection_discarded(
 ) -> None:
     pool = way.kept(dsn, min_size=1, configure=way.wrapped(lambda conn: conn.execute(query)), open=False)
     way.run(pool.open())
-    with pytest.raises(PoolTimeout, match="initialization incomplete after 0.5 sec"):
+    with pytest.raises(PoolTimeout, match="initialization incomplete after"):
         way.run(pool.wait(timeout=0.5))
     assert pool.closed
     assert said in warned.records[0].message
@@ -412,11 +412,11 @@ def test_bad_arguments(way: Any) -> None:
         with pytest.raises(ValueError, match="min_size"):
             way.kept(open=False, **sizes)
     for sizes in ({"min_size": 1}, {"max_size": -1}, {"min_size": -1}):
-        with pytest.raises(ValueError, match="null pools|max_size"):
+        with pytest.raises(ValueError, match=r"null pools|max_size"):
             way.null(open=False, **sizes)
     with pytest.raises(ValueError, match="num_workers"):
         way.kept(open=False, num_workers=0)
-    with pytest.raises(TypeError, match="max_wating.*max_waiting"):
+    with pytest.raises(TypeError, match=r"max_wating.*max_waiting"):
         way.kept(open=False, max_wating=3)
 
 
@@ -432,7 +432,7 @@ def test_timeout_and_line(way: Any, dsn: str) -> None:
         assert isinstance(late.value, NoConnectionsAvailable)
         waiter = in_thread(lambda: way.run(pool.getconn()))
         until(lambda: len(pool._waiting) == 1)
-        with pytest.raises(TooManyRequests, match="narrow.*1") as full:
+        with pytest.raises(TooManyRequests, match=r"narrow.*1") as full:
             way.run(pool.getconn())
         assert isinstance(full.value, PoolOverloaded)
         way.run(pool.putconn(conn))
@@ -568,7 +568,7 @@ def test_null_pool_passes_a_connection_to_a_waiter_reset(way: Any, dsn: str) -> 
 
 def test_null_pool_tells_why_it_cannot_connect(way: Any) -> None:
     with way.opened(way.null, "host=127.0.0.1 port=1 user=postgres", max_size=1) as pool:
-        with pytest.raises(psycopg.OperationalError, match="port 1|refused") as caught:
+        with pytest.raises(psycopg.OperationalError, match=r"port 1|refused") as caught:
             way.run(pool.getconn())
         assert not isinstance(caught.value, PoolTimeout)
         assert len(pool) == 0

@@ -126,8 +126,6 @@ cdef int checkin_settle(Checkin self) except -1:
         histogram_add(&core.inner.hold, now - since)
     if self.why == KEEP:
         self.why = checkin_surplus(core, slot, now)
-    if core.ends_blocks and (<Entry>slot.entry).bound:
-        (<Entry>slot.entry).held_ns += now - since
     taken = None if self.why == KEEP else []  # made while the slot is in hand, for it may raise MemoryError
     self.progress = OVER
     self.slot = NULL

@@ -5,7 +5,7 @@ cdef bint connect_take_room(Checkout self) except -1:
     if u64_load(&self.core.pool.gate) & CLOSED:
         return False
     self.for_others = True
-    checkout_hold(self, pool_take_room(self.core.pool))
+    checkout_hold(self, pool_take_room(self.core.pool, True))
     return self.slot != NULL
 
 

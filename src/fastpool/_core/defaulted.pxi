@@ -23,7 +23,7 @@ cdef class DefaultedCore(BlockingCore):
         """Check out a connection; return it with `putconn`.  Arguments and exceptions: as for `connection`."""
         if self.before_use is not None:
             self.before_use()
-        return core_checkout_by_hand(self, timeout) if timeout is not None else defaulted_getconn(self)
+        return checkout_by_hand(self, timeout) if timeout is not None else defaulted_getconn(self)
 
     @cython.binding(False)
     def putconn(self, conn):
@@ -73,14 +73,14 @@ cdef object defaulted_getconn(Core self):
         or self.pool.generation != generation()
         or owner_may_be_green_or_task()
     ):
-        return core_checkout_by_hand(self, ...)
+        return checkout_by_hand(self, ...)
     slot = lease_take_idle(self, hint)
     if slot == NULL:
-        return core_checkout_by_hand(self, ...)
+        return checkout_by_hand(self, ...)
     now = clock_near_ns(me)
     if not lease_is_fresh(slot, now):
         slot = checkout_slow(self, self.timeout_ns, BY_HAND, slot, &word)
-        return core_given_by_hand(self, slot, word)
+        return checkout_given_by_hand(self, slot, word)
     entry = <Entry>slot.entry
     entry.green = entry.task = None
     entry.bound = entry.returning = False
@@ -88,7 +88,7 @@ cdef object defaulted_getconn(Core self):
     slot.uses += 1
     word = slot_lease(u64_peek(&slot.word))
     lease_open(slot, me, hint, now)
-    return core_given_by_hand(self, slot, word)
+    return checkout_given_by_hand(self, slot, word)
 
 
 cdef bint defaulted_putconn_fast(Core self, object c) except -1:

@@ -242,32 +242,6 @@ cdef inline AnyLease core_task_lease(Core core, object timeout):
     return lease
 
 
-cdef object core_checkout_by_hand(Core self, object timeout):
-    cdef uint64_t word
-    cdef Slot *slot
-    cdef Selection selection = None
-    if type(timeout) is Selection:
-        selection = <Selection>timeout
-        timeout = selection.timeout
-    slot = checkout_slow(self, core_timeout_ns(self, timeout), BY_HAND, NULL, &word, selection)
-    return core_given_by_hand(self, slot, word)
-
-
-cdef object core_given_by_hand(Core self, Slot *slot, uint64_t word):
-    """The connection of a lease by hand that has just begun."""
-    c = (<Entry>slot.entry).connection
-    if c is None:
-        raise lease_taken_back(self)  # by another thread's close(timeout)
-    try:
-        # A signal that came meanwhile is handled here, and not between this return and the caller's assignment.
-        PyErr_CheckSignals()
-    except BaseException:
-        if lease_try_end(slot, word):
-            checkin_lease(self, slot, None, False)
-        raise
-    return c
-
-
 cdef class BlockingCore(Core):
     """The hot methods of a pool whose checkouts block. Native code can use such a pool."""
 
@@ -284,7 +258,7 @@ cdef class BlockingCore(Core):
     @cython.binding(False)
     def checkout(self, timeout=...):
         """Check out a connection; return it with `checkin`, exactly once.  Raises what `connection` raises."""
-        return core_checkout_by_hand(self, timeout)
+        return checkout_by_hand(self, timeout)
 
     def checkin(self, c, bint discard=False):
         """Return a connection that `checkout` gave; from any thread.

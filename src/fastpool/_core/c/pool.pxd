@@ -66,6 +66,14 @@ cdef inline bint permit_take(Pool *pool) noexcept nogil:
             return True
 
 
+cdef inline bint permit_take_ahead(Pool *pool) noexcept nogil:
+    """As `permit_take`, for a connection opened ahead of use: no limit where callers open none (max_connecting is 0)."""
+    if u32_load(&pool.max_connecting) != 0:
+        return permit_take(pool)
+    u32_add(&pool.connecting, 1)
+    return True
+
+
 cdef inline void pool_permit_drop(Pool *pool) noexcept nogil:
     u32_add(&pool.connecting, <uint32_t>-1)
 
@@ -125,42 +133,27 @@ cdef inline bint pool_has_room(Pool *pool) noexcept nogil:
     return <uint32_t>u64_load_sc(&pool.vacant) != 0 or pool_below_limit(pool)
 
 
-cdef inline Slot *pool_take_vacant_slot(Pool *pool) noexcept nogil:
-    """Take a vacant slot, or a new one, for the permit that the caller has: CONNECTING; NULL: there is none."""
-    cdef Slot *slot = vacant_take(&pool.vacant, &pool.table)
-    if slot == NULL:
-        slot = pool_new_slot(pool)
-    elif pool_shrink(pool, slot):
-        slot = NULL  # the pool has shrunk since it became vacant
-    if slot != NULL:
-        slot_move(slot, CONNECTING)
-        i64_add(&pool.opened, 1)
-    return slot
-
-
 cdef inline Slot *pool_take_vacant(Pool *pool) noexcept nogil:
     """Room for a new connection, with a permit to open it: CONNECTING and the caller's; else NULL."""
+    return pool_take_room(pool, False)
+
+
+cdef inline Slot *pool_take_room(Pool *pool, bint ahead) noexcept nogil:
+    """As `pool_take_vacant`; ahead: for a connection that is opened ahead of use."""
     cdef Slot *slot
     # Again after a permit was returned: a waiter may have looked for one in between and gone to sleep.
-    while pool_has_room(pool) and permit_take(pool):
-        slot = pool_take_vacant_slot(pool)
+    while pool_has_room(pool) and (permit_take_ahead(pool) if ahead else permit_take(pool)):
+        slot = vacant_take(&pool.vacant, &pool.table)
+        if slot == NULL:
+            slot = pool_new_slot(pool)
+        elif pool_shrink(pool, slot):
+            slot = NULL  # the pool has shrunk since it became vacant
         if slot != NULL:
+            slot_move(slot, CONNECTING)
+            i64_add(&pool.opened, 1)
             return slot
         pool_permit_drop(pool)
     return NULL
-
-
-cdef inline Slot *pool_take_room(Pool *pool) noexcept nogil:
-    """As `pool_take_vacant`, for a connection opened ahead of use.  Where callers open none (max_connecting is 0) it
-    needs no permit: the pool counts for itself what it opens in the background."""
-    cdef Slot *slot
-    if u32_load(&pool.max_connecting) != 0:
-        return pool_take_vacant(pool)
-    u32_add(&pool.connecting, 1)
-    slot = pool_take_vacant_slot(pool)
-    if slot == NULL:
-        pool_permit_drop(pool)
-    return slot
 
 
 cdef inline Slot *pool_take_free(Pool *pool) noexcept nogil:

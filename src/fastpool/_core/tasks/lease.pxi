@@ -42,12 +42,12 @@ cdef class AsyncLease(AnyLease):
 
     def work(self, error):
         """Have the driver end the block, in this thread, which may block; the lease goes on."""
-        if self.state == ENTERED and self.core.ends_blocks and lease_has_work(self, error):
-            lease_work(self, error)
+        if self.state == ENTERED and self.core.ends_blocks and block_end_is_due(self, error):
+            block_end_call(self, error)
 
     def has_work(self, error):
         """Whether the driver has to end the block."""
-        return self.state == ENTERED and self.core.ends_blocks and lease_has_work(self, error)
+        return self.state == ENTERED and self.core.ends_blocks and block_end_is_due(self, error)
 
     def __await__(self):
         return self
@@ -261,7 +261,7 @@ cdef int task_release(AsyncLease self) except -1:
         self.error = None
     if at_once:
         pass  # over already: lease_exit raises LeaseError
-    elif core.ends_blocks and lease_has_work(self, error):
+    elif core.ends_blocks and block_end_is_due(self, error):
         pass
     elif core.of_loops:
         looked = core.ends_blocks  # and has found nothing to do

@@ -53,8 +53,8 @@ def finite(seconds: float | None) -> float | None:
 def split(arguments: dict[str, Any], null: bool) -> tuple[dict[str, Any], dict[str, Any]]:
     """The settings of a pool with these arguments, and the options of :class:`fastpool.Pool`.
 
-    A name of psycopg_pool's means what it means there; ``max_idle``, in seconds, is not ours, which is ``pool_max_idle``
-    here. TypeError or ValueError for a bad one.
+    A name of psycopg_pool's means what it means there: ``max_idle`` is in seconds, and fastpool's option of that name
+    is ``pool_max_idle`` here. TypeError or ValueError for a bad one.
     """
     options = dict(arguments)
     settings = {name: options.pop(name, default) for name, default in DEFAULTS.items()}

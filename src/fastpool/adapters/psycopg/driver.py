@@ -7,7 +7,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from psycopg import Connection, OperationalError, ProgrammingError
+from psycopg import Connection, ProgrammingError
 from psycopg.pq import TransactionStatus
 
 from ..._core.greenlets import pause
@@ -25,7 +25,7 @@ YOUNG_S = 1.0  # a connection that fails its check so soon is not replaced at on
 
 
 class Counters:
-    """What the drivers count for get_stats(): connects, their time in ms, and what went wrong."""
+    """The figures that drivers count for get_stats(): connects, their time in ms, and bad returns."""
 
     def __init__(self) -> None:
         self.connections_num = 0
@@ -35,13 +35,13 @@ class Counters:
 
 
 class BaseDriver(Driver[Any]):
-    """What the drivers of synchronous and of awaited connections share."""
+    """The base of the drivers of synchronous and of awaited connections."""
 
     exhausted_error = PoolTimeout
     deadlock_error = PoolDeadlock
     closed_error = PoolClosed
     overloaded_error = TooManyRequests
-    exits: Any  # the methods of psycopg's class that end a block and a transaction
+    exits: tuple[Any, tuple[str, ...]]  # psycopg's class, and its methods that end a block and a transaction
     pool: Callable[[], Any]
 
     def __init__(
@@ -62,7 +62,7 @@ class BaseDriver(Driver[Any]):
         psycopgs, methods = self.exits
         ends_as_psycopg = all(getattr(connection_class, name, None) is getattr(psycopgs, name) for name in methods)
         if reset is not None:
-            self.is_reset = never  # type: ignore[method-assign]
+            self.is_reset = never  # type: ignore[method-assign,assignment]
         if reset is not None or not ends_as_psycopg:
             self.is_clean = self.is_clean_by_call  # type: ignore[method-assign]
 
@@ -79,9 +79,13 @@ class BaseDriver(Driver[Any]):
 
     def is_clean(self, c: Any) -> bool:
         """Whether ``c`` is in no transaction, so that there is nothing to commit and nothing to reset."""
-        return c.pgconn.transaction_status == IDLE and getattr(c, "_tpc", None) is None  # type: ignore[no-any-return]
+        idle: bool = c.pgconn.transaction_status == IDLE
+        return idle and getattr(c, "_tpc", None) is None
 
-    is_reset = is_clean
+    def is_reset(self, c: Any) -> bool:
+        """Whether reset() has nothing to do on ``c``: the same question, where no function of the user's is called."""
+        idle: bool = c.pgconn.transaction_status == IDLE
+        return idle and getattr(c, "_tpc", None) is None
 
     def is_clean_by_call(self, c: Any) -> bool:
         """The answer where a reset function has to be called, or a connection's own way of ending a block."""
@@ -254,6 +258,3 @@ def check_connection(conn: Any) -> None:
             conn.autocommit = False
         except Exception:
             pass  # it is closed, and the caller gets to know why
-
-
-__all__ = ["BaseDriver", "OperationalError", "PsycopgDriver", "check_connection"]

@@ -11,7 +11,7 @@ from typing import Any
 from psycopg import AsyncConnection
 from psycopg.pq import TransactionStatus
 
-from .driver import IDLE, UNKNOWN, BaseDriver, never
+from .driver import IDLE, UNKNOWN, BaseDriver
 
 logger = logging.getLogger("psycopg.pool")
 
@@ -20,7 +20,6 @@ class AsyncPsycopgDriver(BaseDriver):
     """Opens, checks, finishes and resets awaited connections."""
 
     exits = (AsyncConnection, ("__aexit__", "commit"))
-    is_clean_by_call = staticmethod(never)  # its own way of ending a block has to be awaited
 
     async def connect(self, server: Any, timeout: float | None) -> Any:
         """Open and configure a connection."""

@@ -28,7 +28,7 @@ class NotReturnable(ValueError, _errors.LeaseError):
 
 
 class Unfit(Exception):
-    """What the driver's reset raises for a connection that is to be closed, after it has logged why."""
+    """Raised by the driver's reset for a connection that is to be closed, after it has logged why."""
 
 
 for _error in (PoolClosed, PoolTimeout, PoolDeadlock, TooManyRequests, NotReturnable):

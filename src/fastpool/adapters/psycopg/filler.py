@@ -1,4 +1,4 @@
-"""What opens connections in the background: threads of the pool's own, so that no caller ever connects.
+"""Connections are opened in the background, by threads of the pool's own, so that no caller ever connects.
 
 They open ``min_size`` connections, at most ``num_workers`` at once, and one more at a time while callers wait and there
 is room. After a failure one of them goes on trying, more and more slowly; quickly while callers wait.
@@ -15,7 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ..._async.workers import Workers
-from ..._core import Section
+from ..._core import Cell
 from ..._core.greenlets import pause
 from ..._core.threads import WakeEvent
 from .base import AttemptWithBackoff
@@ -31,7 +31,7 @@ LEAST_NAP_S = 0.005
 
 
 class BaseFiller:
-    """What is missing, and who opens it: the same for threads and for tasks."""
+    """Determines how many connections are missing, and starts the workers that open them: threads or tasks."""
 
     def __init__(self, pool: Any, workers: int) -> None:
         self.pool: Callable[[], Any] = weakref.ref(pool)
@@ -41,8 +41,7 @@ class BaseFiller:
         self.stopped = False
         self.shrinking = False
         self.awaited = 0  # calls of wait() under way: they hurry as callers do
-        self._section = Section()
-        self._claimed = 0  # connections being opened by workers
+        self._reserved = Cell(0)  # the number of connections that workers are opening
         self._extra = 0  # connections wanted in place of those that drain() has closed
 
     @property
@@ -51,7 +50,8 @@ class BaseFiller:
         pool = self.pool()
         if pool is None or self.stopped:
             return 0
-        return self._claimed if self.given_up else max(self._claimed, pool.min_size - len(pool))
+        reserved: int = self._reserved.value
+        return reserved if self.given_up else max(reserved, pool.min_size - len(pool))
 
     @property
     def working(self) -> bool:
@@ -73,7 +73,7 @@ class BaseFiller:
         pool = self.pool()
         if pool is None or self.stopped or (self.given_up and not pool.has_waiters):
             return
-        for _ in range(max(self._missing(pool) - self._claimed, pool.has_waiters)):
+        for _ in range(self._needed(pool, self._reserved.value)):
             try:
                 worker = self.idle_workers.popleft()
             except IndexError:
@@ -99,33 +99,30 @@ class BaseFiller:
         self.given_up = False
         self.ask()
 
-    def claim(self) -> bool:
+    def reserve(self) -> bool:
         """Whether one more connection is to be opened; if so, it is this worker's to open."""
-        claimed: bool = self._section.run(self._claim)
-        return claimed
+        while (pool := self.pool()) is not None and not self.stopped and not pool.closed:
+            before: int = self._reserved.value
+            if self._needed(pool, before) <= 0:
+                return False
+            if self._reserved.replace(before, before + 1):
+                return True
+        return False
 
     def release(self) -> None:
         """Note that a worker has opened its connection, or failed."""
-        self._section.run(self._release)
+        while not self._reserved.replace(before := self._reserved.value, before - 1):
+            pass
 
-    def _claim(self) -> bool:
-        pool = self.pool()
-        if pool is None or self.stopped or pool.closed:
-            return False
-        grows = pool.has_waiters and not self._claimed and len(pool) < pool.max_size
-        if grows or self._missing(pool) > self._claimed:
-            self._claimed += 1
-            return True
-        return False
-
-    def _release(self) -> None:
-        self._claimed -= 1
-
-    def _missing(self, pool: Any) -> int:
-        wanted: int = min(pool.min_size + self._extra, pool.max_size) - len(pool)
-        if wanted <= 0:
+    def _needed(self, pool: Any, reserved: int) -> int:
+        """How many connections are to be opened beside those that are reserved; one at a time for callers that wait."""
+        size = len(pool)
+        missing: int = min(pool.min_size + self._extra, pool.max_size) - size
+        if missing <= 0:
             self._extra = 0
-        return wanted
+        if missing > reserved:
+            return missing - reserved
+        return int(pool.has_waiters and not reserved and size < pool.max_size)
 
     def opened(self, pool: Any) -> None:
         """Note a success, and see that a pool that has grown shrinks again."""
@@ -177,18 +174,18 @@ class Filler(BaseFiller):
         """Wake the thread that pauses."""
         self._event.set()
 
-    def stop(self, timeout: float) -> None:
-        """Open nothing more; wait so many seconds for the connects that are under way."""
+    def stop(self, timeout: float | None) -> None:
+        """Open nothing more; wait so many seconds for the connects that are under way, None meaning no limit."""
         self.stopped = True
         self._event.set()
         self._shrinker_event.set()
-        until = time.monotonic() + timeout
-        while self.working and time.monotonic() < until:
+        until = None if timeout is None else time.monotonic() + timeout
+        while self.working and (until is None or time.monotonic() < until):
             pause(0.001)
 
     def _work(self, worker: int) -> None:
         try:
-            while self.claim():
+            while self.reserve():
                 try:
                     goes_on = self._open_one()
                 finally:
@@ -200,7 +197,7 @@ class Filler(BaseFiller):
         self.ask()  # a caller may have begun to wait since
 
     def _open_one(self) -> bool:
-        """Open the claimed connection, in as many attempts as it takes; False: this worker is to end."""
+        """Open the reserved connection, in as many attempts as it takes; False: this worker is to end."""
         attempts = None
         hurried = False
         try:

@@ -1,4 +1,4 @@
-"""What opens awaited connections in the background: tasks of the loop in which the pool was opened."""
+"""Awaited connections are opened in the background, by tasks of the loop in which the pool was opened."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class AsyncFiller(BaseFiller):
             except RuntimeError:
                 pass  # its loop is closed
 
-    async def stop(self, timeout: float) -> None:
+    async def stop(self, timeout: float | None) -> None:
         """Open nothing more, and end the connects that are under way in this loop."""
         self.stopped = True
         self.hurry()
@@ -61,12 +61,12 @@ class AsyncFiller(BaseFiller):
         mine = [task for task in list(self._tasks) if task.get_loop() is here and task is not asyncio.current_task()]
         for task in mine:
             task.cancel()
-        if mine and timeout > 0:
+        if mine:
             await asyncio.wait(mine, timeout=timeout)
 
     async def _work(self, worker: int) -> None:
         try:
-            while self.claim():
+            while self.reserve():
                 try:
                     goes_on = await self._open_one()
                 finally:
@@ -78,7 +78,7 @@ class AsyncFiller(BaseFiller):
         self.ask()  # a caller may have begun to wait since
 
     async def _open_one(self) -> bool:
-        """Open the claimed connection, in as many attempts as it takes; False: this worker is to end."""
+        """Open the reserved connection, in as many attempts as it takes; False: this worker is to end."""
         attempts = None
         hurried = False
         try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class NullPool(SharedPool):
-    """What the null pools share: a caller opens its own connection, which goes to the first in line or is closed."""
+    """The base of the null pools: a caller opens its own connection, which goes to the first in line or is closed."""
 
     callers_connect = True
     null = True

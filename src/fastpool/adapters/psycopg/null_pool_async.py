@@ -58,7 +58,7 @@ class AsyncNullConnectionPool(NullPool, AsyncConnectionPool[ACT]):
             left = until - time.monotonic()
             try:
                 async with asyncio.timeout(max(left, 0)):
-                    c = await AsyncPsycopgDriver.connect(self.psycopg, None, max(left, 0))
+                    c = await self._connect_for_a_test(max(left, 0))
                 await self.psycopg.close(c)
                 return
             except Exception as error:
@@ -68,6 +68,10 @@ class AsyncNullConnectionPool(NullPool, AsyncConnectionPool[ACT]):
                 await self.close()
                 raise PoolTimeout(f"pool initialization incomplete after {timeout} sec")
             await asyncio.sleep(min(attempts.due(True), left))
+
+    async def _connect_for_a_test(self, timeout: float) -> Any:
+        driver: Any = self.psycopg
+        return await AsyncPsycopgDriver.connect(driver, None, timeout)
 
     async def check(self) -> None:
         """Do nothing: there are no idle connections."""

@@ -30,9 +30,9 @@ _NAP_S = 0.001
 class ConnectionPool(SharedPool, DefaultedCore[CT], Pool[CT]):
     """A pool of psycopg's synchronous connections, with psycopg_pool's arguments, methods and attributes.
 
-    The constructor connects to nothing, and raises for no server that is away: connections are opened in the background.
-    Options of :class:`fastpool.Pool` are taken by their names, except ``max_idle``, which is psycopg_pool's here: ours is
-    ``pool_max_idle``. TypeError or ValueError for a bad argument.
+    The constructor does not connect: connections are opened in the background, also if the server is away now.
+    Options of :class:`fastpool.Pool` are taken by their names, except ``max_idle``, which is psycopg_pool's: fastpool's
+    is ``pool_max_idle`` here. TypeError or ValueError for a bad argument.
     """
 
     driver: PsycopgDriver
@@ -86,7 +86,7 @@ class ConnectionPool(SharedPool, DefaultedCore[CT], Pool[CT]):
             self.wait(timeout)
 
     def wait(self, timeout: float = 30.0) -> None:
-        """Wait until ``min_size`` connections are idle; PoolTimeout, and the pool is closed, after ``timeout`` seconds."""
+        """Wait until ``min_size`` connections are idle; after ``timeout`` seconds the pool is closed: PoolTimeout."""
         self._check_open_getconn()
         self._wait_until(lambda: self.available >= self._min_size, timeout)
 
@@ -103,10 +103,10 @@ class ConnectionPool(SharedPool, DefaultedCore[CT], Pool[CT]):
                 pause(_NAP_S)
         logger.info("pool %r is ready to use", self.name)
 
-    def close(self, timeout: float = 5.0) -> None:
+    def close(self, timeout: float | None = 5.0) -> None:
         """Close the pool: idle connections now, leased ones when they come back; callers in line get PoolClosed.
 
-        ``timeout``: how many seconds to wait for connects that are under way, not for leases.
+        ``timeout``: how many seconds to wait for connects that are under way (not for leases); None: no limit.
         """
         if self.closed:
             return
@@ -125,7 +125,7 @@ class ConnectionPool(SharedPool, DefaultedCore[CT], Pool[CT]):
 
     # ---- connections
 
-    def resize(self, min_size: int, max_size: int | None = None, **sizes: Any) -> None:
+    def resize(self, min_size: int, max_size: int | None = None, **sizes: Any) -> None:  # type: ignore[override]
         """Change the sizes of the pool; what is too many is closed at once, or when it comes back."""
         super().resize(**self._resize(min_size, max_size), **sizes)
         self.filler.want()

@@ -104,7 +104,7 @@ class AsyncConnectionPool(SharedPool, AwaitingDefaultedCore[ACT], AsyncPool[ACT]
             await self.wait(timeout)
 
     async def wait(self, timeout: float = 30.0) -> None:
-        """Wait until ``min_size`` connections are idle; PoolTimeout, and the pool is closed, after ``timeout`` seconds."""
+        """Wait until ``min_size`` connections are idle; after ``timeout`` seconds the pool is closed: PoolTimeout."""
         self._check_open_getconn()
         if self.available >= self._min_size:
             return
@@ -118,10 +118,10 @@ class AsyncConnectionPool(SharedPool, AwaitingDefaultedCore[ACT], AsyncPool[ACT]
                 await asyncio.sleep(_NAP_S)
         logger.info("pool %r is ready to use", self.name)
 
-    async def close(self, timeout: float = 5.0) -> None:
+    async def close(self, timeout: float | None = 5.0) -> None:
         """Close the pool: idle connections now, leased ones when they come back; callers in line get PoolClosed.
 
-        ``timeout``: how many seconds to wait for connects that are under way, not for leases.
+        ``timeout``: how many seconds to wait for connects that are under way (not for leases); None: no limit.
         """
         if self.closed:
             return

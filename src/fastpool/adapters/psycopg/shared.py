@@ -1,4 +1,4 @@
-"""What psycopg_pool's four drop-ins share: settings, sizes, figures."""
+"""The base of psycopg_pool's four drop-ins: settings, sizes, figures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class SharedPool(Core[Any]):
         settings = driver.settings
         driver.serve(self)
         self.psycopg = driver
-        self._min_size, self._max_size = settings["min_size"], settings["max_size"]
+        self._min_size: int = settings["min_size"]
+        self._max_size: int = settings["max_size"]
         self.num_workers: int = settings["num_workers"]
         self.close_returns: bool = settings["close_returns"]
         self.max_idle: float = settings["max_idle"]
@@ -53,7 +54,7 @@ class SharedPool(Core[Any]):
         self.before_use = self._refuser()
 
     def _refuser(self) -> Any:
-        """What is called before a checkout until the pool is open, and again once it is closed."""
+        """The function to call before a checkout until the pool is open, and again once it is closed."""
         reference = weakref.ref(self)
 
         def refuse() -> None:
@@ -80,7 +81,8 @@ class SharedPool(Core[Any]):
         kind = type(self).__name__
         warnings.warn(
             f"the default for the {kind} 'open' parameter will become 'False' in a future release. Please use "
-            f"open={{True|False}} explicitly, or use the pool as context manager using: `with {kind}(...) as pool: ...`",
+            f"open={{True|False}} explicitly, or use the pool as context manager using: "
+            f"`with {kind}(...) as pool: ...`",
             DeprecationWarning,
             stacklevel=3,
         )
@@ -156,7 +158,7 @@ class SharedPool(Core[Any]):
         return checked_sizes(min_size, max_size)
 
     def _resize(self, min_size: int, max_size: int | None) -> dict[str, int]:
-        """Note the sizes; what they are for :class:`fastpool.Pool`."""
+        """Note the sizes, and give those of :class:`fastpool.Pool`."""
         self._min_size, self._max_size = self._check_size(min_size, max_size)
         logger.info("resizing %r to min_size=%s max_size=%s", self.name, self._min_size, self._max_size)
         return {"max_size": self._max_size}
@@ -170,7 +172,7 @@ class SharedPool(Core[Any]):
     # ---- what it says of itself
 
     def get_stats(self) -> dict[str, int]:
-        """What the pool has now, and what it has counted since it was made, or since the last pop_stats()."""
+        """Figures by psycopg_pool's names: those of now, and totals since the pool was made or since pop_stats()."""
         popped = self._popped
         counted = self._counted()
         return {**{name: total - popped.get(name, 0) for name, total in counted.items()}, **self._measured()}

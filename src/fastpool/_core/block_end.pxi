@@ -2,7 +2,7 @@
 #
 # The driver is asked first whether there is anything to do, which must not cost more than a block does.
 
-cdef bint lease_has_work(AnyLease self, object exc) except -1:
+cdef bint block_end_is_due(AnyLease self, object exc) except -1:
     """Whether the driver has to end the block that `exc` left (None: no exception)."""
     cdef Slot *slot = self.slot
     if slot.depth > 1 or self.born_in != generation() or slot_lease(u64_peek(&slot.word)) != self.word:
@@ -16,16 +16,25 @@ cdef bint lease_has_work(AnyLease self, object exc) except -1:
         raise
 
 
-cdef object lease_exit_working(AnyLease self, object exc):
+cdef object block_end_exit(AnyLease self, object exc):
     """Exit a block that the driver has to end.  What the driver raises is raised, and the lease is over."""
     try:
-        lease_work(self, exc)
+        block_end_call(self, exc)
     except BaseException as error:
         lease_exit_slow(self, error)
         raise
     return lease_exit_slow(self, exc)
 
 
-cdef int lease_work(AnyLease self, object exc) except -1:
+cdef int block_end_call(AnyLease self, object exc) except -1:
     self.core.driver.end_block((<Entry>self.slot.entry).connection, exc)
     return 0
+
+
+cdef bint block_end_left_open(AnyLease self, Core core, Slot *slot) except -1:
+    """Whether the connection is open, and its lease, after that call, can still exit fast."""
+    try:
+        return fitness_is_open(core, <Entry>slot.entry) and lease_can_exit_fast(self, core, slot)
+    except BaseException as error:  # a signal handler's: the lease ends all the same
+        lease_exit_slow(self, error)
+        raise
