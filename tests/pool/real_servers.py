@@ -39,12 +39,15 @@ def program(name, *folders):
 
 
 @contextlib.contextmanager
-def leashed(command, port, folder, ready=("true",)):
-    """Run a server until the block ends; it is ready when its port accepts and the command ``ready`` succeeds."""
+def leashed(command, port, folder, ready=("true",), seconds=SECONDS):
+    """Run a server until the block ends; it is ready when its port accepts and the command ``ready`` succeeds.
+
+    ``seconds``: when it ends by itself.
+    """
     log = Path(folder, "log")
     with log.open("wb") as out:
         leash = subprocess.Popen(
-            [sys.executable, str(LEASH), str(SECONDS), *command],
+            [sys.executable, str(LEASH), str(seconds), *command],
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=out,
@@ -105,7 +108,7 @@ class PostgresServer:
 
     def start(self):
         """Return when the server accepts."""
-        self._running.enter_context(leashed(self._command, self.port, self._folder, self._ready))
+        self._running.enter_context(leashed(self._command, self.port, self._folder, self._ready, 900))
 
     def stop(self):
         """End the server and its sessions at once, without a word to the clients, as a crash does."""
@@ -134,3 +137,27 @@ def postgres_server():
     """The address of a new PostgreSQL server; its superuser is called postgres, and needs no password."""
     with postgres() as server:
         yield f"{server.host}:{server.port}"
+
+
+@contextlib.contextmanager
+def pgbouncer(server, **settings):
+    """The connection string of a pgbouncer before a PostgresServer; it pools transactions, of any user."""
+    bouncer = program("pgbouncer", "/usr/sbin")
+    drop, user, port = [], None, free_port()
+    if os.geteuid() == 0:  # pgbouncer refuses to run as root
+        user = "postgres"
+        drop = [program("setpriv"), "--reuid", user, "--regid", user, "--clear-groups"]
+    with scratch(user) as folder:
+        settings = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": port,
+            "unix_socket_dir": "",
+            "auth_type": "any",
+            "pool_mode": "transaction",
+            **settings,
+        }
+        lines = ["[databases]", f"* = host={server.host} port={server.port} user=postgres", "[pgbouncer]"]
+        config = Path(folder, "pgbouncer.ini")
+        config.write_text("\n".join([*lines, *(f"{name} = {value}" for name, value in settings.items())]) + "\n")
+        with leashed([*drop, bouncer, str(config)], port, folder):
+            yield f"host=127.0.0.1 port={port} user=postgres dbname=postgres"

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for each module; the tests are skipped where it is not installed."""
+"""A real PostgreSQL server for these tests; they are skipped where it is not installed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ pytest.importorskip("psycopg")
 from ._both import Tasks, Threads
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server() -> Iterator[Any]:
-    """A PostgreSQL server of this module's own."""
+    """A PostgreSQL server, which these tests may stop and start."""
     with postgres(max_prepared_transactions=4) as running:
         yield running
 

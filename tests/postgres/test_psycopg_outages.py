@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
+import contextlib
+import select
 import time
 from typing import Any
 
 import psycopg
 import pytest
 
-from fastpool.adapters.psycopg import AsyncConnectionPool, ConnectionPool, PoolTimeout
+from fastpool.adapters.psycopg import ConnectionPool, PoolTimeout
 from fastpool.adapters.psycopg.base import AttemptWithBackoff
-from tests.pool.real_servers import postgres
+from tests.pool.real_servers import pgbouncer, postgres
 
 from ._both import Plain, in_thread, until
 
-OPERATOR = {"autocommit": True}
+servers_stop = pytest.mark.postgres  # each takes seconds
 
 
 def end_sessions(dsn: str, pids: list[int]) -> None:
@@ -38,6 +38,7 @@ def test_first_caller_after_a_restart_is_served(way: Any, server: Any) -> None:
         assert not old & {conn.info.backend_pid for conn in pool._pool}
 
 
+@servers_stop
 def test_caller_that_waits_during_an_outage_is_served_at_its_end(way: Any, server: Any) -> None:
     with way.opened(way.kept, server.dsn, min_size=2) as pool:
         way.run(pool.wait())
@@ -80,6 +81,7 @@ def test_attempts_while_callers_wait_are_logged_once_a_second(monkeypatch: Any, 
     assert len(warned.records) == 3
 
 
+@servers_stop
 def test_server_away_at_the_beginning(way: Any, server: Any, warned: Any) -> None:
     server.stop()
     failed = []
@@ -100,6 +102,7 @@ def test_server_away_at_the_beginning(way: Any, server: Any, warned: Any) -> Non
     assert {record.name for record in warned.records} == {"psycopg.pool"}
 
 
+@servers_stop
 def test_wait_gives_up_and_closes(way: Any, server: Any) -> None:
     server.stop()
     pool = way.kept(server.dsn, min_size=1, open=False)
@@ -147,6 +150,7 @@ def test_transaction_that_was_idle_for_too_long(way: Any, dsn: str) -> None:
         assert pool.get_stats()["returns_bad"] == 1
 
 
+@servers_stop
 def test_failover_by_our_servers(server: Any) -> None:
     with postgres() as second:
         servers = [(server.host, server.port), (second.host, second.port)]
@@ -165,6 +169,7 @@ def test_failover_by_our_servers(server: Any) -> None:
                 server.start()
 
 
+@servers_stop
 def test_failover_by_a_callable_conninfo(way: Any, server: Any) -> None:
     with postgres() as second:
         primary = [server]
@@ -180,53 +185,32 @@ def test_failover_by_a_callable_conninfo(way: Any, server: Any) -> None:
                 server.start()
 
 
-def test_cancelled_tasks_lose_no_connection(dsn: str) -> None:
-    chance = random.Random(2026)
-
-    async def work(pool: AsyncConnectionPool[Any]) -> None:
-        async with pool.connection() as conn:
-            await conn.execute("select pg_sleep(0.001)")
-        conn = await pool.getconn()
-        try:
-            await conn.execute("select 1")
-        finally:
-            await pool.putconn(conn)
-
-    async def main() -> None:
-        async with AsyncConnectionPool(dsn, min_size=2, max_size=4, check=AsyncConnectionPool.check_connection) as pool:
-            for _ in range(15):
-                tasks = [asyncio.create_task(work(pool)) for _ in range(20)]
-                for task in chance.sample(tasks, 15):
-                    await asyncio.sleep(chance.random() * 0.002)
-                    task.cancel()
-                await asyncio.wait(tasks)
-                assert [task for task in tasks if not task.cancelled() and task.exception()] == []
-            conns = [await pool.getconn(timeout=10.0) for _ in range(4)]
-            assert len({conn.info.backend_pid for conn in conns}) == 4
+@servers_stop
+def test_pgbouncer_between(way: Any, server: Any) -> None:
+    """Few connections of the server's serve the pool's; what pgbouncer closes is not handed out."""
+    with pgbouncer(server, default_pool_size=2, client_idle_timeout=1) as dsn:
+        given = {"kwargs": {"prepare_threshold": None}, "min_size": 4, "check_after": 0}
+        with way.opened(way.kept, dsn, **given) as pool, contextlib.ExitStack() as blocks:
+            way.run(pool.wait())
+            conns = [blocks.enter_context(way.block(pool)) for _ in range(4)]
+            backends = set()
             for conn in conns:
-                assert conn.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
-                await pool.putconn(conn)
-            assert pool.stats().leased == 0
+                backends.update(conn.execute("select pg_backend_pid()"))
+                way.run(conn.conn.commit())
+            assert 1 <= len(backends) <= 2
+            blocks.close()
+            until(lambda: pool.get_stats()["connections_num"] > 4 or all_dead(pool))
+            for _ in range(4):
+                with way.block(pool) as conn:
+                    assert conn.execute("select 1") == [(1,)]
+            assert pool.get_stats()["returns_bad"] == 0
+        with way.opened(way.null, dsn, max_size=2, kwargs={"prepare_threshold": None}) as pool:
+            for _ in range(3):
+                with way.block(pool) as conn:
+                    assert conn.execute("select 1") == [(1,)]
 
-    asyncio.run(main())
 
-
-def test_cancelled_wait_for_a_connection_under_way_loses_nothing(server: Any) -> None:
-    """The task is cancelled at the moment in which its connection comes: psycopg_pool's waiter keeps it."""
-
-    async def main() -> None:
-        async with AsyncConnectionPool(server.dsn, min_size=1, max_size=1) as pool:
-            conn = await pool.getconn()
-            for _ in range(50):
-                waiter = asyncio.create_task(pool.getconn())
-                while not pool._waiting:
-                    await asyncio.sleep(0)
-                await pool.putconn(conn)  # it is handed to the waiter, which has not run yet
-                waiter.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await waiter
-                conn = await pool.getconn(timeout=10.0)
-            await pool.putconn(conn)
-            assert pool.available == 1
-
-    asyncio.run(main())
+def all_dead(pool: Any) -> bool:
+    """Whether the server has closed every idle connection."""
+    idle = pool._pool
+    return bool(idle) and all(select.select([conn.fileno()], [], [], 0)[0] for conn in idle)
