@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("psycopg.pool")
 
-IDLE = TransactionStatus.IDLE
+IDLE = int(TransactionStatus.IDLE)  # a plain int, which is compared faster
 UNKNOWN = TransactionStatus.UNKNOWN
 YOUNG_S = 1.0  # a connection that fails its check so soon is not replaced at once: its successor would fail, too
 
@@ -62,8 +62,8 @@ class BaseDriver(Driver[Any]):
         psycopgs, methods = self.exits
         ends_as_psycopg = all(getattr(connection_class, name, None) is getattr(psycopgs, name) for name in methods)
         if reset is not None:
-            self.is_reset = never  # type: ignore[method-assign,assignment]
-        if reset is not None or not ends_as_psycopg:
+            self.is_clean = self.is_reset = never  # type: ignore[method-assign,assignment]
+        elif not ends_as_psycopg:
             self.is_clean = self.is_clean_by_call  # type: ignore[method-assign]
 
     def serve(self, pool: Any) -> None:
@@ -88,7 +88,7 @@ class BaseDriver(Driver[Any]):
         return idle and getattr(c, "_tpc", None) is None
 
     def is_clean_by_call(self, c: Any) -> bool:
-        """The answer where a reset function has to be called, or a connection's own way of ending a block."""
+        """The answer for connections that end a block in a way of their own, which has to be called."""
         return False
 
     def usable(self, c: Any, exc: BaseException) -> bool:
@@ -197,10 +197,12 @@ class PsycopgDriver(BaseDriver):
 
     def is_clean_by_call(self, c: Any) -> bool:
         """Have a connection that is in no transaction end the block its own way, and look again."""
-        if not self.is_reset(c):
+        state = c.pgconn
+        if state.transaction_status != IDLE or getattr(c, "_tpc", None) is not None:
             return False
         c.__exit__(None, None, None)
-        return self.is_reset(c)
+        idle: bool = state.transaction_status == IDLE
+        return idle
 
     def end_block(self, c: Any, exc: BaseException | None) -> None:
         """Commit, or roll back after an exception, as the connection's own ``with`` block does."""
