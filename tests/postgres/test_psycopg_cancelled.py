@@ -44,8 +44,6 @@ def test_cancelled_tasks_lose_no_connection(dsn: str) -> None:
 
 
 def test_cancelled_wait_for_a_connection_under_way_loses_nothing(server: Any) -> None:
-    """The task is cancelled at the moment in which its connection comes: psycopg_pool's waiter keeps it."""
-
     async def main() -> None:
         async with AsyncConnectionPool(server.dsn, min_size=1, max_size=1) as pool:
             conn = await pool.getconn()

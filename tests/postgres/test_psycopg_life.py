@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from fastpool import NoConnectionsAvailable, PoolOverloaded
+from fastpool import NoConnectionsAvailable, PoolDeadlock, PoolOverloaded
 from fastpool import PoolClosed as OurPoolClosed
 from fastpool.adapters.psycopg import PoolClosed, PoolTimeout, TooManyRequests
 
@@ -135,6 +135,13 @@ def test_timeout_and_line(way: Any, dsn: str) -> None:
         stats = pool.get_stats()
         assert (stats["requests_num"], stats["requests_errors"], stats["requests_queued"]) == (4, 2, 2)
         assert stats["requests_wait_ms"] >= 100
+
+
+def test_circle_of_blocks_is_told_at_once(dsn: str) -> None:
+    with Threads().opened(Threads.kept, dsn, min_size=1, max_size=1) as pool, pool.connection():
+        with pytest.raises(PoolTimeout) as caught, pool.connection(timeout=50.0):
+            pass
+        assert isinstance(caught.value, PoolDeadlock)
 
 
 def test_connections_are_used_in_turn(way: Any, dsn: str) -> None:
