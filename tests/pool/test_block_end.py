@@ -58,7 +58,7 @@ class Ending(fastpool.Driver[Session]):
 
 
 class AsyncEnding(Ending):
-    """The same with coroutine functions."""
+    """Ends the transaction of a block with coroutine functions."""
 
     async def end_block(self, c: Session, exc: BaseException | None) -> Any:
         await asyncio.sleep(0)
