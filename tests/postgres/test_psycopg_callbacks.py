@@ -130,3 +130,17 @@ def test_connection_class(way: Any, dsn: str) -> None:
     with way.opened(way.kept, dsn, connection_class=own, min_size=1) as pool, way.block(pool) as conn:
         assert type(conn.conn) is own
         assert conn.conn._pool is pool
+
+
+def test_generic_connection_class_ends_blocks_as_psycopg(way: Any, dsn: str) -> None:
+    kind = way.kept[way.connection_class[Any]]
+    with way.opened(kind, dsn, connection_class=way.connection_class[Any], min_size=1) as pool:
+        with way.block(pool) as conn:
+            assert conn.execute("select 1") == [(1,)]
+        assert "is_clean" not in vars(pool.psycopg), "it is asked without a call of the connection's own exit"
+
+
+def test_close_returns_needs_psycopg_3_3(way: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psycopg, "__version__", "3.2.9")
+    with pytest.raises(TypeError, match=r"needs psycopg 3\.3 or newer, and this is 3\.2\.9"):
+        way.kept(open=False, close_returns=True)

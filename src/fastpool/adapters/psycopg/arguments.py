@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import psycopg
+
 LONGEST_PAUSE_S = 5.0
 UNLIMITED = 65535
 
@@ -61,6 +63,8 @@ def split(arguments: dict[str, Any], null: bool) -> tuple[dict[str, Any], dict[s
     settings["min_size"], settings["max_size"] = (checked_null_sizes if null else checked_sizes)(
         settings["min_size"] if not null or "min_size" in arguments else 0, settings["max_size"]
     )
+    if settings["close_returns"] and not null and tuple(map(int, psycopg.__version__.split(".")[:2])) < (3, 3):
+        raise TypeError(f"close_returns=True needs psycopg 3.3 or newer, and this is {psycopg.__version__}")
     if settings["num_workers"] < 1:
         raise ValueError(f"num_workers must be at least 1, not {settings['num_workers']}")
     settings["pauses"] = options.pop("backoff", (None, LONGEST_PAUSE_S))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin
 
 from psycopg import Connection, ProgrammingError
 from psycopg.pq import TransactionStatus
@@ -60,7 +60,8 @@ class BaseDriver(Driver[Any]):
         self.counters = Counters()
         # A class of its own may end a block its own way: that is called for every block.
         psycopgs, methods = self.exits
-        ends_as_psycopg = all(getattr(connection_class, name, None) is getattr(psycopgs, name) for name in methods)
+        plain = get_origin(connection_class) or connection_class  # that of Connection[Row] is Connection
+        ends_as_psycopg = all(getattr(plain, name, None) is getattr(psycopgs, name) for name in methods)
         if reset is not None:
             self.is_clean = self.is_reset = never  # type: ignore[method-assign,assignment]
         elif not ends_as_psycopg:

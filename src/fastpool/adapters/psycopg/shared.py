@@ -218,6 +218,9 @@ class SharedPool(Core[Any]):
 
     # psycopg_pool's own names, which its users look at in a debugger
 
+    _sched_runner = None  # there is no thread that is always there
+    _workers: tuple[()] = ()
+
     @property
     def _nconns(self) -> int:
         return len(self) + self.filler.pursued
