@@ -176,12 +176,20 @@ def test_pool_that_is_used_does_not_shrink(dsn: str) -> None:
 
 
 def test_resize(way: Any, dsn: str) -> None:
-    with way.opened(way.kept, dsn, min_size=1) as pool:
-        way.run(pool.resize(3))
-        assert (pool.min_size, pool.max_size) == (3, 3)
-        until(lambda: pool.available == 3)
-        way.run(pool.resize(1, 2))
-        until(lambda: len(pool) <= 2)
+    with way.opened(way.kept, dsn, min_size=1, max_idle=0.1) as pool:
+        way.run(pool.resize(4))
+        assert (pool.min_size, pool.max_size) == (4, 4)
+        until(lambda: pool.available == 4)
+        with way.block(pool) as conn:
+            way.run(pool.resize(1, 2))
+            assert (pool.min_size, pool.max_size) == (1, 2)
+            assert not conn.conn.closed
+        until(lambda: len(pool) == 1)
+        held = [way.run(pool.getconn()) for _ in range(2)]
+        with pytest.raises(PoolTimeout):
+            way.run(pool.getconn(timeout=0.1))
+        for one in held:
+            way.run(pool.putconn(one))
         with pytest.raises(ValueError, match="max_size"):
             way.run(pool.resize(4, 3))
         assert (pool.min_size, pool.max_size) == (1, 2)

@@ -127,6 +127,10 @@ class BaseFiller:
     def opened(self, pool: Any) -> None:
         """Note a success, and see that a pool that has grown shrinks again."""
         self.given_up = False
+        self.see_size(pool)
+
+    def see_size(self, pool: Any) -> None:
+        """See that a pool with more than ``min_size`` connections shrinks when they are not used."""
         if len(pool) > pool.min_size and not self.shrinking:
             self.shrinking = True
             try:
@@ -257,6 +261,8 @@ class Filler(BaseFiller):
                 self._shrinker_event.wait(nap)
         finally:
             self.shrinking = False
+        if (pool := self.pool()) is not None and not self.stopped:
+            self.see_size(pool)  # it may have grown since the last look
 
 
 def shrink_step(pool: Any, least: int | None, tick: float | None) -> tuple[float, int, float]:
@@ -267,9 +273,12 @@ def shrink_step(pool: Any, least: int | None, tick: float | None) -> tuple[float
     now = time.monotonic()
     idle = pool.available
     least = idle if least is None else min(idle, least)
-    tick = now + pool.max_idle if tick is None else tick
+    # ticks are counted from the opening of the pool, as psycopg_pool's are
+    period = max(pool.max_idle, LEAST_NAP_S)
+    following = now + period - (now - pool.opened_at) % period
+    tick = following if tick is None else tick
     if now >= tick:
         if least > 0:
             pool.shrink(least)
-        least, tick = pool.available, now + pool.max_idle
-    return max(min(pool.max_idle / SAMPLES, tick - now), LEAST_NAP_S), least, tick
+        least, tick = pool.available, following
+    return max(min(period / SAMPLES, tick - now), LEAST_NAP_S), least, tick

@@ -136,6 +136,8 @@ class AsyncFiller(BaseFiller):
             while (pool := self.pool()) is not None and not self.stopped and len(pool) > pool.min_size:
                 nap, least, tick = shrink_step(pool, least, tick)
                 del pool
-                await asyncio.sleep(min(nap, GLANCE_S) if nap > GLANCE_S else nap)
+                await asyncio.sleep(min(nap, GLANCE_S))
         finally:
             self.shrinking = False
+        if (pool := self.pool()) is not None and not self.stopped:
+            self.see_size(pool)  # it may have grown since the last look

@@ -126,8 +126,9 @@ class ConnectionPool(SharedPool, DefaultedCore[CT], Pool[CT]):
     # ---- connections
 
     def resize(self, min_size: int, max_size: int | None = None, **sizes: Any) -> None:  # type: ignore[override]
-        """Change the sizes of the pool; what is too many is closed at once, or when it comes back."""
+        """Change the sizes of the pool; of what is too many one is closed after each ``max_idle`` seconds."""
         super().resize(**self._resize(min_size, max_size), **sizes)
+        self.filler.see_size(self)
         self.filler.want()
 
     def check(self) -> None:

@@ -8,6 +8,7 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from ..._base import BasePool
 from ..._core import REASONS, Core
 from ..._telemetry.events import Listeners
 from ..._telemetry.report import exhausted
@@ -92,6 +93,7 @@ class SharedPool(Core[Any]):
         if self._opened:
             raise PoolClosed(f"pool {self.name!r} has already been opened/closed and cannot be reused")
         self._opened = self.was_opened = True
+        self.opened_at = time.monotonic()
         if not self._open_implicit:
             self.before_use = None
         self._tell("pool_opened")
@@ -158,16 +160,18 @@ class SharedPool(Core[Any]):
         return checked_sizes(min_size, max_size)
 
     def _resize(self, min_size: int, max_size: int | None) -> dict[str, int]:
-        """Note the sizes, and give those of :class:`fastpool.Pool`."""
+        """Note the sizes, and give those of :class:`fastpool.Pool`: what is too many is closed bit by bit."""
         self._min_size, self._max_size = self._check_size(min_size, max_size)
         logger.info("resizing %r to min_size=%s max_size=%s", self.name, self._min_size, self._max_size)
-        return {"max_size": self._max_size}
+        return {"max_size": max(self._max_size, len(self))}
 
     def shrink(self, unused: int) -> None:
-        """Close the connection that has been idle for longest."""
+        """Close one idle connection; ``unused``: how many were idle since the last time."""
         if self._retire_idle("max_idle", max(len(self) - 1, self._min_size)):
             text = "shrinking pool %r to %s because %s unused connections in the last %s sec"
             logger.info(text, self.name, self._nconns, unused, self.max_idle)
+        if self.config.max_size > self._max_size:  # it was made smaller
+            BasePool.resize(self, max_size=max(self._max_size, len(self)))  # type: ignore[arg-type]
 
     # ---- what it says of itself
 
