@@ -11,7 +11,7 @@ from . import _registry as registry
 from ._config import Config
 from ._connecting.connector import Connector
 from ._core import Core, clock, rebind, seconds_to_ns
-from ._driver import CallableDriver, Driver, overrides
+from ._driver import CallableDriver, Driver, ends_blocks, overrides
 from ._errors import NoConnectionsAvailable
 from ._keeper.keeper import keeper, needs_keeping
 from ._light.hints import TYPE_CHECKING, Any, C, Unpack
@@ -39,6 +39,8 @@ class BasePool(Core[C]):
     listeners: Listeners
     keeping: KeptPool | None
     share: Share | None
+    # False: no caller opens a connection for itself; they wait in line for what the pool opens in the background.
+    callers_connect = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -92,6 +94,7 @@ class BasePool(Core[C]):
             has_reset=resets and not driver.tracks_calls,
             has_probe=descriptors,
             may_probe=not descriptors,
+            ends_blocks=ends_blocks(driver),
         )
         self.connector = Connector(driver, config, registry.weak_notifier(self), clock)
         self._set_listeners(Listeners(config.listeners))
@@ -126,7 +129,7 @@ class BasePool(Core[C]):
             config.max_size,
             config.max_overflow,
             -1 if config.max_idle is None else config.max_idle,
-            config.max_connecting,
+            config.max_connecting if self.callers_connect else 0,
         )
 
     # ---- size ---------------------------------------------------------------------------------------------------

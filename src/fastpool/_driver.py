@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from ._errors import NoConnectionsAvailable, PoolDeadlock
+from ._errors import NoConnectionsAvailable, PoolClosed, PoolDeadlock, PoolOverloaded
 from ._light.calls import takes_timeout
 from ._light.hints import TYPE_CHECKING, Any, C, Generic
 
@@ -31,6 +31,8 @@ class Driver(Generic[C]):
     tracks_calls: bool = False
     exhausted_error: type[NoConnectionsAvailable] = NoConnectionsAvailable
     deadlock_error: type[PoolDeadlock] = PoolDeadlock
+    closed_error: type[PoolClosed] = PoolClosed
+    overloaded_error: type[PoolOverloaded] = PoolOverloaded
     exhausted_message: str | None = None  # how the error of an exhausted pool begins; None: with the pool's name
     # How often one connect may ask each of the servers before it fails. From the second round on even those are asked
     # that are left alone because they refused lately, after a tenth of a second at most.
@@ -55,6 +57,24 @@ class Driver(Generic[C]):
 
     def reset(self, c: C) -> Any:
         """Make ``c`` fit for the next caller; if this raises, the connection is discarded."""
+
+    def is_clean(self, c: C) -> bool:
+        """Say whether a block that ended without an exception left ``c`` as it found it: nothing is to be done then.
+
+        Asked only of a driver that overrides :meth:`end_block`, and must not do I/O; True means :meth:`is_reset`, too.
+        """
+        return False
+
+    def is_reset(self, c: C) -> bool:
+        """Say whether :meth:`reset` has nothing to do on ``c``, so that it need not be called; must not do I/O."""
+        return False
+
+    def end_block(self, c: C, exc: BaseException | None) -> Any:
+        """End what the block began on ``c``, before that is returned: commit, or roll back because of ``exc``.
+
+        What this raises is what the block's caller sees. Not called for a nested block, nor after a checkout by hand.
+        With it, :meth:`reset` decides whether ``c`` can be used again after an exception, and not :meth:`usable`.
+        """
 
     def fileno(self, c: C) -> int:
         """Give the descriptor for the probe that reads nothing, -1 for none; raising means: dead."""
@@ -162,6 +182,12 @@ def overrides(driver: Driver) -> tuple[bool, bool, bool]:
     kind = type(driver)
     checks = kind.check is not Driver.check or kind.ping is not Driver.ping
     return checks, kind.reset is not Driver.reset, kind.fileno is not Driver.fileno
+
+
+def ends_blocks(driver: Driver) -> bool:
+    """Whether ``driver`` has something to do at the end of each block."""
+    asked: Driver = getattr(driver, "inner", driver)  # LoopDriver wraps another
+    return type(asked).end_block is not Driver.end_block
 
 
 def _needed(value: Any, name: str) -> Any:

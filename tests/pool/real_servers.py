@@ -39,12 +39,15 @@ def program(name, *folders):
 
 
 @contextlib.contextmanager
-def leashed(command, port, folder, ready=("true",)):
-    """Run a server until the block ends; it is ready when its port accepts and the command ``ready`` succeeds."""
+def leashed(command, port, folder, ready=("true",), seconds=SECONDS):
+    """Run a server until the block ends; it is ready when its port accepts and the command ``ready`` succeeds.
+
+    ``seconds``: when it ends by itself.
+    """
     log = Path(folder, "log")
     with log.open("wb") as out:
         leash = subprocess.Popen(
-            [sys.executable, str(LEASH), str(SECONDS), *command],
+            [sys.executable, str(LEASH), str(seconds), *command],
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=out,
@@ -85,22 +88,76 @@ def redis_server(port=None):
         yield address
 
 
+class PostgresServer:
+    """A PostgreSQL server that can be stopped and started again: the same data, on the same port."""
+
+    def __init__(self, folder, drop, **settings):
+        self.host, self.port = "127.0.0.1", free_port()
+        self.dsn = f"host={self.host} port={self.port} user=postgres dbname=postgres"
+        debian = "/usr/lib/postgresql/*/bin"
+        initdb, server = program("initdb", debian), program("postgres", debian)
+        self._folder = folder
+        data = os.path.join(folder, "data")
+        make = [*drop, initdb, "-D", data, "-A", "trust", "-U", "postgres", "--no-sync", "--locale", "C", "-E", "UTF8"]
+        subprocess.run(make, check=True, cwd=folder, stdout=subprocess.DEVNULL)
+        settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off", **settings}
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        self._command = [*drop, server, "-D", data, "-p", str(self.port), *options]
+        self._ready = [program("pg_isready", debian), "-h", self.host, "-p", str(self.port)]
+        self._running = contextlib.ExitStack()
+
+    def start(self):
+        """Return when the server accepts."""
+        self._running.enter_context(leashed(self._command, self.port, self._folder, self._ready, 900))
+
+    def stop(self):
+        """End the server and its sessions at once, without a word to the clients, as a crash does."""
+        self._running.close()
+
+
 @contextlib.contextmanager
-def postgres_server():
-    """A new PostgreSQL server; its superuser is called postgres, and needs no password."""
-    debian = "/usr/lib/postgresql/*/bin"
-    initdb, server = program("initdb", debian), program("postgres", debian)
+def postgres(**settings):
+    """A new PostgreSQL server, started; its superuser is called postgres, and needs no password."""
+    program("initdb", "/usr/lib/postgresql/*/bin")
     drop, user = [], None
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         user = "postgres"
         drop = [program("setpriv"), "--reuid", user, "--regid", user, "--clear-groups"]
-    port = free_port()
     with scratch(user) as folder:
-        data = os.path.join(folder, "data")
-        make = [*drop, initdb, "-D", data, "-A", "trust", "-U", "postgres", "--no-sync", "--locale", "C"]
-        subprocess.run(make, check=True, cwd=folder, stdout=subprocess.DEVNULL)
-        settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
-        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        ready = [program("pg_isready", debian), "-h", "127.0.0.1", "-p", str(port)]
-        with leashed([*drop, server, "-D", data, "-p", str(port), *options], port, folder, ready) as address:
-            yield address
+        server = PostgresServer(folder, drop, **settings)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextlib.contextmanager
+def postgres_server():
+    """The address of a new PostgreSQL server; its superuser is called postgres, and needs no password."""
+    with postgres() as server:
+        yield f"{server.host}:{server.port}"
+
+
+@contextlib.contextmanager
+def pgbouncer(server, **settings):
+    """The connection string of a pgbouncer before a PostgresServer; it pools transactions, of any user."""
+    bouncer = program("pgbouncer", "/usr/sbin")
+    drop, user, port = [], None, free_port()
+    if os.geteuid() == 0:  # pgbouncer refuses to run as root
+        user = "postgres"
+        drop = [program("setpriv"), "--reuid", user, "--regid", user, "--clear-groups"]
+    with scratch(user) as folder:
+        settings = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": port,
+            "unix_socket_dir": "",
+            "auth_type": "any",
+            "pool_mode": "transaction",
+            **settings,
+        }
+        lines = ["[databases]", f"* = host={server.host} port={server.port} user=postgres", "[pgbouncer]"]
+        config = Path(folder, "pgbouncer.ini")
+        config.write_text("\n".join([*lines, *(f"{name} = {value}" for name, value in settings.items())]) + "\n")
+        with leashed([*drop, bouncer, str(config)], port, folder):
+            yield f"host=127.0.0.1 port={port} user=postgres dbname=postgres"

@@ -28,6 +28,10 @@ class LoopDriver(Driver[Any]):
         self.tracks_calls = inner.tracks_calls
         self.exhausted_error = inner.exhausted_error
         self.deadlock_error = inner.deadlock_error
+        self.closed_error = inner.closed_error
+        self.overloaded_error = inner.overloaded_error
+        self.is_clean = inner.is_clean  # type: ignore[method-assign]
+        self.is_reset = inner.is_reset  # type: ignore[method-assign]
         self.exhausted_message = inner.exhausted_message
         self.homes: dict[int, tuple[Any, Loop]] = {}  # id(connection) -> (connection, loop it was opened in)
         self.loops: weakref.WeakSet[Loop] = weakref.WeakSet()  # in which connections were ever opened
@@ -49,6 +53,10 @@ class LoopDriver(Driver[Any]):
     def fileno(self, c: Any) -> int:
         """Give the inner driver's descriptor."""
         return self.inner.fileno(c)
+
+    def end_block(self, c: Any, exc: BaseException | None) -> Any:
+        """Give what the inner driver's gives, to be awaited in the loop of ``c``."""
+        return self.inner.end_block(c, exc)
 
     def usable(self, c: Any, exc: BaseException) -> bool:
         """Ask the inner driver."""

@@ -21,7 +21,7 @@ from .._keeper.keeper import keeper
 from .._light.hints import C
 from .checkin import check_in
 from .checkout import close_all, obtain, open_one
-from .driver import LoopDriver
+from .driver import LoopDriver, settled
 from .loop_calls import LoopCalls
 
 if TYPE_CHECKING:
@@ -205,13 +205,24 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
             raise
 
     async def _give_back(self, block: AsyncLease, error: BaseException | None) -> None:
-        """The end of a lease whose connection is reset; it is over when the connection is fit again."""
-        checkin = self._checkin_of(block, error)
-        if checkin is None:
-            return
-        task = check_in(self, checkin)
+        """The end of a lease whose block the driver ends, or whose connection is reset; then it is fit again."""
+        if block.has_work(error):
+            c = block.connection
+            try:
+                await settled(self.driver.end_block, c, error)
+            except BaseException as failure:
+                self._check_in_of(block, failure)
+                raise
+            if self.driver.is_reset(c):
+                block.end(error, True)
+                return
+        task = self._check_in_of(block, error)
         if task is not None and error is None:
             await asyncio.shield(task)  # a cancellation here does not stop the reset
+
+    def _check_in_of(self, block: AsyncLease, error: BaseException | None) -> asyncio.Future[Any] | None:
+        checkin = self._checkin_of(block, error)
+        return None if checkin is None else check_in(self, checkin)
 
     def _go_on_connecting(self, checkout: Checkout) -> None:
         if self.closed:

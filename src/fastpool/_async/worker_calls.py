@@ -239,6 +239,11 @@ async def check_in_by_worker(pool: BasePool, block: AsyncLease, error: BaseExcep
 
 
 def _end(pool: BasePool, block: AsyncLease, error: BaseException | None, over: Callable[[], object]) -> None:
+    failure = None
+    try:
+        block.work(error)
+    except BaseException as raised:
+        failure = error = raised
     checkin = pool._checkin_of(block, error)
     if checkin is None:
         over()
@@ -251,6 +256,10 @@ def _end(pool: BasePool, block: AsyncLease, error: BaseException | None, over: C
     except BaseException:
         _close(pool, checkin.failed())
         raise
+    if failure is not None:
+        if step == STEP_CLOSE:
+            _close(pool, checkin.closing())
+        raise failure
     if step == STEP_CLOSE:
         _close(pool, checkin.closing(), over)
     else:

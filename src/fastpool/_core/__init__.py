@@ -46,6 +46,9 @@ from .core import (
     AwaitingCore as AwaitingCore,
 )
 from .core import (
+    AwaitingDefaultedCore as AwaitingDefaultedCore,
+)
+from .core import (
     AwaitingPrefixedCore as AwaitingPrefixedCore,
 )
 from .core import (
@@ -62,6 +65,9 @@ from .core import (
 )
 from .core import (
     Core as Core,
+)
+from .core import (
+    DefaultedCore as DefaultedCore,
 )
 from .core import (
     Desk as Desk,

@@ -57,7 +57,7 @@ cdef object native_connection(NativePool *native, const NativeLease *lease):
     c = (<Entry>(<Slot *>lease.slot).entry).connection
     if slot_lease(u64_load(&(<Slot *>lease.slot).word)) != lease.word:
         if u64_load(&core.pool.gate) & CLOSED:
-            raise PoolClosed(f"pool {core.name!r} was closed, and took this connection back")
+            raise core.driver.closed_error(f"pool {core.name!r} was closed, and took this connection back")
         raise LeaseError(f"this native lease of pool {core.name!r} was already returned")
     return c
 

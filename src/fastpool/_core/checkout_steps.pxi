@@ -28,7 +28,7 @@ cdef bint checkout_take(Checkout self) except -1:
     cdef ThreadHint *hint
     fork_ensure_process(core)
     if u64_load(&core.pool.gate) & CLOSED:
-        raise PoolClosed(f"pool {core.name!r} is closed")
+        raise core.driver.closed_error(f"pool {core.name!r} is closed")
     if u64_load_sc(&core.pool.gate) & QUEUED_MASK:
         return False
     if self.rejected:  # prefer a new connection to the next old one

@@ -5,7 +5,7 @@ cdef bint connect_take_room(Checkout self) except -1:
     if u64_load(&self.core.pool.gate) & CLOSED:
         return False
     self.for_others = True
-    checkout_hold(self, pool_take_vacant(self.core.pool))
+    checkout_hold(self, pool_take_room(self.core.pool, True))
     return self.slot != NULL
 
 
@@ -93,7 +93,7 @@ cdef int connect_done(Checkout self, object c, object server, int64_t took) exce
     connect_announce(core, self.slot, c, server, took)
     core_update_over_size(core)
     if u64_load(&core.pool.gate) & CLOSED:
-        raise PoolClosed(f"pool {core.name!r} was closed while this caller connected")
+        raise core.driver.closed_error(f"pool {core.name!r} was closed while this caller connected")
     return 0
 
 
@@ -151,7 +151,7 @@ cdef int connect_exchange(Core core, Entry entry, object c, object server, int w
     cdef Slot *slot = entry.slot
     old = entry.connection
     if old is None or slot_state(u64_load(&slot.word)) != LEASED or entry.born_in != generation():
-        raise PoolClosed(f"pool {core.name!r} was closed, and took this connection back while it was replaced")
+        raise core.driver.closed_error(f"pool {core.name!r} was closed, and took this connection back while it was replaced")
     if c is not old:
         connect_remember(core, c, entry)
         connect_forget(core, old, entry)

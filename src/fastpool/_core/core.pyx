@@ -34,7 +34,7 @@ from fastpool._core.c.page cimport NO_CAP, PAGE_FIGURES, PAGE_HEAD, PAGE_ROW, PA
     page_map, page_open, page_unlock, page_unmap
 from fastpool._core.c.pool cimport CLOSED, OVER_SIZE, SLOW_GIVE, SLOW_TAKE, WANTED, Pool, pool_abandon_waiters, \
     permit_take, pool_closed_one, pool_give, pool_give_vacant, pool_pass, pool_permit_back, pool_settle, \
-    pool_settle_if, pool_shrink_vacant, pool_take_vacant
+    pool_settle_if, pool_shrink_vacant, pool_take_room, pool_take_vacant
 from fastpool._core.c.room cimport Member
 from fastpool._core.c.sleep cimport OUT_OF_MEMORY, POOL_CLOSED, SLEPT_WELL, sleep_in_line
 from fastpool._core.c.slot cimport DESYNC, BUSY, CONNECTING, DROPPED, ENDING, EPOCH, IDLE, LEASED, LISTED, STALE, \
@@ -181,10 +181,12 @@ include "core_state.pxi"
 include "selection.pxi"
 include "pool.pxi"
 include "prefixed.pxi"
+include "defaulted.pxi"
 include "events.pxi"
 include "maintenance.pxi"
 include "lease.pxi"
 include "lease_sharing.pxi"
+include "block_end.pxi"
 include "waiting/waiter_handle.pxi"
 include "waiting/thread.pxi"
 include "waiting/gevent.pxi"

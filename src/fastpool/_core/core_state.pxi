@@ -52,6 +52,7 @@ cdef class CoreState:
     cdef bint tracks_calls           # the driver reports its calls to the entry, whose marks decide the fitness
     cdef bint lazy_timeout           # a bad timeout raises at __enter__
     cdef bint has_check, has_reset
+    cdef bint ends_blocks            # the driver has something to do at the end of each block (commit, roll back)
     cdef bint has_probe              # connections have a descriptor to look at
     cdef bint may_probe              # ... which is not known until one has been opened
     cdef bint own_fileno             # the driver's fileno gives that descriptor
@@ -97,7 +98,7 @@ cdef class CoreState:
 
     def _set_up(self, driver, str name, *, bint oldest_first, bint nested, bint timing, bint reclaim,
                 bint collect_garbage, bint tracks_calls, bint lazy_timeout, bint has_check, bint has_reset,
-                bint has_probe, bint may_probe):
+                bint has_probe, bint may_probe, bint ends_blocks=False):
         """Set what stays the same for the pool's life."""
         self.driver = driver
         self.name = name
@@ -110,6 +111,7 @@ cdef class CoreState:
         self.lazy_timeout = lazy_timeout
         self.has_check = has_check
         self.has_reset = has_reset
+        self.ends_blocks = ends_blocks
         self.has_probe = self.own_fileno = has_probe
         self.may_probe = may_probe
         if not without & NO_IMMORTALS:

@@ -43,6 +43,7 @@ cdef class Entry:
     cdef object loop               # the event loop it was opened in, None for a synchronous connection
     cdef object descriptor         # a function for its descriptor, from fitness_look_up_descriptor; None: it has none
     cdef bint bound                # held by a block or by native code, not checked out by hand
+    cdef int64_t held_ns           # how long blocks have held it in total; in full only with a driver that ends blocks
     cdef bint returning            # a thread ends the block for a task, which may not wait for that
     cdef uint64_t recent_holders[8]          # uids of threads that held it lately
     cdef int at

@@ -135,9 +135,9 @@ cdef int fitness_look_up_descriptor(Core core, Entry entry, object c) except -1:
     """Look up the function that shows, at checkin, whether the holder closed `c`: its own fileno, or the driver's.
 
     There is none for a connection without a descriptor now (it may connect later, or never), nor with a driver that
-    tracks its calls.
+    tracks its calls or ends blocks, which sees for itself.
     """
-    if core.tracks_calls:
+    if core.tracks_calls or core.ends_blocks:
         return 0
     try:
         descriptor = core.driver.fileno if core.own_fileno else getattr(c, "fileno", None)

@@ -150,14 +150,20 @@ cdef object lease_exit(AnyLease self, object exc, bint looked):
     cdef Thread *me
     if self.state != ENTERED:
         raise LeaseError("this block has ended already: a lease is good for one block")
+    if core.ends_blocks and not looked:
+        if block_end_is_due(self, exc):
+            return block_end_exit(self, exc)
+        looked = exc is None
     if exc is None and lease_can_exit_fast(self, core, slot) and (
-        looked or (<Entry>slot.entry).descriptor is None or lease_left_open(self, core, slot)
+        looked or (<Entry>slot.entry).descriptor is None or block_end_left_open(self, core, slot)
     ):
         if FREE_THREADED and not lease_try_end(slot, self.word):
             return lease_exit_slow(self, exc)  # a checkin or a close() came in between and owns the slot
         self.state = DONE
         me = thread_self()
         hint = hint_find(me, core.pool.id)
+        if core.ends_blocks:
+            (<Entry>slot.entry).held_ns += clock_near_ns(me) - i64_peek(&slot.since_ns)
         lease_stamp(core, slot, me)
         if core.tracks_calls:
             (<Entry>slot.entry).remember(u64_peek(&slot.owner))
@@ -172,15 +178,6 @@ cdef object lease_exit(AnyLease self, object exc, bint looked):
         lease_cache(core, self)
         return None
     return lease_exit_slow(self, exc)
-
-
-cdef bint lease_left_open(AnyLease self, Core core, Slot *slot) except -1:
-    """Whether the connection is open, and its lease, after that call, can still exit fast."""
-    try:
-        return fitness_is_open(core, <Entry>slot.entry) and lease_can_exit_fast(self, core, slot)
-    except BaseException as error:  # a signal handler's: the lease ends all the same
-        lease_exit_slow(self, error)
-        raise
 
 
 cdef inline void lease_stamp(Core core, Slot *slot, Thread *me) noexcept nogil:
@@ -263,7 +260,7 @@ cdef object lease_connection(AnyLease self, Core core):
 
 
 cdef object lease_taken_back(Core core):
-    return PoolClosed(f"pool {core.name!r} was closed, and took this connection back as it was handed out")
+    return core.driver.closed_error(f"pool {core.name!r} was closed, and took this connection back as it was handed out")
 
 
 cdef void lease_attach(AnyLease self, Slot *slot, uint64_t word) noexcept:
@@ -343,7 +340,9 @@ cdef void lease_close(Core core, Slot *slot, Entry entry, Thread *me, ThreadHint
     """Clear what belongs to an ended lease; the slot is still the caller's."""
     if core.tracks_calls:
         entry.remember(u64_peek(&slot.owner))
-    if not entry.bound:
+    if entry.bound:
+        entry.held_ns += clock_near_ns(me) - i64_peek(&slot.since_ns)
+    else:
         core.by_hand -= 1
     entry.green = entry.task = None
     slot.depth = 0

@@ -50,6 +50,11 @@ cdef class Core(CoreState):
         return u32_load(&self.pool.connecting)
 
     @property
+    def _queued(self):
+        """How many callers wait in line."""
+        return u64_load(&self.pool.gate) & QUEUED_MASK
+
+    @property
     def closed(self):
         """Whether close() has been called."""
         return (u64_load(&self.pool.gate) & CLOSED) != 0
@@ -172,6 +177,26 @@ cdef class Core(CoreState):
                 found.append((i64_peek(&slot.since_ns), slot.born_ns, slot.expires_ns, slot.checked_ns))
         return found
 
+    def _idle_connections(self):
+        """The idle connections, that which has been idle longest first; any of them may be taken at any moment."""
+        fork_ensure_process(self)
+        cdef list found = []
+        cdef uint32_t i
+        cdef Slot *slot
+        for i in range(u32_load(&self.pool.table.size)):
+            slot = table_slot(&self.pool.table, i)
+            if slot_state(u64_load(&slot.word)) == IDLE:
+                found.append((i64_peek(&slot.since_ns), i, (<Entry>slot.entry).connection))
+        return [c for _, _, c in sorted(found) if c is not None]
+
+    @property
+    def _held_ns(self):
+        """How long blocks have held connections, all together; only with a driver that ends blocks."""
+        cdef int64_t total = 0
+        for entry in self.entries:
+            total += (<Entry>entry).held_ns
+        return total
+
     def _keep_for_parent(self):
         """Called in a forked child, at once: the parent's connections are kept even if this pool is destroyed."""
         if self.pool.generation != generation() and self.entries is not None:
@@ -245,24 +270,7 @@ cdef class BlockingCore(Core):
     @cython.binding(False)
     def checkout(self, timeout=...):
         """Check out a connection; return it with `checkin`, exactly once.  Raises what `connection` raises."""
-        cdef uint64_t word
-        cdef Slot *slot
-        cdef Selection selection = None
-        if type(timeout) is Selection:
-            selection = <Selection>timeout
-            timeout = selection.timeout
-        slot = checkout_slow(self, core_timeout_ns(self, timeout), BY_HAND, NULL, &word, selection)
-        c = (<Entry>slot.entry).connection
-        if c is None:
-            raise lease_taken_back(self)  # by another thread's close(timeout)
-        try:
-            # A signal that came meanwhile is handled here, and not between this return and the caller's assignment.
-            PyErr_CheckSignals()
-        except BaseException:
-            if lease_try_end(slot, word):
-                checkin_lease(self, slot, None, False)
-            raise
-        return c
+        return checkout_by_hand(self, timeout)
 
     def checkin(self, c, bint discard=False):
         """Return a connection that `checkout` gave; from any thread.
@@ -316,7 +324,7 @@ cdef int core_choose_flags(Core core) except -1:
         flags |= SLOW_TAKE
     if core.hears & EVENT_CHECKED_IN:
         flags |= SLOW_GIVE
-    if core.has_reset or core.max_idle >= 0:
+    if (core.has_reset and not core.ends_blocks) or core.max_idle >= 0:
         flags |= SLOW_GIVE
     core.stamps = core.idle_ns >= 0 or core.life_ns >= 0 or (
         core.check_ns >= 0 and (core.has_check or core.has_probe))

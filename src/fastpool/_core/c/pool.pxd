@@ -20,7 +20,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from .atomic cimport i64_add, u32_add, u32_load, u32_load_sc, u32_store, u64_cas, u64_load_sc, u64_peek
 from .idle cimport idle_put, idle_take, vacant_put, vacant_take
-from .room cimport CLOSED, OVER_SIZE, SLOW_GIVE, SLOW_TAKE, WANTED, Pool, Member, permit_take, pool_permit_drop
+from .room cimport CLOSED, OVER_SIZE, SLOW_GIVE, SLOW_TAKE, WANTED, Pool, Member, permit_take, \
+    permit_take_ahead, pool_permit_drop
 from .member cimport member_ask, member_give, member_publish, member_take
 from .slot cimport CONNECTING, GONE, LEASED, VACANT, Slot, slot_move, slot_state
 from .table cimport table_grow, table_slot
@@ -84,9 +85,14 @@ cdef inline bint pool_has_room(Pool *pool) noexcept nogil:
 
 cdef inline Slot *pool_take_vacant(Pool *pool) noexcept nogil:
     """Room for a new connection, with a permit to open it: CONNECTING and the caller's; else NULL."""
+    return pool_take_room(pool, False)
+
+
+cdef inline Slot *pool_take_room(Pool *pool, bint ahead) noexcept nogil:
+    """As `pool_take_vacant`; ahead: for a connection that is opened ahead of use."""
     cdef Slot *slot
     # Again after a permit was returned: a waiter may have looked for one in between and gone to sleep.
-    while pool_has_room(pool) and permit_take(pool):
+    while pool_has_room(pool) and (permit_take_ahead(pool) if ahead else permit_take(pool)):
         if pool.member != NULL and not member_take(pool.member):
             pool_permit_drop(pool)
             member_publish(pool, False)  # a waiter that found that permit taken is in need of both now

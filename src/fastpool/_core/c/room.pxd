@@ -2,7 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from .atomic cimport u32_add, u32_cas, u32_load_sc
+from .atomic cimport u32_add, u32_cas, u32_load, u32_load_sc
 from .idle cimport Idle
 from .page cimport Page, Row
 from .table cimport Table
@@ -61,6 +61,14 @@ cdef inline bint permit_take(Pool *pool) noexcept nogil:
             return False
         if u32_cas(&pool.connecting, seen, seen + 1):
             return True
+
+
+cdef inline bint permit_take_ahead(Pool *pool) noexcept nogil:
+    """As `permit_take`, for a connection opened ahead of use: no limit where callers open none (max_connecting is 0)."""
+    if u32_load(&pool.max_connecting) != 0:
+        return permit_take(pool)
+    u32_add(&pool.connecting, 1)
+    return True
 
 
 cdef inline void pool_permit_drop(Pool *pool) noexcept nogil:

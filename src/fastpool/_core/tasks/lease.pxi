@@ -36,9 +36,18 @@ cdef class AsyncLease(AnyLease):
         """Record that a thread is about to end this lease for its task, which may not wait for that."""
         (<Entry>self.slot.entry).returning = True
 
-    def end(self, error):
-        """End the lease at once."""
-        lease_exit(self, error, False)
+    def end(self, error, bint looked=False):
+        """End the lease at once.  looked: the driver has ended the block, and the connection is known to be open."""
+        lease_exit(self, error, looked)
+
+    def work(self, error):
+        """Have the driver end the block, in this thread, which may block; the lease goes on."""
+        if self.state == ENTERED and self.core.ends_blocks and block_end_is_due(self, error):
+            block_end_call(self, error)
+
+    def has_work(self, error):
+        """Whether the driver has to end the block."""
+        return self.state == ENTERED and self.core.ends_blocks and block_end_is_due(self, error)
 
     def __await__(self):
         return self
@@ -252,8 +261,11 @@ cdef int task_release(AsyncLease self) except -1:
         self.error = None
     if at_once:
         pass  # over already: lease_exit raises LeaseError
+    elif core.ends_blocks and block_end_is_due(self, error):
+        pass
     elif core.of_loops:
-        at_once = not checkin_must_reset(core, self.slot)
+        looked = core.ends_blocks  # and has found nothing to do
+        at_once = looked or not checkin_must_reset(core, self.slot)
     elif error is None:
         at_once = looked = lease_can_exit_fast(self, core, self.slot) or task_can_end_quietly(core, self)
         if at_once and (<Entry>self.slot.entry).descriptor is not None:

@@ -69,7 +69,7 @@ cdef bint line_begin(Checkout self) except -1:
             raise checkout_exhausted(core, "wait", self.began)
         if line_collect(self):
             return True
-        raise PoolClosed(f"pool {core.name!r} is closed")
+        raise core.driver.closed_error(f"pool {core.name!r} is closed")
     u64_add(&core.totals[WAITS], 1)
     self.noted = deadlock_note_waiting(core, self.handle)
     deadlock_look(self)
@@ -118,7 +118,7 @@ cdef bint line_collect(Checkout self) except -1:
         return True
     # Not "no longer WAITING": a slot may have been handed over since waiter_take.
     if u64_load(&waiter.state) == ABANDONED:
-        raise PoolClosed(f"pool {self.core.name!r} was closed while this caller waited for a connection")
+        raise self.core.driver.closed_error(f"pool {self.core.name!r} was closed while this caller waited for a connection")
     return False
 
 
@@ -164,14 +164,14 @@ cdef int line_enter(Core core, Waiter *waiter, bint instant, bint front) except 
     before = queue_enlist(&core.pool.queue, &core.pool.gate, waiter, front)
     if before & CLOSED:
         line_leave(core, waiter, CANCELLED)
-        raise PoolClosed(f"pool {core.name!r} is closed")
+        raise core.driver.closed_error(f"pool {core.name!r} is closed")
     if (
         not instant and not front and core.max_waiting >= 0
         and <int64_t>(before & QUEUED_MASK) >= core.max_waiting
         and line_leave(core, waiter, CANCELLED)
     ):
         u64_add(&core.totals[REJECTED], 1)
-        raise PoolOverloaded(
+        raise core.driver.overloaded_error(
             f"pool {core.name!r}: {before & QUEUED_MASK} callers wait already, and max_waiting is {core.max_waiting}")
     pool_settle(core.pool)
     return 0

@@ -1,0 +1,1 @@
+"""Django's database backends, pooled by fastpool; docs/django.md shows the settings."""

@@ -1,0 +1,159 @@
+"""psycopg_pool.ConnectionPool, replaced."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from psycopg import Connection
+
+from ..._core import DefaultedCore, rebind
+from ..._core.greenlets import pause
+from ..._pool import Pool
+from .arguments import split
+from .driver import PsycopgDriver, check_connection
+from .errors import PoolTimeout
+from .filler import Filler
+from .shared import SharedPool
+
+if TYPE_CHECKING:
+    from ..._config import Config
+
+logger = logging.getLogger("psycopg.pool")
+
+CT = TypeVar("CT", bound="Connection[Any]")
+
+_NAP_S = 0.001
+
+
+class ConnectionPool(SharedPool, DefaultedCore[CT], Pool[CT]):
+    """A pool of psycopg's synchronous connections, with psycopg_pool's arguments, methods and attributes.
+
+    The constructor does not connect: connections are opened in the background, also if the server is away now.
+    Options of :class:`fastpool.Pool` are taken by their names, except ``max_idle``, which is psycopg_pool's: fastpool's
+    is ``pool_max_idle`` here. TypeError or ValueError for a bad argument.
+    """
+
+    driver: PsycopgDriver
+    driver_class: type[PsycopgDriver] = PsycopgDriver
+    null = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        rebind(cls, "getconn", "putconn")
+
+    def __init__(
+        self,
+        conninfo: Any = "",
+        *,
+        connection_class: Any = Connection,
+        kwargs: Any = None,
+        configure: Any = None,
+        check: Any = None,
+        reset: Any = None,
+        **arguments: Any,
+    ) -> None:
+        settings, options = split({**arguments, "checks": check is not None}, self.null)
+        driver = self.driver_class(conninfo, kwargs, connection_class, configure, check, reset, settings)
+        super().__init__(driver=driver, **options)
+
+    def _start(self, driver: Any, config: Config) -> None:
+        self._begin(driver)
+        self.filler: Filler = self._new_filler()
+        super()._start(driver, config)
+        self._hear_waiters()
+
+    def _new_filler(self) -> Filler:
+        return Filler(self, self.num_workers)
+
+    def _open_in_constructor(self) -> None:
+        wanted = self.driver.settings["open"]
+        self._open_implicit = wanted is None
+        if wanted is None or wanted:
+            self._mark_open()
+
+    # ---- life
+
+    def open(self, wait: bool = False, timeout: float = 30.0) -> None:
+        """Begin to open connections in the background, and to give them out; PoolClosed if it was closed before.
+
+        ``wait``: return when ``min_size`` are open, as wait(timeout) does. A pool that is open already stays so.
+        """
+        if self.closed:
+            self._mark_open()
+        if wait:
+            self.wait(timeout)
+
+    def wait(self, timeout: float = 30.0) -> None:
+        """Wait until ``min_size`` connections are idle; after ``timeout`` seconds the pool is closed: PoolTimeout."""
+        self._check_open_getconn()
+        self._wait_until(lambda: self.available >= self._min_size, timeout)
+
+    def _wait_until(self, ready: Any, timeout: float) -> None:
+        if ready():
+            return
+        logger.info("waiting for pool %r initialization", self.name)
+        until = time.monotonic() + timeout
+        with self.filler.hurried():
+            while not ready():
+                if time.monotonic() >= until:
+                    self.close()
+                    raise PoolTimeout(f"pool initialization incomplete after {timeout} sec")
+                pause(_NAP_S)
+        logger.info("pool %r is ready to use", self.name)
+
+    def close(self, timeout: float | None = 5.0) -> None:
+        """Close the pool: idle connections now, leased ones when they come back; callers in line get PoolClosed.
+
+        ``timeout``: how many seconds to wait for connects that are under way (not for leases); None: no limit.
+        """
+        if self.closed:
+            return
+        self._mark_closed()
+        super().close()
+        self.filler.stop(timeout)
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __enter__(self) -> Any:
+        self._open_implicit = False
+        self.open()
+        self.before_use = None
+        return self
+
+    # ---- connections
+
+    def resize(self, min_size: int, max_size: int | None = None, **sizes: Any) -> None:  # type: ignore[override]
+        """Change the sizes of the pool; of what is too many one is closed after each ``max_idle`` seconds."""
+        super().resize(**self._resize(min_size, max_size), **sizes)
+        self.filler.see_size(self)
+        self.filler.want()
+
+    def check(self) -> None:
+        """Send an empty query on each idle connection; broken and expired ones are replaced."""
+        self._retire_idle("lifetime", 0)
+        self._keep_alive(0)
+        self.filler.want()
+
+    check_connection = staticmethod(check_connection)
+
+    def drain(self) -> None:
+        """Replace all connections: idle ones now, leased ones when they come back."""
+        closed = self.available
+        self.clear()
+        self.filler.want(max(closed - self._min_size, 0))
+
+    def reconnect_failed(self) -> None:
+        """Called when the server has been away for ``reconnect_timeout`` seconds; calls the function of this name."""
+        call = self.driver.settings["reconnect_failed"]
+        if call is not None:
+            call(self)
+
+    def open_in_background(self) -> bool:
+        """Open one more connection; False: there is no room for it."""
+        return self._open_one(-1)
+
+
+rebind(ConnectionPool, "getconn", "putconn")

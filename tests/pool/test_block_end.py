@@ -1,0 +1,217 @@
+"""A driver that ends blocks: when it is asked and called, and what follows from what it raises."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import fastpool
+
+
+class Session:
+    """A connection with a transaction: open after the first use in a block."""
+
+    def __init__(self) -> None:
+        self.open = False
+        self.told: list[str] = []
+        self.closes = 0
+
+    def use(self) -> None:
+        self.open = True
+
+    def close(self) -> None:
+        self.closes += 1
+
+
+class Ending(fastpool.Driver[Session]):
+    """Ends the transaction of a block, as told by `fails`."""
+
+    def __init__(self) -> None:
+        self.fails: BaseException | None = None
+        self.unfit = False
+        self.asked = 0
+        self.resets = 0
+
+    def connect(self, server: Any, timeout: float | None) -> Session:
+        return Session()
+
+    def is_clean(self, c: Session) -> bool:
+        self.asked += 1
+        return not c.open
+
+    is_reset = is_clean
+
+    def end_block(self, c: Session, exc: BaseException | None) -> Any:
+        c.told.append("commit" if exc is None else f"rollback after {type(exc).__name__}")
+        if self.fails is not None:
+            raise self.fails
+        c.open = False
+
+    def reset(self, c: Session) -> Any:
+        self.resets += 1
+        c.open = False
+        if self.unfit:
+            raise ValueError("unfit")
+
+
+class AsyncEnding(Ending):
+    """Ends the transaction of a block with coroutine functions."""
+
+    async def end_block(self, c: Session, exc: BaseException | None) -> Any:
+        await asyncio.sleep(0)
+        super().end_block(c, exc)
+
+    async def reset(self, c: Session) -> Any:
+        await asyncio.sleep(0)
+        super().reset(c)
+
+
+def in_thread(driver: Ending, *blocks: Callable[[Session], object], **options: Any) -> fastpool.Stats:
+    with fastpool.Pool(driver=driver, max_size=1, **options) as pool:
+        for block in blocks:
+            with pool.connection() as c:
+                block(c)
+        return pool.stats()
+
+
+def in_task(driver: Ending, *blocks: Callable[[Session], object], **options: Any) -> fastpool.Stats:
+    async def main() -> fastpool.Stats:
+        async with fastpool.AsyncPool(driver=driver, max_size=1, **options) as pool:
+            for block in blocks:
+                async with pool.connection() as c:
+                    block(c)
+            return pool.stats()
+
+    return asyncio.run(main())
+
+
+def in_task_on_threads(driver: Ending, *blocks: Callable[[Session], object], **options: Any) -> fastpool.Stats:
+    async def main() -> fastpool.Stats:
+        with fastpool.Pool(driver=driver, max_size=1, **options) as pool:
+            for block in blocks:
+                async with pool.aconnection() as c:
+                    block(c)
+            return pool.stats()
+
+    return asyncio.run(main())
+
+
+WAYS = [(in_thread, Ending), (in_task, AsyncEnding), (in_task_on_threads, Ending)]
+ways = pytest.mark.parametrize(("run", "kind"), WAYS, ids=["threads", "tasks", "tasks on threads"])
+
+
+@ways
+def test_block_that_leaves_nothing_ends_without_a_call(run: Any, kind: type[Ending]) -> None:
+    driver, seen = kind(), []
+    run(driver, seen.append, seen.append, seen.append)
+    assert seen[0] is seen[2]
+    assert seen[0].told == []
+    assert driver.asked >= 3
+
+
+@ways
+def test_block_is_ended_once(run: Any, kind: type[Ending]) -> None:
+    driver, seen = kind(), []
+    run(driver, seen.append, Session.use, seen.append, Session.use)
+    assert seen[0] is seen[1]
+    assert seen[0].told == ["commit", "commit"]
+
+
+@ways
+@pytest.mark.parametrize("error", [KeyError("theirs"), KeyboardInterrupt()], ids=["exception", "interrupt"])
+def test_after_an_exception_the_reset_decides(run: Any, kind: type[Ending], error: BaseException) -> None:
+    driver, seen = kind(), []
+
+    def fail(c: Session) -> None:
+        seen.append(c)
+        c.use()
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        run(driver, fail)
+    assert caught.value is error
+    assert seen[0].told == [f"rollback after {type(error).__name__}"]
+
+
+def test_interrupted_block_keeps_its_connection() -> None:
+    driver = Ending()
+    with fastpool.Pool(driver=driver, max_size=1) as pool:
+        with pytest.raises(KeyboardInterrupt), pool.connection() as c:
+            raise KeyboardInterrupt
+        with pool.connection() as again:
+            assert again is c
+        driver.unfit = True
+        with pytest.raises(KeyError), pool.connection():
+            raise KeyError
+        with pool.connection() as another:
+            assert another is not c
+        assert c.closes == 1
+
+
+@ways
+def test_what_the_driver_raises_is_raised(run: Any, kind: type[Ending]) -> None:
+    driver, seen = kind(), []
+    driver.fails = ValueError("the commit failed")
+
+    def use(c: Session) -> None:
+        seen.append(c)
+        c.use()
+
+    with pytest.raises(ValueError, match="the commit failed") as caught:
+        run(driver, use)
+    assert caught.value is driver.fails
+    assert seen[0].told == ["commit"]
+
+
+def test_lease_is_over_when_the_driver_has_raised() -> None:
+    driver = Ending()
+    with fastpool.Pool(driver=driver, max_size=1) as pool:
+        driver.fails = ValueError("the commit failed")
+        with pytest.raises(ValueError, match="the commit failed"), pool.connection() as c:
+            c.use()
+        driver.fails = None
+        assert pool.stats().leased == 0
+        with pool.connection(timeout=0) as again:
+            assert again is c, "its reset was good"
+
+
+def test_nested_block_ends_nothing() -> None:
+    driver = Ending()
+    with fastpool.Pool(driver=driver, max_size=1, nested=True) as pool, pool.connection() as c:
+        c.use()
+        with pool.connection() as same:
+            assert same is c
+        assert c.told == []
+    assert c.told == ["commit"]
+
+
+def test_connection_that_is_returned_by_hand_is_reset_only() -> None:
+    driver = Ending()
+    with fastpool.Pool(driver=driver, max_size=1) as pool:
+        c = pool.checkout()
+        c.use()
+        pool.checkin(c)
+        assert (c.told, driver.resets, c.open) == ([], 1, False)
+
+
+def test_block_whose_connection_was_taken_by_close_ends_nothing() -> None:
+    driver = Ending()
+    pool = fastpool.Pool(driver=driver, max_size=1)
+    with pool.connection() as c:
+        c.use()
+        pool.close(timeout=0)
+    assert c.told == []
+
+
+def test_question_that_raises_ends_the_lease() -> None:
+    class Raising(Ending):
+        def is_clean(self, c: Session) -> bool:
+            raise KeyboardInterrupt
+
+    with fastpool.Pool(driver=Raising(), max_size=1) as pool:
+        with pytest.raises(KeyboardInterrupt), pool.connection():
+            pass
+        assert pool.stats().leased == 0
