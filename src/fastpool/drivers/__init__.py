@@ -1,0 +1,1 @@
+"""Ready-made drivers for ``fastpool.Pool``; each imports its library when it is first used."""
