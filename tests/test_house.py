@@ -23,7 +23,7 @@ FLOORS: list[set[str]] = [
     {"_light", "_version"},
     {"_config", "_core", "_driver", "_errors", "_options", "_servers", "_telemetry"},
     {"_async", "_base", "_connecting", "_keeper", "_pool", "_registry", "_telemetry.report"},
-    {"adapters", "aio", "metrics", "testing"},
+    {"adapters", "aio", "drivers", "metrics", "testing"},
     {"__init__"},
     {"__main__", "_cli"},
 ]

@@ -11,8 +11,7 @@ from .errors import (
     TooManyConnections,
     TooManyConnectionsError,
 )
-from .pool import PooledDB
-from .pool import version as __version__
+from .pool import PooledDB, __version__
 from .pooled import PooledDedicatedDBConnection, PooledSharedDBConnection
 from .sharing import SharedDBConnection
 from .steady import SteadyDBConnection, connect

@@ -9,7 +9,7 @@ from typing import Any
 from ..._config import MOST_CONNECTIONS, Config
 from .creator import ping_of
 
-OPTIONS = frozenset(field.name for field in fields(Config))  # type: ignore[arg-type]
+OPTIONS = frozenset(field.name for field in fields(Config))
 """The keywords that are options of the pool; all others go to the creator."""
 
 
@@ -30,7 +30,7 @@ def usage(value: Any) -> int | None:
         raise TypeError(f"maxusage must be an integer or None, not {value!r}")
     if value is not None and value < 0:
         raise ValueError(f"maxusage must be at least 0, not {value}")
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def statements(value: Any) -> Any:

@@ -80,7 +80,7 @@ def threadsafety_of(creator: Any) -> int:
     """
     for source in (creator, getattr(creator, "dbapi", None)):
         if hasattr(source, "threadsafety"):
-            level = source.threadsafety
+            level = getattr(source, "threadsafety", None)
             break
     else:
         level = 0 if callable(getattr(creator, "connect", None)) else 1

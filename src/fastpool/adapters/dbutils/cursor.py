@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from .creator import PING_EXECUTE
 from .errors import InvalidConnectionError, InvalidCursorError
@@ -26,8 +26,8 @@ else:
 class SteadyDBCursor(_Theirs):
     """A cursor of a steady connection; all that is not here is the module's own cursor's.
 
-    A statement that fails with one of the connection's ``failures`` outside of a transaction is executed once more: with
-    a new cursor, then on a new connection. Inside one the connection is replaced, and the error raised.
+    A statement that fails with one of the connection's ``failures`` outside of a transaction is executed again: with a
+    new cursor, then on a new connection. Inside one the connection is replaced, and the error raised.
     """
 
     def __init__(self, con: Any, *args: Any, **kwargs: Any) -> None:
@@ -36,7 +36,8 @@ class SteadyDBCursor(_Theirs):
         self._no_failover = 0  # how many no_failover() blocks are open
         self._con = con
         self._args, self._kwargs = args, kwargs
-        self._forget_sizes()
+        self._inputsizes: Any = []
+        self._outputsizes: dict[Any, Any] = {}
         make = getattr(con, "_cursor", None)
         if make is None:
             raise TypeError(f"{con!r} is not a SteadyDBConnection.")
@@ -44,7 +45,7 @@ class SteadyDBCursor(_Theirs):
         self._cursor = make(*args, **kwargs)
         self._closed = False
 
-    def __enter__(self) -> SteadyDBCursor:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -114,8 +115,8 @@ class SteadyDBCursor(_Theirs):
         return self._cursor
 
     def _forget_sizes(self) -> None:
-        self._inputsizes: Any = []
-        self._outputsizes: dict[Any, Any] = {}
+        self._inputsizes = []
+        self._outputsizes = {}
 
     def _call(self, cursor: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not name.startswith("execute"):

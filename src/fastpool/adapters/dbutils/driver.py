@@ -145,5 +145,3 @@ class _Module:
 
     def __init__(self, name: str) -> None:
         self.name = name
-
-

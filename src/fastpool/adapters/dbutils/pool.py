@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ... import _errors
 from ..._config import Config
 from ..._pool import Pool
-from ..._version import __version__
+from ..._version import __version__ as own_version
 from . import arguments
 from .creator import PING_FETCHED, ping_of, threadsafety_of
 from .driver import SteadyDriver
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from .sharing import SharedDBConnection, Sharing
 
 try:  # DBUtils' own version where it is installed: code may ask for it
-    from dbutils import __version__ as version
+    from dbutils import __version__ as __version__
 except ImportError:
-    version = __version__
+    __version__ = own_version
 
 _checkout, _checkin = Pool.checkout, Pool.checkin  # super() costs as much as what it finds here
 
@@ -37,11 +37,11 @@ class PooledDB(Pool[SteadyDBConnection]):
     ``ping`` and ``isfatal`` are SteadyDBConnection's. ``reset``: roll back every connection that comes back, not only
     one on which ``begin()`` was called.
 
-    Options of :class:`fastpool.Pool` are taken by their names, and do not reach the creator. TypeError or ValueError for
-    a bad argument, NotSupportedError for a module that is not thread-safe.
+    Options of :class:`fastpool.Pool` are taken by their names, and do not reach the creator. TypeError or ValueError
+    for a bad argument, NotSupportedError for a module that is not thread-safe.
     """
 
-    version = version
+    version: str = __version__
     driver: SteadyDriver
 
     def __init__(

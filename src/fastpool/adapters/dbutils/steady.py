@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from .creator import PING_CURSOR, PING_FETCHED, Creator, ping_of
 from .cursor import SteadyDBCursor
@@ -44,7 +44,8 @@ class SteadyDBConnection(_Theirs):
     statements that are executed on each new one. ``failures``: the exception classes that may mean that it was lost;
     default: the module's OperationalError, InterfaceError and InternalError. ``isfatal(error)``: whether such an error
     really does. ``ping``: when it is checked (the sum of 1: when fetched, 2: at each new cursor, 4: at each statement),
-    or how, or both as a tuple. ``closeable=False``: ``close()`` only ends the transaction. TypeError for a bad argument.
+    or how, or both as a tuple. ``closeable=False``: ``close()`` only ends the transaction. TypeError for a bad
+    argument.
     """
 
     def __init__(
@@ -65,13 +66,14 @@ class SteadyDBConnection(_Theirs):
         self._ended: Callable[[], object] = _nothing  # called when a transaction has ended
         self._made_by = Creator(creator, args, kwargs)
         self._creator = self._made_by.connect
+        self._args, self._kwargs = args, kwargs
         if maxusage is not None and (isinstance(maxusage, bool) or not isinstance(maxusage, int)):
             raise TypeError("'maxusage' must be an integer value.")
         self._maxusage = maxusage or 0
         self._setsession_sql = setsession
-        if failures is not None and not isinstance(failures, tuple):
-            if not (isinstance(failures, type) and issubclass(failures, Exception)):
-                raise TypeError("'failures' must be a tuple of exceptions.")
+        one = isinstance(failures, type) and issubclass(failures, Exception)
+        if not (failures is None or isinstance(failures, tuple) or one):
+            raise TypeError("'failures' must be a tuple of exceptions.")
         self._failures: Any = failures
         if isfatal is not None and not callable(isfatal):
             raise TypeError("'isfatal' must be a callable.")
@@ -80,7 +82,7 @@ class SteadyDBConnection(_Theirs):
         self._closeable = closeable
         self._store(self._create())
 
-    def __enter__(self) -> SteadyDBConnection:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -1,0 +1,61 @@
+"""DBUtils' own tests of its pool pass with the drop-in's classes in the place of DBUtils'; nothing in them is changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .sdist import Outcome, Sdist, run_suite
+
+pytest.importorskip("dbutils")
+
+SUITE = Sdist("dbutils", "3.2.0", "dfe3f5eb6e383042d68ad07e4e9778b2abbcc4627a283f85efc8210319c075d2")
+FILES = ("__init__.py", "conftest.py", "mock_db.py", "mock_pg.py", "test_pooled_db.py")
+PASSED = 110
+
+# What cannot pass, and why.
+WHITE_BOX = {
+    "test_close_all_shared_when_pool_is_deleted[2]": (
+        "expects the idle connections of a pool that is dropped to be closed in the order in which they became idle; "
+        "here all are closed, in the order of their slots"
+    ),
+}
+
+CONFTEST = '''\
+"""Gives the drop-in's classes under DBUtils' names."""
+
+import os
+
+import dbutils.pooled_db
+import fastpool.adapters.dbutils as ours
+
+for name in dbutils.pooled_db.__all__:
+    setattr(dbutils.pooled_db, name, getattr(ours, name))
+
+if os.environ["FAULT"]:
+    ours.SteadyDBConnection.begin = lambda con: None
+'''
+
+
+def run(folder: Path, fault: str = "") -> Outcome:
+    try:
+        files = {f"suite/{name}": SUITE.text(f"tests/{name}") for name in FILES}
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    files |= {"conftest.py": CONFTEST, "pytest.ini": "[pytest]\naddopts = -p no:cacheprovider\n"}
+    (folder / "suite").mkdir()
+    return run_suite(folder, files, (), 0, {"FAULT": fault}, within_s=240, suite=["suite/test_pooled_db.py"])
+
+
+@pytest.mark.timeout(300)
+def test_whole_suite_passes(tmp_path: Path) -> None:
+    outcome = run(tmp_path)
+    assert (len(outcome.passed), outcome.failed, outcome.skipped) == (PASSED, list(WHITE_BOX), []), outcome.output
+
+
+@pytest.mark.timeout(300)
+def test_a_fault_is_noticed(tmp_path: Path) -> None:
+    """The runner's own promise."""
+    failed = run(tmp_path, "begin").failed
+    assert "test_shared_in_transaction" in failed and "test_failed_transaction[pool_args0]" in failed
