@@ -139,7 +139,7 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
     # ---- its parts ---------------------------------------------------------------------------------------------------
 
     def _start(self, driver: Driver, config: Any) -> None:
-        super()._start(driver if isinstance(driver, LoopDriver) else LoopDriver(driver), config)
+        super()._start(driver if isinstance(driver, LoopDriver) else LoopDriver(driver.awaited()), config)
         self.own_references = 2  # LoopDriver.homes has one
         self.of_loops = True
 

@@ -1,8 +1,9 @@
-"""What DB-API modules do beyond PEP 249: how a connection shows that it is closed, and how its connect is limited."""
+"""What DB-API modules do beyond PEP 249, each in its own way: closed marks, autocommit, time limits of a connect."""
 
 from __future__ import annotations
 
 import math
+import sys
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -17,13 +18,20 @@ _LIMITS = {
 }
 
 
+class Named:
+    """A module as it is pickled: by its name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
 def is_closed(con: Any) -> bool:
     """Whether its module calls the connection closed, without I/O; False if it has no word for that."""
     for name, when_closed in (("closed", True), ("open", False)):
         value = getattr(con, name, None)
         if isinstance(value, int):  # psycopg2's is 0, 1 or 2
             return bool(value) is when_closed
-    if _root(type(con)) == "sqlite3":
+    if root(type(con)) == "sqlite3":
         try:
             getattr(con, "total_changes")  # noqa: B009  # any attribute that only an open one has
         except Exception:
@@ -43,16 +51,49 @@ def fileno(con: Any) -> int:
 
 def connect_limit(connect: Any, timeout: float | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, int]:
     """The argument by which ``connect`` (a function, or a module) is limited to ``timeout`` seconds; {} if unknown."""
-    argument, least = _LIMITS.get(_root(connect), ("", 0))
+    argument, least = _LIMITS.get(root(connect), ("", 0))
     given = argument in kwargs or any(isinstance(one, str) and argument in one for one in args)
     if timeout is None or not argument or given:
         return {}
     return {argument: max(math.ceil(timeout), least)}
 
 
-def _root(thing: Any) -> str:
+def autocommit_of(con: Any) -> Any:
+    """Whether each statement is committed by itself; None if the module does not say."""
+    ask = getattr(con, "get_autocommit", None)  # PyMySQL, mysqlclient
+    if ask is not None:
+        return bool(ask())
+    value = getattr(con, "autocommit", None)
+    if isinstance(value, bool):
+        return value
+    return con.isolation_level is None if root(type(con)) == "sqlite3" else None
+
+
+def set_autocommit(con: Any, value: bool) -> None:
+    """Have each statement committed by itself, or not. AttributeError if the module has no way."""
+    if callable(getattr(con, "autocommit", None)):
+        con.autocommit(value)
+    elif root(type(con)) == "sqlite3" and not isinstance(getattr(con, "autocommit", None), bool):
+        con.isolation_level = None if value else ""
+    else:
+        con.autocommit = value
+
+
+def module_of(con: Any) -> Any:
+    """The DB-API module of a connection: the nearest one above its class that connects; None if there is none."""
+    name = type(con).__module__
+    while name:
+        module = sys.modules.get(name)
+        if callable(getattr(module, "connect", None)):
+            return module
+        name = name.rpartition(".")[0]
+    return None
+
+
+def root(thing: Any) -> str:
+    """The name of the package that a class, a function or a module is of."""
     while isinstance(thing, partial):
         thing = thing.func
     name = thing.__name__ if isinstance(thing, ModuleType) else getattr(thing, "__module__", None) or ""
-    root = str(name).partition(".")[0]
-    return "sqlite3" if root == "_sqlite3" else root
+    first = str(name).partition(".")[0]
+    return "sqlite3" if first == "_sqlite3" else first

@@ -48,12 +48,12 @@ class SteadyDriver(Driver[SteadyDBConnection]):
     def __getstate__(self) -> dict[str, Any]:
         state = {name: value for name, value in vars(self).items() if name not in _OF_THIS_PROCESS}
         if isinstance(self.creator, ModuleType):
-            state["creator"] = _Module(self.creator.__name__)
+            state["creator"] = modules.Named(self.creator.__name__)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        if isinstance(self.creator, _Module):
+        if isinstance(self.creator, modules.Named):
             self.creator = import_module(self.creator.name)
         self._begin()
 
@@ -138,10 +138,3 @@ class SteadyDriver(Driver[SteadyDBConnection]):
         """The connections that look idle, read without taking them."""
         found = [(entry.held, entry.connection) for _, entry in sorted(self.entries.items())]
         return [c for held, c in found if not held and c is not None]
-
-
-class _Module:
-    """A module as it is pickled: by its name."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
