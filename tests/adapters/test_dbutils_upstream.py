@@ -1,4 +1,4 @@
-"""DBUtils' own tests of its pool pass with the drop-in's classes in the place of DBUtils'; nothing in them is changed."""
+"""DBUtils' own tests of its pool pass with the drop-in's classes in place of DBUtils'; nothing in them is changed."""
 
 from __future__ import annotations
 
@@ -38,14 +38,22 @@ if os.environ["FAULT"]:
 '''
 
 
-def run(folder: Path, fault: str = "") -> Outcome:
+def run(folder: Path, fault: str = "", *tests: str) -> Outcome:
     try:
         files = {f"suite/{name}": SUITE.text(f"tests/{name}") for name in FILES}
     except RuntimeError as error:
         pytest.skip(str(error))
     files |= {"conftest.py": CONFTEST, "pytest.ini": "[pytest]\naddopts = -p no:cacheprovider\n"}
     (folder / "suite").mkdir()
-    return run_suite(folder, files, (), 0, {"FAULT": fault}, within_s=240, suite=["suite/test_pooled_db.py"])
+    return run_suite(
+        folder,
+        files,
+        (),
+        0,
+        {"FAULT": fault},
+        within_s=240,
+        suite=[f"suite/test_pooled_db.py{test}" for test in tests or ("",)],
+    )
 
 
 @pytest.mark.timeout(300)
@@ -57,5 +65,5 @@ def test_whole_suite_passes(tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 def test_a_fault_is_noticed(tmp_path: Path) -> None:
     """The runner's own promise."""
-    failed = run(tmp_path, "begin").failed
-    assert "test_shared_in_transaction" in failed and "test_failed_transaction[pool_args0]" in failed
+    tests = ("test_shared_in_transaction", "test_shared_in_transaction_with_two_connections")
+    assert run(tmp_path, "begin", *(f"::{test}" for test in tests)).failed == [*tests]

@@ -44,6 +44,7 @@ class SteadyDBCursor(_Theirs):
         self._lease = con._lease
         self._cursor = make(*args, **kwargs)
         self._closed = False
+        con._cursors.add(self)
 
     def __enter__(self) -> Self:
         return self
@@ -97,9 +98,10 @@ class SteadyDBCursor(_Theirs):
     def close(self) -> None:
         """Close the cursor; it may be called again."""
         if not self._closed:
-            with suppress(Exception):
-                self._cursor.close()
             self._closed = True
+            if self._lease == self._con._lease:
+                with suppress(Exception):
+                    self._cursor.close()
 
     # ---- its parts ---------------------------------------------------------------------------------------------------
 

@@ -113,7 +113,7 @@ class SteadyDriver(Driver[SteadyDBConnection]):
 
     def reset(self, c: SteadyDBConnection) -> None:
         """Roll back, if ``reset`` says so or ``begin()`` was called; an error costs the connection."""
-        c._lease += 1
+        c._end_lease()
         in_transaction, c._transaction = c._transaction, False
         rollback = getattr(c._con, "rollback", None)
         if rollback is None or c._closed or not (self.rolls_back or in_transaction):

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet
 
 from .creator import PING_CURSOR, PING_FETCHED, Creator, ping_of
 from .cursor import SteadyDBCursor
@@ -20,6 +21,8 @@ else:
         from dbutils.steady_db import SteadyDBConnection as _Theirs
     except ImportError:
         _Theirs = object
+
+_IN_TRANSACTION = 2  # libpq's transaction status, which psycopg2 shows
 
 
 def connect(
@@ -63,6 +66,7 @@ class SteadyDBConnection(_Theirs):
         self._con: Any = None
         self._closed = True
         self._lease = 0  # grows with every return to the pool; its cursors of before are invalid then
+        self._cursors: WeakSet[SteadyDBCursor] = WeakSet()  # opened in this lease
         self._ended: Callable[[], object] = _nothing  # called when a transaction has ended
         self._made_by = Creator(creator, args, kwargs)
         self._creator = self._made_by.connect
@@ -183,10 +187,13 @@ class SteadyDBConnection(_Theirs):
 
     def _setsession(self, con: Any = None) -> None:
         if self._setsession_sql:
-            cursor = (self._con if con is None else con).cursor()
+            con = self._con if con is None else con
+            cursor = con.cursor()
             for statement in self._setsession_sql:
                 cursor.execute(statement)
             cursor.close()
+            if getattr(getattr(con, "info", None), "transaction_status", 0) == _IN_TRANSACTION:
+                con.commit()  # the rollback at the connection's return would undo the settings
 
     def _store(self, con: Any) -> None:
         self._con = con
@@ -224,6 +231,13 @@ class SteadyDBConnection(_Theirs):
             return False
         self._exchange(con)
         return True
+
+    def _end_lease(self) -> None:
+        """End the use of all cursors: they could send something while another caller has the connection."""
+        for cursor in list(self._cursors):
+            cursor.close()
+        self._cursors.clear()
+        self._lease += 1
 
     def _reset(self, force: bool = False) -> None:
         """Roll back if ``force``, or if in a transaction."""
