@@ -17,7 +17,7 @@ from .steady import SteadyDBConnection
 if TYPE_CHECKING:
     from ..._core import Entry
 
-_OF_THIS_PROCESS = {"entries", "sharing"}
+_OF_THIS_PROCESS = {"entries", "opens_idle", "sharing"}
 
 
 class SteadyDriver(Driver[SteadyDBConnection]):
@@ -42,6 +42,7 @@ class SteadyDriver(Driver[SteadyDBConnection]):
         self._begin()
 
     def _begin(self) -> None:
+        self.opens_idle = False  # what is opened goes to the idle ones
         self.entries: dict[int, Entry] = {}
         self.sharing = Sharing(self.maxshared)
 
@@ -75,6 +76,8 @@ class SteadyDriver(Driver[SteadyDBConnection]):
             con.close()
             raise NotSupportedError("Database module is not thread-safe.")
         con._ended = self.sharing.changed
+        if self.opens_idle:
+            self.reset(con)
         return con
 
     def steady(self, kwargs: dict[str, Any]) -> SteadyDBConnection:

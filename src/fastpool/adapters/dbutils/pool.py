@@ -130,17 +130,15 @@ class PooledDB(Pool[SteadyDBConnection]):
     # ---- life --------------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Open ``min_size`` and ``mincached`` connections."""
-        super().open()
-        held: list[SteadyDBConnection] = []
+        """Open ``min_size`` and ``mincached`` connections, which are rolled back like any that come back."""
+        self.driver.opens_idle = True
         try:
-            while len(self) < self.driver.mincached or len(held) not in (0, self.driver.mincached):
-                held.append(_checkout(self, 0))
-        except _errors.NoConnectionsAvailable:
-            pass  # others hold them, so they are open
+            super().open()
         finally:
-            for con in held:
-                _checkin(self, con)  # rolled back, as any that comes back
+            self.driver.opens_idle = False
+
+    def _least(self) -> int:
+        return max(self.config.min_size, self.driver.mincached)
 
     def close(self, timeout: float | None = None) -> None:
         """Close the pool as :meth:`fastpool.Pool.close` does; a shared connection is closed after its last user."""

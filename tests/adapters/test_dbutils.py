@@ -1,0 +1,422 @@
+"""The drop-in for DBUtils' PooledDB: what DBUtils' own tests do not ask, and what differs on purpose."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import fastpool
+from fastpool.adapters import dbutils as ours
+from fastpool.adapters.dbutils import InvalidConnectionError, PooledDB, TooManyConnectionsError
+from fastpool.testing.virtual_clock import VirtualClock
+from tests.pool.fake_driver import PATIENCE, until
+
+from . import _dbapi as db
+
+
+@pytest.fixture(autouse=True)
+def nothing_made() -> Iterator[None]:
+    db.made.clear()
+    yield
+    db.refuses.clear()
+
+
+class Thread(threading.Thread):
+    """Runs a function, and has its result."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(daemon=True)
+        self.function = function
+        self.result: Any = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.result = self.function()
+        except Exception as error:
+            self.result = error
+
+    def ended(self) -> Any:
+        self.join(PATIENCE)
+        assert not self.is_alive()
+        return self.result
+
+
+# ---- arguments and errors
+
+
+def test_errors_are_dbutils_and_ours() -> None:
+    theirs = pytest.importorskip("dbutils.pooled_db")
+    steady = pytest.importorskip("dbutils.steady_db")
+    for name in ("PooledDBError", "InvalidConnectionError", "NotSupportedError", "TooManyConnectionsError"):
+        assert issubclass(getattr(ours, name), (getattr(theirs, name)))
+        assert issubclass(getattr(ours, name), theirs.PooledDBError) and issubclass(
+            getattr(ours, name), ours.PooledDBError
+        )
+        assert issubclass(getattr(ours, name), fastpool.PoolError)
+    assert issubclass(ours.InvalidCursorError, steady.InvalidCursorError)
+    assert issubclass(ours.InvalidCursorError, fastpool.PoolError)
+    assert issubclass(TooManyConnectionsError, fastpool.NoConnectionsAvailable)
+    assert issubclass(InvalidConnectionError, fastpool.LeaseError)
+    assert issubclass(ours.SteadyDBConnection, steady.SteadyDBConnection)
+    assert (ours.TooManyConnections, ours.InvalidConnection) == (TooManyConnectionsError, InvalidConnectionError)
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "arguments"),
+    [
+        (TypeError, "mincached", {"mincached": "2"}),
+        (ValueError, "mincached", {"mincached": -1}),
+        (TypeError, "maxcached", {"maxcached": 1.5}),
+        (TypeError, "maxshared", {"maxshared": True}),
+        (ValueError, "maxconnections", {"maxconnections": 65536}),
+        (TypeError, "maxusage", {"maxusage": "3"}),
+        (ValueError, "maxusage", {"maxusage": -3}),
+        (TypeError, "setsession", {"setsession": "SET x"}),
+        (TypeError, "failures", {"failures": "OperationalError"}),
+        (TypeError, "failures", {"failures": (ValueError, 3)}),
+        (TypeError, "isfatal", {"isfatal": 3}),
+        (TypeError, "ping", {"ping": (1, 2)}),
+        (TypeError, "ping", {"ping": (1, "SELECT 1", 2)}),
+        (ValueError, "max_size", {"maxconnections": 3, "max_size": 4}),
+        (ValueError, "max_waiting", {"max_waiting": -1}),
+    ],
+)
+def test_a_bad_argument_is_named(error: type[Exception], name: str, arguments: dict[str, Any]) -> None:
+    with pytest.raises(error, match=name):
+        PooledDB(db, **arguments)
+    assert db.made == []
+
+
+def test_a_creator_that_cannot_connect_is_named() -> None:
+    with pytest.raises(TypeError, match="creator"):
+        PooledDB("postgres")
+
+
+def test_isfatal_or_the_creators_first_argument_may_follow_ping() -> None:
+    """DBUtils 3.1 has no isfatal; code for it gives the creator's arguments there."""
+    now = (db, 0, 0, 0, 0, False, None, None, True, None, 1)
+    with PooledDB(*now, "dsn", user="me") as pool, pool.connection() as con:
+        assert (con.dbapi_connection.args, con.dbapi_connection.kwargs) == (("dsn",), {"user": "me"})
+    with PooledDB(*now, None, "dsn") as pool, pool.connection() as con:
+        assert con.dbapi_connection.args == ("dsn",)
+    with PooledDB(*now, lambda error: False, "dsn") as pool, pool.connection() as con:
+        con.dbapi_connection.lost = True
+        with pytest.raises(db.OperationalError):
+            con.cursor()
+    with pytest.raises(TypeError, match="isfatal was given twice"):
+        PooledDB(*now, None, isfatal=print)
+
+
+def test_options_of_fastpool_are_taken_and_do_not_reach_the_creator() -> None:
+    opened: list[Any] = []
+    options: dict[str, Any] = {
+        "name": "shop",
+        "max_uses": 1,
+        "listeners": [{"connected": opened.append}],
+        "timing": True,
+    }
+    with PooledDB(db, 1, database="test", **options) as pool:
+        assert fastpool.get_pool("shop") is pool and db.made[0].kwargs == {"database": "test"}
+        with pool.connection(), pool.connection():
+            assert pool.stats().leased == len(pool.leases()) == 2
+        assert (pool.stats().closed["max_uses"], len(opened)) == (2, 2)
+        pool.resize(max_size=1)
+        with pool.connection(), pytest.raises(TooManyConnectionsError):
+            pool.connection()
+
+
+def test_max_size_is_maxconnections() -> None:
+    with PooledDB(db, max_size=1) as pool, pool.connection(), pytest.raises(TooManyConnectionsError):
+        pool.connection()
+
+
+def test_servers_give_the_creator_host_and_port() -> None:
+    with PooledDB(db, servers=["one:1", "two:2"], user="me") as pool, pool.connection(), pool.connection():
+        assert [con.kwargs for con in db.made] == [
+            {"user": "me", "host": "one", "port": 1},
+            {"user": "me", "host": "two", "port": 2},
+        ]
+
+
+def test_it_is_pickled_as_its_arguments() -> None:
+    pool = PooledDB(db, 0, 0, 1, name="pickled", user="me")
+    data = pickle.dumps(pool)
+    assert pickle.loads(data) is pool
+    pool.close()
+    other = pickle.loads(data)
+    with other, other.connection() as con:
+        assert other is not pool and con.dbapi_connection.kwargs == {"user": "me"}
+        assert other._shared_cache[0].con.dbapi_connection is con.dbapi_connection
+
+
+# ---- waiting
+
+
+def test_without_blocking_the_error_says_who_holds_what() -> None:
+    with PooledDB(db, maxconnections=1) as pool, pool.connection():
+        with pytest.raises(TooManyConnectionsError, match="held for") as caught:
+            pool.connection()
+        assert len(caught.value.holders) == 1
+        with pytest.raises(TooManyConnectionsError):
+            pool.connection(timeout=0.01)
+
+
+@pytest.mark.parametrize("maxshared", [0, 1])
+def test_a_time_limit_is_waited_for(maxshared: int) -> None:
+    with PooledDB(db, maxshared=maxshared, maxconnections=1, timeout=0.05) as pool, pool.connection(False):
+        with pytest.raises(TooManyConnectionsError) as caught:
+            pool.connection()
+        assert caught.value.waited >= 0.05
+
+
+def test_waiters_are_served_in_order() -> None:
+    with PooledDB(db, maxconnections=1, blocking=True) as pool:
+        held, order, threads = pool.connection(), [], []
+        for number in range(3):
+
+            def wait(number: int = number) -> None:
+                with pool.connection():
+                    order.append(number)
+
+            threads.append(Thread(wait))
+            until(lambda number=number: pool.stats().waiting == number + 1)
+        held.close()
+        for thread in threads:
+            thread.ended()
+        assert order == [0, 1, 2]
+
+
+def test_too_many_waiters_are_refused_at_once() -> None:
+    with PooledDB(db, maxconnections=1, blocking=True, max_waiting=0) as pool, pool.connection():
+        with pytest.raises(TooManyConnectionsError) as caught:
+            pool.connection()
+        assert isinstance(caught.value, fastpool.PoolOverloaded)
+
+
+# ---- sharing
+
+
+def test_sharing_never_opens_more_than_maxconnections() -> None:
+    """DBUtils 3.2 opens another one here."""
+    with PooledDB(db, maxshared=3, maxconnections=3) as pool:
+        shared, one, two = pool.connection(), pool.connection(False), pool.connection(False)
+        other = pool.connection()
+        assert other.dbapi_connection is shared.dbapi_connection
+        assert len(db.made) == 3 and one.dbapi_connection is not two.dbapi_connection
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback", "cancel", "close"])
+def test_the_end_of_a_transaction_lets_a_waiter_share(end: str) -> None:
+    with PooledDB(db, maxshared=1, blocking=True) as pool:
+        first = pool.connection()
+        first.begin()
+        waiter = Thread(pool.connection)
+        until(lambda: pool._sharing._waiters.value)
+        getattr(first, end)()
+        assert waiter.ended().dbapi_connection is db.made[0]
+
+
+def test_a_shared_connection_goes_back_with_its_last_user() -> None:
+    with PooledDB(db, maxshared=1) as pool:
+        one, two = pool.connection(), pool.connection()
+        one.close()
+        one.close()
+        assert "rollback" not in db.made[0].said and pool.stats().leased == 1
+        two.close()
+        assert db.made[0].said[-1] == "rollback" and pool.stats().idle == 1
+
+
+def test_crowds_share_and_leave() -> None:
+    with PooledDB(db, maxcached=3, maxshared=3, maxconnections=4, blocking=True) as pool:
+
+        def use() -> None:
+            for turn in range(60):
+                with pool.connection(shareable=turn % 3 > 0) as con:
+                    if turn % 5 == 0:
+                        con.begin()
+                    con.cursor().execute("x")
+
+        for thread in [Thread(use) for _ in range(8)]:
+            assert thread.ended() is None
+        assert pool.stats().leased == 0 and len(pool) <= 4 and pool._shared_cache == []
+
+
+# ---- fit for the next caller
+
+
+def test_a_lost_connection_is_not_handed_out() -> None:
+    with PooledDB(db, 1) as pool:
+        db.made[0].lost = True
+        with pool.connection() as con:
+            assert con.dbapi_connection is db.made[1]
+        assert pool.stats().closed["dead"] == 1
+
+
+@pytest.mark.parametrize("ping", [0, 1])
+def test_a_connection_that_cannot_be_rolled_back_is_not_handed_out(ping: int) -> None:
+    """DBUtils keeps it, and with ping=0 hands it out."""
+    with PooledDB(db, ping=ping) as pool:
+        with pool.connection():
+            db.made[0].lost = True
+        with pool.connection() as con:
+            assert con.dbapi_connection is db.made[1]
+        assert db.made[0].over
+
+
+def test_an_expired_connection_is_not_handed_out() -> None:
+    with VirtualClock() as clock, PooledDB(db, 1, max_lifetime=10, idle_timeout=5) as pool:
+        clock.advance(6)
+        with pool.connection() as con:
+            assert con.dbapi_connection is db.made[1]
+            clock.advance(11)
+        with pool.connection() as con:
+            assert con.dbapi_connection is db.made[2]
+
+
+def test_connections_are_used_in_turn() -> None:
+    with PooledDB(db, 3) as pool:
+        used = []
+        for _ in range(6):
+            with pool.connection() as con:
+                used.append(con.dbapi_connection.number)
+        assert used == [0, 1, 2, 0, 1, 2]
+
+
+def test_a_cursor_ends_with_its_connections_return() -> None:
+    """With DBUtils it goes on to use the connection, which may be another caller's."""
+    with PooledDB(db, 1) as pool:
+        con = pool.connection()
+        cursor = con.cursor()
+        con.close()
+        said = list(db.made[0].said)
+        assert said[-2:] == ["cursor closed", "rollback"]
+        for name in ("execute", "fetchall", "dbapi_cursor"):
+            with pytest.raises(InvalidConnectionError, match="returned to the pool"):
+                getattr(cursor, name)
+        cursor.close()
+        del cursor
+        assert db.made[0].said == said
+
+
+def test_a_closed_connection_says_so() -> None:
+    with PooledDB(db) as pool:
+        con = pool.connection()
+        con.close()
+        with pytest.raises(InvalidConnectionError, match="cursor cannot be used"):
+            con.cursor()
+
+
+@pytest.mark.parametrize("reset", [True, False, None])
+def test_reset_rolls_back(reset: bool | None) -> None:
+    with PooledDB(db, reset=reset) as pool:
+        with pool.connection():
+            pass
+        assert db.made[0].said == (["rollback"] if reset else [])
+        with pool.connection() as con:
+            con.begin()
+        assert db.made[0].said[-1] == "rollback"
+
+
+# ---- steady
+
+
+def test_a_statement_is_repeated_on_a_new_connection_unless_in_a_transaction() -> None:
+    with PooledDB(db, setsession=["SET x"]) as pool, pool.connection() as con:
+        cursor = con.cursor()
+        db.made[0].lost = True
+        cursor.execute("one")
+        assert con.dbapi_connection is db.made[1] and db.made[1].said[:4] == [
+            "cursor",
+            "SET x",
+            "cursor closed",
+            "cursor",
+        ]
+        con.begin()
+        cursor.execute("two")
+        db.made[1].lost = True
+        with pytest.raises(db.OperationalError):
+            cursor.execute("three")
+        assert con.dbapi_connection is db.made[2] and "three" not in db.made[2].said
+
+
+def test_an_error_that_is_no_failure_costs_nothing() -> None:
+    with PooledDB(db) as pool:
+        with pytest.raises(db.IntegrityError), pool.connection() as con:
+            con.cursor().execute("twice")
+        with pool.connection():
+            assert len(db.made) == 1
+
+
+def test_a_steady_connection_is_not_the_pools() -> None:
+    with PooledDB(db, maxconnections=1) as pool, pool.connection():
+        con = pool.steady_connection()
+        assert pool.stats().leased == 1 and con.dbapi_connection is db.made[1]
+        con.close()
+        assert db.made[1].over
+
+
+# ---- life
+
+
+def test_a_connect_that_fails_leaves_nothing_open() -> None:
+    db.refuses[:] = [db.OperationalError("no")]
+    with pytest.raises(db.OperationalError, match="no"):
+        PooledDB(db, 2)
+    db.refuses[:] = []
+    with PooledDB(db, open=False, mincached=2) as pool:
+        assert [con.said for con in db.made] == [["rollback"], ["rollback"]]
+        assert pool.stats().idle == 2
+
+
+def test_the_second_connect_that_fails_closes_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = db.connect
+
+    def once(*args: Any, **kwargs: Any) -> Any:
+        if db.made:
+            raise db.OperationalError("no more")
+        return connect(*args, **kwargs)
+
+    once.threadsafety = 1  # type: ignore[attr-defined]
+    with pytest.raises(db.OperationalError, match="no more"):
+        PooledDB(once, 2)
+    assert [con.over for con in db.made] == [True]
+
+
+@pytest.mark.timeout(60)
+def test_close_waits_for_nobody() -> None:
+    """DBUtils closes shared connections under their users, and a closed pool goes on."""
+    pool = PooledDB(db, 3, maxshared=1)
+    shared, own = pool.connection(), pool.connection(False)
+    pool.close()
+    assert [con.over for con in db.made] == [False, False, True]
+    shared.cursor().execute("x")
+    shared.close()
+    own.close()
+    assert all(con.over for con in db.made)
+    for shareable in (True, False):
+        with pytest.raises(fastpool.PoolClosed) as caught:
+            pool.connection(shareable)
+        assert isinstance(caught.value, ours.PooledDBError)
+
+
+def test_a_waiter_of_a_pool_that_closes_is_told() -> None:
+    pool = PooledDB(db, maxconnections=1, blocking=True)
+    held = pool.connection()
+    waiter = Thread(pool.connection)
+    until(lambda: pool.stats().waiting == 1)
+    pool.close()
+    assert isinstance(waiter.ended(), InvalidConnectionError)
+    held.close()
+
+
+def test_any_thread_may_close_a_connection() -> None:
+    with PooledDB(db, maxconnections=1) as pool:
+        con = pool.connection()
+        Thread(con.close).ended()
+        with pool.connection():
+            assert len(db.made) == 1
