@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from typing import Any
+
+from tests.pool.fake_driver import PATIENCE
 
 apilevel = "2.0"
 threadsafety = 2
@@ -86,3 +90,31 @@ class Cursor:
 
     def close(self) -> None:
         self.con._say("cursor closed")
+
+
+def fresh() -> Iterator[None]:
+    """For a fixture: forget the connections of the test before."""
+    made.clear()
+    yield
+    refuses.clear()
+
+
+class Thread(threading.Thread):
+    """Runs a function, and has its result."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(daemon=True)
+        self.function = function
+        self.result: Any = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.result = self.function()
+        except Exception as error:
+            self.result = error
+
+    def ended(self) -> Any:
+        self.join(PATIENCE)
+        assert not self.is_alive()
+        return self.result

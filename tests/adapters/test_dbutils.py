@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,37 +12,13 @@ import fastpool
 from fastpool.adapters import dbutils as ours
 from fastpool.adapters.dbutils import InvalidConnectionError, PooledDB, TooManyConnectionsError
 from fastpool.testing.virtual_clock import VirtualClock
-from tests.pool.fake_driver import PATIENCE, until
 
 from . import _dbapi as db
 
 
 @pytest.fixture(autouse=True)
 def nothing_made() -> Iterator[None]:
-    db.made.clear()
-    yield
-    db.refuses.clear()
-
-
-class Thread(threading.Thread):
-    """Runs a function, and has its result."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__(daemon=True)
-        self.function = function
-        self.result: Any = None
-        self.start()
-
-    def run(self) -> None:
-        try:
-            self.result = self.function()
-        except Exception as error:
-            self.result = error
-
-    def ended(self) -> Any:
-        self.join(PATIENCE)
-        assert not self.is_alive()
-        return self.result
+    yield from db.fresh()
 
 
 # ---- arguments and errors
@@ -152,98 +127,6 @@ def test_it_is_pickled_as_its_arguments() -> None:
     with other, other.connection() as con:
         assert other is not pool and con.dbapi_connection.kwargs == {"user": "me"}
         assert other._shared_cache[0].con.dbapi_connection is con.dbapi_connection
-
-
-# ---- waiting
-
-
-def test_without_blocking_the_error_says_who_holds_what() -> None:
-    with PooledDB(db, maxconnections=1) as pool, pool.connection():
-        with pytest.raises(TooManyConnectionsError, match="held for") as caught:
-            pool.connection()
-        assert len(caught.value.holders) == 1
-        with pytest.raises(TooManyConnectionsError):
-            pool.connection(timeout=0.01)
-
-
-@pytest.mark.parametrize("maxshared", [0, 1])
-def test_a_time_limit_is_waited_for(maxshared: int) -> None:
-    with PooledDB(db, maxshared=maxshared, maxconnections=1, timeout=0.05) as pool, pool.connection(False):
-        with pytest.raises(TooManyConnectionsError) as caught:
-            pool.connection()
-        assert caught.value.waited >= 0.05
-
-
-def test_waiters_are_served_in_order() -> None:
-    with PooledDB(db, maxconnections=1, blocking=True) as pool:
-        held, order, threads = pool.connection(), [], []
-        for number in range(3):
-
-            def wait(number: int = number) -> None:
-                with pool.connection():
-                    order.append(number)
-
-            threads.append(Thread(wait))
-            until(lambda number=number: pool.stats().waiting == number + 1)
-        held.close()
-        for thread in threads:
-            thread.ended()
-        assert order == [0, 1, 2]
-
-
-def test_too_many_waiters_are_refused_at_once() -> None:
-    with PooledDB(db, maxconnections=1, blocking=True, max_waiting=0) as pool, pool.connection():
-        with pytest.raises(TooManyConnectionsError) as caught:
-            pool.connection()
-        assert isinstance(caught.value, fastpool.PoolOverloaded)
-
-
-# ---- sharing
-
-
-def test_sharing_never_opens_more_than_maxconnections() -> None:
-    """DBUtils 3.2 opens another one here."""
-    with PooledDB(db, maxshared=3, maxconnections=3) as pool:
-        shared, one, two = pool.connection(), pool.connection(False), pool.connection(False)
-        other = pool.connection()
-        assert other.dbapi_connection is shared.dbapi_connection
-        assert len(db.made) == 3 and one.dbapi_connection is not two.dbapi_connection
-
-
-@pytest.mark.parametrize("end", ["commit", "rollback", "cancel", "close"])
-def test_the_end_of_a_transaction_lets_a_waiter_share(end: str) -> None:
-    with PooledDB(db, maxshared=1, blocking=True) as pool:
-        first = pool.connection()
-        first.begin()
-        waiter = Thread(pool.connection)
-        until(lambda: pool._sharing._waiters.value)
-        getattr(first, end)()
-        assert waiter.ended().dbapi_connection is db.made[0]
-
-
-def test_a_shared_connection_goes_back_with_its_last_user() -> None:
-    with PooledDB(db, maxshared=1) as pool:
-        one, two = pool.connection(), pool.connection()
-        one.close()
-        one.close()
-        assert "rollback" not in db.made[0].said and pool.stats().leased == 1
-        two.close()
-        assert db.made[0].said[-1] == "rollback" and pool.stats().idle == 1
-
-
-def test_crowds_share_and_leave() -> None:
-    with PooledDB(db, maxcached=3, maxshared=3, maxconnections=4, blocking=True) as pool:
-
-        def use() -> None:
-            for turn in range(60):
-                with pool.connection(shareable=turn % 3 > 0) as con:
-                    if turn % 5 == 0:
-                        con.begin()
-                    con.cursor().execute("x")
-
-        for thread in [Thread(use) for _ in range(8)]:
-            assert thread.ended() is None
-        assert pool.stats().leased == 0 and len(pool) <= 4 and pool._shared_cache == []
 
 
 # ---- fit for the next caller
@@ -385,38 +268,3 @@ def test_the_second_connect_that_fails_closes_the_first(monkeypatch: pytest.Monk
     with pytest.raises(db.OperationalError, match="no more"):
         PooledDB(once, 2)
     assert [con.over for con in db.made] == [True]
-
-
-@pytest.mark.timeout(60)
-def test_close_waits_for_nobody() -> None:
-    """DBUtils closes shared connections under their users, and a closed pool goes on."""
-    pool = PooledDB(db, 3, maxshared=1)
-    shared, own = pool.connection(), pool.connection(False)
-    pool.close()
-    assert [con.over for con in db.made] == [False, False, True]
-    shared.cursor().execute("x")
-    shared.close()
-    own.close()
-    assert all(con.over for con in db.made)
-    for shareable in (True, False):
-        with pytest.raises(fastpool.PoolClosed) as caught:
-            pool.connection(shareable)
-        assert isinstance(caught.value, ours.PooledDBError)
-
-
-def test_a_waiter_of_a_pool_that_closes_is_told() -> None:
-    pool = PooledDB(db, maxconnections=1, blocking=True)
-    held = pool.connection()
-    waiter = Thread(pool.connection)
-    until(lambda: pool.stats().waiting == 1)
-    pool.close()
-    assert isinstance(waiter.ended(), InvalidConnectionError)
-    held.close()
-
-
-def test_any_thread_may_close_a_connection() -> None:
-    with PooledDB(db, maxconnections=1) as pool:
-        con = pool.connection()
-        Thread(con.close).ended()
-        with pool.connection():
-            assert len(db.made) == 1

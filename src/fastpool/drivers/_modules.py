@@ -1,4 +1,4 @@
-"""What DB-API modules do beyond PEP 249, each in its own way: closed marks, autocommit, time limits of a connect."""
+"""Peculiarities of DB-API modules beyond PEP 249: closed marks, autocommit, time limits of a connect."""
 
 from __future__ import annotations
 

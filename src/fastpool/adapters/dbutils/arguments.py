@@ -64,9 +64,14 @@ def split_isfatal(args: tuple[Any, ...], named: Any) -> tuple[Any, tuple[Any, ..
         if named is not None:
             raise TypeError("isfatal was given twice, by its name and by its position")
         return args[0], args[1:]
-    if named is not None and not callable(named):
-        raise TypeError(f"isfatal must be callable or None, not {named!r}")
-    return named, args
+    return callable_or_none(named), args
+
+
+def callable_or_none(isfatal: Any) -> Any:
+    """Check ``isfatal``."""
+    if isfatal is not None and not callable(isfatal):
+        raise TypeError(f"isfatal must be callable or None, not {isfatal!r}")
+    return isfatal
 
 
 def sizes(given: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:

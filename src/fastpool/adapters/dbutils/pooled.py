@@ -1,24 +1,33 @@
-"""What ``connection()`` gives: a steady connection until ``close()``, which returns it to the pool."""
+"""The objects that ``connection()`` gives: a steady connection until ``close()``, which returns it to the pool."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from .errors import InvalidConnectionError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .pool import PooledDB
     from .sharing import SharedDBConnection
     from .steady import SteadyDBConnection
+
+
+class Lender(Protocol):
+    """The pool that a connection is returned to."""
+
+    def cache(self, con: SteadyDBConnection) -> None:
+        """Take back a dedicated connection."""
+
+    def unshare(self, con: SharedDBConnection) -> None:
+        """End one use of a shared connection."""
 
 
 class _Pooled:
     """A steady connection that a caller has; all but ``close`` is the connection's own."""
 
     _con: SteadyDBConnection | None = None
-    _pool: PooledDB
+    _pool: Lender
 
     def __getattr__(self, name: str) -> Any:
         con = self._con
@@ -53,7 +62,7 @@ class _Pooled:
 class PooledDedicatedDBConnection(_Pooled):
     """A connection that its holder alone uses."""
 
-    def __init__(self, pool: PooledDB, con: SteadyDBConnection) -> None:
+    def __init__(self, pool: Lender, con: SteadyDBConnection) -> None:
         self._pool = pool
         self._con = con
 
@@ -70,7 +79,7 @@ class PooledSharedDBConnection(_Pooled):
 
     _shared_con: SharedDBConnection | None
 
-    def __init__(self, pool: PooledDB, shared_con: SharedDBConnection) -> None:
+    def __init__(self, pool: Lender, shared_con: SharedDBConnection) -> None:
         self._pool = pool
         self._shared_con = shared_con
         self._con = shared_con.con

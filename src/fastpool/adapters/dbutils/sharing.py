@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from functools import total_ordering
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..._core import Cell, clock, deadline_after
 from ..._errors import NoConnectionsAvailable
 from .._flag import Flag
 
-if TYPE_CHECKING:
-    from .pool import PooledDB
-
 _GLANCE_S = 0.05  # how often a waiter looks by itself: a lease that ends in a `with` block of the core tells nobody
+
+
+class Lender(Protocol):
+    """The part of a pool that sharing needs."""
+
+    def _take(self, timeout: float | None) -> Any: ...
+
+    def _exhausted(self, phase: str, waited: float, steps: list[Any] | None) -> NoConnectionsAvailable: ...
+
+    def checkin(self, c: Any) -> None:
+        """Take a connection back."""
 
 
 @total_ordering
@@ -85,7 +93,7 @@ class Sharing:
         """Those that may be joined, in the order in which they were opened."""
         return list(self._state.value[0])
 
-    def join(self, pool: PooledDB, timeout: float | None) -> SharedDBConnection:
+    def join(self, pool: Lender, timeout: float | None) -> SharedDBConnection:
         """A connection to share, within ``timeout`` seconds; the pool's exhausted error if there is none."""
         began, deadline = clock(), deadline_after(timeout)
         flag = None
@@ -107,7 +115,7 @@ class Sharing:
             if flag is not None:
                 self._remove_waiter(flag)
 
-    def leave(self, pool: PooledDB, shared: SharedDBConnection) -> None:
+    def leave(self, pool: Lender, shared: SharedDBConnection) -> None:
         """End one caller's use; after the last one's the connection goes back to the pool."""
         try:
             if shared.leave():
@@ -128,7 +136,7 @@ class Sharing:
 
     # ---- its parts ---------------------------------------------------------------------------------------------------
 
-    def _open(self, pool: PooledDB) -> SharedDBConnection | None:
+    def _open(self, pool: Lender) -> SharedDBConnection | None:
         """Take another connection out of the pool; None if there may be no more, or the pool has none free."""
         while True:
             old = known, opening = self._state.value

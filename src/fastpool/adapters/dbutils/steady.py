@@ -7,10 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
-from weakref import WeakSet
 
-from .creator import PING_CURSOR, PING_FETCHED, Creator, ping_of
 from .cursor import SteadyDBCursor
+from .raw import RawConnection
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -21,8 +20,6 @@ else:
         from dbutils.steady_db import SteadyDBConnection as _Theirs
     except ImportError:
         _Theirs = object
-
-_IN_TRANSACTION = 2  # libpq's transaction status, which psycopg2 shows
 
 
 def connect(
@@ -40,7 +37,7 @@ def connect(
     return SteadyDBConnection(creator, maxusage, setsession, failures, ping, closeable, isfatal, *args, **kwargs)
 
 
-class SteadyDBConnection(_Theirs):
+class SteadyDBConnection(RawConnection, _Theirs):
     """A connection made by ``creator`` with the arguments ``args`` and ``kwargs``.
 
     ``maxusage``: most executed statements and calls of one raw connection, 0 or None for no limit. ``setsession``:
@@ -63,28 +60,8 @@ class SteadyDBConnection(_Theirs):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        self._con: Any = None
-        self._closed = True
-        self._lease = 0  # grows with every return to the pool; its cursors of before are invalid then
-        self._cursors: WeakSet[SteadyDBCursor] = WeakSet()  # opened in this lease
-        self._ended: Callable[[], object] = _nothing  # called when a transaction has ended
-        self._made_by = Creator(creator, args, kwargs)
-        self._creator = self._made_by.connect
-        self._args, self._kwargs = args, kwargs
-        if maxusage is not None and (isinstance(maxusage, bool) or not isinstance(maxusage, int)):
-            raise TypeError("'maxusage' must be an integer value.")
-        self._maxusage = maxusage or 0
-        self._setsession_sql = setsession
-        one = isinstance(failures, type) and issubclass(failures, Exception)
-        if not (failures is None or isinstance(failures, tuple) or one):
-            raise TypeError("'failures' must be a tuple of exceptions.")
-        self._failures: Any = failures
-        if isfatal is not None and not callable(isfatal):
-            raise TypeError("'isfatal' must be a callable.")
-        self._isfatal = isfatal
-        self._ping, self._pinger = ping_of(ping)
         self._closeable = closeable
-        self._store(self._create())
+        super().__init__(creator, maxusage, setsession, failures, ping, isfatal, args, kwargs)
 
     def __enter__(self) -> Self:
         return self
@@ -161,76 +138,7 @@ class SteadyDBConnection(_Theirs):
         """Open a steady cursor; the arguments are those of the module's own."""
         return SteadyDBCursor(self, *args, **kwargs)
 
-    # ---- the raw connection ------------------------------------------------------------------------------------------
-
-    @property
-    def _dbapi(self) -> Any:
-        return self._made_by.dbapi
-
-    @property
-    def _threadsafety(self) -> int | None:
-        return self._made_by.threadsafety
-
-    def _create(self) -> Any:
-        """Open another raw connection, with its session prepared."""
-        con = self._made_by.open()
-        try:
-            if self._failures is None:
-                self._failures = self._made_by.failures_of(con)
-            self._failure = self._failures[0] if isinstance(self._failures, tuple) else self._failures
-            self._setsession(con)
-        except BaseException:
-            with suppress(Exception):
-                con.close()
-            raise
-        return con
-
-    def _setsession(self, con: Any = None) -> None:
-        if self._setsession_sql:
-            con = self._con if con is None else con
-            cursor = con.cursor()
-            for statement in self._setsession_sql:
-                cursor.execute(statement)
-            cursor.close()
-            if getattr(getattr(con, "info", None), "transaction_status", 0) == _IN_TRANSACTION:
-                con.commit()  # the rollback at the connection's return would undo the settings
-
-    def _store(self, con: Any) -> None:
-        self._con = con
-        self._transaction = self._closed = False
-        self._usage = 0
-
-    def _close(self) -> None:
-        if not self._closed:
-            with suppress(Exception):
-                self._con.close()
-            self._transaction = False
-            self._closed = True
-
-    def _exchange(self, con: Any) -> None:
-        self._close()
-        self._store(con)
-
-    def _opened(self, *args: Any, **kwargs: Any) -> tuple[Any, Any] | None:
-        """Another raw connection with a cursor; None if there is none to be had."""
-        con = None
-        try:
-            con = self._create()
-            return con, con.cursor(*args, **kwargs)
-        except Exception:
-            if con is not None:
-                with suppress(Exception):
-                    con.close()
-            return None
-
-    def _reopen(self) -> bool:
-        """Replace the raw connection; False if there is none to be had."""
-        try:
-            con = self._create()
-        except Exception:
-            return False
-        self._exchange(con)
-        return True
+    # ---- for the pool ---------------------------------------------------------------------------------------------
 
     def _end_lease(self) -> None:
         """End the use of all cursors: they could send something while another caller has the connection."""
@@ -244,78 +152,3 @@ class SteadyDBConnection(_Theirs):
         if not self._closed and (force or self._transaction):
             with suppress(Exception):
                 self.rollback()
-
-    def _end_by(self, name: str) -> None:
-        self._transaction = False
-        try:
-            getattr(self._con, name)()
-        except self._failures:
-            self._reopen()
-            raise
-        finally:
-            self._ended()
-
-    def _fatal_check(self, error: BaseException) -> bool:
-        return self._isfatal is None or bool(self._isfatal(error))
-
-    def _is_overused(self) -> bool:
-        return bool(self._maxusage and self._usage >= self._maxusage and not self._transaction)
-
-    def _is_alive(self) -> bool | None:
-        """Check the raw connection; None if there is no way to."""
-        if self._pinger is not None:
-            try:
-                said = self._pinger(self._con)
-            except Exception:
-                return False
-            return said is None or bool(said)
-        try:
-            try:
-                said = self._con.ping(False)  # do not reconnect: the new connection's session would not be prepared
-            except TypeError:
-                said = self._con.ping()
-        except (AttributeError, IndexError, TypeError, ValueError):
-            self._ping = 0  # it has no ping
-            return None
-        except Exception:
-            return False
-        return said is None or bool(said)
-
-    def _ping_check(self, ping: int = PING_FETCHED, reconnect: bool = True) -> bool | None:
-        """Check the connection if it is to be checked now, and open it anew if it is dead and in no transaction.
-
-        Whether it works in the end; None if it was not checked.
-        """
-        if not ping & self._ping:
-            return None
-        alive = self._is_alive()
-        if alive is False and reconnect and not self._transaction:
-            return self._reopen()
-        return alive
-
-    def _cursor(self, *args: Any, **kwargs: Any) -> Any:
-        """Open a raw cursor, on a new connection if this one is lost or overused."""
-        in_transaction = self._transaction
-        if not in_transaction:
-            self._ping_check(PING_CURSOR)
-        overused = self._is_overused()
-        try:
-            if overused:
-                raise self._failure(f"the connection was used {self._usage} times, as often as maxusage allows")
-            return self._con.cursor(*args, **kwargs)
-        except self._failures as error:
-            if not overused and not self._fatal_check(error):
-                raise
-            opened = self._opened(*args, **kwargs)
-            if opened is None:
-                self._transaction = False
-                raise
-            con, cursor = opened
-            self._exchange(con)
-            if in_transaction:
-                raise
-            return cursor
-
-
-def _nothing() -> None:
-    """Stand in for a callback that nobody has set."""
