@@ -85,7 +85,7 @@ cassandra-stop: $(VENV)/.made ## stop it
 test-cassandra: $(VENV)/.core ## the tests against a real Cassandra (needs Java and Maven, otherwise skipped)
 	@$(py) -m pytest -m cassandra tests/cassandra $(ARGS)
 
-test-drivers: $(VENV)/.core ## the drivers and the drop-in for DBUtils on a real MariaDB (Debian's mariadb-server; otherwise skipped)
+test-drivers: $(VENV)/.core ## the drivers and the drop-in for DBUtils on PostgreSQL and MariaDB (otherwise skipped)
 	@$(py) -m pytest -m drivers tests/pool tests/adapters $(ARGS)
 
 set-up-3.14: ## an environment with CPython 3.14 (brought first if there is none: Linux and Maven, half a minute)

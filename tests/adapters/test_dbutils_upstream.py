@@ -62,6 +62,7 @@ def test_whole_suite_passes(tmp_path: Path) -> None:
     assert (len(outcome.passed), outcome.failed, outcome.skipped) == (PASSED, list(WHITE_BOX), []), outcome.output
 
 
+@pytest.mark.drivers
 @pytest.mark.timeout(300)
 def test_a_fault_is_noticed(tmp_path: Path) -> None:
     """The runner's own promise."""

@@ -191,9 +191,8 @@ def silent_server():
         yield listener.getsockname()
 
 
-@pytest.mark.parametrize(
-    "name", ["psycopg", *(pytest.param(n, marks=pytest.mark.drivers) for n in ("psycopg2", "pymysql"))]
-)
+@pytest.mark.drivers
+@pytest.mark.parametrize("name", ["psycopg", "psycopg2", "pymysql"])
 def test_a_connect_to_a_silent_server_ends_with_the_checkouts_time(name):
     module = pytest.importorskip(name)
     # PyMySQL's connect_timeout ends with the TCP handshake
