@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -27,15 +28,24 @@ class Named:
 
 def is_closed(con: Any) -> bool:
     """Whether its module calls the connection closed, without I/O; False if it has no word for that."""
-    for name, when_closed in (("closed", True), ("open", False)):
-        value = getattr(con, name, None)
-        if isinstance(value, int):  # psycopg2's is 0, 1 or 2
-            return bool(value) is when_closed
-    if root(type(con)) == "sqlite3":
-        try:
-            getattr(con, "total_changes")  # noqa: B009  # any attribute that only an open one has
-        except Exception:
-            return True
+    mark = closed_mark(con)
+    return mark is not None and mark(con)
+
+
+def closed_mark(con: Any) -> Callable[[Any], bool] | None:
+    """The function that tells whether connections of this kind are closed, without I/O; None if there is none."""
+    if isinstance(getattr(con, "closed", None), int):  # a bool; psycopg2's is 0, 1 or 2
+        return lambda con: bool(con.closed)
+    if isinstance(getattr(con, "open", None), int):
+        return lambda con: not con.open
+    return _refuses_to_count if root(type(con)) == "sqlite3" else None
+
+
+def _refuses_to_count(con: Any) -> bool:
+    try:
+        con.total_changes  # noqa: B018  # any attribute that only an open one has
+    except Exception:
+        return True
     return False
 
 

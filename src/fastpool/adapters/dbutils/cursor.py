@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
+from weakref import ref
 
 from .creator import PING_EXECUTE
 from .errors import InvalidConnectionError, InvalidCursorError
@@ -21,6 +22,8 @@ else:
         from dbutils.steady_db import SteadyDBCursor as _Theirs
     except ImportError:
         _Theirs = object
+
+_MANY = 100  # so many references to cursors are kept before those of cursors that are gone are dropped
 
 
 class SteadyDBCursor(_Theirs):
@@ -44,7 +47,9 @@ class SteadyDBCursor(_Theirs):
         self._lease = con._lease
         self._cursor = make(*args, **kwargs)
         self._closed = False
-        con._cursors.add(self)
+        if len(con._cursors) >= _MANY:
+            con._cursors = [reference for reference in con._cursors if reference() is not None]
+        con._cursors.append(ref(self))
 
     def __enter__(self) -> Self:
         return self

@@ -100,8 +100,10 @@ class SteadyDriver(Driver[SteadyDBConnection]):
 
     def check(self, c: SteadyDBConnection, timeout: float | None) -> bool:
         """Check it as ``ping`` says; without that, look whether its module calls it closed."""
-        alive = c._ping_check(PING_FETCHED, reconnect=False)
-        return not modules.is_closed(c._con) if alive is None else alive
+        alive = c._is_alive() if c._ping & PING_FETCHED else None
+        if alive is not None:
+            return alive
+        return c._closed_mark is None or not c._closed_mark(c._con)
 
     def ping(self, c: SteadyDBConnection, timeout: float | None) -> bool:
         """For ``keepalive``: ask the server in any case."""
@@ -117,19 +119,14 @@ class SteadyDriver(Driver[SteadyDBConnection]):
     def reset(self, c: SteadyDBConnection) -> None:
         """Roll back, if ``reset`` says so or ``begin()`` was called; an error costs the connection."""
         c._end_lease()
-        in_transaction, c._transaction = c._transaction, False
-        rollback = getattr(c._con, "rollback", None)
-        if rollback is None or c._closed or not (self.rolls_back or in_transaction):
-            return
-        try:
-            rollback()
-        except Exception as error:
-            if type(error).__name__ != "NotSupportedError":  # PEP 249's answer of a database without transactions
-                raise
-
-    def fileno(self, c: SteadyDBConnection) -> int:
-        """The descriptor of its module's connection, -1 if none is known; raises if it is closed."""
-        return modules.fileno(c._con)
+        if (self.rolls_back or c._transaction) and not c._closed:
+            c._transaction = False
+            try:
+                c._con.rollback()
+            except Exception as error:
+                # PEP 249's two ways to say that a database has no transactions
+                if hasattr(c._con, "rollback") and type(error).__name__ != "NotSupportedError":
+                    raise
 
     def usable(self, c: SteadyDBConnection, exc: BaseException) -> bool:
         """After any error but one that may mean a lost connection."""

@@ -12,7 +12,7 @@ from ..._version import __version__ as own_version
 from . import arguments
 from .creator import PING_FETCHED, ping_of, threadsafety_of
 from .driver import SteadyDriver
-from .errors import PoolClosed, PoolOverloaded
+from .errors import PoolClosed, PooledDBError, PoolOverloaded
 from .pooled import PooledDedicatedDBConnection, PooledSharedDBConnection
 from .steady import SteadyDBConnection
 
@@ -107,11 +107,14 @@ class PooledDB(Pool[SteadyDBConnection]):
         wait = self._wait if timeout is ... else timeout
         if shareable and self._maxshared:
             return PooledSharedDBConnection(self, self._sharing.join(self, wait))
-        return PooledDedicatedDBConnection(self, self._take(wait))
+        try:
+            return PooledDedicatedDBConnection(self, _checkout(self, wait))
+        except (_errors.PoolClosed, _errors.PoolOverloaded) as error:
+            raise _named(error) from None
 
     def dedicated_connection(self) -> PooledDedicatedDBConnection:
         """Give a connection that no other caller uses: ``connection(shareable=False)``."""
-        return PooledDedicatedDBConnection(self, self._take(self._wait))
+        return self.connection(False)  # type: ignore[no-any-return]
 
     def steady_connection(self) -> SteadyDBConnection:
         """Open a connection that does not belong to the pool, and counts nowhere."""
@@ -150,10 +153,8 @@ class PooledDB(Pool[SteadyDBConnection]):
     def _take(self, timeout: float | None) -> SteadyDBConnection:
         try:
             return _checkout(self, timeout)
-        except _errors.PoolClosed as error:
-            raise PoolClosed(str(error)) from None
-        except _errors.PoolOverloaded as error:
-            raise PoolOverloaded(str(error)) from None
+        except (_errors.PoolClosed, _errors.PoolOverloaded) as error:
+            raise _named(error) from None
 
     # what DBUtils' own tests, and programs that watch a pool, look at
 
@@ -186,3 +187,8 @@ class PooledDB(Pool[SteadyDBConnection]):
     @property
     def _isfatal(self) -> Any:
         return self.driver.isfatal
+
+
+def _named(error: _errors.PoolError) -> PooledDBError:
+    """The core's error as one of DBUtils', too."""
+    return (PoolClosed if isinstance(error, _errors.PoolClosed) else PoolOverloaded)(str(error))

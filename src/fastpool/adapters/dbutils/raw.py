@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import ref
 
+from ...drivers import _modules as modules
 from . import arguments
 from .creator import PING_CURSOR, PING_FETCHED, Creator, ping_of
 
@@ -33,7 +34,7 @@ class RawConnection:
         self._con: Any = None
         self._closed = True
         self._lease = 0  # grows with every return to the pool; its cursors of before are invalid then
-        self._cursors: WeakSet[SteadyDBCursor] = WeakSet()  # opened in this lease
+        self._cursors: list[ref[SteadyDBCursor]] = []  # opened in this lease
         self._ended: Callable[[], object] = _nothing  # called when a transaction has ended
         self._made_by = Creator(creator, args, kwargs)
         self._creator = self._made_by.connect
@@ -77,8 +78,18 @@ class RawConnection:
             if getattr(getattr(con, "info", None), "transaction_status", 0) == _IN_TRANSACTION:
                 con.commit()  # the rollback at the connection's return would undo the settings
 
+    @property
+    def fileno(self) -> Callable[[], int]:
+        """A function that returns the descriptor, and raises once closed. AttributeError if the module shows none."""
+        self._con.fileno  # noqa: B018
+        return self._descriptor
+
+    def _descriptor(self) -> int:
+        return int(self._con.fileno())
+
     def _store(self, con: Any) -> None:
         self._con = con
+        self._closed_mark = modules.closed_mark(con)
         self._transaction = self._closed = False
         self._usage = 0
 

@@ -142,9 +142,12 @@ class SteadyDBConnection(RawConnection, _Theirs):
 
     def _end_lease(self) -> None:
         """End the use of all cursors: they could send something while another caller has the connection."""
-        for cursor in list(self._cursors):
-            cursor.close()
-        self._cursors.clear()
+        if self._cursors:
+            for reference in self._cursors:
+                cursor = reference()
+                if cursor is not None:
+                    cursor.close()
+            self._cursors = []
         self._lease += 1
 
     def _reset(self, force: bool = False) -> None:
