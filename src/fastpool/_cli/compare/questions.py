@@ -122,9 +122,11 @@ def size(server: Server, effort: Effort) -> Iterator[Finding]:
 def drop_ins(server: Server, effort: Effort) -> Iterator[Finding]:
     """One checkout and checkin through a drop-in and through the pool that it replaces, with no other caller."""
     from .ancestor_candidates import PAIRS
+    from .dbutils_candidates import PAIR
 
     for (ours, theirs), target in zip(PAIRS, (Target(10), None, None), strict=True):
         yield _compare(effort, "checkout + checkin through a drop-in", ours, theirs, _without_server, target=target)
+    yield _compare(effort, "checkout + checkin through a drop-in", *PAIR, _without_server, target=Target(1))
 
 
 def line(server: Server, effort: Effort) -> Iterator[Finding]:

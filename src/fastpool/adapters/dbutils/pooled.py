@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from ..._pool import Pool
 from .errors import InvalidConnectionError
 
 if TYPE_CHECKING:
@@ -12,12 +13,11 @@ if TYPE_CHECKING:
     from .sharing import SharedDBConnection
     from .steady import SteadyDBConnection
 
+_checkin = Pool.checkin
+
 
 class Lender(Protocol):
     """The pool that a connection is returned to."""
-
-    def cache(self, con: SteadyDBConnection) -> None:
-        """Take back a dedicated connection."""
 
     def unshare(self, con: SharedDBConnection) -> None:
         """End one use of a shared connection."""
@@ -45,10 +45,11 @@ class _Pooled:
         raise NotImplementedError
 
     def __del__(self) -> None:
-        try:
-            self.close()
-        except BaseException:
-            pass  # the interpreter ends
+        if self._con is not None:
+            try:
+                self.close()
+            except BaseException:
+                pass  # the interpreter ends
 
     def __enter__(self) -> Self:
         return self
@@ -71,7 +72,10 @@ class PooledDedicatedDBConnection(_Pooled):
         con = self._con
         if con is not None:
             self._con = None
-            self._pool.cache(con)
+            pool: Any = self._pool
+            _checkin(pool, con)  # as pool.cache(con) does, without another frame
+            if pool._maxshared:
+                pool._sharing.changed()
 
 
 class PooledSharedDBConnection(_Pooled):
