@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 import fastpool
 from fastpool.adapters import dbutils as ours
 from fastpool.adapters.dbutils import InvalidConnectionError, PooledDB, TooManyConnectionsError
-from tests.pool.fake_driver import until
+from tests.pool.fake_driver import PATIENCE, until
 
 from . import _dbapi as db
 from ._dbapi import Thread
@@ -147,3 +149,28 @@ def test_any_thread_may_close_a_connection() -> None:
         Thread(con.close).ended()
         with pool.connection():
             assert len(db.made) == 1
+
+
+# ---- no lock
+
+
+def test_a_connect_that_hangs_holds_up_nobody() -> None:
+    """In DBUtils all others wait for it, also those that only return a connection."""
+    connecting, go = threading.Event(), threading.Event()
+
+    def connect() -> Any:
+        if db.made:
+            connecting.set()
+            assert go.wait(PATIENCE)
+        return db.connect()
+
+    connect.threadsafety = 2  # type: ignore[attr-defined]
+    with PooledDB(connect, maxshared=1) as pool:
+        first = pool.connection(False)
+        slow = Thread(lambda: pool.connection(False))
+        assert connecting.wait(PATIENCE)
+        first.close()
+        with pool.connection() as shared, pool.connection() as same:
+            assert shared.dbapi_connection is same.dbapi_connection is db.made[0]
+        go.set()
+        assert slow.ended().dbapi_connection is db.made[1]
