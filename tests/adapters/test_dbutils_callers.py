@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import textwrap
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +13,10 @@ import pytest
 import fastpool
 from fastpool.adapters import dbutils as ours
 from fastpool.adapters.dbutils import InvalidConnectionError, PooledDB, TooManyConnectionsError
+from fastpool.testing.virtual_clock import VirtualClock
 from tests.pool.fake_driver import PATIENCE, until
+from tests.process._scripts import ROOT
+from tests.process._scripts import run as run_program
 
 from . import _dbapi as db
 from ._dbapi import Thread
@@ -20,6 +25,11 @@ from ._dbapi import Thread
 @pytest.fixture(autouse=True)
 def nothing_made() -> Iterator[None]:
     yield from db.fresh()
+
+
+def run(program: str) -> None:
+    """Run a program in a Python of its own, which finds the tests."""
+    run_program(f"import sys; sys.path.insert(0, {str(ROOT)!r})\n" + textwrap.dedent(program))
 
 
 # ---- waiting
@@ -112,6 +122,81 @@ def test_crowds_share_and_leave() -> None:
         for thread in [Thread(use) for _ in range(8)]:
             assert thread.ended() is None
         assert pool.stats().leased == 0 and len(pool) <= 4 and pool._shared_cache == []
+
+
+def test_a_lost_connection_is_opened_anew_for_all_that_share_it() -> None:
+    with PooledDB(db, maxshared=1) as pool, pool.connection() as one:
+        db.made[0].lost = True
+        with pool.connection() as two:
+            assert one.dbapi_connection is two.dbapi_connection is db.made[1]
+        db.made[1].lost = True
+        db.refuses[:] = [db.OperationalError("away")]
+        with pytest.raises(db.OperationalError, match="away"):
+            pool.connection()
+        assert pool._shared_cache[0].shared == 1
+
+
+def test_nobody_joins_a_connection_that_is_too_old_or_was_cleared() -> None:
+    with VirtualClock() as clock, PooledDB(db, maxshared=2, max_lifetime=10) as pool, pool.connection() as old:
+        with pool.connection() as other:
+            clock.advance(6)
+            with pool.connection() as third:
+                assert third.dbapi_connection in (old.dbapi_connection, other.dbapi_connection)
+            clock.advance(5)
+            with pytest.raises(TooManyConnectionsError):
+                pool.connection()
+        with pool.connection() as fresh, pool.connection() as joined:
+            assert fresh.dbapi_connection is joined.dbapi_connection is db.made[2]
+            pool.clear()
+            with pool.connection() as cleared:
+                assert cleared.dbapi_connection is db.made[3]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_shares_nothing_of_its_parents() -> None:
+    run(
+        """
+        import os
+        from tests.adapters import _dbapi as db
+        from fastpool.adapters.dbutils import PooledDB
+
+        with PooledDB(db, maxshared=1) as pool:
+            parents = pool.connection()
+            child = os.fork()
+            own = pool.connection()
+            if not child:
+                assert own.dbapi_connection is not parents.dbapi_connection
+                with pool.connection() as again:
+                    assert again.dbapi_connection is own.dbapi_connection
+                said = list(db.made[0].said)
+                parents.close()
+                assert db.made[0].said == said and not db.made[0].over
+                os._exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            assert own.dbapi_connection is parents.dbapi_connection
+        """
+    )
+
+
+def test_a_greenlet_waits_for_a_shared_connection_without_stopping_the_others() -> None:
+    pytest.importorskip("gevent")
+    run(
+        """
+        import gevent
+        from tests.adapters import _dbapi as db
+        from fastpool.adapters.dbutils import PooledDB
+
+        with PooledDB(db, maxshared=1, blocking=True) as pool:
+            first = pool.connection()
+            first.begin()
+            waiter = gevent.spawn(pool.connection)
+            while not pool._sharing._waiters.value:
+                gevent.sleep(0.001)
+            gevent.sleep(0.02)  # would never end if the waiter slept on a lock
+            first.commit()
+            assert waiter.get(timeout=20).dbapi_connection is first.dbapi_connection
+        """
+    )
 
 
 # ---- closing

@@ -39,9 +39,10 @@ class SteadyDriver(Driver[SteadyDBConnection]):
         self.maxshared: int = given["maxshared"]
         self.maxconnections: int = given["maxconnections"]
         self.blocking: Any = given["blocking"]
-        self._begin()
+        self.begin()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Set the state of this process."""
         self.opens_idle = False  # what is opened goes to the idle ones
         self.entries: dict[int, Entry] = {}
         self.sharing = Sharing(self.maxshared)
@@ -56,7 +57,7 @@ class SteadyDriver(Driver[SteadyDBConnection]):
         vars(self).update(state)
         if isinstance(self.creator, modules.Named):
             self.creator = import_module(self.creator.name)
-        self._begin()
+        self.begin()
 
     # ---- the pool's calls --------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from os import getpid
 from typing import TYPE_CHECKING, Any
 
 from ... import _errors
@@ -92,6 +93,7 @@ class PooledDB(Pool[SteadyDBConnection]):
     def _start(self, driver: Any, config: Config) -> None:
         self._maxshared: int = driver.maxshared
         self._sharing: Sharing = driver.sharing
+        self._process = getpid()
         self._wait = config.timeout if driver.blocking else 0
         super()._start(driver, config)
 
@@ -106,6 +108,8 @@ class PooledDB(Pool[SteadyDBConnection]):
         """
         wait = self._wait if timeout is ... else timeout
         if shareable and self._maxshared:
+            if self._process != getpid():
+                self._idle_rows()  # has the core call _forked: the parent's connections are not to be shared here
             return PooledSharedDBConnection(self, self._sharing.join(self, wait))
         try:
             return PooledDedicatedDBConnection(self, _checkout(self, wait))
@@ -148,7 +152,18 @@ class PooledDB(Pool[SteadyDBConnection]):
         self._sharing.forget()
         super().close(timeout)
 
+    def clear(self, reason: str | None = None) -> None:
+        """Replace all connections of now as :meth:`fastpool.Pool.clear` does; nobody joins a shared one of them."""
+        self._sharing.forget()
+        super().clear(reason)
+
     # ---- its parts ---------------------------------------------------------------------------------------------------
+
+    def _forked(self) -> None:
+        self.driver.begin()
+        self._sharing = self.driver.sharing
+        self._process = getpid()
+        super()._forked()
 
     def _take(self, timeout: float | None) -> SteadyDBConnection:
         try:

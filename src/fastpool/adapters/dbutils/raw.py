@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from ..._core import clock
 from ...drivers import _modules as modules
 from . import arguments
 from .creator import PING_CURSOR, PING_FETCHED, Creator, ping_of
@@ -92,6 +93,7 @@ class RawConnection:
         self._closed_mark = modules.closed_mark(con)
         self._transaction = self._closed = False
         self._usage = 0
+        self._born = clock()
 
     def _close(self) -> None:
         if not self._closed:

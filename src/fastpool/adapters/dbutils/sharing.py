@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from functools import total_ordering
 from typing import Any, Protocol
 
+from ..._config import Config
 from ..._core import Cell, clock, deadline_after
 from ..._errors import NoConnectionsAvailable
 from .._flag import Flag
@@ -14,6 +16,8 @@ _GLANCE_S = 0.05  # how often a waiter looks by itself: a lease that ends in a `
 
 class Lender(Protocol):
     """The part of a pool that sharing needs."""
+
+    config: Config
 
     def _take(self, timeout: float | None) -> Any: ...
 
@@ -99,7 +103,7 @@ class Sharing:
         flag = None
         try:
             while True:
-                found = self._open(pool) or self._least_used()
+                found = self._open(pool) or self._least_used(pool)
                 if found is not None:
                     return found
                 left = deadline - clock()
@@ -153,14 +157,21 @@ class Sharing:
             self._change(lambda known, opening: (known + taken, opening - 1))
         return taken[0]
 
-    def _least_used(self) -> SharedDBConnection | None:
+    def _least_used(self, pool: Lender) -> SharedDBConnection | None:
+        """Join one; None if all are in transactions, or too old. The creator's error if it is dead, and stays so."""
+        oldest = -math.inf if pool.config.max_lifetime is None else clock() - pool.config.max_lifetime
         while True:
-            free = [one for one in self._state.value[0] if not one.con._transaction]
+            free = [one for one in self._state.value[0] if not one.con._transaction and one.con._born > oldest]
             if not free:
                 return None
             found = min(free)
             if found.try_share():
-                found.con._ping_check()
+                try:
+                    if found.con._ping_check(reconnect=False) is False:
+                        found.con._exchange(found.con._create())
+                except BaseException:
+                    self.leave(pool, found)
+                    raise
                 return found
 
     def _change(self, change: Any) -> None:
