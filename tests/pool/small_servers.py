@@ -91,11 +91,12 @@ class Smtp(Lines):
 
 class Imap(Lines):
     hello = b"* OK small"
+    capabilities = b"IMAP4REV1"
 
     def answer(self, words):
         tag, word = words[0].encode(), words[1].upper()
         if word == "CAPABILITY":
-            self.say(b"* CAPABILITY IMAP4REV1", tag + b" OK done")
+            self.say(b"* CAPABILITY " + self.capabilities, tag + b" OK done")
         elif word == "LOGIN" and words[3] != '"secret"':
             self.say(tag + b" NO never")
         elif word in ("SELECT", "EXAMINE"):

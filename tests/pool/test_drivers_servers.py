@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import imaplib
 import smtplib
 import ssl
@@ -54,24 +55,29 @@ def test_http_the_checkouts_time_limits_the_connect_and_the_drivers_the_rest():
             assert connection.sock.gettimeout() == connection.timeout == 7
 
 
-def test_https():
+@pytest.fixture
+def tls():
+    """A client's context, and a server's that it trusts."""
     trustme = pytest.importorskip("trustme")
     authority = trustme.CA()
     ours, theirs = ssl.create_default_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.configure_trust(ours)
     authority.issue_cert("127.0.0.1").configure_cert(theirs)
+    return ours, theirs
+
+
+def test_https(tls):
+    ours, theirs = tls
     with http_server() as server:
         server.socket = theirs.wrap_socket(server.socket, server_side=True)
-        for context, error in ((ours, None), (True, ssl.SSLCertVerificationError)):
-            with fastpool.Pool(driver=HTTP(*server.server_address, ssl_context=context), check_after=0) as pool:
-                if error is not None:
-                    with pytest.raises(error):
-                        pool.checkout()
-                    continue
-                for path in ("/a", "/b"):
-                    with pool.connection() as connection:
-                        assert get(connection, path).read()
-                assert pool.stats().connects == 1
+        with fastpool.Pool(driver=HTTP(*server.server_address, ssl_context=ours), check_after=0) as pool:
+            for path in ("/a", "/b"):
+                with pool.connection() as connection:
+                    assert get(connection, path).read()
+            assert pool.stats().connects == 1
+        with fastpool.Pool(driver=HTTP(*server.server_address, ssl_context=True)) as pool:
+            with pytest.raises(ssl.SSLCertVerificationError):
+                pool.checkout()
 
 
 # ---- mail
@@ -130,3 +136,63 @@ def test_imap_a_refused_login_is_the_callers_at_once():
             with pytest.raises(imaplib.IMAP4.error, match="never"):
                 pool.checkout()
             assert len(one.clients) + len(two.clients) == 1
+
+
+@pytest.mark.parametrize("capabilities", [b"IMAP4REV1", b"IMAP4REV1 UNSELECT"])
+def test_imap_a_mailbox_is_left_without_expunging_where_the_server_can(capabilities):
+    handler = type("Able", (Imap,), {"capabilities": capabilities})
+    with (
+        line_server(handler) as server,
+        fastpool.Pool(driver=IMAP(*server.server_address, user="user", password="secret")) as pool,
+    ):
+        with pool.connection() as session:
+            session.select("INBOX", readonly=True)
+        assert commands(server)[-1] == ("UNSELECT" if b"UNSELECT" in capabilities else "CLOSE")
+
+
+class StartTls:
+    """Mixed into a handler: it goes on over TLS when the client asks for that."""
+
+    context: ssl.SSLContext
+
+    def answer(self, words):
+        if "STARTTLS" not in [word.upper() for word in words]:
+            return super().answer(words)
+        self.say(b"220 go on" if len(words) == 1 else words[0].encode() + b" OK go on")
+        with contextlib.suppress(ssl.SSLError), self.context.wrap_socket(self.connection, server_side=True) as wrapped:
+            with wrapped.makefile("rb") as self.rfile, wrapped.makefile("wb", 0) as self.wfile:
+                for line in self.rfile:
+                    self.server.saw.append((self.client_address[1], line.decode().split()))
+                    if super().answer(line.decode().split()) is False:
+                        break
+        return False
+
+
+class SmtpStartTls(StartTls, Smtp):
+    def answer(self, words):
+        if words[0].upper() == "EHLO":
+            return self.say(b"250-small", b"250 STARTTLS")
+        return super().answer(words)
+
+
+class ImapStartTls(StartTls, Imap):
+    capabilities = b"IMAP4REV1 STARTTLS"
+
+
+@pytest.mark.parametrize("way", [True, "starttls"])
+@pytest.mark.parametrize(("driver", "plain", "upgrading"), [(SMTP, Smtp, SmtpStartTls), (IMAP, Imap, ImapStartTls)])
+def test_mail_over_tls(tls, driver, plain, upgrading, way):
+    ours, theirs = tls
+    handler = plain if way is True else type("Handler", (upgrading,), {"context": theirs})
+    with line_server(handler) as server:
+        if way is True:
+            server.socket = theirs.wrap_socket(server.socket, server_side=True)
+        options = {"check_after": 0, "max_size": 1}
+        with fastpool.Pool(driver=driver(*server.server_address, tls=way, ssl_context=ours), **options) as pool:
+            for _ in range(2):
+                with pool.connection() as session:
+                    assert isinstance(session.sock, ssl.SSLSocket) and session.noop()[0] in (250, "OK")
+            assert pool.stats().connects == 1
+        with fastpool.Pool(driver=driver(*server.server_address, tls=way)) as pool:
+            with pytest.raises(ssl.SSLCertVerificationError):
+                pool.checkout()

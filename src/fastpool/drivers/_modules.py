@@ -91,7 +91,11 @@ def set_autocommit(con: Any, value: bool) -> None:
 
 def module_of(con: Any) -> Any:
     """The DB-API module of a connection: the nearest one above its class that connects; None if there is none."""
-    name = type(con).__module__
+    return connecting(type(con).__module__)
+
+
+def connecting(name: str | None) -> Any:
+    """The nearest imported module at or above this name that has a ``connect``; None if there is none."""
     while name:
         module = sys.modules.get(name)
         if callable(getattr(module, "connect", None)):

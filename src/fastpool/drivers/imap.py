@@ -5,21 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._driver import Driver
+from ._mail import Mail
 
 if TYPE_CHECKING:
     import imaplib
     import ssl
 
 
-class IMAP(Driver["imaplib.IMAP4"]):
+class IMAP(Mail, Driver["imaplib.IMAP4"]):
     """Opens imaplib's sessions with ``host`` and ``port`` (None: the protocol's), or with the pool's ``servers``.
 
     ``user`` and ``password``: log in, once per session. ``tls``: True for TLS from the beginning, ``"starttls"`` for a
     session that becomes encrypted. ``ssl_context``: for either; default: the default context. ``timeout``: seconds that
     a command may take.
 
-    A session is checked by NOOP. One that has selected a mailbox closes it when it comes back (imaplib's ``close``,
-    which expunges: select it ``readonly`` if that is not meant). An error costs the session: its state is not known.
+    A session is checked by NOOP. One that has selected a mailbox leaves it when it comes back: by UNSELECT where the
+    server has that, else by CLOSE, which expunges unless it was selected ``readonly``. An error costs the session: its
+    state is not known.
     """
 
     def __init__(
@@ -33,25 +35,13 @@ class IMAP(Driver["imaplib.IMAP4"]):
         ssl_context: ssl.SSLContext | None = None,
         timeout: float = 30.0,
     ) -> None:
-        if tls not in (False, True, "starttls"):
-            raise ValueError(f"tls must be False, True or 'starttls', not {tls!r}")
-        if (user is None) != (password is None):
-            raise TypeError("user and password must be given together")
-        self.host, self.port = host, port
-        self.user, self.password = user, password
-        self.tls, self.ssl_context = tls, ssl_context
-        self.timeout = timeout
+        super().__init__(host, port, user, password, tls, ssl_context, timeout)
 
     def connect(self, server: Any, timeout: float | None) -> imaplib.IMAP4:
         """Connect, and log in; ``timeout`` limits each step of this, the driver's own what comes after."""
         import imaplib
-        import ssl
 
-        host, port = (self.host, self.port) if server is None else server
-        if not host:
-            raise TypeError("host must be given, or the pool's servers")
-        limit = self.timeout if timeout is None else max(timeout, 0.001)  # imaplib refuses 0
-        context = self.ssl_context or (ssl.create_default_context() if self.tls else None)
+        (host, port), limit, context = self.place(server), self.limit(timeout), self.context()
         if self.tls is True:
             c: imaplib.IMAP4 = imaplib.IMAP4_SSL(host, port or 993, ssl_context=context, timeout=limit)
         else:
@@ -63,7 +53,7 @@ class IMAP(Driver["imaplib.IMAP4"]):
                 c.login(self.user, self.password)
             c.sock.settimeout(self.timeout)
         except BaseException:
-            c.shutdown()
+            _drop(c)
             raise
         return c
 
@@ -74,7 +64,7 @@ class IMAP(Driver["imaplib.IMAP4"]):
         try:
             c.logout()
         except (imaplib.IMAP4.error, OSError):
-            c.shutdown()
+            _drop(c)
 
     def check(self, c: imaplib.IMAP4, timeout: float | None) -> bool:
         """Send NOOP, and wait for ``timeout`` at most."""
@@ -84,9 +74,12 @@ class IMAP(Driver["imaplib.IMAP4"]):
         return well
 
     def reset(self, c: imaplib.IMAP4) -> None:
-        """Close the mailbox, so that the next holder begins without one, as after the login."""
+        """Leave the mailbox, so that the next holder begins without one, as after the login."""
         if c.state == "SELECTED":
-            c.close()
+            if "UNSELECT" in c.capabilities:
+                c.unselect()
+            else:
+                c.close()
 
     def blames_server(self, error: Exception) -> bool:
         """Say no for a refused login (imaplib's own error, but for a lost connection) and for wrong arguments."""
@@ -98,3 +91,11 @@ class IMAP(Driver["imaplib.IMAP4"]):
     def fileno(self, c: imaplib.IMAP4) -> int:
         """The socket's descriptor; raises if it is closed."""
         return int(c.sock.fileno())
+
+
+def _drop(c: imaplib.IMAP4) -> None:
+    """Close the socket without a word."""
+    try:
+        c.shutdown()
+    except OSError:
+        pass  # a TLS handshake that failed has closed it

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .._driver import Driver
+from ._mail import Mail
 
 if TYPE_CHECKING:
     import smtplib
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 _GOODBYE = 421  # the server's reply with which it ends the session
 
 
-class SMTP(Driver["smtplib.SMTP"]):
+class SMTP(Mail, Driver["smtplib.SMTP"]):
     """Opens smtplib's sessions with ``host`` and ``port`` (0: the protocol's), or with the pool's ``servers``.
 
     ``user`` and ``password``: log in. ``tls``: True for TLS from the beginning, ``"starttls"`` for a session that
@@ -36,26 +37,14 @@ class SMTP(Driver["smtplib.SMTP"]):
         timeout: float = 30.0,
         **kwargs: Any,
     ) -> None:
-        if tls not in (False, True, "starttls"):
-            raise ValueError(f"tls must be False, True or 'starttls', not {tls!r}")
-        if (user is None) != (password is None):
-            raise TypeError("user and password must be given together")
-        self.host, self.port = host, port
-        self.user, self.password = user, password
-        self.tls, self.ssl_context = tls, ssl_context
-        self.timeout = timeout
+        super().__init__(host, port, user, password, tls, ssl_context, timeout)
         self.kwargs = kwargs
 
     def connect(self, server: Any, timeout: float | None) -> smtplib.SMTP:
         """Connect, and log in; ``timeout`` limits each step of this, the driver's own what comes after."""
         import smtplib
-        import ssl
 
-        host, port = (self.host, self.port) if server is None else server
-        if not host:
-            raise TypeError("host must be given, or the pool's servers")
-        limit = self.timeout if timeout is None else max(timeout, 0.001)  # smtplib refuses 0
-        context = self.ssl_context or (ssl.create_default_context() if self.tls else None)
+        (host, port), limit, context = self.place(server), self.limit(timeout), self.context()
         if self.tls is True:
             c: smtplib.SMTP = smtplib.SMTP_SSL(host, port, timeout=limit, context=context, **self.kwargs)
         else:

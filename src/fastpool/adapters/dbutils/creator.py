@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from ...drivers import _modules as modules
 from .errors import NotSupportedError
 
 PING_FETCHED, PING_CURSOR, PING_EXECUTE = 1, 2, 4  # the bits of `ping`
@@ -63,14 +64,8 @@ class Creator:
 
 def module_of(con: Any) -> Any:
     """The DB-API module of a connection: the nearest one above its class, or its OperationalError, that connects."""
-    for thing in (con, getattr(con, "OperationalError", None)):
-        name = getattr(thing, "__module__", None)
-        while name:
-            module = sys.modules.get(name)
-            if callable(getattr(module, "connect", None)):
-                return module
-            name = name.rpartition(".")[0]
-    return None
+    names = (getattr(thing, "__module__", None) for thing in (con, getattr(con, "OperationalError", None)))
+    return next((found for name in names if (found := modules.connecting(name)) is not None), None)
 
 
 def threadsafety_of(creator: Any) -> int:
