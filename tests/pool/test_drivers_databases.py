@@ -216,6 +216,19 @@ def test_psycopg_settings_of_a_holder_end_with_its_lease(postgres):
         assert pool.stats().connects == 1
 
 
+def test_psycopg2_settings_of_a_holder_end_with_its_lease(postgres):
+    psycopg2 = pytest.importorskip("psycopg2")
+    with fastpool.Pool(driver=DBAPI(psycopg2, user="postgres"), servers=[postgres], max_size=1) as pool:
+        with pool.connection() as connection:
+            new = connection.isolation_level, connection.readonly, connection.deferrable
+            connection.set_session("SERIALIZABLE", True, True)
+            connection.cursor().execute("SELECT 1")
+        with pool.connection() as connection:
+            assert (connection.isolation_level, connection.readonly, connection.deferrable) == new
+            connection.cursor().execute("CREATE TEMPORARY TABLE here (n int)")
+        assert pool.stats().connects == 1
+
+
 def test_psycopg_an_interrupted_query_costs_the_connection(postgres):
     pytest.importorskip("psycopg")
     with fastpool.Pool(driver=Psycopg(user="postgres"), servers=[postgres]) as pool:

@@ -18,6 +18,11 @@ _LIMITS = {
     "mariadb": ("connect_timeout", 1),
 }
 
+_SETTINGS = {
+    "psycopg": ("isolation_level", "read_only", "deferrable"),
+    "psycopg2": ("isolation_level", "readonly", "deferrable"),
+}
+
 
 class Named:
     """A module as it is pickled: by its name."""
@@ -87,6 +92,12 @@ def set_autocommit(con: Any, value: bool) -> None:
         con.isolation_level = None if value else ""
     else:
         con.autocommit = value
+
+
+def settings_of(con: Any) -> dict[str, Any]:
+    """What a holder can set on a connection, beside autocommit, so that it outlives a rollback."""
+    names = _SETTINGS.get(root(type(con)), ())
+    return {name: getattr(con, name) for name in names}
 
 
 def module_of(con: Any) -> Any:

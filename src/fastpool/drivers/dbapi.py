@@ -29,9 +29,11 @@ class DBAPI(Driver[Any]):
     is looked at. ``autocommit``: set on every new connection; None leaves the module's default. With ``servers``,
     ``connect`` gets ``host`` and ``port``.
 
-    When a connection comes back it is rolled back, and has the autocommit again that it had when it was new. An error
-    of the module that does not mean a lost connection costs none. TypeError for a bad argument; ValueError for a module
-    whose ``threadsafety`` is 0: its connections must stay in one thread.
+    When a connection comes back it is rolled back, and what its holder has set is undone: autocommit, and with psycopg2
+    and psycopg the properties of transactions. An error of the module that does not mean a lost connection costs none.
+
+    TypeError for a bad argument; ValueError for a module whose ``threadsafety`` is 0: its connections must stay in one
+    thread.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class DBAPI(Driver[Any]):
         self.how, self.autocommit = ping, autocommit
         self._module: Any = module_or_connect if isinstance(module_or_connect, ModuleType) else None
         self._was: Any = None  # the autocommit of a new connection
+        self._settings: dict[str, Any] = {}  # likewise
         _refuse_unsafe(self._module or module_or_connect)
         if modules.root(self._connect) == "sqlite3":
             self.kwargs = {
@@ -81,8 +84,8 @@ class DBAPI(Driver[Any]):
             self._learn(c)
             if self.autocommit is not None:
                 modules.set_autocommit(c, self.autocommit)
-            self._was = modules.autocommit_of(c)
             self.prepare(c)
+            self._was, self._settings = modules.autocommit_of(c), modules.settings_of(c)
         except BaseException:
             c.close()
             raise
@@ -115,7 +118,7 @@ class DBAPI(Driver[Any]):
         return True
 
     def reset(self, c: Any) -> None:
-        """Roll back, and set autocommit as it was."""
+        """Roll back, and undo what the holder has set."""
         if modules.is_closed(c):
             raise ValueError(f"{c!r} was closed by its holder")
         rollback = getattr(c, "rollback", None)
@@ -125,6 +128,9 @@ class DBAPI(Driver[Any]):
             except Exception as error:
                 if not isinstance(error, self._errors("NotSupportedError")):  # a database without transactions
                     raise
+        for name, value in self._settings.items():
+            if getattr(c, name) != value:
+                setattr(c, name, value)
         if self._was is not None and modules.autocommit_of(c) != self._was:
             modules.set_autocommit(c, self._was)
 
