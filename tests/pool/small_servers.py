@@ -28,7 +28,8 @@ class Page(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.saw.append((self.client_address[1], self.path))
-        body = b"no such page" if self.path == "/none" else f"{self.path} from {self.server.address}".encode()
+        bodies = {"/empty": b"", "/none": b"no such page"}
+        body = bodies.get(self.path, f"{self.path} from {self.server.address}".encode())
         self.send_response(404 if self.path == "/none" else 200)
         self.send_header("Content-Length", str(len(body)))
         if self.path == "/last":

@@ -30,7 +30,7 @@ def test_http_needs_no_servers():
 
 
 @pytest.mark.parametrize("raises", [False, True])
-@pytest.mark.parametrize("state", ["unused", "begun", "head", "part", "read", "last"])
+@pytest.mark.parametrize("state", ["unused", "begun", "head", "part", "read", "empty", "last"])
 def test_http_only_a_connection_in_step_is_used_again(state, raises):
     with http_server() as server, fastpool.Pool(driver=HTTP(), servers=[server.address], check_after=None) as pool:
         try:
@@ -38,15 +38,15 @@ def test_http_only_a_connection_in_step_is_used_again(state, raises):
                 if state == "begun":
                     connection.request("GET", "/a")
                 elif state != "unused":
-                    response = get(connection, "/last" if state == "last" else "/a")
-                    response.read(*([3] if state == "part" else [])) if state != "head" else None
+                    response = get(connection, f"/{state}")
+                    response.read(*([3] if state == "part" else [])) if state not in ("head", "empty") else None
                 if raises:
                     raise KeyError(state)
         except KeyError:
             pass
         with pool.connection() as connection:
             assert get(connection, "/b").read().decode() == f"/b from {server.address}"
-        assert pool.stats().connects == (1 if state in ("unused", "read") else 2)
+        assert pool.stats().connects == (1 if state in ("unused", "read", "empty") else 2)
 
 
 def test_http_the_checkouts_time_limits_the_connect_and_the_drivers_the_rest():

@@ -15,7 +15,12 @@ class _InStep:
 
     def is_in_step(self) -> bool:
         """Whether the next request would get its own response."""
-        return self._response is None or (self._response is not _NONE and self._response.isclosed())
+        response = self._response
+        if response is None or response is _NONE:
+            return response is None
+        if response.length == 0:
+            response.read()  # an empty body, which http.client wants to be read all the same
+        return bool(response.isclosed())
 
     def putrequest(self, *args: Any, **kwargs: Any) -> None:
         """Begin a request."""

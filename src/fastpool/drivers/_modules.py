@@ -23,6 +23,8 @@ _SETTINGS = {
     "psycopg2": ("isolation_level", "readonly", "deferrable"),
 }
 
+_SHOW_AUTOCOMMIT = {"MySQLdb", "mariadb", "oracledb", "psycopg", "psycopg2", "pymysql", "pyodbc", "sqlite3"}
+
 
 class Named:
     """A module as it is pickled: by its name."""
@@ -74,7 +76,9 @@ def connect_limit(connect: Any, timeout: float | None, args: tuple[Any, ...], kw
 
 
 def autocommit_of(con: Any) -> Any:
-    """Whether each statement is committed by itself; None if the module does not say."""
+    """Whether each statement is committed by itself; None if the module does not say without asking its server."""
+    if root(type(con)) not in _SHOW_AUTOCOMMIT:
+        return None
     ask = getattr(con, "get_autocommit", None)  # PyMySQL, mysqlclient
     if ask is not None:
         return bool(ask())
