@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from .sdist import Outcome, Sdist, run_suite
 pytest.importorskip("dbutils")
 
 SUITE = Sdist("dbutils", "3.2.0", "dfe3f5eb6e383042d68ad07e4e9778b2abbcc4627a283f85efc8210319c075d2")
+TESTS = 111
 FILES = ("__init__.py", "conftest.py", "mock_db.py", "mock_pg.py", "test_pooled_db.py")
-PASSED = 110
 
 # What cannot pass, and why.
 WHITE_BOX = {
@@ -21,6 +22,11 @@ WHITE_BOX = {
         "here all are closed, in the order of their slots"
     ),
 }
+if sysconfig.get_config_var("Py_GIL_DISABLED"):  # a pool that is dropped is not freed there (decision 16)
+    WHITE_BOX |= dict.fromkeys(
+        ("test_close_all_when_pool_is_deleted", "test_close_all_shared_when_pool_is_deleted[1]"),
+        "expects the connections of a pool that is dropped to be closed at once",
+    )
 
 CONFTEST = '''\
 """Gives the drop-in's classes under DBUtils' names, and slow machines more time than the tests do."""
@@ -65,7 +71,8 @@ def run(folder: Path, fault: str = "", *tests: str) -> Outcome:
 @pytest.mark.timeout(300)
 def test_whole_suite_passes(tmp_path: Path) -> None:
     outcome = run(tmp_path)
-    assert (len(outcome.passed), outcome.failed, outcome.skipped) == (PASSED, list(WHITE_BOX), []), outcome.output
+    assert (sorted(outcome.failed), outcome.skipped) == (sorted(WHITE_BOX), []), outcome.output
+    assert len(outcome.passed) == TESTS - len(WHITE_BOX)
 
 
 @pytest.mark.drivers
