@@ -75,7 +75,7 @@ def test_https(tls):
                 with pool.connection() as connection:
                     assert get(connection, path).read()
             assert pool.stats().connects == 1
-        with fastpool.Pool(driver=HTTP(*server.server_address, ssl_context=True)) as pool:
+        with fastpool.Pool(driver=HTTP(*server.server_address, tls=True)) as pool:
             with pytest.raises(ssl.SSLCertVerificationError):
                 pool.checkout()
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class HTTP(Driver["HTTPConnection"]):
     """Opens http.client's connections to ``host`` and ``port``, or to the pool's ``servers``.
 
-    ``timeout``: seconds that a send or receive may take. ``ssl_context``: for HTTPS; True for the default context. What
-    else is given goes to ``HTTPConnection`` (``source_address``, ``blocksize``).
+    ``timeout``: seconds that a send or receive may take. ``tls``: for HTTPS. ``ssl_context``: likewise, instead of the
+    default context. What else is given goes to ``HTTPConnection`` (``source_address``, ``blocksize``).
 
     A connection is used again, whatever exception left the block, if the last response was read to its end, and the
     server did not close it. One with a response that nobody read is replaced.
@@ -27,14 +27,15 @@ class HTTP(Driver["HTTPConnection"]):
         port: int | None = None,
         *,
         timeout: float | None = 10.0,
-        ssl_context: ssl.SSLContext | bool | None = None,
+        tls: bool = False,
+        ssl_context: ssl.SSLContext | None = None,
         **kwargs: Any,
     ) -> None:
         if host is not None and not isinstance(host, str):
             raise TypeError(f"host must be a name or an address, not {host!r}")
         self.host, self.port = host, port
         self.timeout = timeout
-        self.ssl_context = ssl_context
+        self.tls, self.ssl_context = tls or ssl_context is not None, ssl_context
         self.kwargs = kwargs
 
     def connect(self, server: Any, timeout: float | None) -> HTTPConnection:
@@ -45,9 +46,8 @@ class HTTP(Driver["HTTPConnection"]):
         if host is None:
             raise TypeError("host must be given, or the pool's servers")
         limit = self.timeout if timeout is None else timeout
-        if self.ssl_context:
-            context: dict[str, Any] = {} if self.ssl_context is True else {"context": self.ssl_context}
-            c: Any = PooledHTTPS(host, port, timeout=limit, **context, **self.kwargs)
+        if self.tls:
+            c: Any = PooledHTTPS(host, port, timeout=limit, context=self.ssl_context, **self.kwargs)
         else:
             c = PooledHTTP(host, port, timeout=limit, **self.kwargs)
         try:
