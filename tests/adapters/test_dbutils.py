@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ import fastpool
 from fastpool.adapters import dbutils as ours
 from fastpool.adapters.dbutils import InvalidConnectionError, PooledDB, TooManyConnectionsError
 from fastpool.testing.virtual_clock import VirtualClock
+from tests.pool.fake_driver import PATIENCE
 
 from . import _dbapi as db
 
@@ -184,6 +186,34 @@ def test_a_cursor_ends_with_its_connections_return() -> None:
         cursor.close()
         del cursor
         assert db.made[0].said == said
+
+
+def test_of_many_cursors_those_that_are_open_are_closed() -> None:
+    with PooledDB(db) as pool:
+        with pool.connection() as con:
+            kept = [con.cursor()]
+            for _ in range(250):
+                con.cursor()
+            kept.append(con.cursor())
+            assert len(con._cursors) < 150
+            db.made[0].said.clear()
+        assert db.made[0].said == ["cursor closed", "cursor closed", "rollback"]
+        assert len(kept) == 2
+
+
+def test_tasks_have_steady_connections() -> None:
+    async def program() -> None:
+        with PooledDB(db, maxconnections=1) as pool:
+            async with pool.aconnection() as con:
+                assert isinstance(con, ours.SteadyDBConnection)
+                con.cursor().execute("x")
+            with pytest.raises(db.IntegrityError):
+                async with pool.aconnection() as con:
+                    con.cursor().execute("twice")
+            async with pool.aconnection() as con:
+                assert con.dbapi_connection is db.made[0]
+
+    asyncio.run(asyncio.wait_for(program(), PATIENCE))
 
 
 def test_a_closed_connection_says_so() -> None:

@@ -199,6 +199,27 @@ def test_a_greenlet_waits_for_a_shared_connection_without_stopping_the_others() 
     )
 
 
+def test_dbutils_need_not_be_installed() -> None:
+    run(
+        """
+        import sys
+        sys.modules["dbutils"] = None
+        from tests.adapters import _dbapi as db
+        import fastpool
+        from fastpool.adapters.dbutils import PooledDB, TooManyConnectionsError
+
+        with PooledDB(db, 1, maxconnections=1) as pool, pool.connection() as con:
+            con.cursor().execute("x")
+            assert pool.version == fastpool.__version__
+            try:
+                pool.connection()
+            except TooManyConnectionsError:
+                sys.exit(0)
+        sys.exit("no error")
+        """
+    )
+
+
 # ---- closing
 
 

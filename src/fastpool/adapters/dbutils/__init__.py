@@ -1,5 +1,6 @@
 """``fastpool.adapters.dbutils``: a drop-in for DBUtils' PooledDB; docs/dbutils.md lists the differences."""
 
+from .cursor import SteadyDBCursor
 from .errors import (
     InvalidConnection,
     InvalidConnectionError,
@@ -28,6 +29,7 @@ __all__ = [
     "PooledSharedDBConnection",
     "SharedDBConnection",
     "SteadyDBConnection",
+    "SteadyDBCursor",
     "SteadyDBError",
     "TooManyConnections",
     "TooManyConnectionsError",
