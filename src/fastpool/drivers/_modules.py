@@ -18,11 +18,13 @@ _LIMITS = {
     "mariadb": ("connect_timeout", 1),
 }
 
+# attributes that a holder can set, beside autocommit
 _SETTINGS = {
     "psycopg": ("isolation_level", "read_only", "deferrable"),
     "psycopg2": ("isolation_level", "readonly", "deferrable"),
 }
 
+# modules whose connections know without asking the server whether they commit each statement by itself
 _SHOW_AUTOCOMMIT = {"MySQLdb", "mariadb", "oracledb", "psycopg", "psycopg2", "pymysql", "pyodbc", "sqlite3"}
 
 
@@ -99,7 +101,7 @@ def set_autocommit(con: Any, value: bool) -> None:
 
 
 def settings_of(con: Any) -> dict[str, Any]:
-    """What a holder can set on a connection, beside autocommit, so that it outlives a rollback."""
+    """The settings of a connection, beside autocommit, that a holder can change and that outlive a rollback."""
     names = _SETTINGS.get(root(type(con)), ())
     return {name: getattr(con, name) for name in names}
 
