@@ -14,31 +14,9 @@ class NotFound(Exception):
     """The server has no such page. The response was read completely, so the connection can be used again."""
 
 
-def connect(server: tuple[str, int], timeout: float | None = None) -> HTTPConnection:
-    # `timeout` is the rest of this checkout's time: a server that hangs costs its caller no more than that
-    host, port = server
-    connection = HTTPConnection(host, port, timeout=timeout)
-    connection.connect()
-    connection.sock.settimeout(10)  # from here on the limit of requests
-    return connection
-
-
-def descriptor(connection: HTTPConnection) -> int:
-    # http.client closes its socket after a response that said "Connection: close"; then there is no descriptor, and the
-    # pool replaces a connection for which this raises
-    return connection.sock.fileno()
-
-
 def open_pool(servers: list[str], **options: Any) -> fastpool.Pool[HTTPConnection]:
-    return fastpool.Pool(
-        connect,
-        fileno=descriptor,
-        keep_on=NotFound,
-        servers=servers,
-        max_size=4,
-        idle_timeout=30,
-        **options,
-    )
+    driver = fastpool.drivers.HTTP(timeout=10)
+    return fastpool.Pool(driver=driver, servers=servers, max_size=4, idle_timeout=30, **options)
 
 
 def get(pool: fastpool.Pool[HTTPConnection], path: str) -> str:

@@ -5,40 +5,17 @@ python examples/mail.py 127.0.0.1:8025 127.0.0.1:8143 user secret
 
 import imaplib
 import smtplib
-import socket
 import sys
 from email.message import EmailMessage
 from typing import Any
 
 import fastpool
 
-Address = tuple[str, int]
-
-
-def socket_of(connection: smtplib.SMTP) -> socket.socket:
-    """The socket; raises for a connection that has been closed, so that the pool replaces it."""
-    if connection.sock is None:
-        raise smtplib.SMTPServerDisconnected("closed")
-    return connection.sock
-
 
 def open_smtp(server: str) -> fastpool.Pool[smtplib.SMTP]:
-    """A pool for sending. A mail server hangs up on clients that are silent for some minutes; `check` notices that
-    first."""
-
-    def connect(server: Address, timeout: float | None = None) -> smtplib.SMTP:
-        host, port = server
-        connection = smtplib.SMTP(host, port, timeout=timeout or 30)
-        socket_of(connection).settimeout(30)
-        return connection
-
+    """A pool for sending. A mail server hangs up on silent clients after some minutes; the driver's NOOP notices it."""
     return fastpool.Pool(
-        connect,
-        close=smtplib.SMTP.quit,
-        check=lambda connection: connection.noop()[0] == 250,
-        reset=lambda connection: connection.rset(),  # ends a message that the last user left unfinished
-        fileno=lambda connection: socket_of(connection).fileno(),
-        keep_on=(smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.SMTPDataError),
+        driver=fastpool.drivers.SMTP(),
         servers=[server],
         max_size=2,
         check_after=10,  # servers answer NOOP at once, but it is a round trip: so at most once in this time
@@ -56,39 +33,8 @@ def send(pool: fastpool.Pool[smtplib.SMTP], to: str, subject: str, text: str) ->
 
 def open_imap(server: str, user: str, password: str, **options: Any) -> fastpool.Pool[imaplib.IMAP4]:
     """A pool for reading. Logging in is slow, so it is done once per connection."""
-
-    def connect(server: Address, timeout: float | None = None) -> imaplib.IMAP4:
-        host, port = server
-        connection = imaplib.IMAP4(host, port, timeout=timeout)
-        try:
-            connection.sock.settimeout(30)
-            connection.login(user, password)
-        except BaseException:
-            connection.shutdown()  # the pool does not have this connection yet, so it must be closed here
-            raise
-        return connection
-
-    def reset(connection: imaplib.IMAP4) -> None:
-        if connection.state == "SELECTED":
-            connection.close()  # the next user begins without a mailbox, as after the login
-
-    def close(connection: imaplib.IMAP4) -> None:
-        try:
-            connection.logout()
-        except (imaplib.IMAP4.error, OSError):
-            connection.shutdown()  # the server was gone already; the socket is still to be closed
-
-    return fastpool.Pool(
-        connect,
-        close=close,
-        check=lambda connection: connection.noop()[0] == "OK",
-        reset=reset,
-        fileno=lambda connection: connection.sock.fileno(),
-        servers=[server],
-        max_size=2,
-        keepalive=60,  # IMAP servers end a silent session after some minutes
-        **options,
-    )
+    driver = fastpool.drivers.IMAP(user=user, password=password)
+    return fastpool.Pool(driver=driver, servers=[server], max_size=2, keepalive=60, **options)
 
 
 def count_messages(pool: fastpool.Pool[imaplib.IMAP4], mailbox: str = "INBOX") -> int:

@@ -1,9 +1,8 @@
-"""Pooling psycopg's connections to PostgreSQL: a whole Driver, and fail-over between servers.
+"""Pooling psycopg's connections to PostgreSQL, with fail-over between servers.
 
 python examples/postgres.py postgres 127.0.0.1:5432 127.0.0.1:5433
 """
 
-import math
 import sys
 from typing import Any, LiteralString
 
@@ -15,44 +14,8 @@ import fastpool
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
-class Postgres(fastpool.Driver[Connection]):
-    """The functions that a pool of psycopg connections needs."""
-
-    def __init__(self, **conninfo: Any) -> None:
-        self.conninfo = conninfo
-
-    def connect(self, server: tuple[str, int], timeout: float | None) -> Connection:
-        host, port = server
-        # libpq counts whole seconds, and takes less than 2 as 2
-        limit: dict[str, Any] = {} if timeout is None else {"connect_timeout": max(math.ceil(timeout), 2)}
-        return psycopg.connect(host=host, port=port, **limit, **self.conninfo)
-
-    def check(self, c: Connection, timeout: float | None) -> bool:
-        c.execute("SELECT 1")
-        c.rollback()
-        return True
-
-    def reset(self, c: Connection) -> None:
-        # An open transaction would keep its locks and its snapshot; a failed one refuses every statement.
-        if c.info.transaction_status != TransactionStatus.IDLE:
-            c.rollback()
-
-    def usable(self, c: Connection, exc: BaseException) -> bool:
-        # An error that the server reported (a duplicate key, a typing error) leaves the connection intact. An
-        # interrupted query does not: its rows may still be on their way.
-        return (
-            isinstance(exc, psycopg.Error)
-            and not c.broken
-            and c.info.transaction_status
-            in (TransactionStatus.IDLE, TransactionStatus.INTRANS, TransactionStatus.INERROR)
-        )
-
-    def close(self, c: Connection) -> None:
-        c.close()
-
-
 def open_pool(servers: list[str], user: str, **options: Any) -> fastpool.Pool[Connection]:
-    driver = Postgres(user=user, dbname="postgres", application_name="fastpool")
+    driver = fastpool.drivers.Psycopg(user=user, dbname="postgres", application_name="fastpool")
     return fastpool.Pool(
         driver=driver, servers=servers, balance="least_leased", max_size=4, max_lifetime=3600, **options
     )
@@ -60,9 +23,11 @@ def open_pool(servers: list[str], user: str, **options: Any) -> fastpool.Pool[Co
 
 def ask(pool: fastpool.Pool[Connection], query: LiteralString, *values: object) -> list[tuple[Any, ...]]:
     """The rows of a query, in a transaction of its own."""
-    with pool.connection() as connection, connection.transaction():
-        cursor = connection.execute(query, values)
-        return cursor.fetchall() if cursor.description else []
+    with pool.connection() as connection:
+        assert connection.info.transaction_status == TransactionStatus.IDLE  # whatever the last holder left behind
+        with connection.transaction():
+            cursor = connection.execute(query, values)
+            return cursor.fetchall() if cursor.description else []
 
 
 def main(user: str, *servers: str) -> None:

@@ -13,20 +13,8 @@ People = fastpool.Pool[sqlite3.Connection]
 
 
 def open_pool(path: str) -> People:
-    def connect() -> sqlite3.Connection:
-        # The pool passes a connection from thread to thread, to one at a time.
-        connection = sqlite3.connect(path, check_same_thread=False, timeout=10)
-        connection.execute("PRAGMA journal_mode=WAL")
-        return connection
-
-    return fastpool.Pool(
-        connect,
-        reset=sqlite3.Connection.rollback,  # does nothing if the user has committed
-        check=lambda connection: connection.execute("SELECT 1").fetchone() == (1,),
-        keep_on=sqlite3.IntegrityError,  # the row was refused; the connection is intact (and will be rolled back)
-        max_size=3,
-        check_after=60,  # there is no network in between
-    )
+    driver = fastpool.drivers.SQLite(path, pragmas={"journal_mode": "WAL"}, timeout=10)
+    return fastpool.Pool(driver=driver, max_size=3, check_after=60)  # there is no network in between
 
 
 def add(pool: People, name: str) -> None:

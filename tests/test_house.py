@@ -33,7 +33,7 @@ FLOORS: list[set[str]] = [
         "_shared.sharing",
         "_telemetry.report",
     },
-    {"adapters", "aio", "metrics", "testing"},
+    {"adapters", "aio", "drivers", "metrics", "testing"},
     {"__init__"},
     {"__main__", "_cli"},
 ]

@@ -26,6 +26,7 @@ from ._version import __version__
 
 if TYPE_CHECKING:
     from . import aio as aio
+    from . import drivers as drivers
     from . import testing as testing
     from ._async.pool import AsyncPool
     from ._options import PoolOptions
@@ -66,7 +67,7 @@ _LAZY = {
     "install": ".adapters.happybase.pool",
     "uninstall": ".adapters.happybase.pool",
 }
-_LAZY_MODULES = ("aio", "testing")
+_LAZY_MODULES = ("aio", "drivers", "testing")
 
 
 def __getattr__(name: str) -> Any:

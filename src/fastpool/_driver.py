@@ -109,6 +109,10 @@ class Driver(Generic[C]):
     def abandon(self, c: C) -> None:
         """Forget ``c`` in a forked child, without a word on the wire: the parent goes on using it."""
 
+    def awaited(self) -> Driver[Any]:
+        """Give the driver to use in an AsyncPool: another one where the library has asynchronous connections."""
+        return self
+
     # What the pool calls; a driver that works with the slot's entry (the guarded happybase connection) overrides these.
 
     def open_entry(self, entry: Entry, server: Any, timeout: float | None) -> Any:

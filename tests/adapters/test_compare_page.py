@@ -27,7 +27,7 @@ def test_every_yes_is_shown(row: list[str]) -> None:
     assert all(function in functions_of(path) for path, function, _ in tests)
 
 
-@pytest.mark.parametrize("page", ["socketpool.md", "poodle.md"])
+@pytest.mark.parametrize("page", ["socketpool.md", "poodle.md", "dbutils.md"])
 def test_the_examples_of_the_drop_ins_pages_run(page: str) -> None:
     examples = blocks(f"docs/{page}")
     assert len(examples) >= 2

@@ -161,3 +161,27 @@ def pgbouncer(server, **settings):
         config.write_text("\n".join([*lines, *(f"{name} = {value}" for name, value in settings.items())]) + "\n")
         with leashed([*drop, bouncer, str(config)], port, folder):
             yield f"host=127.0.0.1 port={port} user=postgres dbname=postgres"
+
+
+@contextlib.contextmanager
+def mariadb_server(port=None):
+    """A new MariaDB server with a database ``test``; its user ``fastpool`` may do everything, and needs no password."""
+    install, server = program("mariadb-install-db"), program("mariadbd", "/usr/sbin")
+    port = port or free_port()
+    user = "mysql" if os.geteuid() == 0 else None
+    with scratch(user) as folder:
+        data, start = os.path.join(folder, "data"), Path(folder, "start.sql")
+        start.write_text(  # a statement a line
+            "CREATE DATABASE IF NOT EXISTS test;\n"
+            "CREATE USER IF NOT EXISTS fastpool@'127.0.0.1';\n"
+            "GRANT ALL PRIVILEGES ON *.* TO fastpool@'127.0.0.1' WITH GRANT OPTION;\n"
+        )
+        common = ["--no-defaults", f"--datadir={data}", *([f"--user={user}"] if user else [])]
+        small = ["--innodb-buffer-pool-size=32M", "--innodb-log-file-size=4M", "--innodb-flush-method=fsync"]
+        make = [install, *common, "--auth-root-authentication-method=normal", "--skip-test-db", *small]
+        subprocess.run(make, check=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        socket_file = os.path.join(folder, "socket")
+        run = [server, *common, *small, f"--port={port}", "--bind-address=127.0.0.1", f"--socket={socket_file}"]
+        run += ["--skip-name-resolve", "--skip-log-bin", f"--init-file={start}", f"--pid-file={folder}/pid"]
+        with leashed(run, port, folder) as address:
+            yield address

@@ -28,7 +28,8 @@ class Page(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.saw.append((self.client_address[1], self.path))
-        body = b"no such page" if self.path == "/none" else f"{self.path} from {self.server.address}".encode()
+        bodies = {"/empty": b"", "/none": b"no such page"}
+        body = bodies.get(self.path, f"{self.path} from {self.server.address}".encode())
         self.send_response(404 if self.path == "/none" else 200)
         self.send_header("Content-Length", str(len(body)))
         if self.path == "/last":
@@ -91,11 +92,12 @@ class Smtp(Lines):
 
 class Imap(Lines):
     hello = b"* OK small"
+    capabilities = b"IMAP4REV1"
 
     def answer(self, words):
         tag, word = words[0].encode(), words[1].upper()
         if word == "CAPABILITY":
-            self.say(b"* CAPABILITY IMAP4REV1", tag + b" OK done")
+            self.say(b"* CAPABILITY " + self.capabilities, tag + b" OK done")
         elif word == "LOGIN" and words[3] != '"secret"':
             self.say(tag + b" NO never")
         elif word in ("SELECT", "EXAMINE"):

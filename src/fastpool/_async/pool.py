@@ -141,7 +141,7 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
     # ---- its parts ---------------------------------------------------------------------------------------------------
 
     def _start(self, driver: Driver, config: Any) -> None:
-        super()._start(driver if isinstance(driver, LoopDriver) else LoopDriver(driver), config)
+        super()._start(driver if isinstance(driver, LoopDriver) else LoopDriver(driver.awaited()), config)
         self.own_references = 2  # LoopDriver.homes has one
         self.of_loops = True
         self.driver.over = registry.weak_call(self, "_closed_one")

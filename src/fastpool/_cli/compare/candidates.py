@@ -143,19 +143,19 @@ def psycopg_pool(size: int, address: Address | None) -> Iterator[Cycles]:
 @contextmanager
 def dbutils_pooled_db(size: int, address: Address | None) -> Iterator[Cycles]:
     pool = import_module("dbutils.pooled_db").PooledDB(DbApi, maxconnections=size, maxcached=size, blocking=True)
-    with _connect_and_close(pool) as cycles:
+    with connect_and_close(pool) as cycles:
         yield cycles
     pool.close()
 
 
 @contextmanager
 def dbutils_simple_pooled_db(size: int, address: Address | None) -> Iterator[Cycles]:
-    with _connect_and_close(import_module("dbutils.simple_pooled_db").PooledDB(DbApi, size)) as cycles:
+    with connect_and_close(import_module("dbutils.simple_pooled_db").PooledDB(DbApi, size)) as cycles:
         yield cycles
 
 
 @contextmanager
-def _connect_and_close(pool: Any) -> Iterator[Cycles]:
+def connect_and_close(pool: Any) -> Iterator[Cycles]:
     def cycles(n: int, rest: Rest | None = None, apart: bool = False) -> None:
         if rest is not None:
             return _resting(n, pool.connection, _close, rest, apart)

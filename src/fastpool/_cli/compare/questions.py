@@ -122,12 +122,14 @@ def size(server: Server, effort: Effort) -> Iterator[Finding]:
 def drop_ins(server: Server, effort: Effort) -> Iterator[Finding]:
     """One checkout and checkin through a drop-in and through the pool that it replaces, with no other caller."""
     from .ancestor_candidates import PAIRS
+    from .dbutils_candidates import PAIR
     from .psycopg_candidates import PSYCOPG_PAIRS
 
     for (ours, theirs), target in zip(PAIRS, (Target(10), None, None), strict=True):
         yield _compare(effort, "checkout + checkin through a drop-in", ours, theirs, _without_server, target=target)
     for ours, theirs, least in PSYCOPG_PAIRS:
         yield _compare(effort, "checkout + checkin through a drop-in", ours, theirs, _without_server, target=least)
+    yield _compare(effort, "checkout + checkin through a drop-in", *PAIR, _without_server, target=Target(1))
 
 
 def line(server: Server, effort: Effort) -> Iterator[Finding]:

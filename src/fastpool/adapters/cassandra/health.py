@@ -11,7 +11,7 @@ from cassandra.policies import HostDistance
 from cassandra.query import SimpleStatement
 
 from ..._core import clock
-from .flag import Flag
+from .._flag import Flag
 
 LIMIT_S = 5.0
 _QUESTION = "SELECT release_version FROM system.local WHERE key = 'local'"

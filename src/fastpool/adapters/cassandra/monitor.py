@@ -13,7 +13,7 @@ from ..._async.driver import was_cancelled
 from ..._core import Post, clock, loop_of_thread, seconds_to_ns
 from ..._core.threads import leave_hub, start
 from ..._errors import PoolClosed
-from .flag import Flag
+from .._flag import Flag
 from .health import LIMIT_S, HostHealth
 
 logger = logging.getLogger("fastpool.cassandra")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..._core import clock
-from ..._core.compat import eventlets_hub, gevents_hub
-from ..._core.greenlets import pause
-from ..._core.threads import WakeEvent
+from .._core import clock
+from .._core.compat import eventlets_hub, gevents_hub
+from .._core.greenlets import pause
+from .._core.threads import WakeEvent
 
 _NAP_S = 0.005
 
