@@ -1,0 +1,176 @@
+"""redis-py's pools for synchronous clients, replaced."""
+
+# mypy: disallow-subclassing-any=False, disallow-untyped-calls=False, warn-return-any=False
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from ..._core import clock, deadline_after
+from ..._errors import LeaseError
+from ..._keeper.keeper import keeper
+from ..._pool import Pool
+from .arguments import options_among, order_of, sized
+from .driver import Pinging, RedisDriver, Unknown, Waiting, driver_of
+from .told import Told
+from .tracked import CacheConnection, is_tracked, tracked
+
+if TYPE_CHECKING:
+    from ..._config import Config
+
+# super() costs as much as what it finds here
+_checkout, _checkin = Pool.checkout, Pool.checkin
+
+
+class ConnectionPool(Told, Pool[Any], redis.ConnectionPool):
+    """redis.ConnectionPool, replaced: ``redis.Redis(connection_pool=ConnectionPool(host=…, max_connections=…))``.
+
+    ``connection_class``, ``max_connections`` and all other arguments are redis-py's, those of the connections among
+    them. Options of :class:`fastpool.Pool` except ``max_size`` are taken by their names; ``timeout`` is 0 here: when
+    all connections are in use, a checkout fails at once. ``check_after`` is 0, so every connection is looked at before
+    it is handed out. TypeError or ValueError for a bad argument.
+    """
+
+    driver: RedisDriver
+    _mixins: tuple[type, ...] = ()  # of its driver
+    _library: Any = redis.ConnectionPool  # whose __init__ takes the arguments
+
+    def __init__(self, *arguments: Any, **kwargs: Any) -> None:
+        options = {"timeout": 0, **options_among(kwargs)}
+        self._library.__init__(self, *arguments, **kwargs)
+        mixins = (
+            *self._mixins,
+            *(() if is_tracked(self.connection_class) else (Unknown,)),
+            *(() if options.get("keepalive") is None else (Pinging,)),
+        )
+        driver = driver_of(mixins, arguments, kwargs)
+        super().__init__(driver=driver, **sized(options, self.max_connections))
+
+    def _start(self, driver: Any, config: Config) -> None:
+        if not hasattr(self, "connection_class"):
+            self._library.__init__(self, *driver.arguments, **driver.kwargs)  # a pool that was unpickled
+        driver.use(self)
+        self._tells_release = "event_dispatcher" in driver.kwargs
+        super()._start(driver, config)
+
+    # ---- checkout and checkin
+
+    def get_connection(self, command_name: Any = None, *keys: Any, **options: Any) -> Any:
+        """Check out a connection; return it with :meth:`release`. The arguments have no effect, as in redis-py.
+
+        It is connected, and the server has sent nothing that nobody read. MaxConnectionsError (with
+        BlockingConnectionPool: ConnectionError) if none comes free in ``timeout``; redis-py's errors if none can be
+        opened.
+        """
+        return _checkout(self)
+
+    def release(self, connection: Any) -> None:
+        """Return a connection; nothing happens if it is not out. It is closed if a reply to it has not been read."""
+        if self._tells_release:
+            self._tell_release(connection)
+        try:
+            _checkin(self, connection)
+        except LeaseError:
+            pass
+
+    def make_connection(self) -> Any:
+        """Make a connection, without connecting it or counting it: a subclass may make another one."""
+        c = tracked(self.connection_class)(**self.connection_kwargs)
+        cache = getattr(self, "cache", None)
+        return c if cache is None else CacheConnection(c, cache, self._lock)
+
+    def _tell_release(self, connection: Any) -> None:
+        """Tell redis-py's listeners, who may use the connection: so before it is returned."""
+        from redis.event import AfterConnectionReleasedEvent
+
+        if any(one is connection for one in self.driver.leased()):
+            try:
+                self._event_dispatcher.dispatch(AfterConnectionReleasedEvent(connection))
+            except BaseException:
+                _checkin(self, connection, True)
+                raise
+
+    # ---- its life
+
+    def disconnect(self, inuse_connections: bool = True) -> None:
+        """Close the idle connections, and those in use, too, unless ``inuse_connections`` is false.
+
+        Whoever has one of these gets redis-py's ConnectionError, or is connected again by redis-py. The pool goes on.
+        """
+        self._retire_idle("cleared", 0)
+        if inuse_connections:
+            for c in self.driver.leased():
+                c.disconnect()
+
+    def reset(self) -> None:
+        """Forget all connections, and begin anew: idle ones are closed, those in use are left to their holders."""
+        self.pid = os.getpid()
+        if self.config is None:
+            return  # redis-py's constructor calls this
+        self._retire_idle("cleared", 0)
+        self.driver.forgotten.update((id(c), c) for c in self.driver.leased())
+        self._drop_leased()
+        self.driver.forgotten.clear()
+
+    def close(self, timeout: float | None = None) -> None:
+        """Close all connections. As in redis-py the pool can be used again afterwards, which opens new ones.
+
+        ``timeout``: wait so many seconds at most for those that are in use to be returned, before they are closed.
+        """
+        deadline = deadline_after(timeout)
+        self._retire_idle("cleared", 0)
+        if timeout is not None and deadline > clock():
+            self._wait_for_leases(deadline)
+        first, self.was_opened, self.keeping = self.was_opened, False, None
+        keeper.forget(self)
+        self.disconnect()
+        if first:
+            self._tell("pool_closed")
+
+    def _forked(self) -> None:
+        self.driver.use(self)
+        self._lock = threading.RLock()  # a thread of the parent may have held the other one
+        self.pid = os.getpid()
+        super()._forked()
+
+
+class BlockingConnectionPool(ConnectionPool, redis.BlockingConnectionPool):
+    """redis.BlockingConnectionPool, replaced: callers wait ``timeout`` seconds for a connection, first come first
+    served.
+
+    ``queue_class``: queue.LifoQueue hands out the connection returned last, queue.Queue the one idle longest
+    (fastpool's ``order``).
+    """
+
+    _mixins = (Waiting,)
+
+    def __init__(
+        self,
+        max_connections: int = 50,
+        timeout: float | None = 20,
+        connection_class: Any = redis.Connection,
+        queue_class: Any = queue.LifoQueue,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("order", order_of(queue_class))
+        self.queue_class = queue_class
+        self._in_maintenance = False
+        super().__init__(connection_class, max_connections, timeout=timeout, **kwargs)
+
+    if TYPE_CHECKING:
+        timeout: float | None
+    else:
+
+        @property
+        def timeout(self):
+            """How many seconds a checkout may take; None: no limit. May be set."""
+            return self.config.timeout
+
+        @timeout.setter
+        def timeout(self, seconds):
+            self._configure(self.config.replaced(timeout=seconds))
