@@ -6,8 +6,9 @@
 from importlib import import_module as _import_module
 from types import ModuleType as _ModuleType
 
-from .errors import AllServersUnavailable, MaxConnectionsError, NoConnectionsAvailable, PoolDeadlock
+from .errors import AllServersUnavailable, MaxConnectionsError, NoConnectionsAvailable, NotInUse, PoolDeadlock
 from .pool import BlockingConnectionPool, ConnectionPool
+from .sentinel import SentinelConnectionPool
 
 __all__ = [
     "AllServersUnavailable",
@@ -15,7 +16,9 @@ __all__ = [
     "ConnectionPool",
     "MaxConnectionsError",
     "NoConnectionsAvailable",
+    "NotInUse",
     "PoolDeadlock",
+    "SentinelConnectionPool",
 ]
 
 

@@ -28,6 +28,18 @@ def sized(options: dict[str, Any], max_connections: int) -> dict[str, Any]:
     return {"max_size": size, "max_connecting": size, "check_after": 0, **options}
 
 
+def check_servers(options: dict[str, Any], connection_class: Any, connection_kwargs: dict[str, Any]) -> None:
+    """ValueError if ``servers`` is given to a pool whose connections find their server in another way."""
+    if options.get("servers") is None:
+        return
+    for name in ("path", "connection_pool"):  # a unix socket; Sentinel
+        if name in connection_kwargs:
+            raise ValueError(
+                f"servers={options['servers']!r} cannot be given with {connection_class.__name__}, "
+                f"whose {name} says where to connect"
+            )
+
+
 def order_of(queue_class: Any) -> str:
     """The order in which a queue of this class gives connections out. TypeError if it is no class."""
     if not isinstance(queue_class, type):

@@ -42,7 +42,8 @@ class RedisDriver(Driver[Any]):
         self.forgotten: dict[int, Any] = {}  # by id: connections that reset() leaves to their holders
 
     def __reduce__(self) -> Any:
-        return driver_of, (type(self).__bases__[:-1], self.arguments, self.kwargs)
+        *mixins, base = type(self).__bases__
+        return driver_of, (base, tuple(mixins), self.arguments, self.kwargs)
 
     # ---- the connections, by their states
 
@@ -60,13 +61,18 @@ class RedisDriver(Driver[Any]):
 
     # ---- what the pool calls
 
-    def open_entry(self, entry: Entry, server: tuple[str, int] | None, timeout: float | None) -> Any:
-        """Make and connect a connection; whatever redis-py raises is the caller's."""
+    def made(self, entry: Entry, server: tuple[str, int] | None) -> Any:
+        """A connection for this slot, to that server, not connected yet."""
         self.entries[entry.index] = entry
         c = self.pool().make_connection()
-        inner = inside(c)
         if server is not None:
-            inner.host, inner.port = server
+            inside(c).host, inside(c).port = server
+        return c
+
+    def open_entry(self, entry: Entry, server: tuple[str, int] | None, timeout: float | None) -> Any:
+        """Make and connect a connection; whatever redis-py raises is the caller's."""
+        c = self.made(entry, server)
+        inner = inside(c)
         try:
             with bounded(inner, timeout):
                 c.connect()
@@ -156,11 +162,11 @@ def bounded(c: Any, timeout: float | None) -> Iterator[None]:
         c._apply_timeout()
 
 
-def driver_of(mixins: tuple[type, ...], arguments: tuple[Any, ...], kwargs: dict[str, Any]) -> RedisDriver:
-    """A RedisDriver with these mixins."""
-    return _driver_class(mixins)(arguments, kwargs)
+def driver_of(base: type, mixins: tuple[type, ...], arguments: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """A driver of the class ``base`` with these mixins in front."""
+    return _driver_class(base, mixins)(arguments, kwargs)
 
 
-@lru_cache(maxsize=32)
-def _driver_class(mixins: tuple[type, ...]) -> type[RedisDriver]:
-    return type(RedisDriver.__name__, (*mixins, RedisDriver), {})
+@lru_cache(maxsize=64)
+def _driver_class(base: type, mixins: tuple[type, ...]) -> Any:
+    return type(base.__name__, (*mixins, base), {})

@@ -25,3 +25,9 @@ class PoolDeadlock(_errors.PoolDeadlock, NoConnectionsAvailable):
 
 class AllServersUnavailable(_errors.AllServersUnavailable, redis.ConnectionError):
     """Every one of ``servers`` refused; the last one's error is ``__cause__``."""
+
+
+class NotInUse(_errors.LeaseError, KeyError):
+    """The connection that was returned is not out: it was returned before, or is another pool's."""
+
+    __str__ = Exception.__str__  # KeyError's would show the text in quotation marks

@@ -52,10 +52,15 @@ class Owed:
         self._got_reply()
 
 
+def is_kind(library: type, connection_class: Any) -> bool:
+    """Whether it is a subclass of the library's class of connections."""
+    return isinstance(connection_class, type) and issubclass(connection_class, library)
+
+
 @lru_cache(maxsize=256)
 def subclass(mixin: type, library: type, connection_class: type) -> Any:
     """``connection_class`` with ``mixin`` in front, by its own name; itself if it is no subclass of ``library``."""
-    if not isinstance(connection_class, type) or not issubclass(connection_class, library):
+    if not is_kind(library, connection_class):
         return connection_class
     named = {
         "__module__": connection_class.__module__,

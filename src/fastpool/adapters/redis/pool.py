@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import redis
 
@@ -15,19 +14,16 @@ from ..._core import clock, deadline_after
 from ..._errors import LeaseError
 from ..._keeper.keeper import keeper
 from ..._pool import Pool
-from .arguments import options_among, order_of, sized
-from .driver import Pinging, RedisDriver, Unknown, Waiting, driver_of
-from .told import Told
+from .arguments import order_of
+from .common import Common
+from .driver import Pinging, RedisDriver, Unknown, Waiting
 from .tracked import CacheConnection, is_tracked, tracked
-
-if TYPE_CHECKING:
-    from ..._config import Config
 
 # super() costs as much as what it finds here
 _checkout, _checkin = Pool.checkout, Pool.checkin
 
 
-class ConnectionPool(Told, Pool[Any], redis.ConnectionPool):
+class ConnectionPool(Common, Pool[Any], redis.ConnectionPool):
     """redis.ConnectionPool, replaced: ``redis.Redis(connection_pool=ConnectionPool(host=…, max_connections=…))``.
 
     ``connection_class``, ``max_connections`` and all other arguments are redis-py's, those of the connections among
@@ -37,26 +33,11 @@ class ConnectionPool(Told, Pool[Any], redis.ConnectionPool):
     """
 
     driver: RedisDriver
-    _mixins: tuple[type, ...] = ()  # of its driver
-    _library: Any = redis.ConnectionPool  # whose __init__ takes the arguments
-
-    def __init__(self, *arguments: Any, **kwargs: Any) -> None:
-        options = {"timeout": 0, **options_among(kwargs)}
-        self._library.__init__(self, *arguments, **kwargs)
-        mixins = (
-            *self._mixins,
-            *(() if is_tracked(self.connection_class) else (Unknown,)),
-            *(() if options.get("keepalive") is None else (Pinging,)),
-        )
-        driver = driver_of(mixins, arguments, kwargs)
-        super().__init__(driver=driver, **sized(options, self.max_connections))
-
-    def _start(self, driver: Any, config: Config) -> None:
-        if not hasattr(self, "connection_class"):
-            self._library.__init__(self, *driver.arguments, **driver.kwargs)  # a pool that was unpickled
-        driver.use(self)
-        self._tells_release = "event_dispatcher" in driver.kwargs
-        super()._start(driver, config)
+    _library = redis.ConnectionPool
+    _kind = RedisDriver
+    _unknown = Unknown
+    _pinging = Pinging
+    _is_tracked = staticmethod(is_tracked)
 
     # ---- checkout and checkin
 
@@ -95,6 +76,10 @@ class ConnectionPool(Told, Pool[Any], redis.ConnectionPool):
                 _checkin(self, connection, True)
                 raise
 
+    def re_auth_callback(self, token: Any) -> None:
+        """Replace all connections, because the token that they were opened with has been renewed."""
+        self._sign_in_anew(token)
+
     # ---- its life
 
     def disconnect(self, inuse_connections: bool = True) -> None:
@@ -106,16 +91,6 @@ class ConnectionPool(Told, Pool[Any], redis.ConnectionPool):
         if inuse_connections:
             for c in self.driver.leased():
                 c.disconnect()
-
-    def reset(self) -> None:
-        """Forget all connections, and begin anew: idle ones are closed, those in use are left to their holders."""
-        self.pid = os.getpid()
-        if self.config is None:
-            return  # redis-py's constructor calls this
-        self._retire_idle("cleared", 0)
-        self.driver.forgotten.update((id(c), c) for c in self.driver.leased())
-        self._drop_leased()
-        self.driver.forgotten.clear()
 
     def close(self, timeout: float | None = None) -> None:
         """Close all connections. As in redis-py the pool can be used again afterwards, which opens new ones.
@@ -133,9 +108,7 @@ class ConnectionPool(Told, Pool[Any], redis.ConnectionPool):
             self._tell("pool_closed")
 
     def _forked(self) -> None:
-        self.driver.use(self)
         self._lock = threading.RLock()  # a thread of the parent may have held the other one
-        self.pid = os.getpid()
         super()._forked()
 
 
@@ -161,16 +134,3 @@ class BlockingConnectionPool(ConnectionPool, redis.BlockingConnectionPool):
         self.queue_class = queue_class
         self._in_maintenance = False
         super().__init__(connection_class, max_connections, timeout=timeout, **kwargs)
-
-    if TYPE_CHECKING:
-        timeout: float | None
-    else:
-
-        @property
-        def timeout(self):
-            """How many seconds a checkout may take; None: no limit. May be set."""
-            return self.config.timeout
-
-        @timeout.setter
-        def timeout(self, seconds):
-            self._configure(self.config.replaced(timeout=seconds))

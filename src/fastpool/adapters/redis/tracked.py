@@ -10,7 +10,7 @@ from redis import connection as library
 from redis.connection import AbstractConnection
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 
-from .owed import Owed, subclass
+from .owed import Owed, is_kind, subclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -141,4 +141,4 @@ def tracked(connection_class: Any) -> Any:
 
 def is_tracked(connection_class: Any) -> bool:
     """Whether connections of this class can be tracked."""
-    return isinstance(connection_class, type) and issubclass(connection_class, AbstractConnection)
+    return is_kind(AbstractConnection, connection_class)
