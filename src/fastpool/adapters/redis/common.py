@@ -1,4 +1,4 @@
-"""What the replaced pools have in common, those that block and those that are awaited."""
+"""The base of the replaced pools, of those that block and of those that are awaited."""
 
 # mypy: disallow-subclassing-any=False, disallow-untyped-calls=False, warn-return-any=False
 

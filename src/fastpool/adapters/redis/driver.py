@@ -84,7 +84,7 @@ class RedisDriver(Driver[Any]):
             inner._pushes = inner._pushes or inner is not c  # a cache is told of invalid keys
         return c
 
-    def close(self, c: Any) -> None:
+    def close(self, c: Any) -> Any:
         """Disconnect."""
         if self.forgotten.pop(id(c), None) is None:
             c.disconnect()

@@ -33,7 +33,8 @@ class ConnectionPool(Common, Pool[Any], redis.ConnectionPool):
     """
 
     driver: RedisDriver
-    _library = redis.ConnectionPool
+    _event_dispatcher: Any
+    _library: Any = redis.ConnectionPool
     _kind = RedisDriver
     _unknown = Unknown
     _pinging = Pinging

@@ -27,6 +27,7 @@ class Tracked(Owed):
         _sock: Any
         _parser: Any
         socket_timeout: float | None
+        socket_connect_timeout: float | None
 
         def can_read(self, timeout: float = 0) -> bool: ...
 
@@ -80,7 +81,7 @@ class Tracked(Owed):
             self._has_read = False
             if not (self._take_pushes() if self._pushes else self._is_read_up()):
                 raise ConnectionError(f"{self!r} is out of step: the server has sent what nobody has read")
-        return sock.fileno()  # type: ignore[no-any-return]
+        return sock.fileno()
 
     def _is_read_up(self) -> bool:
         """Whether everything that was received has been read. Does not look at the socket."""
@@ -131,7 +132,7 @@ class CacheConnection(CacheProxyConnection):
 
     def fileno(self) -> int:
         """As :meth:`Tracked.fileno`."""
-        return self._conn.fileno()  # type: ignore[no-any-return]
+        return self._conn.fileno()
 
 
 def tracked(connection_class: Any) -> Any:

@@ -30,11 +30,12 @@ class ConnectionPool(Common, AsyncPool[Any], redis.asyncio.ConnectionPool):
     by their names. A connection that was opened in one event loop is never handed out in another.
     """
 
-    _library = redis.asyncio.ConnectionPool
+    _library: Any = redis.asyncio.ConnectionPool
     _kind = AsyncRedisDriver
     _unknown = AsyncUnknown
     _pinging = AsyncPinging
     _is_tracked = staticmethod(is_tracked)
+    _event_dispatcher: Any
 
     @property
     def driver_of_redis(self) -> AsyncRedisDriver:
