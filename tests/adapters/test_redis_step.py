@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-redis = pytest.importorskip("redis")
+pytest.importorskip("redis")
+
+import redis
 
 from fastpool.adapters.redis import BlockingConnectionPool, ConnectionPool
 
@@ -221,6 +224,7 @@ def test_a_command_that_connects_or_checks_the_health_first(make: Make, fake: Re
 def test_a_command_that_cannot_be_sent_owes_nothing(make: Make, fake: RespServer, monkeypatch: Any) -> None:
     pool = make()
     c = pool.get_connection()
+    c._sock.close()
     monkeypatch.setattr(c, "_sock", Broken())
     with pytest.raises(redis.ConnectionError):
         c.send_command("PING")
@@ -287,8 +291,6 @@ def wait_for_data(c: Any, least: int = 1) -> None:
     """Wait until so many bytes have come, or (0) the end."""
     sock = c._sock
     sock.settimeout(PATIENCE)
-    import socket
-
     while len(found := sock.recv(4096, socket.MSG_PEEK)) < least and found:
         pass
     sock.settimeout(c.socket_timeout)

@@ -160,3 +160,6 @@ class BlockingConnectionPool(ConnectionPool, redis.asyncio.BlockingConnectionPoo
         self.queue_class = queue_class
         self._in_maintenance = False
         super().__init__(connection_class, max_connections, timeout=timeout, **kwargs)
+
+
+ConnectionPool.__module__ = BlockingConnectionPool.__module__ = "fastpool.adapters.redis.asyncio"
