@@ -221,11 +221,11 @@ def test_a_command_that_connects_or_checks_the_health_first(make: Make, fake: Re
     assert desync(pool) == 2
 
 
-def test_a_command_that_cannot_be_sent_owes_nothing(make: Make, fake: RespServer, monkeypatch: Any) -> None:
+def test_a_command_that_cannot_be_sent_owes_nothing(make: Make) -> None:
     pool = make()
     c = pool.get_connection()
     c._sock.close()
-    monkeypatch.setattr(c, "_sock", Broken())
+    c._sock = Broken()
     with pytest.raises(redis.ConnectionError):
         c.send_command("PING")
     c.send_command("PING")

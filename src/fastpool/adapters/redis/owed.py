@@ -32,9 +32,13 @@ class Owed:
         outer = self._sending  # sending may connect first, or check the health, which sends
         self._sending = outer + n
         self._owed += n
+        self._taint()
+        return outer
+
+    def _taint(self) -> None:
+        """Note in the slot that the connection is out of step."""
         if self._entry is not None:
             self._entry.taint(True)
-        return outer
 
     def _end_send(self, outer: int, connected: bool) -> None:
         self._sending = outer

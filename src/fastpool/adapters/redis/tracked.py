@@ -80,6 +80,7 @@ class Tracked(Owed):
         if self._has_read or self._pushes:
             self._has_read = False
             if not (self._take_pushes() if self._pushes else self._is_read_up()):
+                self._taint()
                 raise ConnectionError(f"{self!r} is out of step: the server has sent what nobody has read")
         return sock.fileno()
 

@@ -85,6 +85,7 @@ class Tracked(Owed):
             raise ConnectionError(f"{self!r} was closed by the server")
         unread = reader._buffer  # redis-py looks at it, too: there is no public way that takes nothing out
         if (unread and not (self._pushes and unread[:1] == _PUSH)) or (self._has_read and not self._is_read_up()):
+            self._taint()
             raise ConnectionError(f"{self!r} is out of step: the server has sent what nobody has read")
         self._has_read = False
         if self._pushes:
