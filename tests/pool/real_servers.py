@@ -78,10 +78,10 @@ def scratch(user=None):
 
 
 @contextlib.contextmanager
-def redis_server(port=None):
+def redis_server(port=None, *options):
     server, port = program("redis-server"), port or free_port()
     quiet = ["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--port", str(port)]
-    with scratch() as folder, leashed([server, *quiet], port, folder) as address:
+    with scratch() as folder, leashed([server, *quiet, *options], port, folder) as address:
         yield address
 
 

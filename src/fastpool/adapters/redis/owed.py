@@ -23,7 +23,6 @@ class Owed:
     _packed = 0  # how many commands the last pack_commands packed; 0: they have been sent
     _pushes = False  # the server may send by itself: maintenance notifications, invalidations
     _refused = False
-    _has_read = False  # since it was last looked whether there is something unread
     _should_reconnect = False  # redis-py before 6 does not know this
 
     def _begin_send(self) -> int:

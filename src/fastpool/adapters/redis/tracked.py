@@ -47,7 +47,6 @@ class Tracked(Owed):
 
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
         """Read a reply."""
-        self._has_read = True
         try:
             reply = super().read_response(*args, **kwargs)  # type: ignore[misc]
         except ResponseError:
@@ -77,11 +76,9 @@ class Tracked(Owed):
         sock = self._sock
         if sock is None or self._should_reconnect:
             raise ConnectionError(f"{self!r} is closed")
-        if self._has_read or self._pushes:
-            self._has_read = False
-            if not (self._take_pushes() if self._pushes else self._is_read_up()):
-                self._taint()
-                raise ConnectionError(f"{self!r} is out of step: the server has sent what nobody has read")
+        if not (self._take_pushes() if self._pushes else self._is_read_up()):
+            self._taint()
+            raise ConnectionError(f"{self!r} is out of step: the server has sent what nobody has read")
         return sock.fileno()
 
     def _is_read_up(self) -> bool:

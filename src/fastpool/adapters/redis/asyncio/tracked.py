@@ -45,7 +45,6 @@ class Tracked(Owed):
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
         """Read a reply."""
-        self._has_read = True
         try:
             reply = await super().read_response(*args, **kwargs)  # type: ignore[misc]
         except ResponseError:
@@ -84,10 +83,9 @@ class Tracked(Owed):
         if reader.at_eof() or reader.exception() is not None:
             raise ConnectionError(f"{self!r} was closed by the server")
         unread = reader._buffer  # redis-py looks at it, too: there is no public way that takes nothing out
-        if (unread and not (self._pushes and unread[:1] == _PUSH)) or (self._has_read and not self._is_read_up()):
+        if (unread and not (self._pushes and unread[:1] == _PUSH)) or not self._is_read_up():
             self._taint()
             raise ConnectionError(f"{self!r} is out of step: the server has sent what nobody has read")
-        self._has_read = False
         if self._pushes:
             return -1  # data that waits may be a notification
         writer = self._writer
