@@ -42,9 +42,7 @@ def address() -> Iterator[str]:
         yield address
 
 
-def run(
-    folder: Path, files: tuple[str, ...], address: str, fault: str = "", without: Iterable[str] = ()
-) -> Outcome:
+def run(folder: Path, files: tuple[str, ...], address: str, fault: str = "", without: Iterable[str] = ()) -> Outcome:
     installed = importlib.metadata.version("redis")
     if installed != upstream_redis.SUITE.version:
         pytest.skip(f"the suite is that of redis-py {upstream_redis.SUITE.version}, and {installed} is installed")

@@ -105,9 +105,7 @@ def site() -> Path:
     return folder
 
 
-def run(
-    folder: Path, files: tuple[str, ...], address: str, fault: str = "", without: Iterable[str] = ()
-) -> Outcome:
+def run(folder: Path, files: tuple[str, ...], address: str, fault: str = "", without: Iterable[str] = ()) -> Outcome:
     """The outcome of these files of the suite with the Redis at ``address``.
 
     ``fault``: of broken pools. ``without``: names of tests that are not run.

@@ -86,6 +86,23 @@ def redis_server(port=None, *options):
 
 
 @contextlib.contextmanager
+def redis_sentinel(master_port):
+    """A sentinel that watches the Redis on this port under the name mymaster."""
+    server, port = program("redis-server"), free_port()
+    lines = [
+        f"port {port}",
+        "bind 127.0.0.1",
+        f"sentinel monitor mymaster 127.0.0.1 {master_port} 1",
+        "sentinel down-after-milliseconds mymaster 1000",
+        "sentinel failover-timeout mymaster 5000",
+    ]
+    with scratch() as folder:
+        Path(folder, "sentinel.conf").write_text("\n".join(lines))
+        with leashed([server, "sentinel.conf", "--sentinel"], port, folder) as address:
+            yield address
+
+
+@contextlib.contextmanager
 def postgres_server():
     """A new PostgreSQL server; its superuser is called postgres, and needs no password."""
     debian = "/usr/lib/postgresql/*/bin"

@@ -23,13 +23,13 @@ CacheProxyConnection: Any = getattr(library, "CacheProxyConnection", AbstractCon
 class Tracked(Owed):
     """Mixed into a connection class of redis-py's, in front of it."""
 
+    _may_have_unread = False  # in the parser's buffer: nobody has looked since the last read
+
     if TYPE_CHECKING:
         _sock: Any
         _parser: Any
         socket_timeout: float | None
         socket_connect_timeout: float | None
-
-        def can_read(self, timeout: float = 0) -> bool: ...
 
     def pack_commands(self, commands: Iterable[Any]) -> Any:
         """Pack commands, and note how many."""
@@ -47,6 +47,7 @@ class Tracked(Owed):
 
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
         """Read a reply."""
+        self._may_have_unread = True
         try:
             reply = super().read_response(*args, **kwargs)  # type: ignore[misc]
         except ResponseError:
@@ -55,6 +56,11 @@ class Tracked(Owed):
         if not kwargs.get("push_request"):
             self._got_reply()
         return reply
+
+    def can_read(self, *args: Any, **kwargs: Any) -> Any:
+        """Whether there is anything to read; it may be taken from the socket into the parser's buffer."""
+        self._may_have_unread = True
+        return super().can_read(*args, **kwargs)  # type: ignore[misc]
 
     def disconnect(self, *args: Any, **kwargs: Any) -> Any:
         """Disconnect; what was owed will never come."""
@@ -76,9 +82,11 @@ class Tracked(Owed):
         sock = self._sock
         if sock is None or self._should_reconnect:
             raise ConnectionError(f"{self!r} is closed")
-        if not (self._take_pushes() if self._pushes else self._is_read_up()):
-            self._taint()
-            raise ConnectionError(f"{self!r} is out of step: the server has sent what nobody has read")
+        if self._may_have_unread or self._pushes:
+            self._may_have_unread = False
+            if not (self._take_pushes() if self._pushes else self._is_read_up()):
+                self._taint()
+                raise ConnectionError(f"{self!r} is out of step: the server has sent what nobody has read")
         return sock.fileno()
 
     def _is_read_up(self) -> bool:
