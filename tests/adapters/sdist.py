@@ -109,7 +109,8 @@ def run_suite(
 ) -> Outcome:
     """Run a suite of these ``files`` in ``folder`` with a pytest that ignores this project's configuration.
 
-    ``places``: folders from which it can import, too. ``turns`` > 0 runs only ``pool_tests`` of test_api.py, that many times in a row; otherwise all of ``suite``.
+    ``turns`` > 0 runs only ``pool_tests`` of test_api.py, that many times in a row; otherwise all of ``suite``.
+    ``places``: folders from which it can import, too.
     """
     for name, text in files.items():
         (folder / name).write_text(text, "utf-8")

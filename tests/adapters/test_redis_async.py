@@ -93,7 +93,7 @@ def test_max_connections_is_reached_at_once(fake: RespServer) -> None:
             assert pool.can_get_connection()
             c = await pool.get_connection()
             assert not pool.can_get_connection()
-            with pytest.raises(redis.MaxConnectionsError, match=r"^Too many connections") as caught:
+            with pytest.raises(MaxConnectionsError, match=r"^Too many connections") as caught:
                 await pool.get_connection()
             assert isinstance(caught.value, MaxConnectionsError)
             assert isinstance(caught.value, fastpool.NoConnectionsAvailable)
@@ -207,6 +207,8 @@ def test_redis_pys_listeners_hear_of_releases(fake: RespServer) -> None:
         async def listen(self, event: Any) -> None:
             heard.append(event.connection)
 
+    if not hasattr(event.EventDispatcher, "register_listeners"):
+        pytest.skip("listeners cannot be added in redis-py before 7")
     dispatcher = event.EventDispatcher({event.AsyncAfterConnectionReleasedEvent: [Listener()]})
 
     async def work() -> None:

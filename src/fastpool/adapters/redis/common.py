@@ -88,7 +88,8 @@ class Common:
     def _sign_in_anew(self, token: Any) -> None:
         """A token has expired: no connection that was opened with it is handed out any more."""
         for c in self.driver_of_redis.leased():
-            c.set_re_auth_token(token)
+            if hasattr(c, "set_re_auth_token"):
+                c.set_re_auth_token(token)
         self.clear("a new token")
 
     # ---- what they say of themselves

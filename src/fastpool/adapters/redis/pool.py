@@ -108,6 +108,10 @@ class ConnectionPool(Common, Pool[Any], redis.ConnectionPool):
         if first:
             self._tell("pool_closed")
 
+    def _start(self, driver: Any, config: Any) -> None:
+        super()._start(driver, config)
+        self._lock = threading.RLock()  # what redis-py's own code takes; before version 6 some pools have none
+
     def _forked(self) -> None:
         self._lock = threading.RLock()  # a thread of the parent may have held the other one
         super()._forked()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from redis import connection as library
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 # redis-py before 5.1 has no cache
 CacheProxyConnection: Any = getattr(library, "CacheProxyConnection", AbstractConnection)
+
+
+# redis-py before 7.2 waits for the rest of a push that has come in part
+_NOW: dict[str, Any] = {"timeout": 0} if "timeout" in signature(AbstractConnection.read_response).parameters else {}
 
 
 class Tracked(Owed):
@@ -124,7 +129,7 @@ class Tracked(Owed):
             taken = 0
             while self.can_read(0):
                 try:
-                    self.read_response(push_request=True, timeout=0, disconnect_on_error=False)
+                    self.read_response(push_request=True, disconnect_on_error=False, **_NOW)
                 except TimeoutError:
                     break  # the rest of it has not come yet
                 taken += 1
