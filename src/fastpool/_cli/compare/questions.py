@@ -122,9 +122,12 @@ def size(server: Server, effort: Effort) -> Iterator[Finding]:
 def drop_ins(server: Server, effort: Effort) -> Iterator[Finding]:
     """One checkout and checkin through a drop-in and through the pool that it replaces, with no other caller."""
     from .ancestor_candidates import PAIRS
+    from .redis_candidates import PAIRS as REDIS_PAIRS
 
     for (ours, theirs), target in zip(PAIRS, (Target(10), None, None), strict=True):
         yield _compare(effort, "checkout + checkin through a drop-in", ours, theirs, _without_server, target=target)
+    for ours, theirs in REDIS_PAIRS:
+        yield _compare(effort, "checkout + checkin through a drop-in", ours, theirs, _without_server, target=Target(5))
 
 
 def line(server: Server, effort: Effort) -> Iterator[Finding]:

@@ -16,7 +16,10 @@ def options_among(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Take fastpool's options out of ``kwargs``. TypeError for ``max_size``, which is ``max_connections`` here."""
     if "max_size" in kwargs:
         raise TypeError(f"max_size is called max_connections here: give max_connections={kwargs['max_size']!r}")
-    return {name: kwargs.pop(name) for name in _POOL_OPTIONS & kwargs.keys()}
+    options = {name: kwargs.pop(name) for name in _POOL_OPTIONS & kwargs.keys()}
+    if isinstance(options.get("timeout"), str):  # of a URL, in redis-py before 5.0.2
+        options["timeout"] = float(options["timeout"])
+    return options
 
 
 def sized(options: dict[str, Any], max_connections: int) -> dict[str, Any]:

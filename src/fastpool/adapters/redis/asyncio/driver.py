@@ -23,8 +23,9 @@ class AsyncRedisDriver(RedisDriver):
         """Make and connect a connection; whatever redis-py raises is the caller's, who cancels this in time."""
         c = self.made(entry, server)
         try:
-            # redis-py's own way to connect, which a subclass may override
-            await self.pool().ensure_connection(c)
+            # redis-py's own way to connect (from 5.0.1 on), which a subclass may override
+            ensure = getattr(self.pool(), "ensure_connection", None)
+            await (c.connect() if ensure is None else ensure(c))
         except BaseException:
             await disconnected(c)
             raise
