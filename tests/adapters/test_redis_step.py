@@ -15,16 +15,12 @@ import redis
 
 from fastpool.adapters.redis import BlockingConnectionPool, ConnectionPool
 
+from ._redis import fake
 from ._resp import PATIENCE, RespServer, bulk
 
 Make = Callable[..., Any]
 
-
-@pytest.fixture
-def fake() -> Iterator[RespServer]:
-    server = RespServer()
-    yield server
-    server.close()
+__all__ = ["fake"]  # a fixture
 
 
 @pytest.fixture(params=[2, 3], ids=["resp2", "resp3"])
