@@ -1,4 +1,4 @@
-"""What the tests of redis-py's drop-ins share: a scripted server, pools on it, connections of the user's own kind."""
+"""Helpers for the tests of redis-py's drop-ins: a scripted server, pools on it, connections of the user's own kind."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import redis
 
 from fastpool.adapters.redis import ConnectionPool
 from fastpool.adapters.redis import asyncio as adapter
+from tests.pool.real_servers import redis_server
 
 from ._resp import PATIENCE, RespServer
 
@@ -27,6 +28,14 @@ def fake() -> Iterator[RespServer]:
     server = RespServer()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[tuple[str, int]]:
+    """Where a real Redis listens; the test is skipped if it is not installed."""
+    with redis_server() as address:
+        host, _, port = address.partition(":")
+        yield host, int(port)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,16 +25,13 @@ from fastpool.adapters.redis import asyncio as adapter
 from tests.pool.fake_driver import until
 from tests.pool.real_servers import free_port, redis_sentinel, redis_server
 
+from ._redis import address
+
 pytestmark = [pytest.mark.redis, pytest.mark.timeout(120)]
 
+__all__ = ["address"]  # a fixture
+
 PATIENCE = 60
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[tuple[str, int]]:
-    with redis_server() as address:
-        host, _, port = address.partition(":")
-        yield host, int(port)
 
 
 # ---- Sentinel
@@ -215,3 +213,47 @@ def test_a_restart_under_load() -> None:
     assert wrong == []
     assert pool.stats().leased == 0
     pool.close()
+
+
+# ---- TLS
+
+
+def test_tls(tmp_path: Path) -> None:
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1", "localhost")
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    certificate.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    tls = free_port()
+    files = {"--tls-cert-file": "cert.pem", "--tls-key-file": "key.pem", "--tls-ca-cert-file": "ca.pem"}
+    options = [word for name, file in files.items() for word in (name, str(tmp_path / file))]
+    with redis_server(None, "--tls-port", str(tls), "--tls-auth-clients", "no", *options):
+        url, ca = f"rediss://127.0.0.1:{tls}", str(tmp_path / "ca.pem")
+        pool = BlockingConnectionPool.from_url(url, max_connections=2, ssl_ca_certs=ca)
+        client = redis.Redis(connection_pool=pool)
+        for turn in range(5):
+            assert client.set("a", "x" * 100_000 * turn) and len(client.get("a") or b"") == 100_000 * turn
+        assert pool.stats().connects == 1  # tickets and large replies cost nothing
+        (idle,) = pool._get_free_connections()
+        idle._sock.sendall(b"PING\r\n")
+        time.sleep(0.1)
+        assert client.echo("mine") == b"mine"
+        assert pool.stats().closed["desync"] == 1
+        pool.close()
+
+        async def work() -> None:
+            pool = adapter.ConnectionPool.from_url(url, max_connections=2, ssl_ca_certs=ca)
+            client = redis.asyncio.Redis(connection_pool=pool)
+            for turn in range(1, 5):
+                await client.set("a", "x" * 100_000 * turn)
+                assert len(await client.get("a")) == 100_000 * turn
+            assert pool.stats().connects == 1
+            (idle,) = pool._get_free_connections()
+            idle._writer.write(b"PING\r\n")
+            await asyncio.sleep(0.1)
+            assert await client.echo("mine") == b"mine"
+            assert pool.stats().closed["desync"] == 1
+            await pool.aclose()
+
+        asyncio.run(work())

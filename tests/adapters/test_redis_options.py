@@ -190,3 +190,17 @@ def test_the_cache_hears_of_invalid_keys_while_idle(fake: RespServer, monkeypatc
     assert client.get("a") == b"a"
     assert (fake.names().count("GET"), pool.stats().connects) == (2, 1)
     pool.close()
+
+
+def test_a_connect_waits_while_redis_py_changes_the_arguments(make: Make) -> None:
+    pool = make(BlockingConnectionPool)
+    with pool._lock:
+        pool._in_maintenance = True
+        got: list[Any] = []
+        thread = threading.Thread(target=lambda: got.append(pool.get_connection()))
+        thread.start()
+        until(lambda: pool.stats().connecting == 1)
+        pool.connection_kwargs["client_name"] = "moved"
+        pool._in_maintenance = False
+    thread.join(PATIENCE)
+    assert got[0].client_name == "moved"

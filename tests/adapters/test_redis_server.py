@@ -21,14 +21,11 @@ from fastpool.adapters.redis import asyncio as adapter
 from tests.pool.fake_driver import until
 from tests.pool.real_servers import free_port, redis_server
 
+from ._redis import address
+
+__all__ = ["address"]  # a fixture
+
 PATIENCE = 30
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[tuple[str, int]]:
-    with redis_server() as address:
-        host, _, port = address.partition(":")
-        yield host, int(port)
 
 
 @pytest.fixture

@@ -71,6 +71,10 @@ class RedisDriver(Driver[Any]):
 
     def open_entry(self, entry: Entry, server: tuple[str, int] | None, timeout: float | None) -> Any:
         """Make and connect a connection; whatever redis-py raises is the caller's."""
+        pool = self.pool()
+        if getattr(pool, "_in_maintenance", False):
+            with pool._lock:  # redis-py changes the arguments of connections
+                pass
         c = self.made(entry, server)
         inner = inside(c)
         try:

@@ -126,6 +126,8 @@ class BlockingConnectionPool(ConnectionPool, redis.BlockingConnectionPool):
     """
 
     _mixins = (Waiting,)
+    _in_maintenance = False
+    queue_class: Any = queue.LifoQueue
 
     def __init__(
         self,
@@ -137,7 +139,6 @@ class BlockingConnectionPool(ConnectionPool, redis.BlockingConnectionPool):
     ) -> None:
         kwargs.setdefault("order", order_of(queue_class))
         self.queue_class = queue_class
-        self._in_maintenance = False
         super().__init__(connection_class, max_connections, timeout=timeout, **kwargs)
 
 

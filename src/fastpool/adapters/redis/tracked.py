@@ -96,6 +96,9 @@ class Tracked(Owed):
 
     def _is_read_up(self) -> bool:
         """Whether everything that was received has been read. Does not look at the socket."""
+        pending = getattr(self._sock, "pending", None)  # what TLS has decrypted
+        if pending is not None and pending():
+            return False
         parser = self._parser
         reader = getattr(parser, "_reader", None)  # hiredis
         if reader is not None:

@@ -21,10 +21,14 @@ class AsyncRedisDriver(RedisDriver):
 
     async def open_entry(self, entry: Entry, server: tuple[str, int] | None, timeout: float | None) -> Any:
         """Make and connect a connection; whatever redis-py raises is the caller's, who cancels this in time."""
+        pool = self.pool()
+        if getattr(pool, "_in_maintenance", False):
+            async with pool._lock:  # redis-py changes the arguments of connections
+                pass
         c = self.made(entry, server)
         try:
             # redis-py's own way to connect (from 5.0.1 on), which a subclass may override
-            ensure = getattr(self.pool(), "ensure_connection", None)
+            ensure = getattr(pool, "ensure_connection", None)
             await (c.connect() if ensure is None else ensure(c))
         except BaseException:
             await disconnected(c)

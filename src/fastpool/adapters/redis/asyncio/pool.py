@@ -147,6 +147,8 @@ class BlockingConnectionPool(ConnectionPool, redis.asyncio.BlockingConnectionPoo
     """
 
     _mixins = (Waiting,)
+    _in_maintenance = False
+    queue_class: Any = asyncio.LifoQueue
 
     def __init__(
         self,
@@ -158,7 +160,6 @@ class BlockingConnectionPool(ConnectionPool, redis.asyncio.BlockingConnectionPoo
     ) -> None:
         kwargs.setdefault("order", order_of(queue_class))
         self.queue_class = queue_class
-        self._in_maintenance = False
         super().__init__(connection_class, max_connections, timeout=timeout, **kwargs)
 
 
