@@ -240,6 +240,25 @@ def test_a_connection_used_after_its_return_does_not_harm_the_next_caller(make: 
     assert pool.stats().connects == 2
 
 
+def test_a_connection_that_was_replaced_says_nothing_of_its_successor(make: Make, fake: RespServer) -> None:
+    pool = make(max_connections=1)
+    old = pool.get_connection()
+    old.disconnect()
+    pool.release(old)
+    new = pool.get_connection()
+    fake.hold = "late"
+    new.send_command("GET", "late")
+    old.send_command("GET", "mine")  # connects again, by itself
+    assert old.read_response() == b"mine"
+    pool.release(new)
+    assert desync(pool) == 1
+    new = pool.get_connection()
+    old.send_command("GET", "late")
+    pool.release(new)
+    assert pool.get_connection() is new
+    old.disconnect()
+
+
 # ---- many at once
 
 

@@ -14,6 +14,7 @@ import redis
 
 from ..._driver import Driver
 from .errors import AllServersUnavailable, MaxConnectionsError, NoConnectionsAvailable, PoolDeadlock
+from .owed import Owed
 from .tracked import Tracked
 
 if TYPE_CHECKING:
@@ -90,8 +91,19 @@ class RedisDriver(Driver[Any]):
 
     def close(self, c: Any) -> Any:
         """Disconnect."""
-        if self.forgotten.pop(id(c), None) is None:
+        if self.let_go(c):
             c.disconnect()
+
+    def let_go(self, c: Any) -> bool:
+        """Have ``c`` note no more in its slot, which gets another connection; returns whether to close it."""
+        inner = inside(c)
+        if isinstance(inner, Owed):
+            inner._entry = None
+        return self.forgotten.pop(id(c), None) is None
+
+    def abandon(self, c: Any) -> None:
+        """Forget an inherited connection; redis-py's finalizer sends nothing in a child."""
+        self.let_go(c)
 
     def usable(self, c: Any, exc: BaseException) -> bool:
         """Keep it: one to which a reply is owed has a mark that says so."""

@@ -39,7 +39,7 @@ class AsyncRedisDriver(RedisDriver):
 
     async def close(self, c: Any) -> None:
         """Disconnect."""
-        if self.forgotten.pop(id(c), None) is None:
+        if self.let_go(c):
             await c.disconnect()
 
     def fileno(self, c: Any) -> int:
