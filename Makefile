@@ -14,7 +14,7 @@ export PIP_NO_INPUT = 1
 CORE := setup.py $(wildcard src/fastpool/*.pxd $(addprefix src/fastpool/adapters/_thrift/codec/,*.pyx *.pxi c/*.h) $(addprefix src/fastpool/_core/,*.pyx *.pxi *.pxd */*.pxi */*.pxd */*.h))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench stress hbase hbase-stop test-hbase test-hbase-cluster test-haproxy test-postgres test-drivers cassandra cassandra-stop test-cassandra set-up-3.14 test-3.14 test-freethreaded test-all \
+.PHONY: help demo test bench stress hbase hbase-stop test-hbase test-hbase-cluster test-haproxy test-postgres test-drivers test-redis cassandra cassandra-stop test-cassandra set-up-3.14 test-3.14 test-freethreaded test-all \
 	model probe annotate lint format wheels build clean
 
 help: ## what there is to make
@@ -75,6 +75,9 @@ test-hbase-cluster: $(VENV)/.core ## RegionPool on three real region servers, ea
 
 test-haproxy: $(VENV)/.core ## HAProxy before three in-memory gateways (needs haproxy, otherwise skipped)
 	@$(py) -m pytest -m haproxy tests/adapters $(ARGS)
+
+test-redis: $(VENV)/.core ## long tests with a real Redis, Sentinel and cluster (needs redis-server, otherwise skipped)
+	@$(py) -m pytest -m redis tests/adapters $(ARGS)
 
 cassandra: $(VENV)/.made ## start a real Cassandra with CQL and Thrift for an hour (needs Java and Maven)
 	@$(py) -m tools.cassandra.cassandra start $(ARGS)

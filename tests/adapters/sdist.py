@@ -105,10 +105,12 @@ def run_suite(
     environment: Mapping[str, str],
     within_s: float,
     suite: Sequence[str] = ("test_api.py",),
+    places: Sequence[str] = (),
 ) -> Outcome:
     """Run a suite of these ``files`` in ``folder`` with a pytest that ignores this project's configuration.
 
     ``turns`` > 0 runs only ``pool_tests`` of test_api.py, that many times in a row; otherwise all of ``suite``.
+    ``places``: folders from which it can import, too.
     """
     for name, text in files.items():
         (folder / name).write_text(text, "utf-8")
@@ -119,7 +121,7 @@ def run_suite(
         cwd=folder,
         env={
             **os.environ,
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "PYTHONPATH": os.pathsep.join([*places, *(path for path in sys.path if path)]),
             "PYTEST_ADDOPTS": "",
             "UPSTREAM_REPEAT": str(turns or 1),
             **environment,

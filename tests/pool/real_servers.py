@@ -81,10 +81,10 @@ def scratch(user=None):
 
 
 @contextlib.contextmanager
-def redis_server(port=None):
+def redis_server(port=None, *options):
     server, port = program("redis-server"), port or free_port()
     quiet = ["--save", "", "--appendonly", "no", "--bind", "127.0.0.1", "--port", str(port)]
-    with scratch() as folder, leashed([server, *quiet], port, folder) as address:
+    with scratch() as folder, leashed([server, *quiet, *options], port, folder) as address:
         yield address
 
 
@@ -113,6 +113,23 @@ class PostgresServer:
     def stop(self):
         """End the server and its sessions at once, without a word to the clients, as a crash does."""
         self._running.close()
+
+
+@contextlib.contextmanager
+def redis_sentinel(master_port):
+    """A sentinel that watches the Redis on this port under the name mymaster."""
+    server, port = program("redis-server"), free_port()
+    lines = [
+        f"port {port}",
+        "bind 127.0.0.1",
+        f"sentinel monitor mymaster 127.0.0.1 {master_port} 1",
+        "sentinel down-after-milliseconds mymaster 1000",
+        "sentinel failover-timeout mymaster 5000",
+    ]
+    with scratch() as folder:
+        Path(folder, "sentinel.conf").write_text("\n".join(lines))
+        with leashed([server, "sentinel.conf", "--sentinel"], port, folder) as address:
+            yield address
 
 
 @contextlib.contextmanager

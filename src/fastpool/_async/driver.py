@@ -33,6 +33,8 @@ class LoopDriver(Driver[Any]):
         self.is_clean = inner.is_clean  # type: ignore[method-assign]
         self.is_reset = inner.is_reset  # type: ignore[method-assign]
         self.exhausted_message = inner.exhausted_message
+        self.rounds = inner.rounds
+        self.fileno = inner.fileno  # type: ignore[method-assign]  # called at every checkout and checkin
         self.homes: dict[int, tuple[Any, Loop]] = {}  # id(connection) -> (connection, loop it was opened in)
         self.loops: weakref.WeakSet[Loop] = weakref.WeakSet()  # in which connections were ever opened
         self.handed: dict[int, Loop] = {}  # id(connection) -> the loop that another thread has asked to close it
@@ -50,10 +52,6 @@ class LoopDriver(Driver[Any]):
         """Give what ``connect`` gives: a connection or an awaitable of one."""
         return self.inner.open_entry(entry, server, timeout)
 
-    def fileno(self, c: Any) -> int:
-        """Give the inner driver's descriptor."""
-        return self.inner.fileno(c)
-
     def end_block(self, c: Any, exc: BaseException | None) -> Any:
         """Give what the inner driver's gives, to be awaited in the loop of ``c``."""
         return self.inner.end_block(c, exc)
@@ -61,6 +59,14 @@ class LoopDriver(Driver[Any]):
     def usable(self, c: Any, exc: BaseException) -> bool:
         """Ask the inner driver."""
         return self.inner.usable(c, exc)
+
+    def blames_server(self, error: Exception) -> bool:
+        """Ask the inner driver."""
+        return self.inner.blames_server(error)
+
+    def none_left(self, error: BaseException) -> BaseException:
+        """Ask the inner driver."""
+        return self.inner.none_left(error)
 
     def abandon(self, c: Any) -> None:
         """Forget an inherited connection; its loop is the parent's."""

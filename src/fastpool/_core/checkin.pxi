@@ -210,7 +210,7 @@ cdef int checkin_judge(Core core, Slot *slot, Entry entry, object exc, bint disc
         return WHY_ERROR
     if mark & STALE:
         return WHY_CLEARED
-    return KEEP if fitness_is_open(core, entry) else WHY_DEAD  # its holder has closed it
+    return KEEP if fitness_is_open(core, entry) else fitness_why_closed(slot)  # its holder has closed it
 
 
 cdef bint checkin_usable(Core core, object c, object exc) except -1:

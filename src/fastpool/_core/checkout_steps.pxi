@@ -91,7 +91,7 @@ cdef int checkout_look(Checkout self) except -1:
     try:
         self.answer = fitness_unasked(self.core, self.slot, self.ping)
     except Exception:
-        self.answer = WHY_DEAD
+        self.answer = fitness_why_closed(self.slot)
     return 0
 
 

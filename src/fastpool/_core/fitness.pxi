@@ -162,3 +162,8 @@ cdef bint fitness_is_open(Core core, Entry entry) except -1:
         return fitness_is_descriptor(descriptor(c) if core.own_fileno else descriptor())
     except Exception:
         return False
+
+
+cdef inline int fitness_why_closed(Slot *slot) noexcept nogil:
+    """Why a connection without a descriptor is closed: out of step, if the driver has said so when it was asked."""
+    return WHY_DESYNC if u32_load(&slot.mark) & DESYNC else WHY_DEAD

@@ -124,12 +124,15 @@ def drop_ins(server: Server, effort: Effort) -> Iterator[Finding]:
     from .ancestor_candidates import PAIRS
     from .dbutils_candidates import PAIR
     from .psycopg_candidates import PSYCOPG_PAIRS
+    from .redis_candidates import PAIRS as REDIS_PAIRS
 
     for (ours, theirs), target in zip(PAIRS, (Target(10), None, None), strict=True):
         yield _compare(effort, "checkout + checkin through a drop-in", ours, theirs, _without_server, target=target)
     for ours, theirs, least in PSYCOPG_PAIRS:
         yield _compare(effort, "checkout + checkin through a drop-in", ours, theirs, _without_server, target=least)
     yield _compare(effort, "checkout + checkin through a drop-in", *PAIR, _without_server, target=Target(1))
+    for ours, theirs in REDIS_PAIRS:
+        yield _compare(effort, "checkout + checkin through a drop-in", ours, theirs, _without_server, target=Target(5))
 
 
 def line(server: Server, effort: Effort) -> Iterator[Finding]:

@@ -185,16 +185,15 @@ cdef object task_acquire_slow(AsyncLease self, Core core, object loop, Slot *slo
     checkout_hold(checkout, slot)
     if slot != NULL:
         checkout_exchange(checkout)
-    if (
-        slot == NULL
-        and core.was_opened
-        and not core.hears & (EVENT_CHECKOUT_STARTED | EVENT_CHECKOUT_FAILED)
-        and not checkout_take(checkout)
-    ):
-        checkout.just_begun = True
-        self.inner = checkout
-    else:
-        self.inner = core._obtain(checkout)
+    if core.was_opened and not core.hears & (EVENT_CHECKOUT_STARTED | EVENT_CHECKOUT_FAILED):
+        if slot == NULL and not checkout_take(checkout):
+            checkout.just_begun = True
+            self.inner = checkout
+            return None
+        # what a probe decides needs no coroutine; another step than READY is returned again to the one below
+        if not (checkout_connecting(checkout) or maintenance_lacks_keeper(core)) and checkout_step(checkout) == READY:
+            return task_finish_acquire(self, clock_ns())
+    self.inner = core._obtain(checkout)
     return None
 
 
