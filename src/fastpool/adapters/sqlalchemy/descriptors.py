@@ -1,0 +1,41 @@
+"""The socket below a database connection, for the probe that reads nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def descriptor_of(c: Any) -> int | None:
+    """The descriptor of a driver's own connection, None if the driver does not tell it; raises if it is closed.
+
+    Only the class is looked at for a ``fileno``: a connection that makes up its attributes (a mock) has none.
+    """
+    kind = type(c)
+    if hasattr(kind, "fileno"):
+        fd = c.fileno()
+        return fd if isinstance(fd, int) else None
+    find = _FINDERS.get(kind.__module__.partition(".")[0])
+    return None if find is None else find(c)
+
+
+def is_closed(c: Any) -> bool:
+    """Whether the connection has been closed on this side."""
+    try:
+        fd = descriptor_of(c)
+    except Exception:
+        return True
+    return fd is not None and fd < 0
+
+
+def _of_asyncpg(c: Any) -> int | None:
+    if c.is_closed():
+        raise ValueError(f"{c!r} has been closed")
+    sock = c._transport.get_extra_info("socket")
+    return None if sock is None else int(sock.fileno())
+
+
+def _of_pymysql(c: Any) -> int:
+    return int(c._sock.fileno())  # an AttributeError if it is closed: it has no socket then
+
+
+_FINDERS = {"asyncpg": _of_asyncpg, "pymysql": _of_pymysql}
