@@ -86,8 +86,18 @@ def redis_server(port=None):
 
 
 @contextlib.contextmanager
-def postgres_server():
+def postgres_server(**settings):
     """A new PostgreSQL server; its superuser is called postgres, and needs no password."""
+    with postgres_data() as start, start(**settings) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def postgres_data():
+    """A new PostgreSQL's data; yields what starts a server on them, as a context manager, on the same port each time.
+
+    Its keywords are settings of the server. At the end of the block it disconnects its clients.
+    """
     debian = "/usr/lib/postgresql/*/bin"
     initdb, server = program("initdb", debian), program("postgres", debian)
     drop, user = [], None
@@ -95,12 +105,21 @@ def postgres_server():
         user = "postgres"
         drop = [program("setpriv"), "--reuid", user, "--regid", user, "--clear-groups"]
     port = free_port()
+    ready = [program("pg_isready", debian), "-h", "127.0.0.1", "-p", str(port)]
     with scratch(user) as folder:
         data = os.path.join(folder, "data")
         make = [*drop, initdb, "-D", data, "-A", "trust", "-U", "postgres", "--no-sync", "--locale", "C"]
         subprocess.run(make, check=True, cwd=folder, stdout=subprocess.DEVNULL)
-        settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
-        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        ready = [program("pg_isready", debian), "-h", "127.0.0.1", "-p", str(port)]
-        with leashed([*drop, server, "-D", data, "-p", str(port), *options], port, folder, ready) as address:
-            yield address
+        stop = [*drop, program("pg_ctl", debian), "stop", "-D", data, "-m", "fast"]
+
+        @contextlib.contextmanager
+        def start(**settings):
+            settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off", **settings}
+            options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+            with leashed([*drop, server, "-D", data, "-p", str(port), *options], port, folder, ready) as address:
+                try:
+                    yield address
+                finally:
+                    subprocess.run(stop, cwd=folder, stdout=subprocess.DEVNULL)
+
+        yield start
