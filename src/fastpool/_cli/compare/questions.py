@@ -122,8 +122,11 @@ def size(server: Server, effort: Effort) -> Iterator[Finding]:
 def drop_ins(server: Server, effort: Effort) -> Iterator[Finding]:
     """One checkout and checkin through a drop-in and through the pool that it replaces, with no other caller."""
     from .ancestor_candidates import PAIRS
+    from .sqlalchemy_candidates import PAIRS as SQLALCHEMYS
 
     for (ours, theirs), target in zip(PAIRS, (Target(10), None, None), strict=True):
+        yield _compare(effort, "checkout + checkin through a drop-in", ours, theirs, _without_server, target=target)
+    for ours, theirs, target in SQLALCHEMYS:
         yield _compare(effort, "checkout + checkin through a drop-in", ours, theirs, _without_server, target=target)
 
 

@@ -6,11 +6,11 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.pool.base import _ConnDialect, _ConnectionRecord
-from sqlalchemy.util.concurrency import greenlet_spawn
 
 from ..._driver import Driver
 from .descriptors import descriptor_of
 from .errors import PoolDeadlock, TimeoutError
+from .greenlets import spawn
 from .servers import SERVER, listen_to
 
 if TYPE_CHECKING:
@@ -89,11 +89,11 @@ class AwaitedRecords(RecordDriver):
 
     def connect(self, server: Any, timeout: float | None) -> Any:
         """Give a coroutine that makes a record."""
-        return greenlet_spawn(super().connect, server, timeout)
+        return spawn(super().connect, server, timeout)
 
     def close(self, c: Any) -> Any:
         """Give a coroutine that closes the record's connection."""
-        return greenlet_spawn(super().close, c)
+        return spawn(super().close, c)
 
 
 class AwaitedPings(AwaitedRecords, PingingDriver):
@@ -101,8 +101,8 @@ class AwaitedPings(AwaitedRecords, PingingDriver):
 
     def check(self, c: Any, timeout: float | None) -> Any:
         """Give a coroutine that pings, if ``check_after`` was given."""
-        return greenlet_spawn(self._ping, c) if self._checks else True
+        return spawn(self._ping, c) if self._checks else True
 
     def ping(self, c: Any, timeout: float | None) -> Any:
         """Give a coroutine that pings an idle connection."""
-        return greenlet_spawn(self._ping, c)
+        return spawn(self._ping, c)

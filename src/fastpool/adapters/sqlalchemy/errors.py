@@ -29,7 +29,7 @@ class AllServersUnavailable(_errors.AllServersUnavailable, exc.TimeoutError):
     """Every one of ``servers`` refused; the last one's error is ``__cause__``."""
 
 
-_KINDS = {
+_KINDS: dict[type[_errors.PoolError], type[_errors.PoolError]] = {
     _errors.PoolOverloaded: PoolOverloaded,
     _errors.PoolClosed: PoolClosed,
     _errors.AllServersUnavailable: AllServersUnavailable,
@@ -39,8 +39,4 @@ _KINDS = {
 def as_sqlalchemys(error: _errors.PoolError) -> _errors.PoolError:
     """The same error as one of SQLAlchemy's, too; itself if it is one already."""
     kind = _KINDS.get(type(error))
-    if kind is None:
-        return error
-    converted = kind(*error.args).with_traceback(error.__traceback__)
-    converted.__cause__ = error.__cause__
-    return converted
+    return error if kind is None else kind(*error.args).with_traceback(error.__traceback__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .driver import PingingDriver, RecordDriver
@@ -20,15 +21,18 @@ class FastPool(SharedPool):
     """
 
     _is_asyncio = False
+    _pool: RecordPool
 
     def __init__(self, creator: Any, *args: Any, **kw: Any) -> None:
         super().__init__(creator, *args, **kw)
-        self._take = self._pool.checkout  # the compiled method itself
         if self._given.get("open"):
             self.open()
 
     def _new_pool(self, options: dict[str, Any]) -> RecordPool:
         return RecordPool(driver=self._driver(RecordDriver, PingingDriver), **options)
+
+    def _taker(self) -> Callable[[], Any]:
+        return self._pool.checkout  # the compiled method itself
 
     def open(self) -> None:
         """Open ``min_size`` connections, and keep them open."""
@@ -36,8 +40,7 @@ class FastPool(SharedPool):
 
     def warm(self, n: int | None = None, timeout: float | None = None) -> int:
         """Open connections until ``n`` (default ``pool_size``) are open; return how many are."""
-        opened: int = self._pool.warm(self._size or None if n is None else n, timeout)
-        return opened
+        return self._pool.warm(self._size or None if n is None else n, timeout)
 
     def close(self, timeout: float | None = None) -> None:
         """Close the pool for good: idle connections now, those that are out when they come back.

@@ -61,3 +61,7 @@ class RecordPool(Records, Pool[Any]):
 
 class AsyncRecordPool(Records, AsyncPool[Any]):
     """Records whose connections are opened and closed in an event loop."""
+
+    def _leases(self) -> list[tuple[int, Any, int | None, Any, Any, int, int, int, Any, bool]]:
+        """The present leases, without greenlets: SQLAlchemy's end with the checkout, and the owner is the task."""
+        return [row if row[4] is None else (*row[:3], None, *row[4:]) for row in super()._leases()]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy.pool import Pool, reset_none
+from sqlalchemy.pool.base import _ConnectionFairy
 
 from ..._core import pools_here
 from ..._errors import PoolError
@@ -15,12 +17,13 @@ from .errors import as_sqlalchemys
 
 if TYPE_CHECKING:
     from ..._telemetry.stats import LeaseInfo, Stats
+    from .records import AsyncRecordPool, RecordPool
 
 
 class SharedPool(Pool):
     """The arguments, the numbers and the life of the pool."""
 
-    _pool: Any  # a RecordPool or an AsyncRecordPool
+    _pool: RecordPool | AsyncRecordPool
 
     def __init__(
         self,
@@ -65,9 +68,13 @@ class SharedPool(Pool):
         self._use_lifo = bool(use_lifo)
         self._disposed = False
         self._pool = self._new_pool(self._options(timeout))
+        self._take = self._taker()
         self._pool.maxsize = self._size
+        # One call less for each checkout and checkin, unless a subclass has a method of its own.
+        if type(self)._do_get is SharedPool._do_get:
+            self._do_get = self._take  # type: ignore[method-assign]
         if type(self)._do_return_conn is SharedPool._do_return_conn:
-            self._do_return_conn = self._give_back()  # type: ignore[method-assign]  # one call less for each connection
+            self._do_return_conn = self._give_back()  # type: ignore[method-assign]
 
     def _new_pool(self, options: dict[str, Any]) -> Any:
         raise NotImplementedError
@@ -90,13 +97,21 @@ class SharedPool(Pool):
 
     # ---- checkout and checkin
 
-    def _do_get(self) -> Any:
+    def connect(self) -> Any:
+        """Check a connection out; its ``close()`` returns it.
+
+        TimeoutError if none is free within ``timeout``, PoolOverloaded, PoolClosed, or what connecting raises.
+        """
         try:
-            return self._take()
+            return _ConnectionFairy._checkout(self)
         except PoolError as error:
             raise as_sqlalchemys(error) from error.__cause__
 
-    def _take(self) -> Any:
+    def _do_get(self) -> Any:
+        return self._take()
+
+    def _taker(self) -> Callable[[], Any]:
+        """What checks a record out."""
         raise NotImplementedError
 
     def _do_return_conn(self, record: Any) -> None:
