@@ -35,7 +35,7 @@ class RecordDriver(Driver[Any]):
         owner: Any = self._owner()
         if server is None:
             return owner._create_connection()
-        listen_to(owner._dialect)
+        listen_to(owner._dialect)  # it may have got its dialect later, as `pool` of create_engine
         record = _ConnectionRecord(owner, connect=False)
         assert record.record_info is not None
         record.record_info[SERVER] = server

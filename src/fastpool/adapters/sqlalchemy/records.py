@@ -46,13 +46,16 @@ class Records:
         return idle + leased + connecting
 
     def _exhausted(self, phase: str, waited: float, steps: list[Any] | None) -> NoConnectionsAvailable:
-        message = None
+        limit = None
         if phase == "wait" and steps is None:
-            message = (
-                f"FastPool limit of size {self.maxsize} overflow {max(self.config.max_size - self.maxsize, 0)} reached,"
-                f" connection timed out after {waited:.2f} s"
+            over = max(self.config.max_size - self.maxsize, 0) if self.maxsize else 0
+            limit = (
+                f"FastPool limit of size {self.maxsize} overflow {over} reached, connection timed out, "
+                f"timeout {self.config.timeout or 0:0.2f}"
             )
-        return exhausted(self, phase, waited, steps, message)  # type: ignore[arg-type]
+        error = exhausted(self, phase, waited, steps, limit)  # type: ignore[arg-type]
+        error.args = (error.args[0].replace("raise max_size", "raise pool_size or max_overflow"),)
+        return error
 
 
 class RecordPool(Records, Pool[Any]):

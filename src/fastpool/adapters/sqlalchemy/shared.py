@@ -14,6 +14,7 @@ from ..._keeper.keeper import keeper
 from .arguments import OPTIONS, checked_sizes, most_idle, most_open
 from .descriptors import is_closed
 from .errors import as_sqlalchemys
+from .servers import listen_to
 
 if TYPE_CHECKING:
     from ..._telemetry.stats import LeaseInfo, Stats
@@ -65,6 +66,8 @@ class SharedPool(Pool):
                 "open=True cannot be given to create_engine(): connections opened so early would miss what the engine "
                 "prepares them with; call engine.pool.open() after it"
             )
+        if self._given.get("servers") is not None:
+            listen_to(self._dialect)  # before the listeners of the user, one of which may connect
         self._use_lifo = bool(use_lifo)
         self._disposed = False
         self._pool = self._new_pool(self._options(timeout))
