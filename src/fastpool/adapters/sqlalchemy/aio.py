@@ -22,6 +22,7 @@ class AsyncFastPool(SharedPool):
     """
 
     _is_asyncio = True
+    _sqla_logger_namespace = "sqlalchemy.pool.AsyncFastPool"
     _dialect = AsyncAdaptedQueuePool._dialect
     _pool: AsyncRecordPool
 

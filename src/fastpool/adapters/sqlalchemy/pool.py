@@ -21,6 +21,7 @@ class FastPool(SharedPool):
     """
 
     _is_asyncio = False
+    _sqla_logger_namespace = "sqlalchemy.pool.FastPool"
     _pool: RecordPool
 
     def __init__(self, creator: Any, *args: Any, **kw: Any) -> None:
