@@ -89,6 +89,9 @@ class Driver(Generic[C]):
     def abandon(self, c: C) -> None:
         """Forget ``c`` in a forked child, without a word on the wire: the parent goes on using it."""
 
+    def close_without_loop(self, c: C) -> None:
+        """End ``c``, which an AsyncPool opened in an event loop that is closed; must not await, nor raise."""
+
     # What the pool calls; a driver that works with the slot's entry (the guarded happybase connection) overrides these.
 
     def open_entry(self, entry: Entry, server: Any, timeout: float | None) -> Any:

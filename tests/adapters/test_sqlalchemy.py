@@ -409,12 +409,22 @@ def test_an_idle_connection_that_does_not_answer_is_replaced(tmp_path: Any, cloc
     engine.dispose()
 
 
-def test_keepalive_pings_idle_connections(tmp_path: Any) -> None:
+def test_keepalive_pings_idle_connections_and_leaves_no_transaction_open(tmp_path: Any) -> None:
     engine = create_engine(f"sqlite:///{tmp_path}/db", poolclass=FastPool, keepalive=0.05)
     seen = pinged(engine)
+    rolled_back: list[object] = []
+    rollback = engine.dialect.do_rollback
+
+    def note(c: Any) -> None:
+        rolled_back.append(c)
+        rollback(c)
+
     with engine.connect():
         pass
+    engine.dialect.do_rollback = note  # type: ignore[method-assign]
     until(lambda: len(seen) >= 2)
+    until(lambda: len(rolled_back) >= 2)
+    assert set(rolled_back) == set(seen)
     engine.dispose()
 
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import random
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -46,6 +47,8 @@ class Opened:
             yield engine
         finally:
             await engine.dispose()
+            # They end in their own time, and raise if the loop has ended before them.
+            await soon(no_thread_of_aiosqlite)
 
     def _note(self, c: Any, record: Any) -> None:
         self.opened += 1
@@ -54,6 +57,10 @@ class Opened:
 @pytest.fixture
 def on(tmp_path: Path) -> Opened:
     return Opened(tmp_path)
+
+
+def no_thread_of_aiosqlite() -> bool:
+    return not any("_connection_worker_thread" in thread.name for thread in threading.enumerate())
 
 
 async def soon(condition: Callable[[], bool]) -> None:
@@ -91,7 +98,7 @@ def test_tasks_wait_in_line_and_the_loop_goes_on(on: Opened) -> None:
 
 def test_sizes_and_errors(on: Opened) -> None:
     async def main() -> None:
-        async with on.engine(pool_size=1, max_overflow=1, pool_timeout=0.05) as engine:
+        async with on.engine(pool_size=1, max_overflow=1, pool_timeout=0) as engine:
             pool = pool_of(engine)
             held = [await engine.connect(), await engine.connect()]
             assert (pool.size(), pool.checkedin(), pool.overflow(), pool.checkedout()) == (1, 0, 1, 2)
@@ -216,24 +223,54 @@ def test_cancelled_anywhere_the_pool_stays_whole(on: Opened, seed: int) -> None:
 
 
 def test_one_loop_after_another(on: Opened) -> None:
+    """A connection is used in its own loop only; that of a closed loop is ended without one, and so is its thread."""
     url = f"sqlite+aiosqlite:///{on.folder}/db"
     engine = create_async_engine(url, poolclass=AsyncFastPool, pool_size=1, max_overflow=0, pool_timeout=PATIENCE)
-    closed: list[object] = []
+    used: list[Any] = []
 
-    async def main() -> None:
-        await ask(engine)
+    async def use() -> None:
         async with engine.connect() as c:
-            raw = await c.get_raw_connection()
-            closed.append(raw.driver_connection)
+            used.append((await c.get_raw_connection()).driver_connection)
 
     async def end() -> None:
-        await main()
+        await use()
+        await engine.dispose()
+        await soon(no_thread_of_aiosqlite)
+
+    run(use)
+    run(end)
+    assert used[0] is not used[1]
+
+
+def test_two_loops_at_once_do_not_share_connections(on: Opened) -> None:
+    url = f"sqlite+aiosqlite:///{on.folder}/db"
+    engine = create_async_engine(url, poolclass=AsyncFastPool, pool_size=4, pool_timeout=PATIENCE)
+    used: dict[int, set[object]] = {0: set(), 1: set()}
+    both = threading.Barrier(2)
+
+    async def first() -> None:
+        await ask(engine)
         await engine.dispose()
 
-    run(main)
-    run(end)
-    assert closed[0] is not closed[1]
-    closed[0].stop()  # type: ignore[attr-defined]  # the thread of aiosqlite whose loop was closed before it
+    async def use(number: int) -> None:
+        for _ in range(20):
+            async with engine.connect() as c:
+                used[number].add((await c.get_raw_connection()).driver_connection)
+                assert await c.scalar(ONE) == 1
+        await asyncio.to_thread(both.wait, PATIENCE)
+        await engine.dispose()
+        await asyncio.to_thread(both.wait, PATIENCE)
+        await soon(no_thread_of_aiosqlite)
+
+    run(first)  # where two loops make an engine's first connection together, they block each other in SQLAlchemy
+    threads = [threading.Thread(target=lambda number=number: run(lambda: use(number))) for number in used]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE * 2)
+    assert used[0]
+    assert used[1]
+    assert not used[0] & used[1]
 
 
 def test_dispose_waits_until_idle_connections_are_closed(on: Opened) -> None:

@@ -193,7 +193,8 @@ def test_a_dropped_engine_is_collected(db: Database) -> None:
 # ---- processes and threads
 
 
-def test_a_forked_child_leaves_its_parents_connections_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("disposed", [False, True])
+def test_a_forked_child_leaves_its_parents_connections_alone(disposed: bool) -> None:
     said = run(
         """
         import os, socket, sys
@@ -207,11 +208,19 @@ def test_a_forked_child_leaves_its_parents_connections_alone(tmp_path: Path) -> 
             def close(self):
                 self.sock.send(b"X")
                 self.sock.close()
+            def __del__(self):
+                if self.sock.fileno() >= 0:
+                    self.sock.send(b"D")
 
         pool = FastPool(Connection, reset_on_return=None)
         idle, out = pool.connect(), pool.connect()
         parents = [idle.dbapi_connection, out.dbapi_connection]
         idle.close()
+        disposed = len(sys.argv) > 1
+        if disposed:
+            pool.dispose()
+            pool.recreate()
+            del parents[0]  # closed
         pid = os.fork()
         if pid == 0:
             assert (pool.checkedin(), pool.checkedout()) == (0, 0), pool.status()
@@ -219,7 +228,6 @@ def test_a_forked_child_leaves_its_parents_connections_alone(tmp_path: Path) -> 
                 assert c.dbapi_connection not in parents
             out.close()
             pool.dispose()
-            pool.recreate()
             del pool, out, idle, c
             import gc
             gc.collect()
@@ -231,13 +239,14 @@ def test_a_forked_child_leaves_its_parents_connections_alone(tmp_path: Path) -> 
                 print("heard", c.peer.recv(9))
             except BlockingIOError:
                 print("silent")
-        assert (pool.checkedin(), pool.checkedout()) == (1, 1)
+        assert (pool.checkedin(), pool.checkedout()) == (0 if disposed else 1, 1)
         out.close()
         with pool.connect() as c:
-            assert c.dbapi_connection in parents
-        """
+            assert (c.dbapi_connection in parents) is not disposed
+        """,
+        *["disposed"] * disposed,
     )
-    assert said.split() == ["silent", "silent"]
+    assert said.split() == ["silent"] * (2 - disposed)
 
 
 class Base(DeclarativeBase):

@@ -72,14 +72,16 @@ class LoopDriver(Driver[Any]):
             future.cancel()
 
     def close(self, c: Any) -> None:
-        """Close ``c`` in its own loop, soon; with that loop closed there is nothing left to do."""
+        """Close ``c`` in its own loop, soon; with that loop closed the inner driver does what it can without one."""
         _, loop = self.homes.pop(id(c), (c, None))
         if self.tracks_calls:
             self.inner.close(c)  # a socket's close: it does not wait, and needs no loop
             return
-        if loop is None or loop.is_closed():
+        if loop is None:
             return
-        if loop_of_thread() is loop:
+        if loop.is_closed():
+            self.inner.close_without_loop(c)
+        elif loop_of_thread() is loop:
             self._close_here(c)
         else:
             self.handed[id(c)] = loop
@@ -87,6 +89,7 @@ class LoopDriver(Driver[Any]):
                 loop.call_soon_threadsafe(self._close_here, c)
             except RuntimeError:
                 self.handed.pop(id(c), None)  # it was closed this very moment
+                self.inner.close_without_loop(c)
 
     def fill(self, opening: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
         """Open one more, for the keeper: in the loop of some connection that is open, or was, if one runs.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.pool.base import _ConnDialect, _ConnectionRecord
 
 from ..._driver import Driver
-from .descriptors import descriptor_of
 from .errors import PoolDeadlock, TimeoutError
 from .greenlets import spawn
+from .raw import descriptor_of, end_without_loop
 from .servers import SERVER, listen_to
 
 if TYPE_CHECKING:
@@ -94,6 +94,12 @@ class AwaitedRecords(RecordDriver):
     def close(self, c: Any) -> Any:
         """Give a coroutine that closes the record's connection."""
         return spawn(super().close, c)
+
+    def close_without_loop(self, c: Any) -> None:
+        """Close the record's connection as far as that goes: its event loop is closed."""
+        adapted, c.dbapi_connection = c.dbapi_connection, None
+        if adapted is not None:
+            end_without_loop(adapted)
 
 
 class AwaitedPings(AwaitedRecords, PingingDriver):

@@ -12,8 +12,8 @@ from ..._core import pools_here
 from ..._errors import PoolError
 from ..._keeper.keeper import keeper
 from .arguments import OPTIONS, checked_sizes, most_idle, most_open
-from .descriptors import is_closed
 from .errors import as_sqlalchemys
+from .raw import is_closed
 from .servers import listen_to
 
 if TYPE_CHECKING:
@@ -71,11 +71,10 @@ class SharedPool(Pool):
         self._use_lifo = bool(use_lifo)
         self._disposed = False
         self._pool = self._new_pool(self._options(timeout))
-        self._take = self._taker()
         self._pool.maxsize = self._size
         # One call less for each checkout and checkin, unless a subclass has a method of its own.
         if type(self)._do_get is SharedPool._do_get:
-            self._do_get = self._take  # type: ignore[method-assign]
+            self._do_get = self._taker()  # type: ignore[method-assign]
         if type(self)._do_return_conn is SharedPool._do_return_conn:
             self._do_return_conn = self._give_back()  # type: ignore[method-assign]
 
@@ -111,7 +110,7 @@ class SharedPool(Pool):
             raise as_sqlalchemys(error) from error.__cause__
 
     def _do_get(self) -> Any:
-        return self._take()
+        return self._taker()()
 
     def _taker(self) -> Callable[[], Any]:
         """What checks a record out."""

@@ -1,12 +1,14 @@
-"""The socket below a database connection, for the probe that reads nothing."""
+"""What the drivers' own connections can say and do, and SQLAlchemy's dialects do not ask for."""
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 from typing import Any
 
 
 def descriptor_of(c: Any) -> int | None:
-    """The descriptor of a driver's own connection, None if the driver does not tell it; raises if it is closed.
+    """The socket's descriptor below a driver's own connection, for the probe that reads nothing; None if the driver does not tell it; raises if it is closed.
 
     Only the class is looked at for a ``fileno``: a connection that makes up its attributes (a mock) has none.
     """
@@ -39,3 +41,16 @@ def _of_pymysql(c: Any) -> int:
 
 
 _FINDERS = {"asyncpg": _of_asyncpg, "pymysql": _of_pymysql}
+
+
+def end_without_loop(adapted: Any) -> None:
+    """Close a connection of asyncio whose event loop is closed, as far as that goes without a loop.
+
+    ``adapted``: the connection as SQLAlchemy's dialect has it. aiosqlite's thread ends, and psycopg's socket is closed;
+    asyncpg's socket is closed when it is collected.
+    """
+    with suppress(Exception):
+        if hasattr(adapted, "_terminate_force_close"):
+            adapted._terminate_force_close()
+        elif hasattr(adapted.driver_connection, "pgconn"):
+            adapted.driver_connection.pgconn.finish()
