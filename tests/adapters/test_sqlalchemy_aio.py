@@ -250,7 +250,8 @@ def test_two_loops_at_once_do_not_share_connections(on: Opened) -> None:
 
     async def first() -> None:
         await ask(engine)
-        await engine.dispose()
+        pool_of(engine).clear()
+        await soon(no_thread_of_aiosqlite)
 
     async def use(number: int) -> None:
         for _ in range(20):
@@ -262,7 +263,7 @@ def test_two_loops_at_once_do_not_share_connections(on: Opened) -> None:
         await asyncio.to_thread(both.wait, PATIENCE)
         await soon(no_thread_of_aiosqlite)
 
-    run(first)  # where two loops make an engine's first connection together, they block each other in SQLAlchemy
+    run(first)  # where two loops make a pool's first connection together, they block each other in SQLAlchemy
     threads = [threading.Thread(target=lambda number=number: run(lambda: use(number))) for number in used]
     for thread in threads:
         thread.start()
