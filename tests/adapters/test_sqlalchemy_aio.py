@@ -328,9 +328,7 @@ def test_a_dropped_connection_gives_its_place_back(on: Opened) -> None:
     run(main)
 
 
-def test_the_holder_is_the_task_and_not_a_greenlet_that_has_ended(
-    on: Opened, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_holder_is_the_task_and_not_a_greenlet_that_has_ended(on: Opened, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with on.engine(pool_size=1, max_overflow=0, pool_timeout=1.5) as engine:
             await ask(engine)
@@ -393,6 +391,8 @@ def test_a_checkout_that_finds_a_connection_does_not_leave_its_greenlet(on: Open
         async with on.engine(pool_size=1) as engine:
             await ask(engine)
             with pytest.raises(sqlalchemy.exc.AwaitRequired):
-                await greenlet_spawn(lambda: pool_of(engine)._do_return_conn(pool_of(engine)._do_get()), _require_await=True)
+                await greenlet_spawn(
+                    lambda: pool_of(engine)._do_return_conn(pool_of(engine)._do_get()), _require_await=True
+                )
 
     run(main)

@@ -7,7 +7,7 @@ import logging
 import re
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,23 @@ def test_the_events_are_queue_pools(db: Database) -> None:
     assert told[FastPool] == told[QueuePool]
     assert set(told[FastPool]) > {"connect", "checkout", "checkin", "invalidate", "soft_invalidate", "close", "detach"}
     assert db.open == 0
+
+
+def test_the_events_of_a_reconnect_that_fails_are_queue_pools(db: Database) -> None:
+    told = {}
+    for kind in (QueuePool, FastPool):
+        pool = kind(db.connect, pool_size=1, max_overflow=0)
+        told[kind] = heard(pool)
+        pool.connect().invalidate()
+        db.refusal = OSError("no server here")
+        with pytest.raises(OSError, match="no server here"):
+            pool.connect()
+        db.refusal = None
+        pool.connect().close()
+        assert pool.checkedin() == 1
+        pool.dispose()
+    assert told[FastPool] == told[QueuePool]
+    assert told[FastPool].count("connect") == 2
 
 
 def test_the_log_lines_are_queue_pools(db: Database, caplog: pytest.LogCaptureFixture) -> None:
@@ -259,7 +276,7 @@ class Row(Base):
 
 
 def test_64_sessions_on_8_connections_take_turns(tmp_path: Path) -> None:
-    """Whoever waits longest is served first, so that nobody is passed over: with QueuePool some threads get nothing."""
+    """The longest waiter is served first, so that nobody is passed over; with QueuePool some threads get nothing."""
     engine = create_engine(f"sqlite:///{tmp_path}/db", poolclass=FastPool, pool_size=8, max_overflow=0)
     Base.metadata.create_all(engine)
     with Session(engine) as session, session.begin():

@@ -1,4 +1,4 @@
-"""What is pooled: SQLAlchemy's connection records. A record stays in its slot while its connection is replaced."""
+"""Drivers for SQLAlchemy's connection records, which stay in their slots while their connections are replaced."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class AwaitedRecords(RecordDriver):
 
 
 class AwaitedPings(AwaitedRecords, PingingDriver):
-    """The same with pings."""
+    """Records of asyncio's connections, with pings."""
 
     def check(self, c: Any, timeout: float | None) -> Any:
         """Give a coroutine that pings, if ``check_after`` was given."""

@@ -37,6 +37,6 @@ _KINDS: dict[type[_errors.PoolError], type[_errors.PoolError]] = {
 
 
 def as_sqlalchemys(error: _errors.PoolError) -> _errors.PoolError:
-    """The same error as one of SQLAlchemy's, too; itself if it is one already."""
+    """Return an error of fastpool's as one that is SQLAlchemy's, too; unchanged if it is that already."""
     kind = _KINDS.get(type(error))
     return error if kind is None else kind(*error.args).with_traceback(error.__traceback__)

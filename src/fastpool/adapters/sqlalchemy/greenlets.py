@@ -31,7 +31,7 @@ async def spawn(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def result_of(checkout: Any) -> Any:
-    """What an awaitable gives, in such a greenlet; without a switch of greenlets if it gives that at once."""
+    """Return the result of an awaitable, in such a greenlet; without a switch of greenlets if it is there at once."""
     try:
         awaited = next(checkout)
     except StopIteration as at_once:

@@ -1,16 +1,16 @@
-"""What the drivers' own connections can say and do, and SQLAlchemy's dialects do not ask for."""
+"""The database drivers' own connections, asked for what SQLAlchemy's dialects do not tell."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-
 from typing import Any
 
 
 def descriptor_of(c: Any) -> int | None:
-    """The socket's descriptor below a driver's own connection, for the probe that reads nothing; None if the driver does not tell it; raises if it is closed.
+    """The descriptor of the socket below a driver's own connection, for the probe that reads nothing.
 
-    Only the class is looked at for a ``fileno``: a connection that makes up its attributes (a mock) has none.
+    None if the driver does not tell it; raises if the connection is closed. Only the class is asked whether it has a
+    ``fileno``: a connection that makes up its attributes (a mock) has none.
     """
     kind = type(c)
     if hasattr(kind, "fileno"):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Records:
-    """What the pools of records have besides: the reading methods of the queue that is ``_pool`` in SQLAlchemy."""
+    """Mixed into the pools of records: the reading methods of the queue that is ``_pool`` in SQLAlchemy."""
 
     config: Config
     maxsize = 0  # SQLAlchemy's pool_size

@@ -1,4 +1,4 @@
-"""What FastPool and AsyncFastPool share: a pool of SQLAlchemy's kind around one of fastpool's."""
+"""The base of FastPool and AsyncFastPool: a pool of SQLAlchemy's kind around one of fastpool's."""
 
 from __future__ import annotations
 
@@ -113,14 +113,14 @@ class SharedPool(Pool):
         return self._taker()()
 
     def _taker(self) -> Callable[[], Any]:
-        """What checks a record out."""
+        """Return the function that checks a record out."""
         raise NotImplementedError
 
     def _do_return_conn(self, record: Any) -> None:
         self._give_back()(record)
 
     def _give_back(self) -> Any:
-        """What takes a record back: the pool of records itself, unless a connection may come back closed."""
+        """Return the function that takes a record back: the pool's own, unless a connection may come back closed."""
         return self._pool.checkin if self._reset_on_return is not reset_none else self._look_and_give_back
 
     def _look_and_give_back(self, record: Any) -> None:
