@@ -113,6 +113,9 @@ class Driver(Generic[C]):
         """Give the driver to use in an AsyncPool: another one where the library has asynchronous connections."""
         return self
 
+    def close_without_loop(self, c: C) -> None:
+        """End ``c``, which an AsyncPool opened in an event loop that is closed; must not await, nor raise."""
+
     # What the pool calls; a driver that works with the slot's entry (the guarded happybase connection) overrides these.
 
     def open_entry(self, entry: Entry, server: Any, timeout: float | None) -> Any:

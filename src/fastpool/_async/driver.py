@@ -37,7 +37,8 @@ class LoopDriver(Driver[Any]):
         self.fileno = inner.fileno  # type: ignore[method-assign]  # called at every checkout and checkin
         self.homes: dict[int, tuple[Any, Loop]] = {}  # id(connection) -> (connection, loop it was opened in)
         self.loops: weakref.WeakSet[Loop] = weakref.WeakSet()  # in which connections were ever opened
-        self.handed: dict[int, Loop] = {}  # id(connection) -> the loop that another thread has asked to close it
+        # id(connection) -> (connection, the loop that another thread has asked to close it)
+        self.handed: dict[int, tuple[Any, Loop]] = {}
         self.behind: set[asyncio.Task[None]] = set()  # connects that go on without their callers
         self.closing: set[asyncio.Future[Any]] = set()  # so that a close under way is not collected
         self.over: Callable[[], object] = _nothing  # called once for each connection, when its close has returned
@@ -87,18 +88,20 @@ class LoopDriver(Driver[Any]):
             future.cancel()
 
     def close(self, c: Any) -> None:
-        """Close ``c`` in its own loop, soon; with that loop closed there is nothing left to do."""
+        """Close ``c`` in its own loop, soon; with that loop closed the inner driver does what it can without one."""
         _, loop = self.homes.pop(id(c), (c, None))
         if self.tracks_calls:
             self.inner.close(c)  # a socket's close: it does not wait, and needs no loop
             return
-        if loop is None or loop.is_closed():
+        if loop is None:
             self.over()
             return
-        if loop_of_thread() is loop:
+        if loop.is_closed():
+            self._end_without_loop(c)
+        elif loop_of_thread() is loop:
             self._close_here(c)
         else:
-            self.handed[id(c)] = loop
+            self.handed[id(c)] = c, loop
             try:
                 loop.call_soon_threadsafe(self._close_here, c)
             except RuntimeError:
@@ -106,13 +109,17 @@ class LoopDriver(Driver[Any]):
 
     def _dropped(self, c: Any) -> None:
         if self.handed.pop(id(c), None) is not None:
-            self.over()
+            self._end_without_loop(c)
+
+    def _end_without_loop(self, c: Any) -> None:
+        self.inner.close_without_loop(c)
+        self.over()
 
     def drop_homeless(self) -> None:
-        """Count as closed what was handed to loops that have been closed since."""
-        for number, loop in list(self.handed.items()):
-            if loop.is_closed() and self.handed.pop(number, None) is not None:
-                self.over()
+        """End what was handed to loops that have been closed since."""
+        for c, loop in list(self.handed.values()):
+            if loop.is_closed():
+                self._dropped(c)
 
     def fill(self, opening: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
         """Open one more, for the keeper: in the loop of some connection that is open, or was, if one runs.

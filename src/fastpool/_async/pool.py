@@ -167,7 +167,7 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
 
     async def _wait_for_closes(self, closes: set[asyncio.Future[Any]], seconds: float) -> None:
         here = asyncio.get_running_loop()
-        if here in list(self.driver.handed.values()):
+        if any(loop is here for _, loop in list(self.driver.handed.values())):
             await asyncio.sleep(0)  # what other threads have handed to this loop begins
         mine = [closing for closing in list(closes) if closing.get_loop() is here]
         # What the driver's close and reset wait for must not wait for them.

@@ -121,18 +121,10 @@ def size(server: Server, effort: Effort) -> Iterator[Finding]:
 
 def drop_ins(server: Server, effort: Effort) -> Iterator[Finding]:
     """One checkout and checkin through a drop-in and through the pool that it replaces, with no other caller."""
-    from .ancestor_candidates import PAIRS
-    from .dbutils_candidates import PAIR
-    from .psycopg_candidates import PSYCOPG_PAIRS
-    from .redis_candidates import PAIRS as REDIS_PAIRS
+    from .drop_in_pairs import DROP_INS
 
-    for (ours, theirs), target in zip(PAIRS, (Target(10), None, None), strict=True):
+    for ours, theirs, target in DROP_INS:
         yield _compare(effort, "checkout + checkin through a drop-in", ours, theirs, _without_server, target=target)
-    for ours, theirs, least in PSYCOPG_PAIRS:
-        yield _compare(effort, "checkout + checkin through a drop-in", ours, theirs, _without_server, target=least)
-    yield _compare(effort, "checkout + checkin through a drop-in", *PAIR, _without_server, target=Target(1))
-    for ours, theirs in REDIS_PAIRS:
-        yield _compare(effort, "checkout + checkin through a drop-in", ours, theirs, _without_server, target=Target(5))
 
 
 def line(server: Server, effort: Effort) -> Iterator[Finding]:
