@@ -8,6 +8,7 @@ import re
 import threading
 import weakref
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def test_dispose_closes_what_is_idle_now_and_what_is_out_when_it_comes_back(db: 
     assert [c.closed for c in db.made] == [False, True]
     out.close()
     assert ([c.closed for c in db.made], old.checkedin()) == ([True, True], 0)
-    with engine.raw_connection() as c:
+    with closing(engine.raw_connection()) as c:
         assert c.dbapi_connection is db.made[2]
     engine.dispose()
 
@@ -144,7 +145,7 @@ def test_a_caller_who_waits_when_the_engine_is_disposed_is_served(db: Database) 
     old, got = engine.pool, []
 
     def wait() -> None:
-        with old.connect() as c:
+        with closing(old.connect()) as c:
             got.append(c.dbapi_connection)
 
     waiter = threading.Thread(target=wait)
@@ -159,13 +160,13 @@ def test_a_caller_who_waits_when_the_engine_is_disposed_is_served(db: Database) 
 
 def test_nothing_is_opened_ahead_of_use_after_dispose(db: Database) -> None:
     engine = engine_of(db, pool_size=4, min_size=3)
-    with engine.raw_connection():
+    with closing(engine.raw_connection()):
         pass
     until(lambda: engine.pool.checkedin() >= 3)
     old = engine.pool
     engine.dispose()
     assert (db.open, old._pool.keeping, engine.pool.checkedin()) == (0, None, 0)
-    with engine.raw_connection():
+    with closing(engine.raw_connection()):
         pass
     until(lambda: engine.pool.checkedin() >= 3)
     assert (db.open, old.checkedin()) == (engine.pool.checkedin(), 0)
@@ -199,7 +200,7 @@ def test_recreate_keeps_arguments_and_listeners(db: Database) -> None:
 @frees_what_is_dropped
 def test_a_dropped_engine_is_collected(db: Database) -> None:
     engine = engine_of(db)
-    with engine.raw_connection():
+    with closing(engine.raw_connection()):
         pass
     pools = [weakref.ref(engine.pool), weakref.ref(engine.pool._pool)]
     del engine
@@ -241,8 +242,9 @@ def test_a_forked_child_leaves_its_parents_connections_alone(disposed: bool) -> 
         pid = os.fork()
         if pid == 0:
             assert (pool.checkedin(), pool.checkedout()) == (0, 0), pool.status()
-            with pool.connect() as c:
-                assert c.dbapi_connection not in parents
+            c = pool.connect()
+            assert c.dbapi_connection not in parents
+            c.close()
             out.close()
             pool.dispose()
             del pool, out, idle, c
@@ -258,8 +260,7 @@ def test_a_forked_child_leaves_its_parents_connections_alone(disposed: bool) -> 
                 print("silent")
         assert (pool.checkedin(), pool.checkedout()) == (0 if disposed else 1, 1)
         out.close()
-        with pool.connect() as c:
-            assert (c.dbapi_connection in parents) is not disposed
+        assert (pool.connect().dbapi_connection in parents) is not disposed
         """,
         *["disposed"] * disposed,
     )

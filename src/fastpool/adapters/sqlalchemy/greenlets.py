@@ -7,6 +7,7 @@ from asyncio import sleep
 from collections.abc import Callable, Generator
 from typing import Any
 
+from sqlalchemy import exc
 from sqlalchemy.util import concurrency
 
 await_: Any = getattr(concurrency, "await_", None) or concurrency.await_only  # its name before SQLAlchemy 2.1
@@ -36,7 +37,11 @@ def result_of(checkout: Any) -> Any:
         awaited = next(checkout)
     except StopIteration as at_once:
         return at_once.value
-    return await_(_rest(checkout, awaited))
+    try:
+        return await_(_rest(checkout, awaited))
+    except exc.MissingGreenlet:
+        checkout.close()
+        raise
 
 
 @types.coroutine

@@ -54,3 +54,5 @@ def end_without_loop(adapted: Any) -> None:
             adapted._terminate_force_close()
         elif hasattr(adapted.driver_connection, "pgconn"):
             adapted.driver_connection.pgconn.finish()
+        else:
+            adapted.driver_connection.stop()  # aiosqlite, with SQLAlchemy before 2.0.46
