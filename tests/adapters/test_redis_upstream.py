@@ -58,7 +58,7 @@ OF_HALF_A_SECOND = [f"test_health_check_in_pubsub_{when}" for when in ("before_s
 
 def test_the_suite_for_threads_passes(tmp_path: Path, address: str) -> None:
     outcome = run(tmp_path, upstream_redis.SYNC, address, without=[*INSIDE, *OF_HALF_A_SECOND])
-    assert outcome.failed == [] and len(outcome.passed) >= 90, outcome.output
+    assert outcome.failed == [] and len(outcome.passed) >= 85, outcome.output
 
 
 @pytest.mark.redis
