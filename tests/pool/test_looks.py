@@ -1,4 +1,4 @@
-"""What a driver's fileno says at a look, and looks of tasks that need no coroutine."""
+"""The looks of a driver of its own at a connection, and those of tasks that need no coroutine."""
 
 from __future__ import annotations
 

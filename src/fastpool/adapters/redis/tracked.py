@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from inspect import signature
+from ssl import SSLSocket
 from typing import TYPE_CHECKING, Any
 
 from redis import connection as library
@@ -96,8 +97,8 @@ class Tracked(Owed):
 
     def _is_read_up(self) -> bool:
         """Whether everything that was received has been read. Does not look at the socket."""
-        pending = getattr(self._sock, "pending", None)  # what TLS has decrypted
-        if pending is not None and pending():
+        sock = self._sock
+        if isinstance(sock, SSLSocket) and sock.pending():
             return False
         parser = self._parser
         reader = getattr(parser, "_reader", None)  # hiredis
