@@ -59,3 +59,5 @@ class PoolArguments(TypedDict, total=False):
     timing: bool
     reclaim: bool
     collect_garbage: bool
+    shared: str | None
+    shared_max: int | None
