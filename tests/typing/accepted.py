@@ -7,8 +7,11 @@ import ssl
 from typing import assert_type
 
 import happybase
+import psycopg
+from psycopg.rows import DictRow, TupleRow, dict_row
 
 import fastpool
+from fastpool.adapters import psycopg as psycopg_pools
 
 
 class Connection:
@@ -163,3 +166,21 @@ def by_name() -> None:
     users.get_connection()
     with fastpool.get_pool("orders").connection() as c:
         c.whatever()
+
+
+def psycopgs() -> None:
+    with psycopg_pools.ConnectionPool("dbname=shop", min_size=1, max_size=4, check_after=1.0) as pool:
+        with pool.connection(timeout=1.0) as conn:
+            assert_type(conn, psycopg.Connection[TupleRow])
+        by_hand = pool.getconn()
+        assert_type(by_hand, psycopg.Connection[TupleRow])
+        pool.putconn(by_hand)
+    dicts = psycopg_pools.ConnectionPool(connection_class=psycopg.Connection[DictRow], kwargs={"row_factory": dict_row})
+    assert_type(dicts.getconn(), psycopg.Connection[DictRow])
+
+
+async def awaited_psycopgs() -> None:
+    async with psycopg_pools.AsyncConnectionPool("dbname=shop", max_waiting=9) as pool:
+        async with pool.connection() as conn:
+            assert_type(conn, psycopg.AsyncConnection[TupleRow])
+        assert_type(await pool.getconn(), psycopg.AsyncConnection[TupleRow])

@@ -120,6 +120,6 @@ cdef bint defaulted_putconn_fast(Core self, object c) except -1:
     idle_put(&self.pool.idle, &self.pool.table, slot)
     if FREE_THREADED and u32_load(&slot.mark) & STALE:
         i64_put(&slot.fresh_ns, 0)  # a clear() came in between: the next checkout must look
-    if u64_load_sc(&self.pool.gate) & (QUEUED_MASK | CLOSED | OVER_SIZE):
+    if u64_load_sc(&self.pool.gate) & ~(SLOW_TAKE | SLOW_GIVE):
         checkin_after_give(self)
     return True

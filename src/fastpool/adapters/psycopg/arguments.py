@@ -9,6 +9,7 @@ import psycopg
 
 LONGEST_PAUSE_S = 5.0
 UNLIMITED = 65535
+UNCHECKED_S = 0.1  # no server restarts in less
 
 # psycopg_pool's own, with their defaults; `open`, `name` and the driver's are not among them
 DEFAULTS: dict[str, Any] = {
@@ -76,7 +77,7 @@ def split(arguments: dict[str, Any], null: bool) -> tuple[dict[str, Any], dict[s
         "timeout": finite(settings.pop("timeout")),
         "max_waiting": settings.pop("max_waiting") or None,
         "max_lifetime": finite(settings.pop("max_lifetime")),
-        "check_after": 0.5 if options.pop("checks", False) is False else 0,
+        "check_after": 0 if options.pop("checks", False) else UNCHECKED_S,
         "max_connecting": settings["num_workers"],
         "open": False,
     }

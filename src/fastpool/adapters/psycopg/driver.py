@@ -248,7 +248,7 @@ def never(_: Any) -> bool:
     return False
 
 
-def check_connection(conn: Any) -> None:
+def check_connection(conn: Connection[Any]) -> None:
     """Send an empty query; raises what psycopg raises if that fails."""
     if conn.autocommit:
         conn.execute("")

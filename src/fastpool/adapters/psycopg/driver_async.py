@@ -109,7 +109,7 @@ async def resolved(value: Any) -> Any:
     return await value if isawaitable(value) else value
 
 
-async def check_connection(conn: Any) -> None:
+async def check_connection(conn: AsyncConnection[Any]) -> None:
     """Send an empty query; raises what psycopg raises if that fails."""
     if conn.autocommit:
         await conn.execute("")

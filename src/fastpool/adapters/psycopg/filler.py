@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("psycopg.pool")
 
 GLANCE_S = 0.5  # how often a pause looks whether the pool still exists
+PERMIT_S = 0.02  # how often a permit of a shared name is asked for while callers wait
 SAMPLES = 16  # looks at the idle connections in each `max_idle`
 LEAST_NAP_S = 0.005
 
@@ -124,6 +125,15 @@ class BaseFiller:
             return missing - reserved
         return int(pool.has_waiters and not reserved and size < pool.max_size)
 
+    def wait_for_permit(self, pool: Any) -> float:
+        """How long to pause where a reserved connection could not be opened, in seconds; 0: it is not wanted any more.
+
+        It is still wanted if other processes hold all permits of a shared name.
+        """
+        if self._needed(pool, self._reserved.value - 1) <= 0 or pool.closed:
+            return 0.0
+        return PERMIT_S if pool.has_waiters else GLANCE_S
+
     def opened(self, pool: Any) -> None:
         """Note a success, and see that a pool that has grown shrinks again."""
         self.given_up = False
@@ -218,6 +228,10 @@ class Filler(BaseFiller):
                 else:
                     if opened:
                         self.opened(pool)
+                    elif wait := self.wait_for_permit(pool):
+                        del pool
+                        self._event.wait(wait)
+                        continue
                     return opened  # type: ignore[no-any-return]
                 del pool
                 hurried = self._pause(attempts)

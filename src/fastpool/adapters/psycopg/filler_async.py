@@ -98,6 +98,10 @@ class AsyncFiller(BaseFiller):
                 else:
                     if opened:
                         self.opened(pool)
+                    elif wait := self.wait_for_permit(pool):
+                        del pool
+                        await asyncio.sleep(wait)
+                        continue
                     return opened
                 del pool
                 hurried = await self._pause(attempts)

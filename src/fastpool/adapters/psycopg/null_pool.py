@@ -11,7 +11,8 @@ from ..._core.greenlets import pause
 from .arguments import UNLIMITED, checked_null_sizes
 from .driver import UNKNOWN, PsycopgDriver
 from .errors import PoolTimeout, Unfit
-from .pool import CT, ConnectionPool
+from .hints import CT
+from .pool import ConnectionPool
 from .shared import SharedPool
 
 if TYPE_CHECKING:

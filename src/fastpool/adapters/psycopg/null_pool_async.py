@@ -11,8 +11,9 @@ from psycopg.errors import ConnectionTimeout
 from .driver import UNKNOWN
 from .driver_async import AsyncPsycopgDriver
 from .errors import PoolTimeout, Unfit
+from .hints import ACT
 from .null_pool import NullPool
-from .pool_async import ACT, AsyncConnectionPool
+from .pool_async import AsyncConnectionPool
 
 
 class AsyncNullDriver(AsyncPsycopgDriver):

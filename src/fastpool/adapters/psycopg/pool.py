@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from psycopg import Connection
 
@@ -15,6 +16,7 @@ from .arguments import split
 from .driver import PsycopgDriver, check_connection
 from .errors import PoolTimeout
 from .filler import Filler
+from .hints import CT, Conninfo, Kwargs, PoolArguments
 from .shared import SharedPool
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("psycopg.pool")
 
-CT = TypeVar("CT", bound="Connection[Any]")
 
 _NAP_S = 0.001
 
@@ -45,14 +46,14 @@ class ConnectionPool(SharedPool, DefaultedCore[CT], Pool[CT]):
 
     def __init__(
         self,
-        conninfo: Any = "",
+        conninfo: Conninfo = "",
         *,
-        connection_class: Any = Connection,
-        kwargs: Any = None,
-        configure: Any = None,
-        check: Any = None,
-        reset: Any = None,
-        **arguments: Any,
+        connection_class: type[CT] = Connection,  # type: ignore[assignment]
+        kwargs: Kwargs | None = None,
+        configure: Callable[[CT], object] | None = None,
+        check: Callable[[CT], object] | None = None,
+        reset: Callable[[CT], object] | None = None,
+        **arguments: Unpack[PoolArguments],
     ) -> None:
         settings, options = split({**arguments, "checks": check is not None}, self.null)
         driver = self.driver_class(conninfo, kwargs, connection_class, configure, check, reset, settings)
@@ -117,7 +118,7 @@ class ConnectionPool(SharedPool, DefaultedCore[CT], Pool[CT]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> Self:
         self._open_implicit = False
         self.open()
         self.before_use = None

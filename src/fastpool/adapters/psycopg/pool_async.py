@@ -6,8 +6,9 @@ import asyncio
 import logging
 import time
 import warnings
+from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from psycopg import AsyncConnection
 
@@ -21,6 +22,7 @@ from .arguments import split
 from .driver_async import AsyncPsycopgDriver, check_connection
 from .errors import PoolTimeout
 from .filler_async import AsyncFiller
+from .hints import ACT, AsyncConninfo, AsyncKwargs, PoolArguments
 from .shared import SharedPool
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("psycopg.pool")
 
-ACT = TypeVar("ACT", bound="AsyncConnection[Any]")
 
 _NAP_S = 0.001
 
@@ -44,14 +45,14 @@ class AsyncConnectionPool(SharedPool, AwaitingDefaultedCore[ACT], AsyncPool[ACT]
 
     def __init__(
         self,
-        conninfo: Any = "",
+        conninfo: AsyncConninfo = "",
         *,
-        connection_class: Any = AsyncConnection,
-        kwargs: Any = None,
-        configure: Any = None,
-        check: Any = None,
-        reset: Any = None,
-        **arguments: Any,
+        connection_class: type[ACT] = AsyncConnection,  # type: ignore[assignment]
+        kwargs: AsyncKwargs | None = None,
+        configure: Callable[[ACT], Awaitable[object]] | None = None,
+        check: Callable[[ACT], Awaitable[object]] | None = None,
+        reset: Callable[[ACT], Awaitable[object]] | None = None,
+        **arguments: Unpack[PoolArguments],
     ) -> None:
         settings, options = split({**arguments, "checks": check is not None}, self.null)
         driver = self.driver_class(conninfo, kwargs, connection_class, configure, check, reset, settings)
@@ -129,7 +130,7 @@ class AsyncConnectionPool(SharedPool, AwaitingDefaultedCore[ACT], AsyncPool[ACT]
         await super().close()
         await self.filler.stop(timeout)
 
-    async def __aenter__(self) -> Any:
+    async def __aenter__(self) -> Self:
         self._open_implicit = False
         await self.open()
         self.before_use = None
