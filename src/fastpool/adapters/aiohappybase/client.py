@@ -93,10 +93,14 @@ class GuardedClient(BaseClient, CompiledCalls, TAsyncClient):
         """Whether the connection is open, no call is under way, and nothing has arrived unasked."""
         return super().in_step() and self._socket.quiet()
 
-    async def call_compiled(self, operation: Any, args: tuple[Any, ...], how: int) -> Any:
-        """Make a call by the channel; its value, or REFUSED if thriftpy2 must make it."""
+    async def call_compiled(self, operation: Any, args: tuple[Any, ...], how: int, used: Any = None) -> Any:
+        """Make a call by the channel; its value, or REFUSED if thriftpy2 must make it. ``used``: see reuse_buffer()."""
         message = self._channel.start(operation, args, how)
-        return codec.REFUSED if message is None else await self._exchange(operation, args, message)
+        if message is None:
+            return codec.REFUSED
+        if used is not None:
+            self._channel.reuse_buffer(used)
+        return await self._exchange(operation, args, message)
 
     async def _exchange(self, operation: Any, args: tuple[Any, ...], message: bytes) -> Any:
         """Send the message of a call that the channel began, and receive its reply."""
