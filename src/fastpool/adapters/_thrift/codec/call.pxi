@@ -38,6 +38,16 @@ cdef object channel_call(
     return rest.value
 
 
+def send_now(sock, bytes message not None):
+    """Send at once what a socket that does not block takes; the rest, or None if there is none."""
+    cdef Py_ssize_t sent
+    try:
+        sent = sock.send(message)
+    except (BlockingIOError, InterruptedError):
+        return message
+    return None if sent == len(message) else message[sent:]
+
+
 cdef int channel_receive(Channel channel, object client) except -1:
     cdef int state = REPLY_MORE
     cdef Py_ssize_t size

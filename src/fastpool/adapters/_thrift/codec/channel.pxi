@@ -11,10 +11,12 @@ cdef enum:
     REPLY_MORE = 0    # it is not all there
     REPLY_DONE = 1
     REPLY_OTHER = 2   # it is for thriftpy2 to read, from its first byte, out of take()
+    REPLY_WAIT = 3    # nothing has arrived
 
 MORE = REPLY_MORE
 DONE = REPLY_DONE
 OTHER = REPLY_OTHER
+WAIT = REPLY_WAIT
 
 
 class _Refused:
@@ -305,6 +307,20 @@ cdef class Channel:
     def start_batch(self, Operation op, table, dict rows, timestamp):
         """Begin mutateRows or mutateRowsTs; the message to send, or None if thriftpy2 must make the call."""
         return self.begin(op, None, table, rows, timestamp, 0)
+
+    def receive_now(self, sock):
+        """Receive what has arrived at a socket that does not block: WAIT if there is nothing, else as feed().
+
+        TTransportException(END_OF_FILE) once the server hung up.
+        """
+        cdef Py_ssize_t size
+        try:
+            size = sock.recv_into(self.room())
+        except (BlockingIOError, InterruptedError):
+            return REPLY_WAIT
+        if size <= 0:
+            self.client.refuse_end()
+        return self.arrived(<size_t>size)
 
     def end_reply(self, tuple args):
         """End a call whose reply is done; its value."""
