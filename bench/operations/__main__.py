@@ -17,13 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import happybase
-import happybase.connection
-import pytest
-from thriftpy2.transport import TSocket
 
 import fastpool
-from fastpool.adapters.happybase.transport import GuardedSocket
 from fastpool.testing import HBaseServer
+from tests.adapters._recorded import recorded, wrapped
 from tools.native import extension
 
 TABLE = b"operations"
@@ -85,50 +82,6 @@ MOST = {
 """At most so much of happybase's time."""
 
 
-class Recorder:
-    """A socket that notes the bodies of the replies that it receives, by the name of the method."""
-
-    def __init__(self, real: Any, recorded: dict[bytes, list[bytes]]) -> None:
-        self._real = real
-        self._recorded = recorded
-        self._name = b""
-        self._reply = b""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
-
-    def sendall(self, data: bytes) -> None:
-        self.note()
-        self._name = name_of(data) or self._name
-        self._real.sendall(data)
-
-    def recv(self, size: int) -> bytes:
-        data: bytes = self._real.recv(size)
-        self._reply += data
-        return data
-
-    def note(self) -> None:
-        """Keep the reply that was received."""
-        if self._reply:
-            body = self._reply[self._reply.index(self._name) + len(self._name) :]
-            if self._reply[0] == 0x80:
-                body = body[4:]
-            self._recorded.setdefault(self._name, []).append(body)
-        self._reply = b""
-
-
-def name_of(message: bytes) -> bytes:
-    """The name of the method that a message calls; b"" if it is the rest of a message."""
-    if message[:4] == b"\x80\1\0\1":
-        return message[8 : 8 + message[7]]
-    if message[:2] == b"\x82\x21":
-        at = 2
-        while message[at] & 0x80:
-            at += 1
-        return message[at + 2 : at + 2 + message[at + 1]]
-    return b""
-
-
 @contextmanager
 def served(protocol: str) -> Iterator[HBaseServer]:
     with HBaseServer(process=True, protocol=protocol) as server:
@@ -144,39 +97,6 @@ def served(protocol: str) -> Iterator[HBaseServer]:
         yield server
 
 
-@contextmanager
-def wrapped(wrap: Callable[[Any], Any]) -> Iterator[None]:
-    """Sockets that are opened inside are wrapped, in happybase and in fastpool."""
-
-    class Wrapped(TSocket):  # type: ignore[misc]
-        def open(self) -> None:
-            super().open()
-            self.sock = wrap(self.sock)
-
-    connect = GuardedSocket._connect
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(happybase.connection, "TSocket", Wrapped)
-        patch.setattr(GuardedSocket, "_connect", lambda self: wrap(connect(self)))
-        yield
-
-
-def recorded(server: HBaseServer, protocol: str, use: Use) -> dict[bytes, list[bytes]]:
-    """The replies that happybase gets when it does this."""
-    found: dict[bytes, list[bytes]] = {}
-    recorders: list[Recorder] = []
-
-    def wrap(sock: Any) -> Recorder:
-        recorders.append(Recorder(sock, found))
-        return recorders[-1]
-
-    with wrapped(wrap):
-        connection = happybase.Connection(server.host, server.port, protocol=protocol)
-        use(connection, connection.table(TABLE))
-        recorders[-1].note()
-        connection.close()
-    return found
-
-
 def timed(pool: Any, use: Use, times: int) -> float:
     """Seconds of processor time that one operation takes, checkout and table() included."""
     begin = time.process_time()
@@ -188,9 +108,9 @@ def timed(pool: Any, use: Use, times: int) -> float:
 
 def compared(server: HBaseServer, protocol: str, use: Use, times: int, rounds: int) -> tuple[float, float]:
     """The least time of an operation in happybase and in fastpool."""
-    replies = canned_module().Replies(recorded(server, protocol, use), protocol == "compact")
+    where = {"host": server.host, "port": server.port, "protocol": protocol}
+    replies = canned_module().Replies(recorded(lambda c: use(c, c.table(TABLE)), **where), protocol == "compact")
     with wrapped(lambda sock: canned_module().CannedSocket(replies, sock)):
-        where = {"host": server.host, "port": server.port, "protocol": protocol}
         theirs = happybase.ConnectionPool(1, **where)
         ours = fastpool.ConnectionPool(1, **where)
         pools = (theirs, ours)

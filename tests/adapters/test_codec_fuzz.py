@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -63,12 +64,23 @@ def run(command: list[str], within_s: float) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
 
 
-def mutate(folder: Path, rounds: int, seed: int, within_s: float) -> None:
+def corpus_of(folder: Path, replies: Iterable[tuple[str, bool, bytes]]) -> list[str]:
+    """Files for the bodies of replies, each with its method and whether it is in the compact protocol."""
+    kinds = {"getVer": 1, "getVerTs": 1, "getTableNames": 2}
+    files = []
+    for i, (name, compact, body) in enumerate(replies):
+        path = folder / f"{i}-{name}"
+        path.write_bytes(bytes([compact | kinds.get(name, 0) << 1 | 5 << 3]) + body)
+        files.append(str(path))
+    return files
+
+
+def mutate(folder: Path, rounds: int, seed: int, within_s: float, files: list[str] | None = None) -> None:
     compiler = shutil.which("clang") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("neither clang nor gcc")
     program = built(folder, compiler, "-DALONE", "-fsanitize=address,undefined")
-    run([str(program), str(rounds), str(seed), *corpus(folder)], within_s)
+    run([str(program), str(rounds), str(seed), *(files or corpus(folder))], within_s)
 
 
 def test_cut_and_mutated_replies(tmp_path: Path) -> None:
