@@ -1,19 +1,17 @@
 """Measure what an operation costs the client's processor, beside happybase's: `python -m bench.operations`.
 
 The replies are recorded from the embedded HBase server and served by a compiled socket in this process, so that no
-system call is in the figures. The sides take turns; the least of the rounds counts.
+system call is in the figures. The sides take turns; the least of the rounds counts. At last eight threads read rows
+over loopback.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 import gc
-import importlib.util
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import happybase
@@ -21,23 +19,14 @@ import happybase
 import fastpool
 from fastpool.testing import HBaseServer
 from tests.adapters._recorded import recorded, wrapped
-from tools.native import extension
+
+from . import threads
+from .canned import canned_module
 
 TABLE = b"operations"
 SCANNED = 1000
 
 Use = Callable[[Any, Any], object]
-
-
-@functools.cache
-def canned_module() -> Any:
-    """The compiled module with the canned sockets, built if it has to be."""
-    path = extension("_canned", Path(__file__).with_name("_canned.pyx"))
-    spec = importlib.util.spec_from_file_location("_canned", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def cells(columns: int) -> dict[bytes, bytes]:
@@ -51,6 +40,7 @@ def batch(table: Any) -> None:
 
 
 CELLS = {columns: cells(columns) for columns in (1, 10, 50)}
+THREADS = "rows of 10 columns by 8 threads"
 CLIENT_ROW = "client.getRow, 10 columns"
 USES: dict[str, tuple[int, Callable[[Any, Any], object]]] = {
     "row, 1 column": (200, lambda c, t: t.row(b"row-01")),
@@ -132,6 +122,7 @@ def compared(server: HBaseServer, protocol: str, use: Use, times: int, rounds: i
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--turns", type=int, default=5, help="of a second each, of eight threads")
     parser.add_argument("--only", default="", help="only operations whose name contains this")
     parser.add_argument("--protocol", choices=("binary", "compact"))
     arguments = parser.parse_args()
@@ -147,6 +138,11 @@ def main() -> None:
                     + (f"   at most {most}: {'yes' if ours / theirs <= most else 'no'}" if most else ""),
                     flush=True,
                 )
+    if arguments.only in THREADS and arguments.protocol != "compact":
+        with served("binary") as server:
+            replies = recorded(lambda c: c.table(TABLE).row(b"row-10"), host=server.host, port=server.port)
+        theirs, ours = threads.compared(replies, arguments.turns, 1.0)
+        print(f"{THREADS}: {theirs:,.0f} and {ours:,.0f} a second, {ours / theirs:.2f} times; to reach: 2 times")
 
 
 if __name__ == "__main__":

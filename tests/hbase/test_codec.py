@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from tests.adapters._recorded import CORPUS, Replies, recorded
 from tools.hbase.cluster import Gateway
 
 from .test_wire import WIRES
+
+KEYS = itertools.count()
 
 pytestmark = pytest.mark.skipif(codec is None, reason="the codec was not built, or is turned off")
 
@@ -62,13 +65,12 @@ def test_reads_give_what_happybase_gives(connections: tuple[Any, Any]) -> None:
 def test_writes_do_what_happybase_does(connections: tuple[Any, Any]) -> None:
     theirs, ours = connections
     for name, use in rows.WRITES.items():
-        if name in rows.COMPACT_ALONE or "list" in name or "number" in name or "text" in name:
-            continue
+        if name in rows.COMPACT_ALONE or any(word in name for word in ("list", "number", "text", "mutations")):
+            continue  # happybase's connection breaks, or the result has the key in it
         found = []
         for connection in (theirs, ours):
-            key = b"key of " + name.encode()
-            found.append(rows.outcome(lambda table, use=use, key=key: rows.without_times(use(table, key)), connection))
-            theirs.table("t").delete(key)
+            key = b"key %d" % next(KEYS)  # HBase's delete hides what is put later with an earlier timestamp
+            found.append(rows.outcome(lambda table, use=use, key=key: use(table, key), connection))
         assert found[1] == found[0], name
         assert ours.client.in_step()
 
@@ -103,7 +105,7 @@ def replies_of(where: dict[str, Any]) -> Replies:
         if b"t" not in connection.tables():
             rows.fill(connection)
         for name, read in rows.READS.items():
-            if not any(word in name for word in NOT_BY_THE_CODEC):
+            if name not in rows.COMPACT_ALONE and not any(word in name for word in NOT_BY_THE_CODEC):
                 rows.outcome(read, connection)
         connection.table("t").counter_inc(b"counter", b"cf:n")
         connection.is_table_enabled("t")
