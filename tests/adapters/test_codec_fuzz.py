@@ -13,6 +13,11 @@ from Hbase_thrift import Hbase, TCell, TColumn, TRowResult
 from thriftpy2.protocol import TBinaryProtocol, TCompactProtocol
 from thriftpy2.transport import TMemoryBuffer
 
+from fastpool.adapters._thrift.codec import codec
+
+from ._recorded import stored
+from .test_codec import PROTOCOLS, Rig, call_of
+
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ROOT / "src" / "fastpool" / "adapters" / "_thrift" / "codec" / "c"
 TARGET = Path(__file__).with_name("fuzz_codec.h")
@@ -66,6 +71,7 @@ def run(command: list[str], within_s: float) -> None:
 
 def corpus_of(folder: Path, replies: Iterable[tuple[str, bool, bytes]]) -> list[str]:
     """Files for the bodies of replies, each with its method and whether it is in the compact protocol."""
+    folder.mkdir(exist_ok=True)
     kinds = {"getVer": 1, "getVerTs": 1, "getTableNames": 2}
     files = []
     for i, (name, compact, body) in enumerate(replies):
@@ -87,6 +93,29 @@ def test_cut_and_mutated_replies(tmp_path: Path) -> None:
     mutate(tmp_path, 800, 1, 50)
 
 
+def test_cut_and_mutated_replies_of_hbase(tmp_path: Path) -> None:
+    mutate(tmp_path, 100, 1, 50, corpus_of(tmp_path, stored()))
+
+
+@pytest.mark.skipif(codec is None, reason="the codec was not built, or is turned off")
+def test_replies_of_hbase_are_read_as_thriftpy2_reads_them() -> None:
+    names = set()
+    for name, compact, body in stored():
+        rig = Rig(compact, False)
+        if name not in rig.channel.operations:
+            continue
+        names.add(name)
+        call_of(rig, name)
+        head = rig.reply(name)[:-1]  # of an empty result: it ends with a stop
+        assert rig.channel.feed(head + body) == codec.DONE, name
+        protocol = PROTOCOLS[compact](TMemoryBuffer(head + body), decode_response=False)
+        protocol.read_message_begin()
+        result = getattr(Hbase, name + "_result")()
+        protocol.read_struct(result)
+        assert repr(rig.end()) == repr(getattr(result, "success", None))
+    assert {"getRowWithColumns", "scannerGetList", "getVer", "atomicIncrement", "isTableEnabled"} <= names
+
+
 @pytest.mark.stress
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("seed", range(2, 5))
@@ -105,6 +134,7 @@ def test_libfuzzer(tmp_path: Path) -> None:
     seeds = tmp_path / "seeds"
     seeds.mkdir()
     corpus(seeds)
+    corpus_of(seeds, stored())
     run([str(program), "-max_total_time=60", "-max_len=4096", str(seeds)], 300)
 
 
