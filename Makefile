@@ -73,7 +73,8 @@ test-hbase: $(VENV)/.core ## the tests against a real HBase (needs Java and Mave
 test-hbase-cluster: $(VENV)/.core ## RegionPool on three real region servers, each with a gateway (1.5 GB)
 	@$(py) -m pytest -m hbase tests/hbase/test_regions.py $(ARGS)
 
-GUARD := $(addprefix tests/adapters/test_,guard.py faults.py storm.py tables.py call.py aio_guard.py aio_faults.py aio_cancelled.py)
+GUARD := tests/adapters/test_guard.py tests/adapters/test_faults.py tests/adapters/test_storm.py tests/adapters/test_tables.py \
+	tests/adapters/test_aio_guard.py tests/adapters/test_aio_faults.py tests/adapters/test_aio_cancelled.py
 
 test-codec: $(VENV)/.core ## the guard's tests without the codec, and with one that leaves messages at random to thriftpy2
 	@FASTPOOL_CODEC=off $(with) $(py) -m pytest $(GUARD) $(ARGS)

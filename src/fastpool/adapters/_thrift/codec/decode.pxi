@@ -166,7 +166,7 @@ cdef int decode_element(WireCursor *c, Reading r, int of, int how, Shapes shapes
 
 
 cdef int decode_list(WireCursor *c, Reading r, int of, int how, Shapes shapes, Names names) except -2:
-    """Rows, cells or texts, into ``found``; -1 if they do not fit or are not all there: the cursor is where to go on."""
+    """Rows, cells or texts, into ``found``; -1 if they do not fit or are not all there: the cursor says where."""
     cdef const unsigned char *begin = c.p
     cdef object row
     if r.found is None:

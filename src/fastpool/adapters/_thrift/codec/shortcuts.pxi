@@ -175,7 +175,7 @@ def table_counter_inc(self, row, column, value=1):
 
 
 def fetch_rows(table, scanner, how_many, bint include_timestamp, bint sorted_columns, Rows used):
-    """The next rows of a scanner, as happybase's scan() gives them, in an iterator; ``used``: the one before, or None."""
+    """The next rows of a scanner, as happybase's scan() gives them, in an iterator; ``used``: the one before."""
     cdef int how = LAZY | (TIMESTAMPS if include_timestamp else 0) | (ORDERED if sorted_columns else 0)
     cdef Channel channel = shortcut_channel(table, "scannerGetList")
     cdef object found = REFUSED
