@@ -14,7 +14,7 @@ export PIP_NO_INPUT = 1
 CORE := setup.py $(wildcard src/fastpool/*.pxd $(addprefix src/fastpool/adapters/_thrift/codec/,*.pyx *.pxi c/*.h) $(addprefix src/fastpool/_core/,*.pyx *.pxi *.pxd */*.pxi */*.pxd */*.h))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench stress hbase hbase-stop test-hbase test-hbase-cluster test-haproxy test-postgres test-drivers test-redis cassandra cassandra-stop test-cassandra set-up-3.14 test-3.14 test-freethreaded test-all \
+.PHONY: help demo test bench stress hbase hbase-stop test-hbase test-hbase-cluster test-haproxy test-postgres test-drivers test-redis test-codec fuzz cassandra cassandra-stop test-cassandra set-up-3.14 test-3.14 test-freethreaded test-all \
 	model probe annotate lint format wheels build clean
 
 help: ## what there is to make
@@ -72,6 +72,16 @@ test-hbase: $(VENV)/.core ## the tests against a real HBase (needs Java and Mave
 
 test-hbase-cluster: $(VENV)/.core ## RegionPool on three real region servers, each with a gateway (1.5 GB)
 	@$(py) -m pytest -m hbase tests/hbase/test_regions.py $(ARGS)
+
+GUARD := tests/adapters/test_guard.py tests/adapters/test_faults.py tests/adapters/test_storm.py tests/adapters/test_tables.py \
+	tests/adapters/test_aio_guard.py tests/adapters/test_aio_faults.py tests/adapters/test_aio_cancelled.py
+
+test-codec: $(VENV)/.core ## the guard's tests without the codec, and with one that leaves messages at random to thriftpy2
+	@FASTPOOL_CODEC=off $(with) $(py) -m pytest $(GUARD) $(ARGS)
+	@FASTPOOL_CODEC=refuse $(with) $(py) -m pytest $(GUARD) $(ARGS)
+
+fuzz: $(VENV)/.core ## the codec's C parts under clang's libFuzzer, AddressSanitizer and UBSan, for a minute (needs clang)
+	@$(py) -m pytest -m stress tests/adapters/test_codec_fuzz.py $(ARGS)
 
 test-haproxy: $(VENV)/.core ## HAProxy before three in-memory gateways (needs haproxy, otherwise skipped)
 	@$(py) -m pytest -m haproxy tests/adapters $(ARGS)

@@ -165,6 +165,7 @@ _DEMO: dict[str, Callable[[dict[str, Any]], str]] = {
         f"{side['64_on_8']['most_served_meanwhile']:,}"
     ),
     "64 on 8: operations of the thread that got fewest": _fewest,
+    "a scan of 20,000 rows: the client's processor time": lambda side: duration(side["scan_s"]),
     _SAFETY: lambda side: _after(side["after_interruption"]),
 }
 

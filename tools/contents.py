@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 SRC = Path(__file__).resolve().parent.parent / "src"
 GENERATED = {".c", ".so", ".pyd", ".pyc", ".o", ".html"}
 EXTENSION = (".so", ".pyd")
+COMPILED = ("fastpool/_core/core.", "fastpool/adapters/_thrift/codec/codec.")
 SOURCES = {".pyx", ".pxi", ".pxd", ".h"}
 SHIPPED = {".py", ".pyi", ".thrift", ".typed"}
 CIMPORTED = {"fastpool/__init__.pxd", "fastpool/_core/core.pxd"}  # docs/c-interface.md
@@ -33,12 +34,12 @@ def sdist_faults(paths: Iterable[str]) -> list[str]:
 
 
 def wheel_faults(paths: Iterable[str]) -> list[str]:
-    """The faults of a wheel, which has Python, stubs, exactly one extension and metadata; no C, no tests."""
+    """The faults of a wheel, which has Python, stubs, the compiled modules and metadata; no C, no tests."""
     names = set(paths)
     faults = [f"missing: {name}" for name in sources(SHIPPED) | CIMPORTED if name not in names]
     compiled = sorted(name for name in names if name.endswith(EXTENSION))
-    if len(compiled) != 1 or not compiled[0].startswith("fastpool/_core/core."):
-        faults.append(f"exactly fastpool/_core/core should be compiled, not {compiled}")
+    if len(compiled) != len(COMPILED) or not all(map(str.startswith, compiled, COMPILED)):
+        faults.append(f"exactly {' and '.join(COMPILED)} should be compiled, not {compiled}")
     for name in names:
         path = PurePosixPath(name)
         if path.parts[0] != "fastpool" and not path.parts[0].endswith(".dist-info"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from importlib import metadata, resources
+from importlib import import_module, metadata, resources
 from pathlib import Path
 
 HEAVY = ("asyncio", "happybase", "thriftpy2", "gevent", "eventlet", "greenlet", "rich", "click")
@@ -61,6 +61,13 @@ def try_threads(fastpool: object) -> None:
     expect(all(c.closed for c in made), "a connection left open by close()")
 
 
+def try_codec() -> None:
+    """The compiled codec of the Thrift drop-ins is there, and needs none of their libraries to be imported."""
+    codec = import_module("fastpool.adapters._thrift.codec").codec
+    expect(codec is not None, "the codec cannot be imported")
+    expect(codec.call is not None and repr(codec.REFUSED) == "REFUSED", "the codec is not what it should be")
+
+
 async def try_tasks(fastpool: object) -> None:
     """Eight tasks on two connections."""
     import asyncio
@@ -91,6 +98,7 @@ def main() -> None:
     expect(resources.files(fastpool).joinpath("py.typed").is_file(), "py.typed is missing")
     if "t" in sys.abiflags:
         expect(not sys._is_gil_enabled(), "importing fastpool turned the GIL on")  # type: ignore[attr-defined]
+    try_codec()
     try_threads(fastpool)
     import asyncio
 

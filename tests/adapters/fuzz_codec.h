@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "finder.h"
 #include "out.h"
 #include "rows.h"
 
@@ -19,8 +18,8 @@ static void check(int holds, const char *what)
     }
 }
 
-/* Walk over a list of rows, cells or texts in field 0, as the decoder does; 0 if it fits. */
-static int walk(WireCursor *c, int of)
+/* Read a list of rows, cells or texts in field 0, as the decoder does; 0 if it fits. */
+static int read_list(WireCursor *c, int of)
 {
     size_t count, size, i, j;
     const unsigned char *at;
@@ -77,39 +76,54 @@ static void small_results(const unsigned char *data, size_t size, int compact)
     }
 }
 
+/* The walk over rows of this order in pieces ends as the reader did: with the same outcome, at the same byte.
+ *
+ * `why` is 0 if the reader came to `end`. Each piece is a copy of its own, as the input buffer moves when it grows.
+ */
+static void walk_in_pieces(
+    const unsigned char *data, size_t n, size_t step, int compact, int order, int why, size_t end)
+{
+    WireWalk walk;
+    WireCursor c = {0};
+    int found = -1;
+    size_t size = 0;
+    memset(&walk, 0, sizeof walk);
+    c.why = WIRE_MORE;
+    while (found < 0 && c.why == WIRE_MORE && size < n) {
+        size = size + step < n ? size + step : n;
+        unsigned char *part = (unsigned char *)malloc(size);
+        memcpy(part, data, size);
+        c = (WireCursor){part, part + size, 0, compact};
+        found = wire_walk_rows(&c, &walk, order);
+        check(walk.at <= size, "the walk left the memory");
+        if (found == 0) {
+            check(why == 0 && end == (size_t)(c.p - part), "the walk came to another end than the reader");
+            check(walk.left == 0 && !walk.inside, "the walk ended within rows");
+        }
+        free(part);
+    }
+    if (found < 0 && order == -1)
+        check(c.why == why, "the walk stopped for another reason than the reader");
+    if (found < 0 && order != -1)
+        check(c.why == WIRE_OTHER || c.why == why, "rows of one order stopped for another reason");
+}
+
 int LLVMFuzzerTestOneInput(const unsigned char *input, size_t size)
 {
     if (size < 2)
         return 0;
     int compact = input[0] & 1, of = (input[0] >> 1) % 3;
-    size_t step = 1 + (input[0] >> 3), n = size - 1, end = 0;
+    size_t step = 1 + (input[0] >> 3), n = size - 1;
     unsigned char *data = (unsigned char *)malloc(n);
     memcpy(data, input + 1, n);
 
-    Finder whole, pieces;
-    finder_begin(&whole, 0, compact);
-    int found = finder_go_on(&whole, data, n);
-    finder_begin(&pieces, 0, compact);
-    int other = FINDER_MORE;
-    for (end = 0; other == FINDER_MORE && end < n;) {
-        end = end + step < n ? end + step : n;
-        unsigned char *part = (unsigned char *)malloc(end);
-        memcpy(part, data, end);
-        other = finder_go_on(&pieces, part, end);
-        free(part);
-    }
-    check(found == other, "the end was found otherwise in pieces");
-    check(whole.at <= n && pieces.at <= n, "the end is behind the end");
-    check(found != FINDER_DONE || whole.at == pieces.at, "another end in pieces");
-
     WireCursor c = {data, data + n, 0, compact};
-    if (walk(&c, of) == 0) {
-        check(found == FINDER_DONE && whole.at == (size_t)(c.p - data), "rows end where the struct does not");
-    } else {
-        check(c.why == WIRE_MORE || c.why == WIRE_OTHER, "no reason");
-        check(c.why != WIRE_MORE || found != FINDER_DONE, "more is wanted of what is whole");
-    }
+    int found = read_list(&c, of);
+    check(found == 0 || c.why == WIRE_MORE || c.why == WIRE_OTHER, "no reason");
     check(c.p >= data && c.p <= data + n, "the cursor left the memory");
+    if (of == 0)
+        for (int order = -1; order <= 1; order++)
+            walk_in_pieces(data, n, step, compact, order, found == 0 ? 0 : c.why, (size_t)(c.p - data));
     small_results(data, n, compact);
     free(data);
     return 0;

@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from Hbase_thrift import Hbase, TCell, TColumn, TRowResult
 from thriftpy2.protocol import TBinaryProtocol, TCompactProtocol
 from thriftpy2.transport import TMemoryBuffer
+
+from fastpool.adapters._thrift.codec import codec
+
+from ._recorded import stored
+from .test_codec import PROTOCOLS, Rig, call_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ROOT / "src" / "fastpool" / "adapters" / "_thrift" / "codec" / "c"
@@ -63,16 +69,51 @@ def run(command: list[str], within_s: float) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
 
 
-def mutate(folder: Path, rounds: int, seed: int, within_s: float) -> None:
+def corpus_of(folder: Path, replies: Iterable[tuple[str, bool, bytes]]) -> list[str]:
+    """Files for the bodies of replies, each with its method and whether it is in the compact protocol."""
+    folder.mkdir(exist_ok=True)
+    kinds = {"getVer": 1, "getVerTs": 1, "getTableNames": 2}
+    files = []
+    for i, (name, compact, body) in enumerate(replies):
+        path = folder / f"{i}-{name}"
+        path.write_bytes(bytes([compact | kinds.get(name, 0) << 1 | 5 << 3]) + body)
+        files.append(str(path))
+    return files
+
+
+def mutate(folder: Path, rounds: int, seed: int, within_s: float, files: list[str] | None = None) -> None:
     compiler = shutil.which("clang") or shutil.which("gcc")
     if compiler is None:
         pytest.skip("neither clang nor gcc")
     program = built(folder, compiler, "-DALONE", "-fsanitize=address,undefined")
-    run([str(program), str(rounds), str(seed), *corpus(folder)], within_s)
+    run([str(program), str(rounds), str(seed), *(files or corpus(folder))], within_s)
 
 
 def test_cut_and_mutated_replies(tmp_path: Path) -> None:
     mutate(tmp_path, 800, 1, 50)
+
+
+def test_cut_and_mutated_replies_of_hbase(tmp_path: Path) -> None:
+    mutate(tmp_path, 100, 1, 50, corpus_of(tmp_path, stored()))
+
+
+@pytest.mark.skipif(codec is None, reason="the codec was not built, or is turned off")
+def test_replies_of_hbase_are_read_as_thriftpy2_reads_them() -> None:
+    names = set()
+    for name, compact, body in stored():
+        rig = Rig(compact, False)
+        if name not in rig.channel.operations:
+            continue
+        names.add(name)
+        call_of(rig, name)
+        head = rig.reply(name)[:-1]  # of an empty result: it ends with a stop
+        assert rig.channel.feed(head + body) == codec.DONE, name
+        protocol = PROTOCOLS[compact](TMemoryBuffer(head + body), decode_response=False)
+        protocol.read_message_begin()
+        result = getattr(Hbase, name + "_result")()
+        protocol.read_struct(result)
+        assert repr(rig.end()) == repr(getattr(result, "success", None))
+    assert {"getRowWithColumns", "scannerGetList", "getVer", "atomicIncrement", "isTableEnabled"} <= names
 
 
 @pytest.mark.stress
@@ -93,6 +134,7 @@ def test_libfuzzer(tmp_path: Path) -> None:
     seeds = tmp_path / "seeds"
     seeds.mkdir()
     corpus(seeds)
+    corpus_of(seeds, stored())
     run([str(program), "-max_total_time=60", "-max_len=4096", str(seeds)], 300)
 
 

@@ -21,6 +21,20 @@ from .conftest import WIRES
 pytestmark = pytest.mark.skipif(codec is None, reason="the codec was not built, or is turned off")
 
 
+def fill(connection: Any) -> None:
+    """Make a table with rows of many shapes."""
+    connection.create_table("t", {"cf": {"max_versions": 5}, "g": {}})
+    table = connection.table("t")
+    table.put(b"one", {b"cf:a": b"1"}, timestamp=5)
+    table.put(b"bin\xff\0", {b"cf:\xff": b"\0" * 9, b"g:": b"", b"cf:": b"x" * 5000}, timestamp=7)
+    for version in range(4):
+        table.put(b"versions", {b"cf:v": b"%d" % version}, timestamp=10 + version)
+    with table.batch(timestamp=20) as batch:
+        for i in range(50):
+            batch.put(b"row-%03d" % i, {b"cf:%d" % j: b"v" * j for j in range(i % 12 + 1)})
+    table.put(b"wide", {b"g:%d" % i: b"w" * 400 for i in range(300)}, timestamp=30)
+
+
 @pytest.fixture(params=WIRES, ids="-".join, scope="module")
 def worlds(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
     """A table with rows of many shapes, by happybase's connection and by ours."""
@@ -28,16 +42,7 @@ def worlds(request: pytest.FixtureRequest) -> Iterator[tuple[Any, Any]]:
     with HBaseServer(transport=transport, protocol=protocol) as server:
         kwargs = {"host": server.host, "port": server.port, "transport": transport, "protocol": protocol}
         theirs = happybase.Connection(**kwargs)
-        theirs.create_table("t", {"cf": {"max_versions": 5}, "g": {}})
-        table = theirs.table("t")
-        table.put(b"one", {b"cf:a": b"1"}, timestamp=5)
-        table.put(b"bin\xff\0", {b"cf:\xff": b"\0" * 9, b"g:": b"", b"cf:": b"x" * 5000}, timestamp=7)
-        for version in range(4):
-            table.put(b"versions", {b"cf:v": b"%d" % version}, timestamp=10 + version)
-        with table.batch(timestamp=20) as batch:
-            for i in range(50):
-                batch.put(b"row-%03d" % i, {b"cf:%d" % j: b"v" * j for j in range(i % 12 + 1)})
-        table.put(b"wide", {b"g:%d" % i: b"w" * 400 for i in range(300)}, timestamp=30)
+        fill(theirs)
         with fastpool.ConnectionPool(1, **kwargs) as pool, pool.connection() as ours:
             yield theirs, ours
         theirs.close()

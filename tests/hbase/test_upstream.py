@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.adapters import upstream
 from tools.hbase.cluster import Gateway
 
 
-def test_on_hbase_s_defaults(gateway_of: Callable[..., Gateway], tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["on", "off", "refuse"])
+def test_on_hbase_s_defaults(gateway_of: Callable[..., Gateway], tmp_path: Path, codec: str) -> None:
     gateway = gateway_of()
-    outcome = upstream.run(tmp_path, gateway.host, gateway.port, pool="fastpool")
+    outcome = upstream.run(tmp_path, gateway.host, gateway.port, pool="fastpool", codec=codec)
     assert outcome.failed == [], outcome.output
     assert len(outcome.passed) == upstream.TESTS
 
 
-def test_framed_and_compact(gateway_of: Callable[..., Gateway], tmp_path: Path) -> None:
+@pytest.mark.parametrize("codec", ["on", "off", "refuse"])
+def test_framed_and_compact(gateway_of: Callable[..., Gateway], tmp_path: Path, codec: str) -> None:
     gateway = gateway_of(framed=True, compact=True)
     outcome = upstream.run(
-        tmp_path, gateway.host, gateway.port, pool="fastpool", transport="framed", protocol="compact"
+        tmp_path, gateway.host, gateway.port, pool="fastpool", transport="framed", protocol="compact", codec=codec
     )
     assert outcome.failed == [], outcome.output
     assert len(outcome.passed) == upstream.TESTS

@@ -320,7 +320,10 @@ def test_the_first_screen_has_three_rows_of_the_demos_table():
     publish = pytest.importorskip("bench.publish", reason="the tests run without the checkout around them")
     load = {"ops_per_s": 5.0, "longest_wait_s": 2.5, "ideal_wait_s": 0.1, "most_served_meanwhile": 5}
     loads = {name: {**load, "fewest": 0, "mean": 3.0} for name in ("8_on_8", "64_on_8")}
-    sides = [{"name": name, "checkout_ns": 12_663.0, **loads, "after_interruption": None} for name in ("a", "b")]
+    sides = [
+        {"name": name, "checkout_ns": 12_663.0, **loads, "scan_s": 0.1, "after_interruption": None}
+        for name in ("a", "b")
+    ]
     where = {"implementation": "CPython", "python": "3", "gil": True, "system": "s", "processor": "p", "cores": 2}
     given = {"sides": sides, "environment": {**where, "busy": 1}}
     first = publish.demo(given, publish._FIRST_SCREEN).splitlines()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.contents import sdist_faults, sources, wheel_faults
+from tools.contents import COMPILED, sdist_faults, sources, wheel_faults
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LEAVE = shutil.ignore_patterns(".*", "*.egg-info", "build", "dist", "*.so", "__pycache__")
@@ -45,7 +45,7 @@ def test_what_goes_into_a_wheel_beside_the_extension(tree: Path, tmp_path: Path)
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     built = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
-    assert wheel_faults(built | {"fastpool/_core/core.cpython-313-x86_64-linux-gnu.so"}) == []
+    assert wheel_faults(built | {f"{name}cpython-313-x86_64-linux-gnu.so" for name in COMPILED}) == []
 
 
 def test_native_code_needs_no_more_than_the_wheel_has(tree: Path, tmp_path: Path) -> None:
@@ -68,12 +68,13 @@ def test_native_code_needs_no_more_than_the_wheel_has(tree: Path, tmp_path: Path
 
 def test_the_checks_notice_what_they_are_there_for() -> None:
     python = sources({".py", ".pyi", ".thrift", ".typed"}) | {"fastpool/__init__.pxd", "fastpool/_core/core.pxd"}
-    good = python | {"fastpool/_core/core.abi.so", "fastpool-1.dist-info/METADATA"}
+    good = python | {f"{name}abi.so" for name in COMPILED} | {"fastpool-1.dist-info/METADATA"}
     assert wheel_faults(good) == []
     assert wheel_faults(good | {"fastpool/_core/core.pyx"}) == ["does not belong in a wheel: fastpool/_core/core.pyx"]
     assert wheel_faults(good | {"tests/test_x.py"}) == ["outside the package: tests/test_x.py"]
     assert wheel_faults(good - {"fastpool/py.typed"}) == ["missing: fastpool/py.typed"]
     assert wheel_faults(good - {"fastpool/__init__.pxd"}) == ["missing: fastpool/__init__.pxd"]
     assert len(wheel_faults(good | {"_probe.so"})) == 2
+    assert len(wheel_faults(good - {f"{COMPILED[1]}abi.so"})) == 1
     assert "missing: everything under tests/" in sdist_faults(["fastpool-1/setup.py"])
     assert "generated: src/fastpool/_core/core.c" in sdist_faults(["fastpool-1/src/fastpool/_core/core.c"])

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any, Protocol
 
+from .compare import scan
 from .compare.candidates import CONNECTION_POOL, HAPPYBASE, with_connection
 from .compare.interrupted import Outcome, can_interrupt, interrupted_call
 from .compare.load import Load, run
@@ -58,12 +59,16 @@ class Turns:
 
 @dataclass(frozen=True)
 class Side:
-    """The results of one pool. ``after_interruption`` is None where calls cannot be interrupted (no POSIX timers)."""
+    """The results of one pool. ``after_interruption`` is None where calls cannot be interrupted (no POSIX timers).
+
+    ``scan_s``: processor time of the client for one scan.
+    """
 
     name: str
     checkout_ns: float
     few: Turns
     many: Turns
+    scan_s: float
     after_interruption: Outcome | None
 
 
@@ -109,10 +114,11 @@ def demonstrate(server: Any, seconds: float, screen: Screen) -> Result:
         for _ in range(_MANY_TURNS):
             for name, pool in pools.items():
                 many[name].append(_load(screen, name, pool, 64, slice_many))
+        scans = _scans(screen, pools)
         for name, pool in pools.items():
             after[name] = _interruption(screen, name, pool, server)
     side = {
-        name: Side(name, checkout_ns, Turns(tuple(few[name])), Turns(tuple(many[name])), after[name])
+        name: Side(name, checkout_ns, Turns(tuple(few[name])), Turns(tuple(many[name])), scans[name], after[name])
         for name, checkout_ns in ((HAPPYBASE.name, ratio.theirs_ns), (CONNECTION_POOL.name, ratio.ours_ns))
     }
     return Result(side[HAPPYBASE.name], side[CONNECTION_POOL.name], ratio)
@@ -134,6 +140,14 @@ def _load(screen: Screen, name: str, pool: Any, threads: int, seconds: float) ->
     return seen
 
 
+def _scans(screen: Screen, pools: dict[str, Any]) -> dict[str, float]:
+    screen.step(f"scans of {scan.ROWS:,} rows of {scan.COLUMNS} columns, one by each pool", None)
+    scan.fill(pools[CONNECTION_POOL.name])
+    taken = {name: scan.scan_s(pool) for name, pool in pools.items()}
+    screen.done(" and ".join(f"{seconds * 1e3:,.0f} ms" for seconds in taken.values()) + " of the client's processor")
+    return taken
+
+
 def _interruption(screen: Screen, name: str, pool: Any, server: Any) -> Outcome | None:
     if not can_interrupt():
         return None
@@ -149,5 +163,6 @@ def _side_as_json(side: Side) -> dict[str, Any]:
         "checkout_ns": side.checkout_ns,
         "8_on_8": side.few.as_json(),
         "64_on_8": side.many.as_json(),
+        "scan_s": side.scan_s,
         "after_interruption": None if side.after_interruption is None else asdict(side.after_interruption),
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
+from .compare import scan
 from .compare.tables import duration
 
 if TYPE_CHECKING:
@@ -112,6 +113,11 @@ def demo_table(result: Result) -> Table:
         "64 on 8: operations of the thread that got fewest",
         *(f"{s.many.fewest:,} (mean {s.many.mean:,.0f})" for s in (theirs, ours)),
         "",
+    )
+    table.add_row(
+        f"a scan of {scan.ROWS:,} rows: the client's processor time",
+        *(duration(s.scan_s) for s in (theirs, ours)),
+        f"{theirs.scan_s / ours.scan_s:.1f}× faster",
     )
     table.add_row("a call is interrupted; then row(b'other') gives", _after(theirs), _after(ours), "")
     return table

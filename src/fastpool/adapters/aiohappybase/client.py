@@ -93,21 +93,28 @@ class GuardedClient(BaseClient, CompiledCalls, TAsyncClient):
         """Whether the connection is open, no call is under way, and nothing has arrived unasked."""
         return super().in_step() and self._socket.quiet()
 
-    async def call_compiled(self, operation: Any, args: tuple[Any, ...], how: int) -> Any:
-        """Make a call by the channel; its value, or REFUSED if thriftpy2 must make it."""
+    async def call_compiled(self, operation: Any, args: tuple[Any, ...], how: int, used: Any = None) -> Any:
+        """Make a call by the channel; its value, or REFUSED if thriftpy2 must make it. ``used``: see reuse_buffer()."""
         message = self._channel.start(operation, args, how)
-        return codec.REFUSED if message is None else await self._exchange(operation, args, message)
-
-    async def _exchange(self, operation: Any, args: tuple[Any, ...], message: bytes) -> Any:
-        """Send the message of a call that the channel began, and receive its reply."""
+        if message is None:
+            return codec.REFUSED
+        if used is not None:
+            self._channel.reuse_buffer(used)
         channel, method = self._channel, operation.method
         sock: Any = self._socket  # with a channel it is a GuardedSocket
         rest = value = None
         try:
-            await sock.transmit(message)
-            state = codec.MORE
-            while state == codec.MORE:
-                state = channel.feed(await sock.receive())
+            direct = sock.direct()
+            if (unsent := message if direct is None else codec.send_now(direct, message)) is not None:
+                await sock.transmit(unsent)
+            while True:
+                # A wait costs several times what an attempt does, and the rest of a reply is often there.
+                state = codec.WAIT if direct is None else channel.receive_now(direct)
+                if state == codec.WAIT:
+                    arrived = await (sock.receive() if direct is None else sock.arrival())
+                    state = channel.feed(arrived) if arrived else codec.MORE
+                if state != codec.MORE:
+                    break
             if state == codec.DONE:
                 value = channel.end_reply(args)
             else:

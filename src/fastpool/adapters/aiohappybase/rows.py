@@ -25,14 +25,18 @@ _SCANS: Any = codec and codec.Originals(
 )
 
 
-async def _fetch(table: Any, name: str, args: tuple[Any, ...], include_timestamp: Any) -> Any:
-    """The rows that a call gives, as aiohappybase has them; REFUSED if it has to make the call."""
+async def _fetch(table: Any, name: str, args: tuple[Any, ...], include_timestamp: Any, used: Any = None) -> Any:
+    """The rows that a call gives, as aiohappybase has them; REFUSED if it has to make the call.
+
+    ``used``: the rows of the scan's call before, whose successors are made one by one, too.
+    """
     found = codec.shortcut(table, name)
     if found is None:
         return REFUSED
     channel, operation = found
     how = codec.IN_ANY_ORDER | (codec.WITH_TIMESTAMPS if include_timestamp else 0)
-    rows = await table._leased.client.call_compiled(operation, args, how)
+    how |= 0 if used is None else codec.ONE_BY_ONE
+    rows = await table._leased.client.call_compiled(operation, args, how, used)
     if rows is not REFUSED and channel.has_structs:
         return [(row.row, aiohappybase.table.make_row(row, include_timestamp)) for row in rows]
     return rows
@@ -76,27 +80,27 @@ async def _batches(
     logger = aiohappybase.table.logger
     logger.debug(f"Opened scanner (id={scanner}) on '{name}'")
     given = fetched = 0
-    rows: Any = iter([])
+    rows: Any = codec.rows_made([])
     try:
         while given != asked.limit:
-            found = await _scanned(table, scanner, asked.how_many(given), asked.include_timestamp)
+            rows = await _scanned(table, scanner, asked.how_many(given), asked.include_timestamp, rows)
+            found = rows.__length_hint__()
             if not found:
                 return
-            fetched += len(found)
+            fetched += found
             if asked.limit is not None:
-                del found[asked.limit - given :]
-            given += len(found)
-            rows = iter(found)
+                rows.keep(asked.limit - given)
+            given += rows.__length_hint__()
             yield rows
     finally:
         returned = given - rows.__length_hint__()  # what is left of the last batch was not returned
         logger.debug(f"Closed scanner (id={scanner}) on '{name}' ({returned} returned, {fetched} fetched)")
 
 
-async def _scanned(table: Any, scanner: int, how_many: int, include_timestamp: Any) -> list[Any]:
-    rows = await _fetch(table, "scannerGetList", (scanner, how_many), include_timestamp)
+async def _scanned(table: Any, scanner: int, how_many: int, include_timestamp: Any, used: Any) -> Any:
+    """The next rows, in an iterator."""
+    rows = await _fetch(table, "scannerGetList", (scanner, how_many), include_timestamp, used)
     if rows is REFUSED:
         found = await table.client.scannerGetList(scanner, how_many)
-        return [(row.row, aiohappybase.table.make_row(row, include_timestamp)) for row in found]
-    given: list[Any] = rows
-    return given
+        rows = [(row.row, aiohappybase.table.make_row(row, include_timestamp)) for row in found]
+    return codec.rows_made(rows) if type(rows) is list else rows

@@ -109,6 +109,34 @@ class GuardedSocket(SingleUseSocket):
         async with TimeLimit(self._limit):
             return await self._receive()
 
+    def direct(self) -> socket.socket | None:
+        """The socket, to send and receive what it can without waiting; None with TLS. TTransportException if closed."""
+        return None if self._tls is not None else self._open_sock()
+
+    async def arrival(self) -> bytes:
+        """Wait until something has arrived, within the socket timeout.
+
+        It is left in the socket, and b"" is returned, but where the loop can only receive.
+        """
+        if self._limit is None:
+            return await self._arrival()
+        async with TimeLimit(self._limit):
+            return await self._arrival()
+
+    async def _arrival(self) -> bytes:
+        loop = asyncio.get_running_loop()
+        readable: asyncio.Future[None] = loop.create_future()
+        fd = self._open_sock().fileno()
+        try:
+            loop.add_reader(fd, _set, readable)
+        except NotImplementedError:  # asyncio's loop for Windows
+            return await self._receive()
+        try:
+            await readable
+        finally:
+            loop.remove_reader(fd)
+        return b""
+
     async def _transmit(self, data: bytes) -> None:
         if self._tls is not None:
             data = self._tls.encrypt(data)
@@ -204,6 +232,11 @@ class GuardedSocket(SingleUseSocket):
     def fileno(self) -> int:
         """Give the descriptor; -1 when closed, and with TLS, whose own records may arrive there at any time."""
         return -1 if self._tls is not None else super().fileno()
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _context(given: ssl.SSLContext | bool) -> ssl.SSLContext:

@@ -37,18 +37,18 @@ def _batches(side: Any, table: Any, asked: Asked) -> Iterator[Rows]:
     logger = happybase.table.logger
     logger.debug("Opened scanner (id=%d) on '%s'", scanner, table.name)
     given = fetched = 0
-    rows: Any = iter([])
+    rows: Any = codec.rows_made([])
     with_timestamps, in_order = bool(asked.include_timestamp), bool(asked.sorted_columns)
     try:
         while given != asked.limit:
-            found = codec.fetch_rows(table, scanner, asked.how_many(given), with_timestamps, in_order)
+            rows = codec.fetch_rows(table, scanner, asked.how_many(given), with_timestamps, in_order, rows)
+            found = rows.__length_hint__()
             if not found:
                 return
-            fetched += len(found)
+            fetched += found
             if asked.limit is not None:
-                del found[asked.limit - given :]
-            given += len(found)
-            rows = iter(found)
+                rows.keep(asked.limit - given)
+            given += rows.__length_hint__()
             yield rows
     finally:
         returned = given - rows.__length_hint__()  # what is left of the last batch was not returned

@@ -3,17 +3,20 @@
 @cython.binding(False)
 def call(Channel channel not None, Operation op not None, tuple args not None, int how=STRUCTS):
     """Make a call; its value, or REFUSED if thriftpy2 must make it."""
-    return channel_call(channel, op, args, None, None, None, how)
+    return channel_call(channel, op, args, None, None, None, how, None)
 
 
 cdef object channel_call(
-    Channel channel, Operation op, tuple args, object table, dict rows, object timestamp, int how
+    Channel channel, Operation op, tuple args, object table, dict rows, object timestamp, int how, Rows used
 ):
+    """Make a call, with the arguments of Channel.begin(); ``used``: rows whose buffer it may use again."""
     cdef object client = channel.client
     cdef object message = channel.begin(op, args, table, rows, timestamp, how)
     cdef object rest = None   # the Call, if thriftpy2 read the reply
     if message is None:
         return REFUSED
+    if used is not None:
+        channel.reuse(used)
     try:
         if channel.direct:
             client._socket.sock.sendall(message)
@@ -33,6 +36,16 @@ cdef object channel_call(
     if rest.error is not None:
         raise rest.error
     return rest.value
+
+
+def send_now(sock, bytes message not None):
+    """Send at once what a socket that does not block takes; the rest, or None if there is none."""
+    cdef Py_ssize_t sent
+    try:
+        sent = sock.send(message)
+    except (BlockingIOError, InterruptedError):
+        return message
+    return None if sent == len(message) else message[sent:]
 
 
 cdef int channel_receive(Channel channel, object client) except -1:

@@ -11,10 +11,12 @@ cdef enum:
     REPLY_MORE = 0    # it is not all there
     REPLY_DONE = 1
     REPLY_OTHER = 2   # it is for thriftpy2 to read, from its first byte, out of take()
+    REPLY_WAIT = 3    # nothing has arrived
 
 MORE = REPLY_MORE
 DONE = REPLY_DONE
 OTHER = REPLY_OTHER
+WAIT = REPLY_WAIT
 
 
 class _Refused:
@@ -47,8 +49,8 @@ cdef class Channel:
     cdef bytearray buffer            # what arrived is in it from at to end
     cdef size_t at, end
     cdef int small_replies
-    cdef Finder finder
-    cdef bint finding
+    cdef Reading reading
+    cdef WireWalk walk               # over rows that are to be made one by one
     cdef readonly object value       # of the reply
     cdef readonly bint has_structs   # thriftpy2 read the last reply: its value is in structs
 
@@ -61,6 +63,7 @@ cdef class Channel:
         self.framed = framed
         self.direct = direct
         self.names = Names()
+        self.reading = Reading()
         self.buffer = bytearray()
 
     def __dealloc__(self):
@@ -93,7 +96,8 @@ cdef class Channel:
             return None
         self.op = op
         self.how = how
-        self.finding = False
+        self.reading.begin()
+        memset(&self.walk, 0, sizeof(self.walk))
         self.has_structs = False
         self.value = None
         client._call = self
@@ -176,6 +180,7 @@ cdef class Channel:
         cdef const unsigned char *p = <const unsigned char *>PyByteArray_AS_STRING(self.buffer) + self.at
         cdef size_t end = self.end - self.at, start = 0, length
         cdef WireCursor c
+        cdef int found
         if self.framed:
             if end < 4:
                 return REPLY_MORE
@@ -193,35 +198,50 @@ cdef class Channel:
                 return REPLY_OTHER
             if end < self.expected_size:
                 return REPLY_MORE
-        if self.finding:
-            found = finder_go_on(&self.finder, p, end)
-            if found != FINDER_DONE:
-                return REPLY_MORE if found == FINDER_MORE else REPLY_OTHER
-            end = self.finder.at
         if refuses():
             return REPLY_OTHER
         c.p = p + start + self.expected_size
         c.end = p + end
         c.why = 0
         c.compact = self.compact
-        value = decode_result(&c, self.op.result, self.how, self.op.shapes, self.names)
-        if value is UNREADABLE:
-            return self.find_end(&c, p, start, end)
+        if self.how & LAZY:
+            found = wire_walk_rows(&c, &self.walk, -1 if self.how & ANY_ORDER else self.how & ORDERED != 0)
+        else:
+            found = decode_result(&c, self.reading, self.op.result, self.how, self.op.shapes, self.names)
+        if found < 0:
+            # A frame is all there: that it wants more makes it another reply.
+            return REPLY_MORE if c.why == WIRE_MORE and not self.framed else REPLY_OTHER
         if self.framed and c.p != c.end:
             return REPLY_OTHER
-        self.value = value
+        if self.how & LAZY:
+            self.value = self.hand_over(start + self.expected_size, <size_t>(c.p - p))
+            return REPLY_DONE
+        self.value = self.reading.value
+        self.reading.begin()
         self.consumed(<size_t>(c.p - p))
         return REPLY_DONE
 
-    cdef int find_end(self, WireCursor *c, const unsigned char *p, size_t start, size_t end) except -1:
-        """A reply could not be decoded: look from now on only for its end, if that is why."""
-        if c.why != WIRE_MORE or self.framed or self.finding:
-            return REPLY_OTHER
-        finder_begin(&self.finder, start + self.expected_size, self.compact)
-        if finder_go_on(&self.finder, p, end) != FINDER_MORE:
-            return REPLY_OTHER
-        self.finding = True
-        return REPLY_MORE
+    cdef Rows hand_over(self, size_t body, size_t size):
+        """The rows in a message of that size, whose body begins at ``body``, in a buffer of their own."""
+        cdef bytearray buffer = self.buffer
+        cdef size_t at = self.at
+        if self.at + size == self.end and size > USUAL_BUFFER // 4:
+            self.buffer = bytearray()
+            self.at = self.end = 0
+        else:
+            buffer = PyByteArray_FromStringAndSize(PyByteArray_AS_STRING(buffer) + at, <Py_ssize_t>size)
+            at = 0
+            self.consumed(size)
+        return rows_of(buffer, at + body, at + size, self.compact, self.walk.count, self.how, self.op.shapes)
+
+    cdef int reuse(self, Rows rows) except -1:
+        """Take the buffer of rows that have all been made, during a call whose reply has not begun to arrive."""
+        cdef bytearray buffer = rows.buffer
+        if rows.left == 0 and buffer is not None and len(self.buffer) < len(buffer) <= LARGEST_KEPT_BUFFER:
+            rows.buffer = None
+            if self.end == 0:
+                self.buffer = buffer
+        return 0
 
     cdef int consumed(self, size_t size) except -1:
         """Drop a message of that size, and a buffer that is much larger than messages are."""
@@ -288,11 +308,29 @@ cdef class Channel:
         """Begin mutateRows or mutateRowsTs; the message to send, or None if thriftpy2 must make the call."""
         return self.begin(op, None, table, rows, timestamp, 0)
 
+    def receive_now(self, sock):
+        """Receive what has arrived at a socket that does not block: WAIT if there is nothing, else as feed().
+
+        TTransportException(END_OF_FILE) once the server hung up.
+        """
+        cdef Py_ssize_t size
+        try:
+            size = sock.recv_into(self.room())
+        except (BlockingIOError, InterruptedError):
+            return REPLY_WAIT
+        if size <= 0:
+            self.client.refuse_end()
+        return self.arrived(<size_t>size)
+
     def end_reply(self, tuple args):
         """End a call whose reply is done; its value."""
         self.finish(args)
         value, self.value = self.value, None
         return value
+
+    def reuse_buffer(self, Rows rows not None):
+        """Take the buffer of rows that have all been made, between start() and the first feed()."""
+        self.reuse(rows)
 
     def end_structs(self):
         """Note that thriftpy2 read the reply."""

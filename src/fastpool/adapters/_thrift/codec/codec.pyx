@@ -5,8 +5,9 @@ then the result, fields in the order of their numbers, none unknown.  An argumen
 exactly what the method takes.  Everything else goes through thriftpy2, so this module need not be right about what it
 does not know; for what it knows, it gives the same bytes and equal objects.
 
-    c/wire.h, c/rows.h, c/finder.h, c/out.h   reading, finding the end of a message, writing: C without Python
+    c/wire.h, c/rows.h, c/out.h   reading and writing: C without Python
     decode.pxi     replies to happybase's rows, or to thriftpy2's structs
+    rows.pxi       the rows of a scan, one by one
     encode.pxi     methods, as their IDL declares them, and their arguments
     channel.pxi    one client's messages: its input buffer, its output, and what it awaits
     call.pxi       a call of a thread, from its begin to its end
@@ -16,10 +17,11 @@ does not know; for what it knows, it gives the same bytes and equal objects.
 cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.dict cimport PyDict_SetItem
 from cpython.object cimport PyObject, PyTypeObject
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint32_t
-from libc.string cimport memcmp, memcpy, memmove
+from libc.string cimport memcmp, memcpy, memmove, memset
 
 from collections import OrderedDict
 from random import Random as _Random
@@ -76,16 +78,12 @@ cdef extern from "c/rows.h":
     int wire_cell(WireCursor *c, WireCell *cell) nogil
     int wire_row(WireCursor *c, WireRow *row) nogil
     int wire_column(WireCursor *c, int is_sorted, const unsigned char **name, size_t *size, WireCell *cell) nogil
+    ctypedef struct WireWalk:
+        size_t count
+    int wire_walk_rows(WireCursor *c, WireWalk *w, int is_sorted) nogil
     size_t wire_left(const WireCursor *c) nogil
     size_t wire_least_column(const WireCursor *c) nogil
     uint32_t wire_u32(const unsigned char *p) nogil
-
-cdef extern from "c/finder.h":
-    enum: FINDER_BAD, FINDER_MORE, FINDER_DONE
-    ctypedef struct Finder:
-        size_t at
-    void finder_begin(Finder *f, size_t at, int compact) nogil
-    int finder_go_on(Finder *f, const unsigned char *data, size_t size) nogil
 
 cdef extern from "c/out.h":
     ctypedef struct Out:
@@ -111,15 +109,16 @@ WITH_TIMESTAMPS = 1
 IN_ORDER = 2
 AS_STRUCTS = 4
 IN_ANY_ORDER = 8
+ONE_BY_ONE = 16   # rows are made when they are asked for
 
 cdef enum:
     TIMESTAMPS = 1
     ORDERED = 2
     STRUCTS = 4
     ANY_ORDER = 8
+    LAZY = 16
 
 cdef tuple NOTHING = ()
-cdef object UNREADABLE = object()   # what a decoder returns: the cursor says why
 
 # ---- for tests only: refuse at random what could be done here, so that thriftpy2 has to step in anywhere
 
@@ -140,6 +139,7 @@ cdef inline bint refuses() except -1:
 
 
 include "decode.pxi"
+include "rows.pxi"
 include "encode.pxi"
 include "channel.pxi"
 include "call.pxi"

@@ -1,4 +1,5 @@
-# Replies to Python. Each decoder returns UNREADABLE, without an exception, if the reply does not fit.
+# Replies to Python. A decoder stops, without an exception, where a reply does not fit or is not all there, and goes on
+# from there when more has come: what was decoded once is not looked at again.
 
 cdef enum:
     KNOWN_NAMES = 64
@@ -56,101 +57,171 @@ cdef inline object decode_cell_value(WireCell *cell, int how, Shapes shapes):
     return value
 
 
-cdef object decode_columns(WireCursor *c, WireRow *row, int how, Shapes shapes, Names names):
-    """The columns of a row: a dict or an OrderedDict, or what thriftpy2's TRowResult has."""
+@cython.final
+cdef class Reading:
+    """The decoding of one reply, as far as it has come."""
+    cdef size_t at           # the next byte to decode, counted from the end of the header
+    cdef list found          # of a result that is a list: what is decoded; None before its head
+    cdef size_t left         # how many elements are still to come
+    cdef object key          # of the row that is under way; None between two rows
+    cdef object columns
+    cdef size_t column, count   # how many of its columns are decoded, and how many there are
+    cdef bint is_sorted
+    cdef object value        # the result, once it is all there
+
+    cdef void begin(self):
+        self.at = 0
+        self.found = self.key = self.columns = self.value = None
+
+
+cdef object decode_container(WireCursor *c, WireRow *row, int how):
+    """An empty container for the columns of a row, as large as what is there, whatever the count claims."""
+    if row.sorted and not how & ANY_ORDER:
+        return [] if how & STRUCTS else OrderedDict()
+    return __Pyx_PyDict_NewPresized(<Py_ssize_t>min(row.count, wire_left(c) // wire_least_column(c)))
+
+
+cdef int decode_columns(WireCursor *c, Reading r, int how, Shapes shapes, Names names) except -2:
+    """The columns of the row under way; -1 if one does not fit or is not all there."""
+    cdef const unsigned char *begin
     cdef const unsigned char *at
     cdef size_t size, i
     cdef WireCell cell
-    cdef object columns, struct
+    cdef object struct, value
     cdef bytes name
-    if row.sorted and not how & ANY_ORDER:
-        columns = [] if how & STRUCTS else OrderedDict()
-    else:
-        # By what is there, not by what the count claims.
-        columns = __Pyx_PyDict_NewPresized(<Py_ssize_t>min(row.count, wire_left(c) // wire_least_column(c)))
-    for i in range(row.count):
-        if wire_column(c, row.sorted, &at, &size, &cell) < 0:
-            return UNREADABLE
+    cdef object columns = r.columns
+    cdef bint plain = type(columns) is dict
+    for i in range(r.column, r.count):
+        begin = c.p
+        if wire_column(c, r.is_sorted, &at, &size, &cell) < 0:
+            c.p = begin
+            r.column = i
+            return -1
         name = names.at(i, at, size)
-        if type(columns) is dict:
-            (<dict>columns)[name] = decode_cell_value(&cell, how, shapes)
+        value = decode_cell_value(&cell, how, shapes)
+        if plain:
+            PyDict_SetItem(columns, name, value)
         elif how & STRUCTS:
             struct = codec_new(<PyTypeObject *>shapes.column_class, NOTHING)
             PyObject_SetAttr(struct, "columnName", name)
-            PyObject_SetAttr(struct, "cell", decode_cell_value(&cell, how, shapes))
+            PyObject_SetAttr(struct, "cell", value)
             (<list>columns).append(struct)
         else:
-            columns[name] = decode_cell_value(&cell, how, shapes)
-    return columns
+            columns[name] = value
+    r.column = r.count
+    return 0
 
 
-cdef object decode_row(WireCursor *c, int how, Shapes shapes, Names names):
-    """(key, columns), or a TRowResult."""
+cdef object decode_row(WireCursor *c, Reading r, int how, Shapes shapes, Names names):
+    """(key, columns), or a TRowResult; None if it does not fit or is not all there."""
     cdef WireRow row
-    cdef object key, columns, struct
-    if wire_row(c, &row) < 0:
-        return UNREADABLE
-    if not how & (STRUCTS | ANY_ORDER) and row.sorted != (how & ORDERED != 0):
-        c.why = WIRE_OTHER  # the library decides what to make of it
-        return UNREADABLE
-    key = PyBytes_FromStringAndSize(<const char *>row.key, <Py_ssize_t>row.key_size)
-    columns = decode_columns(c, &row, how, shapes, names)
-    if columns is UNREADABLE or wire_stop(c) < 0:
-        return UNREADABLE
-    if not how & STRUCTS:
-        return key, columns
-    struct = codec_new(<PyTypeObject *>shapes.row_class, NOTHING)
-    PyObject_SetAttr(struct, "row", key)
-    PyObject_SetAttr(struct, "columns", None if row.sorted else columns)
-    PyObject_SetAttr(struct, "sortedColumns", columns if row.sorted else None)
+    cdef const unsigned char *begin = c.p
+    cdef object struct
+    if r.key is None:
+        if wire_row(c, &row) < 0:
+            c.p = begin
+            return None
+        if not how & (STRUCTS | ANY_ORDER) and row.sorted != (how & ORDERED != 0):
+            c.why = WIRE_OTHER  # the library decides what to make of it
+            return None
+        r.key = PyBytes_FromStringAndSize(<const char *>row.key, <Py_ssize_t>row.key_size)
+        r.columns = decode_container(c, &row, how)
+        r.is_sorted = row.sorted
+        r.column = 0
+        r.count = row.count
+    if decode_columns(c, r, how, shapes, names) < 0:
+        return None
+    begin = c.p
+    if wire_stop(c) < 0:
+        c.p = begin
+        return None
+    if how & STRUCTS:
+        struct = codec_new(<PyTypeObject *>shapes.row_class, NOTHING)
+        PyObject_SetAttr(struct, "row", r.key)
+        PyObject_SetAttr(struct, "columns", None if r.is_sorted else r.columns)
+        PyObject_SetAttr(struct, "sortedColumns", r.columns if r.is_sorted else None)
+    else:
+        struct = (r.key, r.columns)
+    r.key = r.columns = None
     return struct
 
 
-cdef object decode_list(WireCursor *c, int of, int how, Shapes shapes, Names names):
-    """Rows, cells or texts, in a list."""
-    cdef size_t count, size, i
+cdef int decode_element(WireCursor *c, Reading r, int of, int how, Shapes shapes) except -2:
+    """A cell or a text into ``found``; -1 if it does not fit or is not all there."""
+    cdef const unsigned char *begin = c.p
     cdef const unsigned char *at
+    cdef size_t size
     cdef WireCell cell
-    cdef list found = []
-    cdef object one
-    if wire_field(c, WIRE_LIST, 0, 0) < 0:
-        return UNREADABLE
-    if wire_list(c, WIRE_STRING if of == RESULT_TEXTS else WIRE_STRUCT, &count) < 0:
-        return UNREADABLE
-    for i in range(count):
+    if of == RESULT_CELLS:
+        if wire_cell(c, &cell) < 0:
+            c.p = begin
+            return -1
+        r.found.append(decode_cell_value(&cell, how, shapes))
+        return 0
+    if wire_text(c, &at, &size) < 0:
+        c.p = begin
+        return -1
+    r.found.append(PyBytes_FromStringAndSize(<const char *>at, <Py_ssize_t>size))
+    return 0
+
+
+cdef int decode_list(WireCursor *c, Reading r, int of, int how, Shapes shapes, Names names) except -2:
+    """Rows, cells or texts, into ``found``; -1 if they do not fit or are not all there: the cursor says where."""
+    cdef const unsigned char *begin = c.p
+    cdef object row
+    if r.found is None:
+        if wire_field(c, WIRE_LIST, 0, 0) < 0 or wire_list(
+            c, WIRE_STRING if of == RESULT_TEXTS else WIRE_STRUCT, &r.left
+        ) < 0:
+            c.p = begin
+            return -1
+        r.found = []
+    while r.left:
         if of == RESULT_ROWS:
-            one = decode_row(c, how, shapes, names)
-            if one is UNREADABLE:
-                return UNREADABLE
-        elif of == RESULT_CELLS:
-            if wire_cell(c, &cell) < 0:
-                return UNREADABLE
-            one = decode_cell_value(&cell, how, shapes)
-        else:
-            if wire_text(c, &at, &size) < 0:
-                return UNREADABLE
-            one = PyBytes_FromStringAndSize(<const char *>at, <Py_ssize_t>size)
-        found.append(one)
-    return found
+            row = decode_row(c, r, how, shapes, names)
+            if row is None:
+                return -1
+            r.found.append(row)
+        elif decode_element(c, r, of, how, shapes) < 0:
+            return -1
+        r.left -= 1
+    r.value = r.found
+    return 0
 
 
-cdef object decode_result(WireCursor *c, int result, int how, Shapes shapes, Names names):
-    """The result of a method, to its end; None of a method that has none."""
+cdef int decode_number(WireCursor *c, Reading r, int result) except -2:
+    """A boolean or an integer into ``value``; -1 if it does not fit or is not all there."""
     cdef int64_t number
     cdef int truth
-    cdef object value = None
+    cdef int type = WIRE_I32 if result == RESULT_I32 else WIRE_I64
     if result == RESULT_BOOL:
         if wire_success_bool(c, &truth) < 0:
-            return UNREADABLE
-        value = truth != 0
-    elif result == RESULT_I32 or result == RESULT_I64:
-        if wire_field(c, WIRE_I32 if result == RESULT_I32 else WIRE_I64, 0, 0) < 0:
-            return UNREADABLE
-        if wire_integer(c, WIRE_I32 if result == RESULT_I32 else WIRE_I64, &number) < 0:
-            return UNREADABLE
-        value = number
-    elif result != RESULT_NONE:
-        value = decode_list(c, result, how, shapes, names)
-        if value is UNREADABLE:
-            return UNREADABLE
-    return UNREADABLE if wire_stop(c) < 0 else value
+            return -1
+        r.value = truth != 0
+    elif wire_field(c, type, 0, 0) < 0 or wire_integer(c, type, &number) < 0:
+        return -1
+    else:
+        r.value = number
+    return 0
+
+
+cdef int decode_result(WireCursor *c, Reading r, int result, int how, Shapes shapes, Names names) except -2:
+    """The result of a method, to its end, into ``value``; None of a method that has none.
+
+    -1 if it does not fit or is not all there, as the cursor says; then it can be called again when more has come.
+    """
+    cdef const unsigned char *body = c.p
+    cdef const unsigned char *begin
+    c.p += r.at
+    begin = c.p
+    if result >= RESULT_TEXTS:
+        if decode_list(c, r, result, how, shapes, names) < 0:
+            r.at = <size_t>(c.p - body)
+            return -1
+        begin = c.p
+    elif result != RESULT_NONE and decode_number(c, r, result) < 0:
+        return -1  # a few bytes: next time from their first
+    if wire_stop(c) < 0:
+        r.at = <size_t>(begin - body)
+        return -1
+    return 0

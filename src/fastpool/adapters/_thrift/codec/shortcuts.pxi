@@ -79,7 +79,7 @@ cdef Channel shortcut_channel(object table, object name):
 
 
 cdef inline object shortcut_call(Channel channel, object name, tuple args, int how):
-    return channel_call(channel, <Operation>channel.operations[name], args, None, None, None, how)
+    return channel_call(channel, <Operation>channel.operations[name], args, None, None, None, how, None)
 
 
 cdef inline bint shortcut_plain(object columns, object timestamp) except -1:
@@ -174,22 +174,24 @@ def table_counter_inc(self, row, column, value=1):
     return shortcuts.library_table.counter_inc(self, row, column, value)
 
 
-def fetch_rows(table, scanner, how_many, bint include_timestamp, bint sorted_columns):
-    """The next rows of a scanner, as happybase's scan() gives them."""
-    cdef int how = (TIMESTAMPS if include_timestamp else 0) | (ORDERED if sorted_columns else 0)
+def fetch_rows(table, scanner, how_many, bint include_timestamp, bint sorted_columns, Rows used):
+    """The next rows of a scanner, as happybase's scan() gives them, in an iterator; ``used``: the one before."""
+    cdef int how = LAZY | (TIMESTAMPS if include_timestamp else 0) | (ORDERED if sorted_columns else 0)
     cdef Channel channel = shortcut_channel(table, "scannerGetList")
     cdef object found = REFUSED
     if channel is not None:
-        found = shortcut_call(channel, "scannerGetList", (scanner, how_many), how)
+        found = channel_call(
+            channel, <Operation>channel.operations["scannerGetList"], (scanner, how_many), None, None, None, how, used
+        )
         if found is not REFUSED and not channel.has_structs:
             return found
     if found is REFUSED:
         found = table.connection.client.scannerGetList(scanner, how_many)
     if sorted_columns:
         make_row = shortcuts.table_module.make_ordered_row
-        return [(row.row, make_row(row.sortedColumns, include_timestamp)) for row in found]
+        return rows_made([(row.row, make_row(row.sortedColumns, include_timestamp)) for row in found])
     make_row = shortcuts.table_module.make_row
-    return [(row.row, make_row(row.columns, include_timestamp)) for row in found]
+    return rows_made([(row.row, make_row(row.columns, include_timestamp)) for row in found])
 
 
 # ---- writes
@@ -213,7 +215,7 @@ cdef object shortcut_write(object table, dict rows, object timestamp, Py_ssize_t
     channel = shortcut_channel(table, name)
     if channel is not None:
         found = channel_call(
-            channel, <Operation>channel.operations[name], None, table.name, rows, timestamp, 0
+            channel, <Operation>channel.operations[name], None, table.name, rows, timestamp, 0, None
         )
         if found is not REFUSED:
             return None

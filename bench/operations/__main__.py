@@ -1,0 +1,149 @@
+"""Measure what an operation costs the client's processor, beside happybase's: `python -m bench.operations`.
+
+The replies are recorded from the embedded HBase server and served by a compiled socket in this process, so that no
+system call is in the figures. The sides take turns; the least of the rounds counts. At last eight threads read rows
+over loopback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import happybase
+
+import fastpool
+from fastpool.testing import HBaseServer
+from tests.adapters._recorded import recorded, wrapped
+
+from . import threads
+from .canned import canned_module
+
+TABLE = b"operations"
+SCANNED = 1000
+
+Use = Callable[[Any, Any], object]
+
+
+def cells(columns: int) -> dict[bytes, bytes]:
+    return {b"f:column-%02d" % i: b"v" * 20 for i in range(columns)}
+
+
+def batch(table: Any) -> None:
+    with table.batch() as filling:
+        for i in range(20):
+            filling.put(b"batch-%d" % i, CELLS[10])
+
+
+CELLS = {columns: cells(columns) for columns in (1, 10, 50)}
+THREADS = "rows of 10 columns by 8 threads"
+CLIENT_ROW = "client.getRow, 10 columns"
+USES: dict[str, tuple[int, Callable[[Any, Any], object]]] = {
+    "row, 1 column": (200, lambda c, t: t.row(b"row-01")),
+    "row, 10 columns": (200, lambda c, t: t.row(b"row-10")),
+    "row, 50 columns": (100, lambda c, t: t.row(b"row-50")),
+    "rows, 20 of 10": (20, lambda c, t: t.rows([b"scanned-%04d" % i for i in range(20)])),
+    "put, 10 columns": (200, lambda c, t: t.put(b"put", CELLS[10])),
+    "batch of 20 rows of 10": (20, lambda c, t: batch(t)),
+    "cells": (200, lambda c, t: t.cells(b"row-01", b"f:column-00")),
+    "counter_inc": (200, lambda c, t: t.counter_inc(b"counter", b"f:n")),
+    f"scan of {SCANNED} rows of 10": (1, lambda c, t: [None for _ in t.scan(row_prefix=b"scanned")]),
+    f"scan of {SCANNED} rows, sorted": (
+        1, lambda c, t: [None for _ in t.scan(row_prefix=b"scanned", sorted_columns=True)]),
+    CLIENT_ROW: (200, lambda c, t: c.client.getRow(TABLE, b"row-10", {})),
+}  # fmt: skip
+"""What is done with (connection, table), and how often in one round."""
+
+MOST = {
+    ("row, 1 column", "binary"): 0.15,
+    ("row, 10 columns", "binary"): 0.15,
+    ("row, 50 columns", "binary"): 0.15,
+    (f"scan of {SCANNED} rows of 10", "binary"): 0.12,
+    ("put, 10 columns", "binary"): 0.12,
+    ("batch of 20 rows of 10", "binary"): 0.15,
+    (CLIENT_ROW, "binary"): 0.35,
+    ("row, 10 columns", "compact"): 0.05,
+    (f"scan of {SCANNED} rows of 10", "compact"): 0.03,
+}
+"""At most so much of happybase's time."""
+
+
+@contextmanager
+def served(protocol: str) -> Iterator[HBaseServer]:
+    with HBaseServer(process=True, protocol=protocol) as server:
+        connection = happybase.Connection(server.host, server.port, protocol=protocol)
+        connection.create_table(TABLE, {"f": {}})
+        table = connection.table(TABLE)
+        for columns, values in CELLS.items():
+            table.put(b"row-%02d" % columns, values)
+        with table.batch() as filling:
+            for i in range(SCANNED):
+                filling.put(b"scanned-%04d" % i, CELLS[10])
+        connection.close()
+        yield server
+
+
+def timed(pool: Any, use: Use, times: int) -> float:
+    """Seconds of processor time that one operation takes, checkout and table() included."""
+    begin = time.process_time()
+    for _ in range(times):
+        with pool.connection() as connection:
+            use(connection, connection.table(TABLE))
+    return (time.process_time() - begin) / times
+
+
+def compared(server: HBaseServer, protocol: str, use: Use, times: int, rounds: int) -> tuple[float, float]:
+    """The least time of an operation in happybase and in fastpool."""
+    where = {"host": server.host, "port": server.port, "protocol": protocol}
+    replies = canned_module().Replies(recorded(lambda c: use(c, c.table(TABLE)), **where), protocol == "compact")
+    with wrapped(lambda sock: canned_module().CannedSocket(replies, sock)):
+        theirs = happybase.ConnectionPool(1, **where)
+        ours = fastpool.ConnectionPool(1, **where)
+        pools = (theirs, ours)
+        for pool in pools:
+            timed(pool, use, times)
+        gc.collect()
+        gc.freeze()
+        try:
+            turns = [[timed(pool, use, times) for pool in pools] for _ in range(rounds)]
+        finally:
+            gc.unfreeze()
+        ours.close()
+        with theirs.connection() as connection:
+            connection.close()
+    best_theirs, best_ours = map(min, zip(*turns, strict=True))
+    return best_theirs, best_ours
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--turns", type=int, default=5, help="of a second each, of eight threads")
+    parser.add_argument("--only", default="", help="only operations whose name contains this")
+    parser.add_argument("--protocol", choices=("binary", "compact"))
+    arguments = parser.parse_args()
+    for protocol in (arguments.protocol,) if arguments.protocol else ("binary", "compact"):
+        with served(protocol) as server:
+            for name, (times, use) in USES.items():
+                if arguments.only not in name:
+                    continue
+                theirs, ours = compared(server, protocol, use, times, arguments.rounds)
+                most = MOST.get((name, protocol))
+                print(
+                    f"{protocol:8}{name:28}{theirs * 1e6:10.2f} us{ours * 1e6:10.2f} us{ours / theirs:8.3f}"
+                    + (f"   at most {most}: {'yes' if ours / theirs <= most else 'no'}" if most else ""),
+                    flush=True,
+                )
+    if arguments.only in THREADS and arguments.protocol != "compact":
+        with served("binary") as server:
+            replies = recorded(lambda c: c.table(TABLE).row(b"row-10"), host=server.host, port=server.port)
+        theirs, ours = threads.compared(replies, arguments.turns, 1.0)
+        print(f"{THREADS}: {theirs:,.0f} and {ours:,.0f} a second, {ours / theirs:.2f} times; to reach: 2 times")
+
+
+if __name__ == "__main__":
+    main()
