@@ -22,8 +22,8 @@ from click.testing import CliRunner
 import fastpool
 from fastpool._cli.commands import _SORTS, cli
 from fastpool._cli.top import COLUMNS, rows
-from fastpool._shared import leases
-from fastpool._shared.leases import ask
+from fastpool._shared import asking
+from fastpool._shared.asking import ask
 from fastpool._shared.reading import shared_rows
 from tests.shared._party import PATIENCE, Party, wait_until
 
@@ -135,7 +135,7 @@ def test_an_answer_that_nobody_reads_is_removed_and_a_link_is_not_followed(party
     folder = os.open(party.folder, os.O_RDONLY)
     try:
         with pytest.raises(fastpool.PoolError, match="it is a link"):
-            leases._taken(folder, name)
+            asking._taken(folder, name)
     finally:
         os.close(folder)
 

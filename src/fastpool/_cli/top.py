@@ -11,8 +11,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from .._shared.asking import ask
 from .._shared.figures import Told
-from .._shared.leases import ask
 from .._shared.reading import SharedPool, shared_pools
 from .compare.tables import duration
 

@@ -161,18 +161,6 @@ cdef class SharedMember:
                               page_count(u64_load_sc(&self.page.row[i].held))))
         return found
 
-    def needs(self):
-        """For tests: (row, waiters, being freed for them, since, offered) of each row that waits."""
-        cdef uint32_t i
-        cdef Row *row
-        cdef list found = []
-        for i in range(u32_load(&self.page.used)):
-            row = &self.page.row[i]
-            if need_wants(u64_load(&row.need)):
-                found.append((i, need_wants(u64_load(&row.need)), need_coming(u64_load(&row.need)),
-                              i64_peek(&row.since), i64_peek(&row.offered)))
-        return found
-
     def write(self, bytes figures not None):
         """Write what the pool says of itself, for whoever reads the page."""
         cdef Row *row = self.member.row
