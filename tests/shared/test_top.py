@@ -170,7 +170,7 @@ def test_the_screen_follows_processes_that_come_and_go(party: Party) -> None:
                     await pilot.pause(0.05)
 
             def pids() -> list[int]:
-                return [row.told.process.pid for row in app._shown if row.told]
+                return [row.told.process.pid for row in app.view.rows if row.told]
 
             await shown(lambda: sorted(pids()) == sorted((first.pid, second.pid)))
             await pilot.press(*"s" * list(COLUMNS).index("leased"))
@@ -182,15 +182,22 @@ def test_the_screen_follows_processes_that_come_and_go(party: Party) -> None:
             await shown(lambda: isinstance(app.screen, LeasesScreen))
             await shown(lambda: f"pid {first.pid}" in text_of(app.screen.query_one("#told")))
             await pilot.press("escape")
+            assert app.view._at == 0
+            await pilot.press("end", "up", "up", "pageup", "down")
+            assert app.view._at == 1
+            await pilot.click(app.view, offset=(1, 1))
+            assert app.view._at == 0
+            await pilot.click(app.view, offset=(app.view._lines[0].index("program"), 0))
+            assert app.sort == "program"
             third = await asyncio.to_thread(lambda: party.worker(shared_max=5))
             await shown(lambda: third.pid in pids())
             second.kill()
             await shown(lambda: second.pid not in pids())
-            assert app._table.row_count == 3, "two processes and their sum"
+            assert len(app.view.rows) == 3, "two processes and their sum"
             party.folder.chmod(0o755)
-            await shown(lambda: app._error.display)
+            await shown(lambda: app.problem.display)
             party.folder.chmod(0o700)
-            await shown(lambda: not app._error.display)
+            await shown(lambda: not app.problem.display)
             await pilot.press("q")
 
     asyncio.run(asyncio.wait_for(main(), 50))

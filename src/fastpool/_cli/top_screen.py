@@ -11,11 +11,11 @@ from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.screen import Screen
-from textual.widgets import DataTable, Footer, Static
-from textual.widgets.data_table import ColumnKey, RowDoesNotExist
+from textual.widgets import Footer, Static
 
 from .._errors import PoolError
-from .top import COLUMNS, Row, leases, rows, titles
+from .top import COLUMNS, leases, rows
+from .top_rows import RowsView
 
 
 class LeasesScreen(Screen[None]):
@@ -67,78 +67,42 @@ class Top(App[None]):
         super().__init__()
         self.sort, self.reverse, self.paused = sort, reverse, False
         self._interval_s = interval_s
-        self._shown: list[Row] = []
-        self._table: DataTable[Text] = DataTable(cursor_type="row", zebra_stripes=True)
-        self._error = Static(id="error")
+        self.view = RowsView()
+        self.problem = Static(id="error")
 
     def compose(self) -> ComposeResult:
         """The table, an error if there is one, and the keys."""
-        yield self._table
-        yield self._error
+        yield self.view
+        yield self.problem
         yield Footer()
 
     def on_mount(self) -> None:
         """Draw the table, and again once an interval."""
-        for name, _, _ in titles():
-            self._table.add_column(self._title(name), key=name)
-        self.refresh_rows()
+        self.view.focus()
+        self.draw()
         self.set_interval(self._interval_s, self._again)
-        self._table.focus()
-
-    def _title(self, name: str) -> Text:
-        title = next(title for one, title, _ in titles() if one == name)
-        if name != self.sort:
-            return Text(title)
-        return Text(f"{title} {'▼' if COLUMNS[name].descends != self.reverse else '▲'}")
 
     def _again(self) -> None:
         if not self.paused and self.screen is self.screen_stack[0]:
-            self.refresh_rows()
+            self.draw()
 
-    def refresh_rows(self) -> None:
-        """Read all pages, and draw what has changed; a row that goes or comes moves no other one's cursor."""
+    def draw(self) -> None:
+        """Read all pages, and draw them."""
         try:
             found = rows(self.sort, self.reverse)
-            self._error.display = False
         except PoolError as error:
-            self._error.update(Text(str(error)))
-            self._error.display = True
+            self.problem.update(Text(str(error)))
+            self.problem.display = True
             return
-        if [row.key for row in found] == [row.key for row in self._shown]:
-            self._draw_changes(found)
-        else:
-            self._draw_all(found)
-        self._shown = found
+        if self.problem.display:
+            self.problem.display = False
+        self.view.show(found, self.sort, self.reverse)
 
-    def _draw_changes(self, found: list[Row]) -> None:
-        for row, before in zip(found, self._shown, strict=True):
-            for (name, _, number), cell, old in zip(titles(), row.cells, before.cells, strict=True):
-                if cell != old:
-                    self._table.update_cell(row.key, name, _text(row, cell, number), update_width=len(cell) > len(old))
-
-    def _draw_all(self, found: list[Row]) -> None:
-        at = self._shown[self._table.cursor_row].key if self._shown else None
-        scrolled = self._table.scroll_y
-        self._table.clear()
-        for row in found:
-            cells = [_text(row, cell, number) for cell, (_, _, number) in zip(row.cells, titles(), strict=True)]
-            self._table.add_row(*cells, key=row.key)
-        if at is not None:
-            try:
-                self._table.move_cursor(row=self._table.get_row_index(at), scroll=False)
-            except RowDoesNotExist:
-                pass  # that process has ended
-        self._table.scroll_to(y=scrolled, animate=False)
+    # ---- keys ------------------------------------------------------------------------------------------------------
 
     def _sort_by(self, name: str, reverse: bool) -> None:
         self.sort, self.reverse = name, reverse
-        for column, _, _ in titles():
-            self._table.columns[_key(self._table, column)].label = self._title(column)
-        self._shown = []
-        self.refresh_rows()
-        self._table.refresh()
-
-    # ---- keys ------------------------------------------------------------------------------------------------------
+        self.draw()
 
     def action_sort(self) -> None:
         """Sort by the next column."""
@@ -153,22 +117,11 @@ class Top(App[None]):
         """Stop or go on reading."""
         self.paused = not self.paused
 
-    def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
+    def on_rows_view_title_clicked(self, event: RowsView.TitleClicked) -> None:
         """Sort by the column whose title was clicked; again: the other way round."""
-        name = event.column_key.value
-        if name in COLUMNS:
-            self._sort_by(name, not self.reverse if name == self.sort else False)
+        self._sort_by(event.name, not self.reverse if event.name == self.sort else False)
 
-    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+    def on_rows_view_chosen(self, event: RowsView.Chosen) -> None:
         """Show the leases of the row under the cursor."""
-        row = next((row for row in self._shown if row.key == event.row_key.value), None)
-        if row is not None and row.told is not None:
-            self.push_screen(LeasesScreen(row.name, row.told.number))
-
-
-def _text(row: Row, cell: str, number: bool) -> Text:
-    return Text(cell, style="bold" if row.told is None else "", justify="right" if number else "left")
-
-
-def _key(table: DataTable[Text], name: str) -> ColumnKey:
-    return next(key for key in table.columns if key.value == name)
+        if event.row.told is not None:
+            self.push_screen(LeasesScreen(event.row.name, event.row.told.number))
