@@ -73,6 +73,7 @@ def test_nobody_shares_anything(party: Party) -> None:
 def test_a_page_that_is_damaged_does_not_hide_the_others(party: Party) -> None:
     party.worker(shared_max=5)
     (party.folder / ("0" * 40 + ".page")).write_bytes(b"nonsense" * 1000)
+    wait_until(lambda: fastpool.shared_stats("tested"))
     assert [pool["name"] for pool in json.loads(top("--json"))["pools"]] == ["tested"]
 
 
@@ -84,7 +85,8 @@ def test_a_folder_that_cannot_be_used_is_told(party: Party, monkeypatch: pytest.
 
 def row_of(pid: int) -> int:
     """The number of the row that a process has."""
-    return next(told.number for told in shared_rows("tested") if told.process.pid == pid)
+    found = wait_until(lambda: [told.number for told in shared_rows("tested") if told.process.pid == pid])
+    return int(found[0])
 
 
 def test_the_leases_of_another_process_with_their_stacks(party: Party) -> None:
@@ -100,6 +102,7 @@ threading.Thread(target=holds_it, name="holder", daemon=True).start()
 inside.wait(20)
 """
     )
+    row_of(worker.pid)
     told = top("--leases", str(worker.pid))
     assert "by thread 'holder'" in told and "in holds_it" in told and "1 leases" in told
     assert "has no shared pool" in top("--leases", "1", code=1)
@@ -115,7 +118,7 @@ def test_a_process_that_is_stopped_does_not_answer_and_one_that_has_ended_is_gon
     with pytest.raises(fastpool.PoolError, match="is it stopped"):
         ask("tested", number, patience_s=0.2)
     worker.go_on()
-    assert ask("tested", number)["pid"] == worker.pid, "it answers the last question"
+    assert ask("tested", number, PATIENCE)["pid"] == worker.pid, "it answers the last question"
     worker.kill()
     with pytest.raises(fastpool.PoolError, match="has ended"):
         ask("tested", number)
@@ -127,7 +130,7 @@ def test_an_answer_that_nobody_reads_is_removed_and_a_link_is_not_followed(party
     old.write_text("{}")
     os.utime(old, (1, 1))
     number = row_of(worker.pid)
-    assert ask("tested", number)["leases"] == [] and not old.exists()
+    assert ask("tested", number, PATIENCE)["leases"] == [] and not old.exists()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("secret")
     name = "0-0-00000002.leases"

@@ -22,7 +22,7 @@ _NAP_S = 0.01
 _STALE_S = 60.0  # an answer that nobody has read by then never will be
 
 
-def ask(name: str, number: int, patience_s: float = 2.0) -> dict[str, Any]:
+def ask(name: str, number: int, patience_s: float = 10.0) -> dict[str, Any]:
     """Ask the pool in row ``number`` of this shared name for its leases, the oldest first.
 
     A dict: ``pid``, ``pool`` (its name), ``leases``: a list of dicts with ``server``, ``owner``, ``depth``, ``age_s``,
