@@ -14,7 +14,7 @@ export PIP_NO_INPUT = 1
 CORE := setup.py $(wildcard src/fastpool/*.pxd $(addprefix src/fastpool/adapters/_thrift/codec/,*.pyx *.pxi c/*.h) $(addprefix src/fastpool/_core/,*.pyx *.pxi *.pxd */*.pxi */*.pxd */*.h))
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench stress hbase hbase-stop test-hbase test-hbase-cluster test-haproxy test-postgres test-drivers test-redis test-codec fuzz cassandra cassandra-stop test-cassandra set-up-3.14 test-3.14 test-freethreaded test-all \
+.PHONY: help demo test bench stress hbase hbase-stop test-hbase test-hbase-cluster test-haproxy test-postgres test-drivers test-redis test-codec fuzz test-distributed cassandra cassandra-stop test-cassandra set-up-3.14 test-3.14 test-freethreaded test-all \
 	model probe annotate lint format wheels build clean
 
 help: ## what there is to make
@@ -103,6 +103,9 @@ test-postgres: $(VENV)/.core ## PostgreSQL servers that stop and start, and pgbo
 
 test-drivers: $(VENV)/.core ## the drivers and the drop-in for DBUtils on PostgreSQL and MariaDB (otherwise skipped)
 	@$(py) -m pytest -m drivers tests/pool tests/adapters $(ARGS)
+
+test-distributed: $(VENV)/.core ## the tests in Dask's, Ray's and PySpark's workers (those that are not installed are skipped)
+	@$(py) -m pytest -m distributed tests/distributed $(ARGS)
 
 set-up-3.14: ## an environment with CPython 3.14 (brought first if there is none: Linux and Maven, half a minute)
 	@tools/find-python.sh 3.14 >/dev/null 2>&1 || tools/python-3.14.sh

@@ -1,6 +1,6 @@
 """The cost of a cap shared over processes, and how soon a permit is where it is needed.
 
-    python -m bench.shared            all of it, as a table; some 30 seconds
+    python -m bench.shared            all of it, as a table; a minute
     python -m bench.shared --json     the same, for other programs
 
 Checkouts are compared in pairs of short runs, alternately with and without `shared`, in one process, and the median of
@@ -10,14 +10,22 @@ the pairs' ratios is told. Hand-overs are measured between processes on an other
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
+import pty
+import select
 import statistics
+import struct
+import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+import psutil
 
 import fastpool
 from tests.shared._party import Party, Worker, wait_until
@@ -25,6 +33,8 @@ from tests.shared._party import Party, Worker, wait_until
 PAIRS = 60
 ROUNDS = 20_000
 TIMES = 20
+PROCESSES = 50  # that top watches
+TOP_S = 20.0
 
 
 class Connection:
@@ -102,6 +112,42 @@ def page_bytes(party: Party) -> int:
             pool.close()
 
 
+def cpu_of_top(party: Party) -> dict[str, float]:
+    """The CPU that `fastpool top` takes with fifty processes, in percent of a core, live and in a terminal."""
+    workers = [party.worker(shared_max=100) for _ in range(PROCESSES)]
+    for worker in workers:
+        worker.tell("take()")
+    for worker in workers:
+        worker.answer()
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 180, 0, 0))
+    program = [sys.executable, "-m", "fastpool", "top"]
+    top = subprocess.Popen(program, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"})
+    try:
+        watched = psutil.Process(top.pid)
+        drain(ours, 8.0)
+        before, began = watched.cpu_times(), time.monotonic()
+        drain(ours, TOP_S)
+        after, took = watched.cpu_times(), time.monotonic() - began
+        used = after.user + after.system - before.user - before.system
+        return {"percent_of_a_core": round(100 * used / took, 2), "ms_each_second": round(1e3 * used / took, 1)}
+    finally:
+        top.terminate()
+        drain(ours, 0.5)
+        top.kill()
+        top.wait()
+        os.close(ours)
+        os.close(theirs)
+
+
+def drain(terminal: int, seconds: float) -> None:
+    """Read what is drawn, for so long: a terminal that is not read holds the program up."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        if select.select([terminal], [], [], left)[0]:
+            os.read(terminal, 65536)
+
+
 def measured() -> dict[str, object]:
     """All figures."""
     with tempfile.TemporaryDirectory() as folder:
@@ -122,6 +168,7 @@ def measured() -> dict[str, object]:
             "idle_elsewhere": at(lambda party: quantiles(idle_elsewhere(party))),
             "killed_holder": at(lambda party: quantiles(killed_holder(party))),
             "page_bytes_for_64_pools": at(page_bytes),
+            "top_with_fifty_processes": at(cpu_of_top),
         }
 
 

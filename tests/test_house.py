@@ -29,6 +29,7 @@ FLOORS: list[set[str]] = [
         "_keeper",
         "_pool",
         "_registry",
+        "_shared.asking",
         "_shared.reading",
         "_shared.sharing",
         "_telemetry.report",

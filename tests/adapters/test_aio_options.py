@@ -66,6 +66,7 @@ TESTED = {  # each option is tested below, or by the test named here
     "check_after",  # test_aio_wires.py::test_a_server_that_hung_up_is_noticed_before_the_block
     "check_timeout",  # test_aio_wires.py::test_a_server_that_does_not_answer_a_keepalive_is_given_up_by_its_limit
     "keepalive",  # test_aio_wires.py::test_keepalive_is_heard
+    *("shared", "shared_max"),  # test_shared_option.py::test_aiohappybase
 }
 
 

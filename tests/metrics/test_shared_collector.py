@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import fastpool
-from fastpool._shared.figures import packed, unpacked
+from fastpool._shared.figures import Oldest, packed, unpacked
 from fastpool._telemetry.report import stats_of
 from tests.metrics.connections import Plain
 from tests.shared._party import Party, wait_until
@@ -94,9 +94,12 @@ def test_figures_that_do_not_fit_lose_their_smallest_servers_first() -> None:
             pass
         stats = stats_of(pool)
     servers = {f"server-{number:04}.example:9090": number for number in range(500)}
-    found = unpacked(7, packed("program", 1.5, stats, servers, 808))
-    assert found is not None
-    process, again = found
+    oldest = Oldest(2.5, "thread 'MainThread'" * 100, "server-0007.example:9090")
+    found = unpacked(3, 7, packed("program", 1.5, stats, servers, oldest, 808))
+    assert found is not None and found.oldest is not None
+    process, again, number = found.process, found.stats, found.number
+    assert (number, found.oldest.since, found.oldest.server) == (3, 2.5, "server-0007.example:9090")
+    assert found.oldest.owner.startswith("thread 'MainThread'") and len(found.oldest.owner) == 64
     assert process.pid == 7 and "server-0499.example:9090" in process.servers and len(process.servers) < 500
     assert (again.checkouts, again.hold.count) == (stats.checkouts, stats.hold.count)
-    assert unpacked(7, b"") is None and unpacked(7, b"[1,2]") is None
+    assert unpacked(3, 7, b"") is None and unpacked(3, 7, b"[1,2]") is None

@@ -276,12 +276,14 @@ SOURCE = {
         r"inline [\w *]+\bidle_push\([\s\S]*?u32_put\(&slot\.next_idle[\s\S]*?u64_cas\(&idle\.head",
         r"\bidle_publish\(Idle[\s\S]*?u64_cas\(&slot\.word, word, \(\(word & ~<uint64_t>ENDING\) \+ \(EPOCH",
     ],
-    "pool.pxd": [
+    "room.pxd": [
         r"seen = u32_load_sc\(&pool\.connecting\)",
         r"seen >= u32_load_sc\(&pool\.max_connecting\)",
+        r"inline [\w *]+\bpool_permit_drop\([\s\S]*?u32_add\(&pool\.connecting",
+    ],
+    "pool.pxd": [
         r"u32_load_sc\(&pool\.active\) < u32_load_sc\(&pool\.limit\)",
         r"<uint32_t>u64_load_sc\(&pool\.vacant\) != 0",
-        r"inline [\w *]+\bpool_permit_drop\([\s\S]*?u32_add\(&pool\.connecting",
         r"while u64_load_sc\(&pool\.gate\) & QUEUED_MASK",
         r"if u64_load_sc\(&pool\.gate\) & QUEUED_MASK:\s+pool_settle\(pool\)",
         r"waiter\.slot = slot\s+if waiter_settle\(waiter, HANDED\)",

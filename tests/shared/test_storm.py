@@ -30,6 +30,7 @@ def work():
         served[0] += 1
 [threading.Thread(target=work, daemon=True).start() for _ in range(8)]
 """
+THREADS = 8
 
 
 def begin(party: Party) -> Worker:
@@ -54,8 +55,11 @@ def storm(party: Party, processes: int, seconds: float, between: float) -> None:
     late = [(at, n) for at, n in party.server.over if all(not 0 <= at - kill <= 0.2 for kill in kills)]
     assert late == [], f"more than {CAP} were open, and nothing had been killed a moment before"
     assert sum(served for served, _ in told) > 0
+    # In a perfect line each caller waits until all others have been served once.
+    ideal = processes * THREADS / (sum(served for served, _ in told) / seconds)
     print(
-        f"served {[n for n, _ in told]}, longest wait {max(wait for _, wait in told):.3f} s, {len(kills)} killed, "
+        f"served {[n for n, _ in told]}, longest wait {max(wait for _, wait in told):.3f} s "
+        f"(ideal {ideal:.3f} s, told of the living), {len(kills)} killed, "
         f"more than the cap {len(party.server.over)} times, all just after a kill"
     )
     for worker in workers:

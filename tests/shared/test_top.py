@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-
-import fastpool
-from tests.shared._party import Party, wait_until
 
 pytest.importorskip("rich")
 pytest.importorskip("click")
 
+from click.testing import CliRunner
+
+import fastpool
+from fastpool._cli.commands import _SORTS, cli
+from fastpool._cli.top import COLUMNS, rows
+from fastpool._shared import asking
+from fastpool._shared.asking import ask
+from fastpool._shared.reading import shared_rows
+from tests.shared._party import PATIENCE, Party, wait_until
+
 
 def top(*arguments: str, code: int = 0) -> str:
+    done = CliRunner().invoke(cli, ["top", *arguments])
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+def top_process(*arguments: str, code: int = 0) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "fastpool", "top", *arguments], capture_output=True, text=True, timeout=50, check=False
     )
@@ -49,12 +67,13 @@ def test_the_table_sums_the_processes_of_a_name(party: Party) -> None:
 
 
 def test_nobody_shares_anything(party: Party) -> None:
-    assert json.loads(top("--json")) == {"pools": []}
+    assert json.loads(top_process("--json")) == {"pools": []}
 
 
 def test_a_page_that_is_damaged_does_not_hide_the_others(party: Party) -> None:
     party.worker(shared_max=5)
     (party.folder / ("0" * 40 + ".page")).write_bytes(b"nonsense" * 1000)
+    wait_until(lambda: fastpool.shared_stats("tested"))
     assert [pool["name"] for pool in json.loads(top("--json"))["pools"]] == ["tested"]
 
 
@@ -62,3 +81,136 @@ def test_a_folder_that_cannot_be_used_is_told(party: Party, monkeypatch: pytest.
     party.folder.chmod(0o755)
     assert "0700" in top("--json", code=1)
     party.folder.chmod(0o700)
+
+
+def row_of(pid: int) -> int:
+    """The number of the row that a process has."""
+    found = wait_until(lambda: [told.number for told in shared_rows("tested") if told.process.pid == pid])
+    return int(found[0])
+
+
+def test_the_leases_of_another_process_with_their_stacks(party: Party) -> None:
+    worker = party.worker(shared_max=5)
+    worker.do(
+        """
+def holds_it():
+    with pool.connection():
+        inside.set()
+        over.wait(60)
+inside, over = threading.Event(), threading.Event()
+threading.Thread(target=holds_it, name="holder", daemon=True).start()
+inside.wait(20)
+"""
+    )
+    row_of(worker.pid)
+    told = top("--leases", str(worker.pid))
+    assert "by thread 'holder'" in told and "in holds_it" in told and "1 leases" in told
+    assert "has no shared pool" in top("--leases", "1", code=1)
+    assert [one.name for one in party.folder.iterdir() if one.name.endswith(".leases")] == []
+    wait_until(lambda: shared_rows("tested")[0].oldest)
+    assert "thread 'holder'" in top("--once")
+
+
+def test_a_process_that_is_stopped_does_not_answer_and_one_that_has_ended_is_gone(party: Party) -> None:
+    worker = party.worker(shared_max=5)
+    number = row_of(worker.pid)
+    worker.stop()
+    with pytest.raises(fastpool.PoolError, match="is it stopped"):
+        ask("tested", number, patience_s=0.2)
+    worker.go_on()
+    assert ask("tested", number, PATIENCE)["pid"] == worker.pid, "it answers the last question"
+    worker.kill()
+    with pytest.raises(fastpool.PoolError, match="has ended"):
+        ask("tested", number)
+
+
+def test_an_answer_that_nobody_reads_is_removed_and_a_link_is_not_followed(party: Party, tmp_path: Path) -> None:
+    worker = party.worker(shared_max=5)
+    old = party.folder / "0-0-00000001.leases"
+    old.write_text("{}")
+    os.utime(old, (1, 1))
+    number = row_of(worker.pid)
+    assert ask("tested", number, PATIENCE)["leases"] == [] and not old.exists()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("secret")
+    name = "0-0-00000002.leases"
+    (party.folder / name).symlink_to(elsewhere)
+    folder = os.open(party.folder, os.O_RDONLY)
+    try:
+        with pytest.raises(fastpool.PoolError, match="it is a link"):
+            asking._taken(folder, name)
+    finally:
+        os.close(folder)
+
+
+def test_rows_are_sorted_within_their_name(party: Party) -> None:
+    workers = [party.worker(shared_max=5) for _ in range(3)]
+    for number, worker in enumerate(workers):
+        worker.do("take(0); " * number + "pass")
+    wait_until(lambda: sum(stats.leased for stats in fastpool.shared_stats("tested")) == 3)
+    most_first = [row.told.process.pid for row in rows("leased") if row.told]
+    assert most_first == [worker.pid for worker in reversed(workers)]
+    assert [row.told.process.pid for row in rows("leased", reverse=True) if row.told] == most_first[::-1]
+    assert rows("leased")[-1].told is None, "their sum comes last"
+    assert [set(COLUMNS)] == [set(_SORTS)] and "no column" in top("--sort", "size", code=2)
+
+
+def test_the_screen_follows_processes_that_come_and_go(party: Party) -> None:
+    pytest.importorskip("textual")
+    from fastpool._cli.top_screen import LeasesScreen, Top
+
+    first, second = party.worker(shared_max=5), party.worker(shared_max=5)
+    first.do("take()")
+
+    async def main() -> None:
+        app = Top(interval_s=0.1)
+        async with app.run_test(size=(200, 30)) as pilot:
+
+            async def shown(true: Callable[[], object]) -> None:
+                end = time.monotonic() + PATIENCE
+                while not true():
+                    assert time.monotonic() < end, "it is never shown"
+                    await pilot.pause(0.05)
+
+            def pids() -> list[int]:
+                return [row.told.process.pid for row in app.view.rows if row.told]
+
+            await shown(lambda: sorted(pids()) == sorted((first.pid, second.pid)))
+            await pilot.press(*"s" * list(COLUMNS).index("leased"))
+            assert app.sort == "leased"
+            await shown(lambda: pids() == [first.pid, second.pid])
+            await pilot.press("r")
+            assert pids() == [second.pid, first.pid]
+            await pilot.press("r", "home", "enter")
+            await shown(lambda: isinstance(app.screen, LeasesScreen))
+            await shown(lambda: f"pid {first.pid}" in text_of(app.screen.query_one("#told")))
+            await pilot.press("escape")
+            assert app.view._at == 0
+            await pilot.press("end", "up", "up", "pageup", "down")
+            assert app.view._at == 1
+            await pilot.click(app.view, offset=(1, 1))
+            assert app.view._at == 0
+            await pilot.click(app.view, offset=(app.view._lines[0].index("program"), 0))
+            assert app.sort == "program"
+            third = await asyncio.to_thread(lambda: party.worker(shared_max=5))
+            await shown(lambda: third.pid in pids())
+            second.kill()
+            await shown(lambda: second.pid not in pids())
+            assert len(app.view.rows) == 3, "two processes and their sum"
+            party.folder.chmod(0o755)
+            await shown(lambda: app.problem.display)
+            party.folder.chmod(0o700)
+            await shown(lambda: not app.problem.display)
+            await pilot.press("q")
+
+    asyncio.run(asyncio.wait_for(main(), 50))
+
+
+def text_of(widget: Any) -> str:
+    """The text that a widget shows."""
+    from rich.console import Console
+
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(widget.content)
+    return captured.get()

@@ -23,6 +23,10 @@ from .screen import LiveScreen, PlainScreen, demo_table
 
 _WIDE = 150
 _STDOUT = "-"
+_SORTS = (
+    "pid", "program", "up", "open", "leased", "idle", "connecting", "waiting", "p50", "p99", "oldest", "holder",
+    "servers",
+)  # fmt: skip
 
 # A flag with an optional file: --json writes to stdout and everything else to stderr, --json FILE to the file.
 _json = click.option(
@@ -140,19 +144,35 @@ def serve(**settings: Any) -> None:
 @cli.command()
 @click.option("--once", is_flag=True, help="Print the table once; the default where there is no terminal.")
 @click.option("--json", "in_json", is_flag=True, help="Print the figures once, as JSON.")
-def top(once: bool, in_json: bool) -> None:
+@click.option("--leases", "pid", type=int, metavar="PID", help="Print the leases of a process, with their stacks.")
+@click.option("--sort", default="pid", show_default=True, metavar="COLUMN", help=f"One of {', '.join(_SORTS)}.")
+@click.option("--reverse", is_flag=True, help="Sort the other way round.")
+@click.option(
+    "--interval", default=1.0, show_default=True, type=click.FloatRange(0.1, 3600), help="Seconds between two looks."
+)
+def top(once: bool, in_json: bool, pid: int | None, sort: str, reverse: bool, interval: float) -> None:
     """Every pool of this user on this machine that has a `shared` name, live: per process and server, who has what."""
     from .._errors import PoolError
-    from .top import as_json, table, watch
+    from .top import as_json, leases_of, table
 
+    if sort not in _SORTS:
+        raise click.BadParameter(f"{sort!r} is no column; one of {', '.join(_SORTS)}", param_hint="--sort")
     console = _console(plain=False, stderr=False)
     try:
         if in_json:
             _write(as_json(), _STDOUT)
+        elif pid is not None:
+            told = leases_of(pid)
+            if not told:
+                raise click.ClickException(f"process {pid} has no shared pool")
+            console.print(*told, sep="\n\n")
         elif once or not console.is_terminal:
-            console.print(table())
+            console.print(table(sort, reverse))
         else:
-            watch(console)
+            _require("textual")
+            from .top_screen import Top
+
+            Top(sort, reverse, interval).run()
     except PoolError as error:
         raise click.ClickException(str(error)) from error
 

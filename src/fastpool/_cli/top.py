@@ -4,18 +4,87 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
+from .._shared.asking import ask
+from .._shared.figures import Told
 from .._shared.reading import SharedPool, shared_pools
 from .compare.tables import duration
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-_INTERVAL_S = 1.0
 _MOST_SERVERS = 4  # in a row of the table
+
+
+class Column(NamedTuple):
+    """A column: its title, the text in it, and what rows are sorted by."""
+
+    title: str
+    text: Callable[[Told], str]
+    key: Callable[[Told], Any]
+    descends: bool = True  # the largest first
+
+
+def _percentile(row: Told, percent: float) -> float:
+    return row.stats.wait.percentile(percent) if row.stats.wait.count else 0.0
+
+
+def _wait(percent: float) -> Column:
+    def text(row: Told) -> str:
+        return duration(_percentile(row, percent)) if row.stats.wait.count else ""
+
+    return Column(f"wait p{percent:g}", text, lambda row: _percentile(row, percent))
+
+
+def _count(field: str, title: str | None = None) -> Column:
+    return Column(title or field, lambda row: str(getattr(row.process, field)), lambda row: getattr(row.process, field))
+
+
+def _age(since: float) -> float:
+    return max(time.time() - since, 0.0)
+
+
+def _oldest(row: Told) -> str:
+    return "" if row.oldest is None else f"{_age(row.oldest.since):.1f} s"
+
+
+# By the name that --sort takes.
+COLUMNS: dict[str, Column] = {
+    "pid": Column("pid", lambda row: str(row.process.pid), lambda row: row.process.pid, descends=False),
+    "program": Column("program", lambda row: row.process.program, lambda row: row.process.program, descends=False),
+    "up": Column("up", lambda row: f"{_age(row.process.since):.0f} s", lambda row: _age(row.process.since)),
+    "open": _count("size", "open"),
+    "leased": _count("leased"),
+    "idle": _count("idle"),
+    "connecting": _count("connecting"),
+    "waiting": _count("waiting"),
+    "p50": _wait(50),
+    "p99": _wait(99),
+    "oldest": Column("oldest lease", _oldest, lambda row: 0.0 if row.oldest is None else _age(row.oldest.since)),
+    "holder": Column(
+        "its holder",
+        lambda row: "" if row.oldest is None else row.oldest.owner,
+        lambda row: "" if row.oldest is None else row.oldest.owner,
+        descends=False,
+    ),
+    "servers": Column(
+        "servers", lambda row: _servers(row.process.servers), lambda row: sum(row.process.servers.values())
+    ),
+}
+_TEXTS = {"program", "holder", "servers"}  # on the left of their columns
+_SUMMED = ("open", "leased", "idle", "connecting", "waiting")
+
+
+class Row(NamedTuple):
+    """A row of the table: of one pool of a process, or of all of a name together (``told`` is None)."""
+
+    key: str
+    name: str
+    told: Told | None
+    cells: list[str]
 
 
 def as_json() -> dict[str, Any]:
@@ -25,51 +94,41 @@ def as_json() -> dict[str, Any]:
             {
                 "name": pool.name,
                 "shared_max": pool.shared_max,
-                "processes": [dataclasses.asdict(process) for process, _ in pool.rows],
+                "processes": [dataclasses.asdict(row.process) for row in pool.rows],
             }
             for pool in shared_pools()
         ]
     }
 
 
-def table() -> Table:
-    """All shared pools, one row for each pool of each process."""
-    found = Table(title=f"shared pools at {time.strftime('%H:%M:%S')}", title_justify="left")
-    for column in (
-        "name",
-        "pid",
-        "program",
-        "up",
-        "open",
-        "leased",
-        "idle",
-        "connecting",
-        "waiting",
-        "wait p99",
-        "servers",
-    ):
-        right = column not in ("name", "program", "servers")
-        found.add_column(column, justify="right" if right else "left", overflow="fold")
+def rows(sort: str = "pid", reverse: bool = False) -> list[Row]:
+    """All shared pools: for each name its processes, sorted by this column, and then a row of their sums.
+
+    Names are in their own order. ``reverse``: the other way round than the column is usually sorted.
+    """
+    column = COLUMNS[sort]
+    found = []
     for pool in shared_pools():
-        for process, stats in pool.rows:
-            wait = stats.wait.percentile(99) if stats.wait.count else None
-            found.add_row(
-                pool.name, str(process.pid), process.program, duration(max(time.time() - process.since, 0.0)),
-                *(str(getattr(process, field)) for field in _SUMMED),
-                "" if wait is None else duration(wait), _servers(process.servers),
-            )  # fmt: skip
-        found.add_row(*_total(pool), end_section=True, style="bold")
+        ordered = sorted(pool.rows, key=column.key, reverse=column.descends != reverse)
+        for told in ordered:
+            cells = [pool.name, *(one.text(told) for one in COLUMNS.values())]
+            found.append(Row(f"{pool.name}\n{told.process.pid}\n{told.number}", pool.name, told, cells))
+        found.append(Row(f"{pool.name}\n", pool.name, None, _total(pool)))
     return found
 
 
 def _total(pool: SharedPool) -> list[str]:
-    processes = [process for process, _ in pool.rows]
-    total = [sum(getattr(process, field) for process in processes) for field in _SUMMED]
-    most = "no limit" if pool.shared_max is None else f"of {pool.shared_max}"
-    return [pool.name, str(len(processes)), "in all", "", f"{total[0]} {most}", *map(str, total[1:]), "", ""]
+    cells = dict.fromkeys(COLUMNS, "")
+    for name in _SUMMED:
+        cells[name] = str(sum(COLUMNS[name].key(row) for row in pool.rows))
+    cells["open"] += " no limit" if pool.shared_max is None else f" of {pool.shared_max}"
+    cells["pid"], cells["program"] = str(len(pool.rows)), "in all"
+    return [pool.name, *cells.values()]
 
 
-_SUMMED = ("size", "leased", "idle", "connecting", "waiting")
+def titles() -> list[tuple[str, str, bool]]:
+    """The columns of the table: the name for --sort, the title, and whether numbers are in it."""
+    return [("name", "name", False), *((name, one.title, name not in _TEXTS) for name, one in COLUMNS.items())]
 
 
 def _servers(servers: Any) -> str:
@@ -78,14 +137,30 @@ def _servers(servers: Any) -> str:
     return ", ".join(shown + ([f"and {len(ordered) - _MOST_SERVERS} more"] if len(ordered) > _MOST_SERVERS else []))
 
 
-def watch(console: Console) -> None:
-    """Show the table, and again each second, until Ctrl-C."""
-    from rich.live import Live
+def table(sort: str = "pid", reverse: bool = False) -> Table:
+    """All shared pools, one row for each pool of each process."""
+    found = Table(title=f"shared pools at {time.strftime('%H:%M:%S')}", title_justify="left")
+    for _, title, number in titles():
+        found.add_column(title, justify="right" if number else "left", overflow="fold")
+    for row in rows(sort, reverse):
+        found.add_row(*map(Text, row.cells), end_section=row.told is None, style="bold" if row.told is None else "")
+    return found
 
-    with Live(table(), console=console, auto_refresh=False, screen=True) as live:
-        try:
-            while True:
-                time.sleep(_INTERVAL_S)
-                live.update(table(), refresh=True)
-        except KeyboardInterrupt:
-            pass
+
+def leases(name: str, number: int) -> RenderableType:
+    """The leases of one pool of a process, with the stacks of their holders. PoolError: it does not answer."""
+    said = ask(name, number)
+    parts: list[RenderableType] = [
+        Text(f"pid {said['pid']}, pool {said['pool']!r} of shared name {name!r}: {len(said['leases'])} leases", "bold")
+    ]
+    for lease in said["leases"]:
+        where = "" if lease["server"] is None else f" to {lease['server']}"
+        ended = ", which has ended" if lease["ended"] else ""
+        parts.append(Text(f"\nheld for {duration(lease['age_s'])}{where} by {lease['owner']}{ended}", "bold"))
+        parts.append(Text("".join(lease["stack"]).rstrip() or "  (no stack: the holder is gone)"))
+    return Group(*parts)
+
+
+def leases_of(pid: int) -> list[RenderableType]:
+    """The leases of all shared pools of a process; [] if it has none."""
+    return [leases(pool.name, told.number) for pool in shared_pools() for told in pool.rows if told.process.pid == pid]

@@ -6,9 +6,9 @@ cdef int64_t FIGURES_NS = 200_000_000   # how often a pool writes down what it h
 cdef int64_t TICK_NS = 10_000_000       # how often a watcher looks while somebody waits
 
 cdef enum:
-    SHARE_GIVE_UP = 1, SHARE_FIGURES = 2, SHARE_LEFT = 4
+    SHARE_GIVE_UP = 1, SHARE_FIGURES = 2, SHARE_LEFT = 4, SHARE_ASKED = 8
 
-SHARED_BITS = (SHARE_GIVE_UP, SHARE_FIGURES, SHARE_LEFT)
+SHARED_BITS = (SHARE_GIVE_UP, SHARE_FIGURES, SHARE_LEFT, SHARE_ASKED)
 SHARED_LAYOUT = (PAGE_HEAD, PAGE_ROW, PAGE_ROWS, PAGE_FIGURES, NO_CAP, SHARES != 0)
 
 
@@ -21,6 +21,7 @@ cdef class SharedMember:
     cdef PoolInner inner
     cdef int64_t figures_due, told_ns
     cdef uint32_t told_futex
+    cdef readonly uint32_t asked    # the last question that its watcher was told of
     cdef bint held              # the row's lock
 
     def __cinit__(self, int folder, bytes name):
@@ -101,6 +102,7 @@ cdef class SharedMember:
             u32_swap(&self.page.used, number + 1)
         u64_swap(&row.key, key)
         self.member.row, self.member.number, self.held = row, number, True
+        self.asked = u32_load(&row.asked)
         return True
 
     def serve(self, Core core not None):
@@ -159,18 +161,6 @@ cdef class SharedMember:
                               page_count(u64_load_sc(&self.page.row[i].held))))
         return found
 
-    def needs(self):
-        """For tests: (row, waiters, being freed for them, since, offered) of each row that waits."""
-        cdef uint32_t i
-        cdef Row *row
-        cdef list found = []
-        for i in range(u32_load(&self.page.used)):
-            row = &self.page.row[i]
-            if need_wants(u64_load(&row.need)):
-                found.append((i, need_wants(u64_load(&row.need)), need_coming(u64_load(&row.need)),
-                              i64_peek(&row.since), i64_peek(&row.offered)))
-        return found
-
     def write(self, bytes figures not None):
         """Write what the pool says of itself, for whoever reads the page."""
         cdef Row *row = self.member.row
@@ -198,6 +188,11 @@ cdef class SharedMember:
                 return row.pid, figures
         return None
 
+    def ask(self, uint32_t number, uint32_t question):
+        """Ask the pool that has this row for its leases; its watcher answers in a file."""
+        u32_swap(&self.page.row[number].asked, question)
+        need_ring(&self.page.row[number])
+
     def ring(self):
         """Wake the watcher."""
         if self.member.row != NULL:
@@ -224,7 +219,8 @@ cdef class SharedMember:
 
 
 cdef int sharing_watch(SharedMember self) noexcept nogil:
-    """SHARE_GIVE_UP: another process waits, and there is an idle connection; SHARE_FIGURES: they are due."""
+    """SHARE_GIVE_UP: another process waits, and there is an idle connection; SHARE_FIGURES: they are due;
+    SHARE_ASKED: somebody has asked for the leases."""
     cdef Pool *pool = &self.inner.pool
     cdef Member *member = &self.member
     cdef int64_t now, until
@@ -247,6 +243,9 @@ cdef int sharing_watch(SharedMember self) noexcept nogil:
         if now >= self.figures_due:
             self.figures_due = now + FIGURES_NS
             what = SHARE_FIGURES
+        if u32_load(&member.row.asked) != self.asked:
+            self.asked = u32_load(&member.row.asked)
+            what |= SHARE_ASKED
         # Not again at once: what was told is being done, unless somebody has called since.
         if wanted and (seen != self.told_futex or now - self.told_ns >= TICK_NS // 2) and sharing_has_idle(pool):
             self.told_ns, self.told_futex = now, seen

@@ -6,6 +6,7 @@ import json
 import zlib
 from bisect import bisect_left
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from .._light.hints import Any
 from .._telemetry.process_stats import ProcessStats
@@ -22,7 +23,26 @@ _HISTOGRAMS = ("wait", "connect", "hold")
 _LONGEST_TEXT = 64  # characters of a name
 
 
-def packed(program: str, since: float, stats: Stats, servers: Mapping[str, int], room: int) -> bytes:
+class Oldest(NamedTuple):
+    """The lease that has been out longest: since when (seconds since the epoch), its holder in words, its server."""
+
+    since: float
+    owner: str
+    server: str | None
+
+
+class Told(NamedTuple):
+    """The figures of one pool of a shared name, from its row."""
+
+    process: ProcessStats
+    stats: Stats
+    oldest: Oldest | None
+    number: int  # of the row
+
+
+def packed(
+    program: str, since: float, stats: Stats, servers: Mapping[str, int], oldest: Oldest | None, room: int
+) -> bytes:
     """These figures in at most ``room`` bytes.
 
     What does not fit are servers, those with the fewest leases first, and then the histograms.
@@ -34,6 +54,7 @@ def packed(program: str, since: float, stats: Stats, servers: Mapping[str, int],
             program[:_LONGEST_TEXT], since, [getattr(stats, field) for field in _NOW], dict(named),
             stats.name[:_LONGEST_TEXT], [getattr(stats, field) for field in _TOTALS],
             [stats.closed.get(reason, 0) for reason in CLOSE_REASONS], histograms,
+            oldest and [oldest.since, oldest.owner[:_LONGEST_TEXT], oldest.server and oldest.server[:_LONGEST_TEXT]],
         ]  # fmt: skip
         data = json.dumps(told, separators=(",", ":")).encode()
         if len(data) > room:
@@ -45,12 +66,12 @@ def packed(program: str, since: float, stats: Stats, servers: Mapping[str, int],
         named = named[: len(named) * 3 // 4]
 
 
-def unpacked(pid: int, data: bytes) -> tuple[ProcessStats, Stats] | None:
-    """The figures that ``packed`` wrote, and the pool's own stats; None if there are none yet."""
+def unpacked(number: int, pid: int, data: bytes) -> Told | None:
+    """The figures that ``packed`` wrote in row ``number``; None if there are none yet."""
     try:
         if data[:1] != b"[":
             data = zlib.decompress(data)
-        program, since, now, servers, name, totals, closed, histograms = json.loads(data)
+        program, since, now, servers, name, totals, closed, histograms, oldest = json.loads(data)
         counts: dict[str, Any] = dict(zip(_NOW, now, strict=True))
         whole: dict[str, Any] = {which: Histogram() for which in _HISTOGRAMS}
         whole |= {which: _fine(*found) for which, found in zip(_HISTOGRAMS, histograms, strict=False)}
@@ -61,7 +82,8 @@ def unpacked(pid: int, data: bytes) -> tuple[ProcessStats, Stats] | None:
             closed=dict(zip(CLOSE_REASONS, closed, strict=True)),
             **whole,
         )
-        return ProcessStats(pid, program, since, **counts, servers=servers), stats
+        process = ProcessStats(pid, program, since, **counts, servers=servers)
+        return Told(process, stats, None if oldest is None else Oldest(*oldest), number)
     except (ValueError, zlib.error, TypeError):
         return None
 

@@ -13,12 +13,10 @@ from .._light.hints import TYPE_CHECKING
 from .._telemetry.process_stats import ProcessStats
 from . import folder as _folder
 from . import joining
-from .figures import unpacked
+from .figures import Told, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from .._telemetry.stats import Stats
 
 
 def shared_stats(name: str) -> list[ProcessStats]:
@@ -27,11 +25,11 @@ def shared_stats(name: str) -> list[ProcessStats]:
     [] if there are none. TypeError, ValueError: it is no possible name. PoolError: its page, or the folder, cannot be
     used.
     """
-    return [one for one, _ in shared_rows(name)]
+    return [row.process for row in shared_rows(name)]
 
 
-def shared_rows(name: str) -> list[tuple[ProcessStats, Stats]]:
-    """As ``shared_stats``, each with the pool's own stats."""
+def shared_rows(name: str) -> list[Told]:
+    """As ``shared_stats``, with all that each row says."""
     if not isinstance(name, str):
         raise TypeError(f"name must be a string, not {name!r}")
     for pool in registry.everyone():
@@ -40,7 +38,7 @@ def shared_rows(name: str) -> list[tuple[ProcessStats, Stats]]:
             share.publish(pool)  # those of this process as they are now
     if not joining.SUPPORTED:
         return []
-    with _page(name) as member:
+    with page_of(name) as member:
         return [] if member is None else rows_of(member)
 
 
@@ -49,7 +47,7 @@ class SharedPool(NamedTuple):
 
     name: str
     shared_max: int | None
-    rows: list[tuple[ProcessStats, Stats]]
+    rows: list[Told]
 
 
 def shared_pools() -> list[SharedPool]:
@@ -68,7 +66,7 @@ def shared_pools() -> list[SharedPool]:
     for file in files:
         with contextlib.suppress(PoolError, ValueError):
             name = joining.name_in(file)
-            with _page(name) as member:
+            with page_of(name) as member:
                 rows = [] if member is None else rows_of(member)
                 if member is not None and rows:
                     found.append(SharedPool(name, member.cap, rows))
@@ -76,7 +74,7 @@ def shared_pools() -> list[SharedPool]:
 
 
 @contextlib.contextmanager
-def _page(name: str) -> Iterator[SharedMember | None]:
+def page_of(name: str) -> Iterator[SharedMember | None]:
     """The page of this name, mapped; None: there is none."""
     file = _folder.file_name(name)
     folder = _folder.opened(make=False)
@@ -96,12 +94,12 @@ def _page(name: str) -> Iterator[SharedMember | None]:
     yield member
 
 
-def rows_of(member: SharedMember) -> list[tuple[ProcessStats, Stats]]:
+def rows_of(member: SharedMember) -> list[Told]:
     """The figures of all pools whose processes are alive."""
     found = []
     for number, *_ in member.holders():
         row = member.read(number)
-        figures = None if row is None or not member.locked(number + 1) else unpacked(*row)
+        figures = None if row is None or not member.locked(number + 1) else unpacked(number, *row)
         if figures is not None:
             found.append(figures)
-    return sorted(found, key=lambda figures: (figures[0].pid, figures[0].since))
+    return sorted(found, key=lambda row: (row.process.pid, row.process.since))

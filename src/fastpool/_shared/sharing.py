@@ -9,19 +9,20 @@ import time
 import weakref
 from collections import Counter
 
-from .._core import SHARED_BITS, SHARED_LAYOUT, Post
+from .._core import SHARED_BITS, SHARED_LAYOUT, Post, clock
 from .._core.threads import start
 from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
 from .._servers import server_text
+from .._telemetry.holder import info_of
 from .._telemetry.report import stats_of
 from . import folder, joining
-from .figures import packed, unpacked
+from .figures import Oldest, packed, unpacked
 
 if TYPE_CHECKING:
     from .._core import Core, SharedMember
 
-_GIVE_UP, _FIGURES, _LEFT = SHARED_BITS
+_GIVE_UP, _FIGURES, _LEFT, _ASKED = SHARED_BITS
 _ROOM = SHARED_LAYOUT[3]
 _MOST_NAMED = 10  # processes in an error
 _program = os.path.basename(sys.argv[0] if sys.argv and sys.argv[0] else sys.executable) or "python"
@@ -96,13 +97,24 @@ class Share:
                 pool._give_up_idle()
             else:
                 keeping.order("give_up")
+        if what & _ASKED:
+            from .leases import answer  # here, because hardly any process is ever asked
+
+            answer(pool, self._where, folder.file_name(self.name), self.member.number, self.member.asked)
 
     # ---- figures
 
     def publish(self, pool: Core) -> None:
         """Write down what the pool has, for other processes."""
-        servers = Counter(server_text(lease[1]) for lease in pool._leases() if lease[1] is not None)
-        self.member.write(packed(_program, self._since, stats_of(pool), servers, _ROOM))
+        leases = pool._leases()
+        servers = Counter(server_text(lease[1]) for lease in leases if lease[1] is not None)
+        oldest = None
+        if leases:
+            row = min(leases, key=lambda row: row[6])
+            server = None if row[1] is None else server_text(row[1])
+            info = info_of(row, clock())
+            oldest = Oldest(time.time() - info.age_s, info.owner, server)
+        self.member.write(packed(_program, self._since, stats_of(pool), servers, oldest, _ROOM))
 
     def leased_elsewhere(self) -> Counter[str]:
         """How many leases the other pools of the name have, by server as text."""
@@ -110,9 +122,9 @@ class Share:
         for number, *_ in self.member.holders():
             if number != self.member.number:
                 row = self.member.read(number)
-                found = None if row is None else unpacked(*row)
+                found = None if row is None else unpacked(number, *row)
                 if found is not None:
-                    total.update(found[0].servers)
+                    total.update(found.process.servers)
         return total
 
     def explain(self) -> str:

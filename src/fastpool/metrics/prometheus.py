@@ -97,8 +97,8 @@ class SharedCollector:
         from .._shared.reading import shared_rows
 
         together: dict[tuple[str, ...], Stats] = {}
-        for process, one in shared_rows(self._name):
-            labels = (one.name, str(process.pid))
+        for row in shared_rows(self._name):
+            one, labels = row.stats, (row.stats.name, str(row.process.pid))
             together[labels] = _sum(together[labels], one) if labels in together else one
         return _families(["pool", "pid"], list(together.items()))
 

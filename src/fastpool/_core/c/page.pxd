@@ -64,7 +64,8 @@ cdef struct Row:
     uint32_t seq               # [atomic] odd while the figures are written
     uint32_t length
     unsigned char figures[PAGE_FIGURES]
-    unsigned char spare[PAGE_ROW - PAGE_FIGURES - 64]
+    uint32_t asked             # [atomic] number of the last question about the pool's leases
+    unsigned char spare[PAGE_ROW - PAGE_FIGURES - 68]
 
 cdef struct Page:
     unsigned char fixed[2048]  # what the file says of itself; never changes
