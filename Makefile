@@ -15,7 +15,7 @@ CORE := setup.py $(wildcard src/fastpool/*.pxd $(addprefix src/fastpool/_core/,*
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test bench stress hbase hbase-stop test-hbase test-hbase-cluster test-haproxy cassandra cassandra-stop test-cassandra set-up-3.14 test-3.14 test-freethreaded test-all \
-	model probe annotate lint format wheels build clean
+	model probe annotate lint format docs docs-check figures wheels build clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## (.*)/\1|\2/' | \
@@ -38,7 +38,7 @@ $(VENV)/.test: $(VENV)/.made pyproject.toml tools/requires.py
 	@$(py) -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.bench $(VENV)/.lint $(VENV)/.ship $(VENV)/.stress: $(VENV)/.%: $(VENV)/.test
+$(VENV)/.bench $(VENV)/.docs $(VENV)/.docs-check $(VENV)/.lint $(VENV)/.ship $(VENV)/.stress: $(VENV)/.%: $(VENV)/.test
 	@$(call install,$*)
 	@touch $@
 
@@ -128,6 +128,13 @@ lint: $(VENV)/.lint $(VENV)/.core ## style, types, and the stub of the compiled 
 format: $(VENV)/.lint ## let ruff mend what it can
 	@$(py) -m ruff check --fix .
 	@$(py) -m ruff format .
+
+docs: $(VENV)/.docs $(VENV)/.core ## the documentation as a site, in build/site; a warning is an error
+	@$(py) -m sphinx --builder html --fail-on-warning --keep-going --quiet --jobs auto docs build/site
+	@echo "build/site/index.html"
+
+docs-check: $(VENV)/.docs-check docs ## look at each page of the site in a headless browser (needs Chromium, Node and npm)
+	@$(py) -m tools.site.check build/site $(ARGS)
 
 wheels: $(VENV)/.ship ## an sdist, wheels from it for the Pythons at hand, each tried where no compiler is
 	@$(py) -m tools.wheels $(ARGS)
