@@ -134,7 +134,7 @@ docs: $(VENV)/.docs $(VENV)/.core ## the documentation as a site, in build/site;
 	@echo "build/site/index.html"
 
 docs-check: $(VENV)/.docs-check docs ## look at each page of the site in a headless browser (needs Chromium, Node and npm)
-	@$(py) -m tools.site.check build/site $(ARGS)
+	@$(py) -m tools.site.check $(ARGS) build/site
 
 wheels: $(VENV)/.ship ## an sdist, wheels from it for the Pythons at hand, each tried where no compiler is
 	@$(py) -m tools.wheels $(ARGS)

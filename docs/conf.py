@@ -19,12 +19,13 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
-    "tools.site.navigation",
+    "tools.site.accessible",
     "tools.site.diagrams",
+    "tools.site.navigation",
+    "tools.site.reference",
 ]
 root_doc = "index"
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build"]
 
 myst_heading_anchors = 4  # as many levels as the pages link to
 myst_fence_as_directive = ["mermaid"]
@@ -33,12 +34,13 @@ fastpool_source = "https://github.com/fastpool/fastpool/blob/main/"  # where a l
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_class_signature = "separated"
+default_role = "literal"  # of docstrings: `name` is code, as in the pages
 add_module_names = False
 toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_title = f"fastpool {release}"
+templates_path = ["_templates"]
 html_static_path = ["_static"]
 html_css_files = ["fastpool.css"]
 html_copy_source = False

@@ -15,17 +15,21 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 _SECTION = re.compile(r"^(#{2,3}) (.+)$", re.MULTILINE)
-_ENTRY = re.compile(r"^- \[[^\]]+\]\(([\w/.-]+)\.md\)", re.MULTILINE)
+_ENTRY = re.compile(r"^- \[([^\]]+)\]\(([\w/.-]+)\.md\)", re.MULTILINE)
 _LINK = re.compile(r"(?<=\]\()([^)\s#:]+)((?:#[^)\s]*)?)(?=\))")
 _FENCE = re.compile(r"(^(`{3,})[^\n]*\n.*?^\2\n)", re.MULTILINE | re.DOTALL)
 _INDEX_OF_FOLDER = "README"
 LAST_SECTION = "More"
 
 
-def sections(text: str) -> list[tuple[str, list[str]]]:
-    """The sections of the index that have a list of pages: heading, and the pages without ``.md``."""
+def sections(text: str) -> list[tuple[str, dict[str, str]]]:
+    """The sections of the index that have a list of pages: heading, and the pages (without ``.md``) with their
+    labels."""
     parts = _SECTION.split(text)[1:]
-    found = [(parts[n + 1].strip(), _ENTRY.findall(parts[n + 2])) for n in range(0, len(parts), 3)]
+    found = [
+        (parts[n + 1].strip(), {page: label for label, page in _ENTRY.findall(parts[n + 2])})
+        for n in range(0, len(parts), 3)
+    ]
     return [(heading, pages) for heading, pages in found if pages]
 
 
@@ -35,7 +39,7 @@ def with_navigation(text: str, pages: set[str]) -> str:
     named = {page for _, entries in listed for page in entries}
     rest = sorted(page for page in pages - named - {"index"} if not _in_folder_with_index(page, pages))
     if rest:
-        listed.append((LAST_SECTION, rest))
+        listed.append((LAST_SECTION, dict.fromkeys(rest, "")))
     return text + "".join(_toctree(entries, caption=heading) for heading, entries in listed)
 
 
@@ -43,7 +47,7 @@ def with_folder(text: str, page: str, pages: set[str]) -> str:
     """The README of a folder, with a hidden table of contents of the other pages there."""
     folder = posixpath.dirname(page)
     others = sorted(other for other in pages if posixpath.dirname(other) == folder and other != page)
-    return text + _toctree([posixpath.basename(other) for other in others])
+    return text + _toctree({posixpath.basename(other): "" for other in others})
 
 
 def with_outer_links(text: str, page: str, source: str) -> str:
@@ -64,9 +68,11 @@ def _in_folder_with_index(page: str, pages: set[str]) -> bool:
     return bool(folder) and index in pages and page != index
 
 
-def _toctree(entries: list[str], caption: str = "") -> str:
+def _toctree(entries: dict[str, str], caption: str = "") -> str:
+    """A hidden table of contents: pages and their labels; a page without one is shown by its heading."""
     options = [":hidden:", *([f":caption: {caption}"] if caption else [])]
-    return "\n".join(["", "", "```{toctree}", *options, "", *entries, "```", ""])
+    lines = [f"{label} <{page}>" if label else page for page, label in entries.items()]
+    return "\n".join(["", "", "```{toctree}", *options, "", *lines, "```", ""])
 
 
 def _read(app: Sphinx, page: str, content: list[str]) -> None:
