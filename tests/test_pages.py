@@ -4,7 +4,8 @@ The Python blocks of a page run in their order, in one namespace, as if they sto
 reader of the page sees, stand in the line above a block:
 
     <!-- not run: REASON -->            only compiled, and the names of fastpool in it are looked up
-    <!-- in a process of its own -->    the whole page is run in a Python of its own, because it patches the process
+    <!-- in a process of its own -->    the whole page is run in a Python of its own, because it patches or forks the
+                                        process, or imports what warns
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ FENCE = re.compile(
 )
 APART = "in a process of its own"
 # What a block may be written in. A terminal's output, a diagram and a configuration file are not run.
-LANGUAGES = {"python", "sh", "cython", "mermaid", "ini", "toml", "yaml", "html", "promql", ""}
+LANGUAGES = {"python", "sh", "cython", "mermaid", "ini", "toml", "yaml", "html", "promql", "text", ""}
 WITHIN_S = 50
 
 
