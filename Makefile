@@ -135,6 +135,10 @@ docs: $(VENV)/.docs $(VENV)/.core ## the documentation as a site, in build/site;
 
 docs-check: $(VENV)/.docs-check docs ## look at each page of the site in a headless browser (needs Chromium, Node and npm)
 	@$(py) -m tools.site.check $(ARGS) build/site
+	@$(py) -m pytest -q -m browser tests/test_site_check.py
+
+figures: $(VENV)/.bench $(VENV)/.core ## draw docs/figures/*.svg from bench/figures/ (ARGS=measure measures first: 3 minutes)
+	@$(py) -m bench.figures $(ARGS)
 
 wheels: $(VENV)/.ship ## an sdist, wheels from it for the Pythons at hand, each tried where no compiler is
 	@$(py) -m tools.wheels $(ARGS)

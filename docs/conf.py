@@ -22,6 +22,7 @@ extensions = [
     "tools.site.accessible",
     "tools.site.diagrams",
     "tools.site.navigation",
+    "tools.site.pictures",
     "tools.site.reference",
 ]
 root_doc = "index"

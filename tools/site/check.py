@@ -48,7 +48,8 @@ _LOOK = """() => ({
         .slice(0, 3).map(e => e.outerHTML.slice(0, 80)),
 })"""
 _AXE = """(rules) => axe.run(document, {runOnly: rules, resultTypes: ["violations"]}).then(found =>
-    found.violations.map(v => v.id + ": " + v.help + ": " + v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(" | ")))"""
+    found.violations.map(v =>
+        `${v.id}: ${v.help}: ${v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(" | ")}`))"""
 
 
 def find_browser() -> str | None:
@@ -61,7 +62,16 @@ def bring_axe() -> str:
     if not AXE.exists():
         folder = AXE.parents[2]
         folder.mkdir(parents=True, exist_ok=True)
-        command = ["npm", "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--silent", f"axe-core@{AXE_VERSION}"]
+        command = [
+            "npm",
+            "install",
+            "--prefix",
+            str(folder),
+            "--no-audit",
+            "--no-fund",
+            "--silent",
+            f"axe-core@{AXE_VERSION}",
+        ]
         subprocess.run(command, check=True, timeout=300)
     return AXE.read_text(encoding="utf-8")
 
@@ -171,7 +181,13 @@ def check(site: Path, pages: list[str], pictures: Path | None = None) -> list[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("site", type=Path, help="the folder that `make docs` has made")
-    parser.add_argument("--page", action="append", default=[], dest="pages", help="only this page, relative to the site; may be repeated")
+    parser.add_argument(
+        "--page",
+        action="append",
+        default=[],
+        dest="pages",
+        help="only this page, relative to the site; may be repeated",
+    )
     parser.add_argument("--pictures", type=Path, help="put a picture of each page and width into this folder")
     given = parser.parse_args()
     if find_browser() is None:

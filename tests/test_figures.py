@@ -1,0 +1,72 @@
+"""The pictures of docs/figures: each is there for both themes, and the generator draws them from the committed JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PICTURES = ROOT / "docs" / "figures"
+DATA = ROOT / "bench" / "figures"
+pytestmark = pytest.mark.skipif(not PICTURES.is_dir(), reason="the tests run without the checkout around them")
+
+CHARTS = ("checkout", "waits", "recovery")
+LOADS = re.compile(r"(?:href|src)\s*=\s*[\"'](?!#)|url\((?!#|\"#|'#)|@import|<script")
+
+
+def words(svg: str) -> str:
+    return " ".join("".join(ET.fromstring(svg).itertext()).split())
+
+
+def test_each_picture_is_there_loads_nothing_and_says_where_it_was_measured() -> None:
+    for name in CHARTS:
+        report = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
+        for theme in ("light", "dark"):
+            svg = (PICTURES / f"{name}-{theme}.svg").read_text(encoding="utf-8")
+            assert f"{report['environment']['busy']} processes were busy" in words(svg), name
+            assert not LOADS.search(svg), name
+    assert not LOADS.search((PICTURES / "demo.svg").read_text(encoding="utf-8"))
+
+
+def test_the_charts_are_drawn_from_any_such_json(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'fastpool[bench]'")
+    pytest.importorskip("pyte", reason="pyte is not installed: pip install 'fastpool[bench]'")
+    from bench.figures.__main__ import draw
+
+    for name in CHARTS:
+        report = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
+        report["environment"]["busy"] = 123.4
+        (tmp_path / f"{name}.json").write_text(json.dumps(report))
+    written = draw(tmp_path, tmp_path / "pictures")
+    assert [path.name for path in written] == [f"{name}-{theme}.svg" for name in CHARTS for theme in ("light", "dark")]
+    texts = [path.read_text(encoding="utf-8") for path in written]
+    assert all("123.4 processes were busy" in words(text) for text in texts)
+    assert "fastpool.Pool" in words(texts[0]) and texts[0] != texts[1]
+    draw(tmp_path, tmp_path / "again")
+    assert [(tmp_path / "again" / path.name).read_text(encoding="utf-8") for path in written] == texts
+
+
+def test_a_recording_is_played_screen_by_screen() -> None:
+    terminal = pytest.importorskip(
+        "bench.figures.terminal", reason="pyte is not installed: pip install 'fastpool[bench]'"
+    )
+    lines = [
+        {"version": 2, "width": 20, "height": 4},
+        [0.0, "o", "first"],
+        [0.1, "o", "\r\x1b[2Kpassing"],
+        [0.2, "o", "\r\x1b[2Ksecond \x1b[31mred & <\x1b[0m"],
+        [60.0, "o", "\r\nthird"],
+    ]
+    cast = "\n".join(map(json.dumps, lines))
+    shown = list(terminal.screens(cast))
+    texts = [["".join(text for text, *_ in row).rstrip() for row in rows if row] for _, rows in shown]
+    assert texts == [["second red & <"], ["second red & <", "third"]]
+    assert [seconds for seconds, _ in shown] == [terminal.LONGEST_S, terminal.LAST_S]
+    svg = terminal.animate(cast, 'A "title"')
+    tree = ET.fromstring(svg)
+    assert tree[0].text == 'A "title"' and "red & <" in words(svg) and "prefers-reduced-motion" in svg
+    assert f'fill="{terminal._COLOURS["red"]}"' in svg
