@@ -1,4 +1,4 @@
-"""The pictures of docs/figures: each is there for both themes, and the generator draws them from the committed JSON."""
+"""The pictures of docs/figures: each is there for both themes (bench/test_figures.py draws them)."""
 
 from __future__ import annotations
 
@@ -30,24 +30,6 @@ def test_each_picture_is_there_loads_nothing_and_says_where_it_was_measured() ->
             assert f"{report['environment']['busy']} processes were busy" in words(svg), name
             assert not LOADS.search(svg), name
     assert not LOADS.search((PICTURES / "demo.svg").read_text(encoding="utf-8"))
-
-
-def test_the_charts_are_drawn_from_any_such_json(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'fastpool[bench]'")
-    pytest.importorskip("pyte", reason="pyte is not installed: pip install 'fastpool[bench]'")
-    from bench.figures.__main__ import draw
-
-    for name in CHARTS:
-        report = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
-        report["environment"]["busy"] = 123.4
-        (tmp_path / f"{name}.json").write_text(json.dumps(report))
-    written = draw(tmp_path, tmp_path / "pictures")
-    assert [path.name for path in written] == [f"{name}-{theme}.svg" for name in CHARTS for theme in ("light", "dark")]
-    texts = [path.read_text(encoding="utf-8") for path in written]
-    assert all("123.4 processes were busy" in words(text) for text in texts)
-    assert "fastpool.Pool" in words(texts[0]) and texts[0] != texts[1]
-    draw(tmp_path, tmp_path / "again")
-    assert [(tmp_path / "again" / path.name).read_text(encoding="utf-8") for path in written] == texts
 
 
 def test_a_recording_is_played_screen_by_screen() -> None:

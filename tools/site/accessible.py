@@ -28,10 +28,11 @@ def reachable(body: str) -> str:
     return body
 
 
-def _complete(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
+def _complete(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> str | None:
     context["body"] = reachable(context.get("body") or "")
     navigation = "furo_navigation_tree"
     context[navigation] = _HEADING.sub('role="heading" aria-level="2"', context.get(navigation) or "")
+    return "search.jinja" if page == "search" else None  # furo's page with a heading; None: the template as it is
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -193,7 +193,8 @@ def main() -> None:
     if find_browser() is None:
         sys.exit(f"no browser: install one of {', '.join(BROWSERS)}, or name one in FASTPOOL_BROWSER")
     faults = check(given.site, given.pages, given.pictures)
-    print("\n".join(faults))
+    for fault in faults:
+        print(fault)
     sys.exit(f"{len(faults)} faults" if faults else 0)
 
 
