@@ -81,7 +81,8 @@ def imported(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=shown)
-def test_the_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
+def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a page may write files
     blocks = [block for block in python_of(page) if not block.mark.startswith("not run")]
     if not blocks:
         pytest.skip("each block of this page says why it is not run")
@@ -97,8 +98,9 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
     namespace: dict[str, Any] = {"__name__": "page"}
     for block in blocks:
         exec(compile(block.in_its_place, shown(page), "exec"), namespace)
-    for value in list(namespace.values()):
-        if isinstance(value, fastpool.Pool) and not value.closed:
+    for value in namespace.values():
+        ours = type(value).__module__.split(".")[0] == "fastpool" and not isinstance(value, fastpool.AsyncPool)
+        if ours and not getattr(value, "closed", True):
             value.close()
 
 
