@@ -18,7 +18,7 @@ DOCS = ROOT / "docs"
 if not (DOCS / "index.md").is_file():
     pytest.skip("the tests run without the checkout around them", allow_module_level=True)
 
-from tools.site import navigation, reference  # noqa: E402
+from tools.site import accessible, navigation, reference  # noqa: E402
 
 REFERENCE = "".join(path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("reference/*.md")))
 DIRECTIVE = re.compile(r"^\.\. auto(?:class|exception|function|data):: (?:fastpool\.)?(\w+)(?:\(|$)", re.MULTILINE)
@@ -128,3 +128,9 @@ def test_links_out_of_docs_lead_to_the_code_host() -> None:
     assert outer("[x](../b.md) [y](#z) [w](https://other.example)") == "[x](../b.md) [y](#z) [w](https://other.example)"
     assert outer("[x](../tests/a.py)", "b") == "[x](https://host.example/tests/a.py)"
     assert outer("```\n[x](../../README.md)\n```\n") == "```\n[x](../../README.md)\n```\n"
+
+
+def test_what_scrolls_can_be_reached_by_the_keyboard() -> None:
+    body = '<pre>x</pre><pre id="a">y</pre><div class="table-wrapper x"></div><figure class="diagram">'
+    assert accessible.reachable(body).count('tabindex="0"') == 3
+    assert '<pre tabindex="0">x</pre>' in accessible.reachable(body)
