@@ -15,7 +15,7 @@ CORE := setup.py $(wildcard src/fastpool/*.pxd $(addprefix src/fastpool/adapters
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test bench stress hbase hbase-stop test-hbase test-hbase-cluster test-haproxy test-postgres test-drivers test-redis test-codec fuzz test-distributed cassandra cassandra-stop test-cassandra set-up-3.14 test-3.14 test-freethreaded test-all \
-	model probe annotate lint format wheels build clean
+	model probe annotate lint format docs docs-check figures wheels build clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## (.*)/\1|\2/' | \
@@ -38,8 +38,13 @@ $(VENV)/.test: $(VENV)/.made pyproject.toml tools/requires.py
 	@$(py) -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.bench $(VENV)/.lint $(VENV)/.ship $(VENV)/.stress: $(VENV)/.%: $(VENV)/.test
+$(VENV)/.bench $(VENV)/.docs-check $(VENV)/.lint $(VENV)/.ship $(VENV)/.stress: $(VENV)/.%: $(VENV)/.test
 	@$(call install,$*)
+	@touch $@
+
+# without .test: the site needs neither servers nor other concurrency models, and is made in a third of the time
+$(VENV)/.docs: $(VENV)/.made pyproject.toml tools/requires.py
+	@$(call install,docs)
 	@touch $@
 
 $(VENV)/.core: $(VENV)/.test $(CORE)
@@ -150,6 +155,18 @@ lint: $(VENV)/.lint $(VENV)/.core ## style, types, and the stub of the compiled 
 format: $(VENV)/.lint ## let ruff mend what it can
 	@$(py) -m ruff check --fix .
 	@$(py) -m ruff format .
+
+docs: $(VENV)/.docs ## the documentation as a site, in build/site; a warning is an error
+	@$(py) setup.py --quiet build_ext --inplace
+	@$(py) -m sphinx --builder html --fail-on-warning --keep-going --quiet --jobs auto docs build/site
+	@echo "build/site/index.html"
+
+docs-check: $(VENV)/.docs-check $(VENV)/.core docs ## look at each page of the site in a headless browser (needs Chromium, Node and npm)
+	@$(py) -m tools.site.check $(ARGS) build/site
+	@$(py) -m pytest -q -m browser tests/test_site_check.py
+
+figures: $(VENV)/.bench $(VENV)/.core ## draw docs/figures/*.svg from bench/figures/ (ARGS=measure measures first: 3 minutes)
+	@$(py) -m bench.figures $(ARGS)
 
 wheels: $(VENV)/.ship ## an sdist, wheels from it for the Pythons at hand, each tried where no compiler is
 	@$(py) -m tools.wheels $(ARGS)

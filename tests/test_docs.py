@@ -9,11 +9,8 @@ import re
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-import fastpool
 
 from ._pages import functions_of
 from .test_house import files
@@ -193,17 +190,6 @@ def blocks(page: str) -> list[str]:
     text = (ROOT / page).read_text(encoding="utf-8")
     found = re.finditer(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return ["\n" * (text[: one.start()].count("\n") + 1) + one[1] for one in found]
-
-
-def test_the_examples_of_the_readme_run() -> None:
-    ran = [block for block in blocks("README.md") if ".example" not in block]  # the others need a server of that name
-    assert len(ran) == 3
-    for block in ran:
-        namespace: dict[str, Any] = {"__name__": "readme"}
-        exec(compile(block, "README.md", "exec"), namespace)
-        pool = namespace.get("pool")
-        if isinstance(pool, fastpool.Pool):
-            pool.close()
 
 
 def test_the_first_screen_of_the_readme() -> None:

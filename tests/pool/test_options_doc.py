@@ -1,4 +1,4 @@
-"""docs/options.md describes every option as the code has it, and its examples run."""
+"""docs/options.md describes every option as the code has it; tests/test_pages.py runs its examples."""
 
 import dataclasses
 import re
@@ -40,12 +40,3 @@ def test_every_option_is_explained_and_given_in_an_example():
 
 def test_every_event_is_named():
     assert [name for name in EVENTS if not re.search(rf"\b{name}\b", text())] == []
-
-
-def test_the_examples_run_in_order():
-    blocks = list(re.finditer(r"```python\n(.*?)```", text(), re.DOTALL))
-    assert len(blocks) >= 8
-    namespace = {"__name__": "options"}
-    for block in blocks:
-        line = text()[: block.start()].count("\n") + 1
-        exec(compile("\n" * line + block[1], str(DOC), "exec"), namespace)

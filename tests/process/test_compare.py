@@ -193,7 +193,7 @@ def test_a_picture_puts_everything_on_one_scale():
     def found(what, base, value):
         return Finding("checkout + checkin", what, base, value)
 
-    bars = plot._bars(
+    bars = plot.bars_of(
         [
             found(POOL.name, FLOOR.name, 1.25),
             found(CONNECTION_POOL.name, FLOOR.name, 1.5),

@@ -17,7 +17,7 @@ def save(findings: Sequence[Finding], path: Path) -> None:
 
     Each bar is a multiple of fastpool.Pool's time, as measured in turns with it.
     """
-    bars = _bars(findings)
+    bars = bars_of(findings)
     if not bars:
         raise ValueError("There is nothing to draw: the question 'cycle' was not asked, or nothing could be measured")
     figure = import_module("matplotlib.figure").Figure(figsize=(9, 0.45 * len(bars) + 1.2), layout="constrained")
@@ -34,7 +34,8 @@ def save(findings: Sequence[Finding], path: Path) -> None:
     figure.savefig(path, dpi=150)
 
 
-def _bars(findings: Sequence[Finding]) -> list[tuple[str, float]]:
+def bars_of(findings: Sequence[Finding]) -> list[tuple[str, float]]:
+    """The names and their times as multiples of fastpool.Pool's, shortest first; [] if there is nothing to compare."""
     found = {
         (finding.what, finding.base): finding.value
         for finding in findings
