@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not SRC.is_dir(), reason="the tests run without 
 FLOORS: list[set[str]] = [
     {"_light", "_version"},
     {"_config", "_core", "_driver", "_errors", "_options", "_servers", "_telemetry"},
-    {"_async", "_base", "_connecting", "_keeper", "_pool", "_registry", "_telemetry.report"},
+    {"_async", "_base", "_connecting", "_doctor", "_keeper", "_pool", "_registry", "_telemetry.report"},
     {"adapters", "aio", "metrics", "testing"},
     {"__init__"},
     {"__main__", "_cli"},
@@ -59,6 +59,7 @@ PUBLIC = {
     "PoolOverloaded",
     "Stats",
     "__version__",
+    "doctor",
     "get_pool",
     "install",
     "uninstall",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from . import aio as aio
     from . import testing as testing
     from ._async.pool import AsyncPool
+    from ._doctor import doctor
     from ._options import PoolOptions
     from .adapters.happybase.pool import ConnectionPool, install, uninstall
 
@@ -49,6 +50,7 @@ __all__ = [
     "PoolOverloaded",
     "Stats",
     "__version__",
+    "doctor",
     "get_pool",
     "install",
     "uninstall",
@@ -56,6 +58,7 @@ __all__ = [
 
 _LAZY = {
     "AsyncPool": "._async.pool",
+    "doctor": "._doctor",
     "PoolOptions": "._options",
     "ConnectionPool": ".adapters.happybase.pool",
     "install": ".adapters.happybase.pool",
