@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from .._doctor import doctor, facts
 
-_ABOUT = """Print what a bug report needs, to paste as it is: versions, how the core was built, the platform, the limits
-of this process, and the shared pools of this user on this machine. It has no names of hosts, users, pools or files, and no
-values of environment variables. In an application, print(fastpool.doctor()) shows the pools of its process, too."""
+_ABOUT = """Print what a bug report needs, to paste as it is: versions, how the core was built, the platform, the
+limits of this process, and the shared pools of this user on this machine. It has no names of hosts, users, pools or
+files, and no values of environment variables. In an application, print(fastpool.doctor()) shows the pools of its
+process, too."""
 
 
 def run(arguments: Sequence[str]) -> None:
