@@ -78,7 +78,7 @@ def private_in_use():
         "table of tasks": tasks_are_in_table,
         "mark of futures": handles_are_futures,
         "main thread": compat_asks_system_for_main(),
-        "bare methods": methods_are_bare,
+        "bare methods": methods_are_bare and not without & NO_BARE_METHODS,
         "immortal objects": MAKES_IMMORTAL and not without & NO_IMMORTALS,
         "gevent's hub": getattr(hub_if_any, "__name__", None) == "get_hub_if_exists",
     }
