@@ -15,7 +15,7 @@ CORE := setup.py $(wildcard src/fastpool/*.pxd $(addprefix src/fastpool/_core/,*
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test bench stress hbase hbase-stop test-hbase test-hbase-cluster test-haproxy cassandra cassandra-stop test-cassandra set-up-3.14 test-3.14 test-freethreaded test-all \
-	model probe annotate lint format wheels build clean
+	model probe test-cross ship-check reproducible annotate lint format wheels build clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## (.*)/\1|\2/' | \
@@ -124,13 +124,25 @@ lint: $(VENV)/.lint $(VENV)/.core ## style, types, and the stub of the compiled 
 	@$(py) -m mypy
 	@$(py) -m mypy.stubtest --ignore-disjoint-bases fastpool._core.core
 	@PATH="$(abspath $(VENV))/bin:$$PATH" cython-lint src/fastpool tests
+	@$(py) -m zizmor --quiet --offline --persona=pedantic .github
+	@if command -v actionlint >/dev/null; then actionlint; fi
 
 format: $(VENV)/.lint ## let ruff mend what it can
 	@$(py) -m ruff check --fix .
 	@$(py) -m ruff format .
 
-wheels: $(VENV)/.ship ## an sdist, wheels from it for the Pythons at hand, each tried where no compiler is
+wheels: $(VENV)/.ship ## an sdist, manylinux wheels from it for the Pythons at hand, each tried where no compiler is
 	@$(py) -m tools.wheels $(ARGS)
+
+ship-check: $(VENV)/.ship ## an sdist and one wheel, built offline, and what twine, check-wheel-contents and pyroma say of them
+	@$(py) -m tools.wheels --offline $(py)
+	@$(py) -m tools.ship_check
+
+reproducible: $(VENV)/.ship ## build sdist and wheel twice, in different places: they must be the same, byte by byte
+	@$(py) -m tools.reproducible
+
+test-cross: $(VENV)/.ship $(VENV)/.core ## the core for other systems: compiled without a warning, run under QEMU and Wine
+	@$(py) -m pytest -m cross tests/process/test_cross.py $(ARGS)
 
 clean: ## remove everything that was built or brought in
 	@if [ -x $(py) ]; then for kind in hbase cassandra; do $(py) -m tools.$$kind.$$kind stop >/dev/null; done; fi

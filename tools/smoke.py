@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from importlib import metadata, resources
 from pathlib import Path
 
 HEAVY = ("asyncio", "happybase", "thriftpy2", "gevent", "eventlet", "greenlet", "rich", "click")
@@ -83,6 +82,11 @@ def main() -> None:
 
     heavy = [name for name in HEAVY if name in sys.modules]
     expect(not heavy, f"import fastpool brings in {heavy}")
+    from importlib import (
+        metadata,
+        resources,
+    )  # here, as the rest also runs where there is no zlib (tests/process/test_cross.py)
+
     expect(fastpool.__version__ == metadata.version("fastpool"), "the version is not the one installed")
     here = Path(__file__).resolve().parent.parent
     expect(
