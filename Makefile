@@ -15,7 +15,7 @@ CORE := setup.py $(wildcard src/fastpool/*.pxd $(addprefix src/fastpool/_core/,*
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test bench stress hbase hbase-stop test-hbase test-hbase-cluster test-haproxy cassandra cassandra-stop test-cassandra set-up-3.14 test-3.14 test-freethreaded test-all \
-	model probe test-cross ship-check reproducible annotate lint format wheels build clean
+	model probe test-cross ship-check reproducible changelog budgets annotate lint format wheels build clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## (.*)/\1|\2/' | \
@@ -140,6 +140,12 @@ ship-check: $(VENV)/.ship ## an sdist and one wheel, built offline, and what twi
 
 reproducible: $(VENV)/.ship ## build sdist and wheel twice, in different places: they must be the same, byte by byte
 	@$(py) -m tools.reproducible
+
+changelog: $(VENV)/.ship ## what changes.d will be in CHANGES.md (ARGS='--version X.Y.Z --yes' at a release: moves it there)
+	@$(py) -m towncrier build $(or $(ARGS),--draft --version Unreleased)
+
+budgets: $(VENV)/.core ## count what a checkout costs, and add what differs to its history, tests/pool/budgets.csv
+	@$(py) -m tests.pool.budget_history
 
 test-cross: $(VENV)/.ship $(VENV)/.core ## the core for other systems: compiled without a warning, run under QEMU and Wine
 	@$(py) -m pytest -m cross tests/process/test_cross.py $(ARGS)

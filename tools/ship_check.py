@@ -24,7 +24,7 @@ WANTED = {
 
 
 def metadata_faults(wheel: Path) -> list[str]:
-    """The faults in a wheel's metadata: values other than WANTED, a license beside the SPDX expression, requirements."""
+    """The faults in a wheel's metadata: values other than WANTED, a license beside the SPDX expression, needs."""
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (one for one in archive.namelist() if one.endswith(".dist-info/METADATA"))
         found = HeaderParser().parsestr(archive.read(name).decode())
