@@ -124,7 +124,7 @@ lint: $(VENV)/.lint $(VENV)/.core ## style, types, and the stub of the compiled 
 	@$(py) -m mypy
 	@$(py) -m mypy.stubtest --ignore-disjoint-bases fastpool._core.core
 	@PATH="$(abspath $(VENV))/bin:$$PATH" cython-lint src/fastpool tests
-	@$(py) -m zizmor --quiet --offline --persona=pedantic .github
+	@$(VENV)/bin/zizmor --quiet --offline --persona=pedantic .github
 	@if command -v actionlint >/dev/null; then actionlint; fi
 
 format: $(VENV)/.lint ## let ruff mend what it can
