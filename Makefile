@@ -10,6 +10,8 @@ py := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_INPUT = 1
 
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
 # what the compiled module is made of
 CORE := setup.py $(wildcard src/fastpool/*.pxd $(addprefix src/fastpool/_core/,*.pyx *.pxi *.pxd */*.pxi */*.pxd */*.h))
 
@@ -118,14 +120,20 @@ annotate: $(VENV)/.core ## src/fastpool/_core/core.html: which lines of the core
 	@FASTPOOL_ANNOTATE=1 CYTHON_FORCE_REGEN=1 $(py) setup.py --quiet build_ext --inplace
 	@ls src/fastpool/_core/*.html
 
-lint: $(VENV)/.lint $(VENV)/.core ## style, types, and the stub of the compiled module
+# written in Go, and PyPI's package of it fetches a program from elsewhere; without Go the workflows are checked by zizmor alone
+$(VENV)/.actionlint: $(VENV)/.made
+	@if ! command -v go >/dev/null; then echo "no Go here: actionlint is left out"; \
+		elif ! GOBIN=$(abspath $(VENV))/bin go install $(ACTIONLINT); then echo "actionlint could not be brought"; fi
+	@touch $@
+
+lint: $(VENV)/.lint $(VENV)/.core $(VENV)/.actionlint ## style, types, and the stub of the compiled module
 	@$(py) -m ruff check .
 	@$(py) -m ruff format --check .
 	@$(py) -m mypy
 	@$(py) -m mypy.stubtest --ignore-disjoint-bases fastpool._core.core
 	@PATH="$(abspath $(VENV))/bin:$$PATH" cython-lint src/fastpool tests
 	@$(VENV)/bin/zizmor --quiet --offline --persona=pedantic .github
-	@if command -v actionlint >/dev/null; then actionlint; fi
+	@if [ -x $(VENV)/bin/actionlint ]; then $(VENV)/bin/actionlint; fi
 
 format: $(VENV)/.lint ## let ruff mend what it can
 	@$(py) -m ruff check --fix .
