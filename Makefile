@@ -10,12 +10,14 @@ py := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_INPUT = 1
 
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
 # what the compiled module is made of
 CORE := setup.py $(wildcard src/fastpool/*.pxd $(addprefix src/fastpool/adapters/_thrift/codec/,*.pyx *.pxi c/*.h) $(addprefix src/fastpool/_core/,*.pyx *.pxi *.pxd */*.pxi */*.pxd */*.h))
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test bench stress hbase hbase-stop test-hbase test-hbase-cluster test-haproxy test-postgres test-drivers test-redis test-codec fuzz test-distributed cassandra cassandra-stop test-cassandra set-up-3.14 test-3.14 test-freethreaded test-all \
-	model probe annotate lint format docs docs-check figures wheels build clean
+	model probe test-cross ship-check reproducible changelog budgets annotate lint format docs docs-check figures wheels build clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z0-9.-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9.-]+):.*## (.*)/\1|\2/' | \
@@ -145,12 +147,20 @@ annotate: $(VENV)/.core ## src/fastpool/_core/core.html: which lines of the core
 	@FASTPOOL_ANNOTATE=1 CYTHON_FORCE_REGEN=1 $(py) setup.py --quiet build_ext --inplace
 	@ls src/fastpool/_core/*.html
 
-lint: $(VENV)/.lint $(VENV)/.core ## style, types, and the stub of the compiled module
+# written in Go, and PyPI's package of it fetches a program from elsewhere; without Go the workflows are checked by zizmor alone
+$(VENV)/.actionlint: $(VENV)/.made
+	@if ! command -v go >/dev/null; then echo "no Go here: actionlint is left out"; \
+		elif ! GOBIN=$(abspath $(VENV))/bin go install $(ACTIONLINT); then echo "actionlint could not be brought"; fi
+	@touch $@
+
+lint: $(VENV)/.lint $(VENV)/.core $(VENV)/.actionlint ## style, types, and the stub of the compiled module
 	@$(py) -m ruff check .
 	@$(py) -m ruff format --check .
 	@$(py) -m mypy
 	@$(py) -m mypy.stubtest --ignore-disjoint-bases fastpool._core.core
 	@PATH="$(abspath $(VENV))/bin:$$PATH" cython-lint src/fastpool tests
+	@$(VENV)/bin/zizmor --quiet --offline --persona=pedantic .github
+	@if [ -x $(VENV)/bin/actionlint ]; then $(VENV)/bin/actionlint; fi
 
 format: $(VENV)/.lint ## let ruff mend what it can
 	@$(py) -m ruff check --fix .
@@ -168,8 +178,24 @@ docs-check: $(VENV)/.docs-check $(VENV)/.core docs ## look at each page of the s
 figures: $(VENV)/.bench $(VENV)/.core ## draw docs/figures/*.svg from bench/figures/ (ARGS=measure measures first: 3 minutes)
 	@$(py) -m bench.figures $(ARGS)
 
-wheels: $(VENV)/.ship ## an sdist, wheels from it for the Pythons at hand, each tried where no compiler is
+wheels: $(VENV)/.ship ## an sdist, manylinux wheels from it for the Pythons at hand, each tried where no compiler is
 	@$(py) -m tools.wheels $(ARGS)
+
+ship-check: $(VENV)/.ship ## an sdist and one wheel, built offline, and what twine, check-wheel-contents and pyroma say of them
+	@$(py) -m tools.wheels --offline $(py)
+	@$(py) -m tools.ship_check
+
+reproducible: $(VENV)/.ship ## build sdist and wheel twice, in different places: they must be the same, byte by byte
+	@$(py) -m tools.reproducible
+
+changelog: $(VENV)/.ship ## what changes.d will be in CHANGES.md (ARGS='--version X.Y.Z --yes' at a release: moves it there)
+	@$(py) -m towncrier build $(or $(ARGS),--draft --version Unreleased)
+
+budgets: $(VENV)/.core ## count what a checkout costs, and add what differs to its history, tests/pool/budgets.csv
+	@$(py) -m tests.pool.budget_history
+
+test-cross: $(VENV)/.ship $(VENV)/.core ## the core for other systems: compiled without a warning, run under QEMU and Wine
+	@$(py) -m pytest -m cross tests/process/test_cross.py $(ARGS)
 
 clean: ## remove everything that was built or brought in
 	@if [ -x $(py) ]; then for kind in hbase cassandra; do $(py) -m tools.$$kind.$$kind stop >/dev/null; done; fi

@@ -13,8 +13,10 @@ from setuptools import Extension, setup
 HEADERS = sorted(str(p) for p in Path("src/fastpool").glob("**/c/*.h"))
 if sys.platform == "win32":
     CFLAGS = ["/O2"]
+    LIBRARIES = ["ws2_32"]  # the probe asks a socket by WSAPoll and recv
 else:
     CFLAGS = ["-O2", "-std=gnu11", "-Wall", "-Wextra", "-Wno-unused-parameter", "-fno-strict-aliasing"]
+    LIBRARIES = []
 
 DIRECTIVES = {
     "language_level": 3,
@@ -38,6 +40,7 @@ def extension(name: str, source: str) -> Extension:
         include_dirs=["src/fastpool/_core/c"],
         depends=HEADERS,
         extra_compile_args=CFLAGS,
+        libraries=LIBRARIES,
     )
 
 

@@ -24,6 +24,7 @@ CITED = re.compile(r"(?<![\w/.:@{}*<-])[\w./-]*[\w-]\.(?:md|py|pyx|pxi|pxd|pyi|p
 FOLDER = re.compile(r"(?<![\w/.-])(?:src|tests|docs|bench|tools|examples)/[\w/]*\w(?![\w./*{-])")
 CODE_OF_OTHERS = re.compile(r"^\s*(?:#\s*include\b|(?:cdef|from)\b.*\bextern\b|(?:from|c?import)\b|from: )")
 FILES_OF_OTHERS = {"Python.h", "greenlet.h", "pythread.h", "test_api.py"}  # greenlet's, CPython's, happybase's
+FILES_OF_OTHERS |= {"windows.h", "winsock.h", "winsock2.h"}
 
 
 def paths() -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 SRC = Path(__file__).resolve().parent.parent / "src"
@@ -11,6 +11,7 @@ EXTENSION = (".so", ".pyd")
 COMPILED = ("fastpool/_core/core.", "fastpool/adapters/_thrift/codec/codec.")
 SOURCES = {".pyx", ".pxi", ".pxd", ".h"}
 SHIPPED = {".py", ".pyi", ".thrift", ".typed"}
+MOST_BYTES = 1024 * 1024  # of a wheel
 CIMPORTED = {"fastpool/__init__.pxd", "fastpool/_core/core.pxd"}  # docs/c-interface.md
 
 
@@ -33,8 +34,11 @@ def sdist_faults(paths: Iterable[str]) -> list[str]:
     return sorted(faults)
 
 
-def wheel_faults(paths: Iterable[str]) -> list[str]:
-    """The faults of a wheel, which has Python, stubs, the compiled modules and metadata; no C, no tests."""
+def wheel_faults(paths: Iterable[str] | Mapping[str, int], size: int = 0) -> list[str]:
+    """The faults of a wheel of `size` bytes: it has Python, stubs, the compiled modules and metadata; no C, no tests.
+
+    Where the sizes of its files are given, the license must be among them.
+    """
     names = set(paths)
     faults = [f"missing: {name}" for name in sources(SHIPPED) | CIMPORTED if name not in names]
     compiled = sorted(name for name in names if name.endswith(EXTENSION))
@@ -46,4 +50,9 @@ def wheel_faults(paths: Iterable[str]) -> list[str]:
             faults.append(f"outside the package: {name}")
         elif path.parts[0] == "fastpool" and name not in CIMPORTED and path.suffix not in SHIPPED | set(EXTENSION):
             faults.append(f"does not belong in a wheel: {name}")
+    if size > MOST_BYTES:
+        faults.append(f"too big: {size} bytes, {MOST_BYTES} at most; is the extension stripped?")
+    if isinstance(paths, Mapping):
+        license_there = any(name.endswith(".dist-info/licenses/LICENSE") and n for name, n in paths.items())
+        faults += [] if license_there else ["missing: the license"]
     return sorted(faults)

@@ -90,6 +90,7 @@ def main() -> None:
 
     heavy = [name for name in HEAVY if name in sys.modules]
     expect(not heavy, f"import fastpool brings in {heavy}")
+
     expect(fastpool.__version__ == metadata.version("fastpool"), "the version is not the one installed")
     here = Path(__file__).resolve().parent.parent
     expect(

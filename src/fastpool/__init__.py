@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from . import drivers as drivers
     from . import testing as testing
     from ._async.pool import AsyncPool
+    from ._doctor import doctor
     from ._options import PoolOptions
     from ._shared.reading import shared_stats
     from .adapters.happybase.pool import ConnectionPool, install, uninstall
@@ -53,6 +54,7 @@ __all__ = [
     "ProcessStats",
     "Stats",
     "__version__",
+    "doctor",
     "get_pool",
     "install",
     "shared_stats",
@@ -61,6 +63,7 @@ __all__ = [
 
 _LAZY = {
     "AsyncPool": "._async.pool",
+    "doctor": "._doctor",
     "PoolOptions": "._options",
     "shared_stats": "._shared.reading",
     "ConnectionPool": ".adapters.happybase.pool",

@@ -1,4 +1,4 @@
-"""``fastpool`` and ``python -m fastpool``: demo, bench and serve."""
+"""``fastpool`` and ``python -m fastpool``: demo, bench, serve and doctor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ _EXTRAS = ("click", "happybase", "rich", "thriftpy2")
 
 
 def main() -> None:
-    """Run the command line; without what it needs beyond the package, say how to get that, and exit with 1."""
+    """Run the command line; without what it needs beyond the package, say how to get that, and exit with 1.
+
+    ``doctor`` needs nothing beyond the package.
+    """
+    if sys.argv[1:2] == ["doctor"]:
+        from ._cli.doctor import run
+
+        run(sys.argv[2:])
+        return
     try:
         from ._cli.commands import cli
     except ModuleNotFoundError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.contents import COMPILED, sdist_faults, sources, wheel_faults
+from tools.contents import COMPILED, MOST_BYTES, sdist_faults, sources, wheel_faults
+from tools.sdist import EARLIEST, VARIABLE, pin_the_time, same_always
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LEAVE = shutil.ignore_patterns(".*", "*.egg-info", "build", "dist", "*.so", "__pycache__")
@@ -76,5 +78,41 @@ def test_the_checks_notice_what_they_are_there_for() -> None:
     assert wheel_faults(good - {"fastpool/__init__.pxd"}) == ["missing: fastpool/__init__.pxd"]
     assert len(wheel_faults(good | {"_probe.so"})) == 2
     assert len(wheel_faults(good - {f"{COMPILED[1]}abi.so"})) == 1
+    assert wheel_faults(good, MOST_BYTES) == []
+    assert "too big" in wheel_faults(good, MOST_BYTES + 1)[0]
+    sizes = dict.fromkeys(good | {"fastpool-1.dist-info/licenses/LICENSE"}, 1)
+    assert wheel_faults(sizes) == []
+    assert wheel_faults(sizes | {"fastpool-1.dist-info/licenses/LICENSE": 0}) == ["missing: the license"]
     assert "missing: everything under tests/" in sdist_faults(["fastpool-1/setup.py"])
     assert "generated: src/fastpool/_core/core.c" in sdist_faults(["fastpool-1/src/fastpool/_core/core.c"])
+
+
+def test_an_sdist_does_not_depend_on_when_where_and_by_whom_it_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "1700000000")
+    made = []
+    for turn in (0, 1):
+        names = ["fastpool-1/b.py", "fastpool-1/a.sh"]
+        with tarfile.open(tmp_path / f"{turn}.tar.gz", "w:gz") as archive:
+            for name in reversed(names) if turn else names:
+                member = tarfile.TarInfo(name)
+                member.size, member.mtime, member.uid, member.uname = 3, 10 + turn, turn, f"user{turn}"
+                member.mode = (0o700 if name.endswith(".sh") else 0o600) | (0o044 if turn else 0)
+                archive.addfile(member, io.BytesIO(name[-5:-2].encode()))
+        made.append(same_always(tmp_path / f"{turn}.tar.gz", tmp_path / f"made{turn}.tar.gz").read_bytes())
+    assert made[0] == made[1]
+    with tarfile.open(tmp_path / "made0.tar.gz") as archive:
+        assert [(one.name, oct(one.mode), one.mtime) for one in archive] == [
+            ("fastpool-1/a.sh", "0o755", 1700000000),
+            ("fastpool-1/b.py", "0o644", 1700000000),
+        ]
+        file = archive.extractfile("fastpool-1/a.sh")
+        assert file is not None and file.read() == b"/a."
+
+
+def test_the_time_of_a_build_is_that_of_the_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert pin_the_time(tmp_path) == EARLIEST, "there is no git"
+    monkeypatch.setenv(VARIABLE, "1700000000")
+    assert pin_the_time(tmp_path) == 1700000000

@@ -177,6 +177,15 @@ def top(once: bool, in_json: bool, pid: int | None, sort: str, reverse: bool, in
         raise click.ClickException(str(error)) from error
 
 
+@cli.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def doctor(arguments: tuple[str, ...]) -> None:
+    """Print what a bug report needs, in one paste: versions, build, platform, limits, shared pools; no secrets."""
+    from .doctor import run
+
+    run(arguments)
+
+
 def _require(module: str, extra: str = "cli") -> None:
     if importlib.util.find_spec(module) is None:
         raise click.ClickException(f"this needs {module}, which is not installed: pip install 'fastpool[{extra}]'")

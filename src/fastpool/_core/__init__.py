@@ -106,6 +106,9 @@ from .core import (
     WaiterHandle as WaiterHandle,
 )
 from .core import (
+    built_with as built_with,
+)
+from .core import (
     clock as clock,
 )
 from .core import (
@@ -134,6 +137,9 @@ from .core import (
 )
 from .core import (
     private_in_use as private_in_use,
+)
+from .core import (
+    private_known as private_known,
 )
 from .core import (
     rebind as rebind,

@@ -39,6 +39,7 @@ cdef dict PRIVATE = {
     "immortal objects": NO_IMMORTALS,
 }
 cdef int without = 0
+cdef bint methods_are_bare = False  # whether rebind() has made any
 
 ctypedef object (*GetCurrent)()
 
@@ -60,6 +61,11 @@ def do_without(*names):
     owner_notice_imports()
 
 
+def private_known():
+    """The names of all private structures, as do_without() takes them."""
+    return set(PRIVATE)
+
+
 def private_in_use():
     """The private structures that the core uses; those of another library once it was imported and needed."""
     owner_notice_imports()
@@ -72,6 +78,7 @@ def private_in_use():
         "table of tasks": tasks_are_in_table,
         "mark of futures": handles_are_futures,
         "main thread": compat_asks_system_for_main(),
+        "bare methods": methods_are_bare and not without & NO_BARE_METHODS,
         "immortal objects": MAKES_IMMORTAL and not without & NO_IMMORTALS,
         "gevent's hub": getattr(hub_if_any, "__name__", None) == "get_hub_if_exists",
     }

@@ -87,3 +87,21 @@ def listed_thread_of(ident: int) -> Any:
         return active.get(ident)
     threads: list[Any] = getattr(threading, "enumerate", list)()  # it may be half imported: a handler's strike
     return next((one for one in threads if one.ident == ident), None)
+
+
+def private_of_python() -> set[str]:
+    """The private structures that the functions of this module use in this process, as private_in_use() for the core's.
+
+    Those of eventlet only once it was imported.
+    """
+    hubs, green = sys.modules.get("eventlet.hubs"), sys.modules.get("eventlet.greenthread")
+    threading = sys.modules.get("threading")
+    used = {
+        "eventlet's hub": getattr(hubs, "_threadlocal", None) is not None,
+        "eventlet's end": hasattr(getattr(getattr(green, "GreenThread", None), "__init__", None), "__code__")
+        and "_exit_event" in green.GreenThread.__init__.__code__.co_names,  # type: ignore[union-attr]
+        "start of threads": hasattr(getattr(threading, "Thread", None), "_bootstrap")
+        and isinstance(getattr(threading, "_limbo", None), dict),
+        "table of threads": isinstance(getattr(threading, "_active", None), dict),
+    }
+    return {name for name, is_used in used.items() if is_used and not lacks(name)}

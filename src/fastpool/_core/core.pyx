@@ -173,6 +173,7 @@ cdef int64_t COARSE_NS = 11_000_000         # how far clock_near_ns may be behin
 cdef uint64_t last_pool_id = 0
 pools_here = Register()  # every pool of this process, by its name
 
+include "build.pxi"
 include "cell.pxi"
 include "compat.pxi"
 include "owner.pxi"

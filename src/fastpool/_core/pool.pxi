@@ -293,11 +293,13 @@ def rebind(cls, *names):
     The fast call of a method descriptor requires the exact type of the object; an instance of a subclass that
     inherits the method does not have it.
     """
+    global methods_are_bare
     for name in names:
         for base in cls.__mro__:
             if name in base.__dict__:
                 if not without & NO_BARE_METHODS and type(base.__dict__[name]).__name__ == "method_descriptor":
                     setattr(cls, name, fp_rebind(cls, base.__dict__[name]))
+                    methods_are_bare = True
                 break
     return cls
 

@@ -99,6 +99,9 @@ static uint64_t fp_generation_word = 1;
 static inline uint64_t fp_generation(void) { return fp_u64_peek(&fp_generation_word); }
 
 #if defined(_WIN32)
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN /* without the first winsock.h, whose names winsock2.h (probe.h) declares differently */
+#endif
 #include <windows.h>
 static inline uint64_t fp_thread_ident(void) { return GetCurrentThreadId(); }
 #else

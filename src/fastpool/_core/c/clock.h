@@ -7,8 +7,7 @@
 #include <cpuid.h>
 #endif
 
-#if defined(_WIN32)
-#include <windows.h>
+#if defined(_WIN32) /* windows.h is in atomic.h */
 static inline int64_t fp_clock_real(void)
 {
     LARGE_INTEGER f, c;
