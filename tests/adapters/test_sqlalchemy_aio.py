@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import random
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,75 +15,16 @@ pytest.importorskip("aiosqlite")
 pytest.importorskip("greenlet")
 
 import sqlalchemy
-from sqlalchemy import create_engine, event, text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.util import greenlet_spawn
+from sqlalchemy import create_engine, event
+from sqlalchemy.ext.asyncio import create_async_engine
 
 import fastpool
 from fastpool.adapters.sqlalchemy import AsyncFastPool, FastPool
-from fastpool.testing import VirtualClock
 from tests.pool.fake_driver import PATIENCE
 
-ONE = text("SELECT 1")
-terminates = pytest.mark.skipif(
-    not create_async_engine("sqlite+aiosqlite://").dialect.has_terminate,
-    reason="this SQLAlchemy cannot end a connection of aiosqlite without awaiting, and leaves its thread behind",
-)
+from ._sqlalchemy_aio import ONE, Opened, ask, loses_files, no_thread_of_aiosqlite, on, pool_of, run, soon, terminates
 
-
-class Opened:
-    """Engines on one file, disposed in the end; what an engine's driver opened and closed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.opened = 0
-
-    @asynccontextmanager
-    async def engine(self, **options: Any) -> AsyncIterator[AsyncEngine]:
-        url = f"sqlite+aiosqlite:///{self.folder}/db"
-        engine = create_async_engine(url, poolclass=AsyncFastPool, **options)
-        event.listen(engine.sync_engine, "connect", self._note)
-        try:
-            yield engine
-        finally:
-            await engine.dispose()
-            # They end in their own time, and raise if the loop has ended before them.
-            await soon(no_thread_of_aiosqlite)
-
-    def _note(self, c: Any, record: Any) -> None:
-        self.opened += 1
-
-
-@pytest.fixture
-def on(tmp_path: Path) -> Opened:
-    return Opened(tmp_path)
-
-
-def no_thread_of_aiosqlite() -> bool:
-    return not any("_connection_worker_thread" in thread.name for thread in threading.enumerate())
-
-
-async def soon(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
-async def ask(engine: AsyncEngine) -> None:
-    async with engine.connect() as c:
-        assert await c.scalar(ONE) == 1
-
-
-# aiosqlite loses the file that it opens for a connect that is cancelled
-loses_files = pytest.mark.filterwarnings("ignore:unclosed database", "ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-def run(main: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(main(), PATIENCE * 2))  # type: ignore[arg-type]
-
-
-def pool_of(engine: AsyncEngine) -> Any:
-    return engine.sync_engine.pool
+__all__ = ["on"]  # a fixture
 
 
 def test_tasks_wait_in_line_and_the_loop_goes_on(on: Opened) -> None:
@@ -324,91 +261,3 @@ def test_open_warm_and_close(on: Opened) -> None:
 def test_open_in_the_constructor_is_refused() -> None:
     with pytest.raises(ValueError, match=r"await pool\.open\(\)"):
         AsyncFastPool(lambda: None, open=True)
-
-
-# ---- dropped connections and holders
-
-
-@terminates
-def test_a_dropped_connection_gives_its_place_back(on: Opened) -> None:
-    async def main() -> None:
-        async with on.engine(pool_size=1, max_overflow=0, pool_timeout=PATIENCE) as engine:
-            c = await engine.connect()
-            await c.scalar(ONE)
-            with pytest.warns(sqlalchemy.exc.SAWarning, match="garbage collector is trying to clean up"):
-                del c
-                gc.collect()
-            await ask(engine)
-            assert on.opened == 2
-
-    run(main)
-
-
-def test_the_holder_is_the_task_and_not_a_greenlet_that_has_ended(on: Opened, caplog: pytest.LogCaptureFixture) -> None:
-    async def main() -> None:
-        async with on.engine(pool_size=1, max_overflow=0, pool_timeout=1.5) as engine:
-            await ask(engine)
-            held = await engine.connect()
-            lease = pool_of(engine).leases()[0]
-            assert (lease.ended, lease.owner.startswith(f"task {asyncio.current_task().get_name()!r}")) == (False, True)  # type: ignore[union-attr]
-            with pytest.raises(sqlalchemy.exc.TimeoutError) as caught:
-                await engine.connect()
-            assert "has ended" not in str(caught.value)
-            await held.close()
-
-    caplog.set_level(logging.WARNING, "fastpool")
-    run(main)
-    assert not caplog.records
-
-
-# ---- pings
-
-
-def test_only_idle_connections_are_pinged_where_check_after_is_given(on: Opened) -> None:
-    async def main() -> None:
-        async with on.engine(pool_size=1, check_after=10) as engine:
-            pings = []
-            ping = engine.sync_engine.dialect.do_ping
-
-            def note(c: Any) -> bool:
-                pings.append(c)
-                return ping(c)
-
-            engine.sync_engine.dialect.do_ping = note  # type: ignore[method-assign]
-            with VirtualClock() as clock:
-                for wait in (0, 5, 11):
-                    clock.advance(wait)
-                    await ask(engine)
-            assert (len(pings), on.opened) == (1, 1)
-
-    run(main)
-
-
-def test_keepalive_pings_idle_connections_in_their_loop(on: Opened) -> None:
-    async def main() -> None:
-        async with on.engine(pool_size=1, keepalive=0.05) as engine:
-            pings = []
-            ping = engine.sync_engine.dialect.do_ping
-
-            def note(c: Any) -> bool:
-                pings.append(asyncio.get_running_loop())
-                return ping(c)
-
-            engine.sync_engine.dialect.do_ping = note  # type: ignore[method-assign]
-            await ask(engine)
-            await soon(lambda: len(pings) >= 2)
-            assert set(pings) == {asyncio.get_running_loop()}
-
-    run(main)
-
-
-def test_a_checkout_that_finds_a_connection_does_not_leave_its_greenlet(on: Opened) -> None:
-    async def main() -> None:
-        async with on.engine(pool_size=1) as engine:
-            await ask(engine)
-            with pytest.raises(sqlalchemy.exc.AwaitRequired):
-                await greenlet_spawn(
-                    lambda: pool_of(engine)._do_return_conn(pool_of(engine)._do_get()), _require_await=True
-                )
-
-    run(main)

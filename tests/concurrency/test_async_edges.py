@@ -153,3 +153,30 @@ def test_what_a_request_has_in_its_context_does_not_outlive_it_while_others_wait
 
     with asyncio.Runner(loop_factory=new_loop) as loop:
         loop.run(main())
+
+
+def test_a_driver_is_told_of_a_connection_whose_loop_is_closed() -> None:
+    """It cannot be closed with an await any more; one driver has a thread to end, say, without."""
+
+    ended: list[object] = []
+
+    class Ending(fastpool.Driver[object]):
+        async def connect(self, server: Any, timeout: float | None) -> object:
+            return object()
+
+        def close_without_loop(self, c: object) -> None:
+            ended.append(c)
+
+    pool = fastpool.AsyncPool(driver=Ending(), max_size=1)
+    used: list[object] = []
+
+    async def main() -> None:
+        async with pool.connection() as c:
+            used.append(c)
+
+    asyncio.run(main())
+    assert ended == []
+    asyncio.run(main())
+    assert ended == [used[0]]
+    asyncio.run(pool.close())
+    assert ended == used
