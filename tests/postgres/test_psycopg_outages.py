@@ -40,7 +40,7 @@ def test_first_caller_after_a_restart_is_served(way: Any, server: Any) -> None:
 
 @servers_stop
 def test_caller_that_waits_during_an_outage_is_served_at_its_end(way: Any, server: Any) -> None:
-    with way.opened(way.kept, server.dsn, min_size=2) as pool:
+    with way.opened(way.kept, server.dsn, min_size=2, check_after=0) as pool:
         way.run(pool.wait())
         server.stop()
         with pytest.raises(PoolTimeout):
@@ -173,7 +173,7 @@ def test_failover_by_our_servers(server: Any) -> None:
 def test_failover_by_a_callable_conninfo(way: Any, server: Any) -> None:
     with postgres() as second:
         primary = [server]
-        with way.opened(way.kept, lambda: primary[0].dsn, min_size=2) as pool:
+        with way.opened(way.kept, lambda: primary[0].dsn, min_size=2, check_after=0) as pool:
             way.run(pool.wait())
             primary[0] = second
             server.stop()
