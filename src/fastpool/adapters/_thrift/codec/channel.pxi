@@ -208,10 +208,10 @@ cdef class Channel:
             found = wire_walk_rows(&c, &self.walk, -1 if self.how & ANY_ORDER else self.how & ORDERED != 0)
         else:
             found = decode_result(&c, self.reading, self.op.result, self.how, self.op.shapes, self.names)
-        if found < 0:
-            # A frame is all there: that it wants more makes it another reply.
-            return REPLY_MORE if c.why == WIRE_MORE and not self.framed else REPLY_OTHER
-        if self.framed and c.p != c.end:
+        if found < 0 and c.why == WIRE_MORE and not self.framed:
+            return REPLY_MORE  # a frame is all there: if it wants more, it is another reply
+        if found < 0 or (self.framed and c.p != c.end):
+            self.reading.begin()
             return REPLY_OTHER
         if self.how & LAZY:
             self.value = self.hand_over(start + self.expected_size, <size_t>(c.p - p))
