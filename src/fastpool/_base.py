@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ._options import PoolSizes
     from ._shared.sharing import Share
 
+_JOINING = -1  # in `staff`: a thread takes a row of the shared name's page
 _numbers = itertools.count(1)
 _HOT = ("connection", "aconnection", "checkout", "checkin")
 
@@ -189,15 +190,25 @@ class BasePool(Core[C]):
     def _join_shared(self, again: bool = False) -> None:
         """Have a row in the page of the shared name; ``again``: another cap was set meanwhile, which is right."""
         name = self.config.shared
-        if name is not None and not self.closed:
-            from ._shared.sharing import Share
+        if name is None or self.closed:
+            return
+        from ._shared.sharing import Share
 
+        # After a fork several threads may come here at once, and a second row would keep the permits of the first.
+        me = object()
+        if self.staff.setdefault(_JOINING, me) is not me:
+            return  # another thread joins, and serves those that wait when it has
+        try:
+            if again and self.share is not None:
+                return
             self.share = Share(self, name, self.config.shared_max, again)
             try:
                 self.share.start()
             except BaseException:
                 self.share.leave()
                 raise
+        finally:
+            self.staff.pop(_JOINING, None)
 
     def _leave_shared(self) -> None:
         """The pool is closed: its row is free as soon as all its connections are closed."""
@@ -274,8 +285,8 @@ class BasePool(Core[C]):
     def _forked(self) -> None:
         self.connector.reset_after_fork()
         self.keeping = None
-        self.staff = {}  # the parent's
-        self.share = None
+        self.share = None  # the parent's, and so is the staff
+        self.staff = {}
         self._join_shared(again=True)
         if self.was_opened:
             self._go_on_keeping()

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -53,8 +54,9 @@ def work(seconds: float, threads: int = 1) -> dict[str, Any]:
 
 
 def hold(seconds: float) -> dict[str, Any]:
-    """Hold as many connections as this process may have."""
+    """Hold as many connections as this process may have; a file says so."""
     held = [pool.checkout() for _ in range(SIZE)]
+    (Path(os.environ["FASTPOOL_TEST_FOLDER"]) / f"{os.getpid()}.holds").touch()
     time.sleep(seconds)
     for c in held:
         pool.checkin(c)

@@ -27,8 +27,8 @@ from fastpool._core.c.count cimport BUCKETS, Histogram, histogram_add, histogram
 from fastpool._core.c.idle cimport idle_put, idle_take
 from fastpool._core.c.lease cimport NATIVE, lease_lend, lease_open, lease_retake, lease_shut, hint_find, hint_make
 from fastpool._core.c.member cimport member_call, member_clear, member_first_since, member_resign, member_tend
-from fastpool._core.c.need cimport need_assign, need_coming, need_offer, need_ring, need_unassign, need_wanted, \
-    need_before, need_wants
+from fastpool._core.c.need cimport need_assign, need_offer, need_ring, need_unassign, need_wanted, \
+    need_before
 from fastpool._core.c.page cimport NO_CAP, PAGE_FIGURES, PAGE_HEAD, PAGE_ROW, PAGE_ROWS, SHARES, Page, Row, \
     futex_wait, page_close, page_count, page_free, page_is_over, page_lock, page_locked, \
     page_map, page_open, page_unlock, page_unmap
