@@ -137,7 +137,9 @@ def link_options(target: Target) -> list[str]:
 
 def run(command: Sequence[object]) -> None:
     """Run a compiler; RuntimeError with what it said if it failed, and also if it only warned."""
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=500, check=False)
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, timeout=1500, check=False
+    )  # zig builds C libraries
     if done.returncode or "warning" in done.stderr:
         raise RuntimeError(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
 
@@ -208,6 +210,7 @@ def stress_of(name: str) -> list[str]:
     if not made.exists():
         made.parent.mkdir(parents=True, exist_ok=True)
         command = [*compiler(target), *includes(target), "-O2", "-g0", "-std=gnu11", "-Dprogram_main=main"]
+        command.append("-Wno-macro-redefined")  # pause.h includes the system's headers before Python's
         library = python_of(target.system) / "libpython3.14.so.1.0"
         command += ["-include", str(pause), "-pthread", str(translation(source, ROOT / "src")), str(library), "-lm"]
         with tempfile.TemporaryDirectory(dir=made.parent) as work:

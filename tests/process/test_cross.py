@@ -17,7 +17,7 @@ from tests.process._scripts import ROOT
 
 pytestmark = [
     pytest.mark.cross,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(1800),
     pytest.mark.skipif(not (ROOT / "tools").is_dir(), reason="the tests run without the checkout around them"),
 ]
 cross = pytest.importorskip("tools.cross", reason="the tests run without the checkout around them")
