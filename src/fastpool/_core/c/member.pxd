@@ -69,6 +69,8 @@ cdef inline uint32_t member_wants(Pool *pool) noexcept nogil:
     if room < wants:
         wants = room
     room = <int64_t>u32_load_sc(&pool.max_connecting) - u32_load_sc(&pool.connecting)
+    if u32_load_sc(&pool.max_connecting) == 0:
+        room = 1  # no caller connects: the pool opens one after another in the background
     if room < wants:
         wants = room
     return <uint32_t>wants if wants > 0 else 0
