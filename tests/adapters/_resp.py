@@ -101,9 +101,9 @@ class RespServer:
                     queued = None
                 elif queued is not None:
                     queued.append(command)
-                client.sendall(reply)
-                with self._changed:
+                with self._changed:  # so that whoever sees the command, or the reply, can count on the other
                     self.commands.append(command)
+                    client.sendall(reply)
                     self._changed.notify_all()
 
     def _reply(self, client: socket.socket, command: list[str]) -> bytes:

@@ -84,4 +84,4 @@ def test_the_tests_left_out_are_few_and_fail(
 @pytest.mark.redis
 def test_the_suite_notices_a_broken_pool(tmp_path: Path, address: str) -> None:
     outcome = run(tmp_path, upstream_redis.SYNC, address, fault="get_connection")
-    assert {"test_connection_creation", "test_max_connections"} <= set(outcome.failed)
+    assert {"test_connection_creation", "test_multiple_connections"} <= set(outcome.failed)

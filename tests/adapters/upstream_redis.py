@@ -54,8 +54,7 @@ for adapter, modules in places.items():
             if hasattr(module, name):
                 setattr(module, name, getattr(adapter, name))
 if os.environ["FAULT"]:
-    ours.ConnectionPool.get_connection = lambda pool, *args: None
-    ours.asyncio.ConnectionPool.get_connection = lambda pool, *args: None
+    ours.BlockingConnectionPool.get_connection = lambda pool, *args: None
 '''
 
 # Replaced in the files: what stands there, by what, and how often it does.
