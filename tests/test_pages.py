@@ -100,7 +100,7 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pyte
         exec(compile(block.in_its_place, shown(page), "exec"), namespace)
     for value in namespace.values():
         ours = type(value).__module__.split(".")[0] == "fastpool" and not isinstance(value, fastpool.AsyncPool)
-        if ours and not getattr(value, "closed", True):
+        if ours and hasattr(type(value), "closed") and not value.closed:
             value.close()
 
 

@@ -10,7 +10,7 @@ from ..._config import MOST_CONNECTIONS, _integer
 OPTIONS = (
     "min_size", "order", "max_idle", "max_waiting", "max_lifetime", "idle_timeout", "max_uses", "check_timeout",
     "check_after", "keepalive", "max_connecting", "servers", "balance", "backoff", "leak_after", "listeners", "open",
-    "name", "timing", "reclaim", "collect_garbage",
+    "name", "timing", "reclaim", "collect_garbage", "shared", "shared_max",
 )  # fmt: skip
 
 

@@ -49,6 +49,8 @@ class SharedPool(Readings, Pool):
         timing: Any = ...,
         reclaim: Any = ...,
         collect_garbage: Any = ...,
+        shared: Any = ...,
+        shared_max: Any = ...,
         **kw: Any,
     ) -> None:
         # Each option is an argument by name: create_engine() passes on only what it finds in this signature.
