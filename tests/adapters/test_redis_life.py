@@ -46,6 +46,7 @@ def test_close_closes_all_and_the_pool_can_be_used_again(make: Make) -> None:
     opened = []
     pool.resize(min_size=2)
     held = pool.get_connection()
+    until(lambda: len(pool) == 2)
     pool.close()
     assert not connected(held)
     assert (pool.keeping, pool.closed) == (None, False)

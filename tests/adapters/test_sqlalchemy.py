@@ -30,6 +30,7 @@ GIVEN: dict[str, Any] = {
     "max_uses": 9, "check_timeout": 2.0, "check_after": 1.0, "keepalive": 30.0, "max_connecting": 4,
     "servers": ["a:1", "b:2"], "balance": "random", "backoff": (0.2, 2.0), "leak_after": 5.0, "listeners": [LISTENER],
     "open": False, "name": "of the engine", "timing": True, "reclaim": False, "collect_garbage": True,
+    "shared": "an engine's of tests", "shared_max": 50,
 }  # fmt: skip
 
 Make = Callable[..., FastPool]

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+import fastpool
 from fastpool._keeper import keeper as _keeper
 from fastpool._keeper import upkeep as _upkeep
 from fastpool._keeper.keeper import keeper
@@ -32,6 +33,46 @@ def nobody_else():
     """Drop the pools that other tests left."""
     forget_earlier_pools()
     until(lambda: not keepers(), "the keeper of earlier tests' pools being gone")
+
+
+def test_a_pool_that_is_kept_anew_is_looked_after_though_a_job_of_before_is_in_hand():
+    """redis-py's pools can be used again after their close(); the keeper's connect of before may still be under way."""
+    connecting, may_fail = threading.Event(), threading.Event()
+
+    def connect():
+        if not may_fail.is_set():
+            connecting.set()
+            may_fail.wait(20)
+            raise OSError("refused")
+        return Plain()
+
+    pool = fastpool.Pool(connect, idle_timeout=60, open=True)
+    pool.resize(min_size=1)
+    assert connecting.wait(20)
+    keeper.forget(pool)
+    pool.keeping = keeper.look_after(pool)
+    until(lambda: pool.keeping.rounds, "a look at it")
+    may_fail.set()
+    until(lambda: len(pool) == 1)
+    pool.close()
+
+
+def test_a_pool_that_is_forgotten_is_not_filled_any_more():
+    connecting, go_on = threading.Event(), threading.Event()
+
+    def connect():
+        connecting.set()
+        go_on.wait(20)
+        return Plain()
+
+    pool = fastpool.Pool(connect, idle_timeout=60, open=True)
+    pool.resize(min_size=3)
+    assert connecting.wait(20)
+    keeper.forget(pool)
+    go_on.set()
+    until(lambda: not keepers(), "the keeper's end")
+    assert len(pool) == 1, "the connect that was under way"
+    pool.close()
 
 
 def test_a_pool_with_default_settings_starts_no_thread():

@@ -151,7 +151,8 @@ cdef int connect_exchange(Core core, Entry entry, object c, object server, int w
     cdef Slot *slot = entry.slot
     old = entry.connection
     if old is None or slot_state(u64_load(&slot.word)) != LEASED or entry.born_in != generation():
-        raise core.driver.closed_error(f"pool {core.name!r} was closed, and took this connection back while it was replaced")
+        raise core.driver.closed_error(
+            f"pool {core.name!r} was closed, and took this connection back while it was replaced")
     if c is not old:
         connect_remember(core, c, entry)
         connect_forget(core, old, entry)

@@ -1,4 +1,4 @@
-# The hot methods of psycopg_pool's drop-ins: `timeout=None` stands for the pool's own timeout there, and a pool that has
+# The hot methods of psycopg_pool's drop-ins: `timeout=None` is the pool's own timeout there, and a pool that has
 # not been opened refuses.  Compiled because `with pool.connection():` must not cost a Python frame.
 
 
@@ -11,7 +11,7 @@ cdef class DefaultedCore(BlockingCore):
         """Return a lease, to be used as ``with pool.connection() as conn:`` (also as a decorator).
 
         timeout: the seconds that this checkout may take in total; None: the pool's own.  The block is a transaction: it
-        is committed at its end, or rolled back after an exception.  Raises PoolClosed here, or in the block PoolTimeout,
+        is committed at its end, or rolled back after an exception.  Raises PoolClosed; the block raises PoolTimeout,
         TooManyRequests, PoolClosed.
         """
         if self.before_use is not None:
@@ -48,7 +48,7 @@ cdef class AwaitingDefaultedCore(AwaitingCore):
         """Return a task's lease, to be used as ``async with pool.connection() as conn:`` (also as a decorator).
 
         timeout: the seconds that this checkout may take in total; None: the pool's own.  The block is a transaction: it
-        is committed at its end, or rolled back after an exception.  Raises PoolClosed here, or in the block PoolTimeout,
+        is committed at its end, or rolled back after an exception.  Raises PoolClosed; the block raises PoolTimeout,
         TooManyRequests, PoolClosed.
         """
         if self.before_use is not None:

@@ -260,7 +260,8 @@ cdef object lease_connection(AnyLease self, Core core):
 
 
 cdef object lease_taken_back(Core core):
-    return core.driver.closed_error(f"pool {core.name!r} was closed, and took this connection back as it was handed out")
+    return core.driver.closed_error(
+        f"pool {core.name!r} was closed, and took this connection back as it was handed out")
 
 
 cdef void lease_attach(AnyLease self, Slot *slot, uint64_t word) noexcept:

@@ -138,7 +138,8 @@ cdef class Job:
 cdef class Desk:
     """The jobs: queued, or taken by a helper, whose post shows whether its thread lives.
 
-    A pool has at most one job of each kind, which stays until it is done; a dead helper's job is queued again.
+    An entry of the keeper's book has at most one job of each kind, which stays until it is done; a dead helper's job is
+    queued again.
     """
     cdef object queue            # a deque
     cdef object known            # key -> job: queued or in hand
@@ -158,7 +159,7 @@ cdef class Desk:
     def put(self, kept, str kind, double now):
         """Queue a job; False: an equal one is already queued or in hand."""
         cdef Job job = Job.__new__(Job)
-        job.kept, job.kind, job.since, job.key = kept, kind, now, (kept.number, kind)
+        job.kept, job.kind, job.since, job.key = kept, kind, now, (kept, kind)
         if self.known.setdefault(job.key, job) is not job:
             return False
         self.queue.append(job)

@@ -86,7 +86,9 @@ class Keeper:
 
     def drop(self, number: int, _: object = None) -> None:
         """Stop looking after the pool of this number (its weak reference calls this, too)."""
-        if self._entries.pop(number, None) is not None:
+        kept = self._entries.pop(number, None)
+        if kept is not None:
+            kept.over = True
             self.wake()
 
     def call(self, kept: KeptPool) -> None:

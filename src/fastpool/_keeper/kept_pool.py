@@ -58,8 +58,8 @@ class KeptPool:
     """
 
     __slots__ = (
-        "_call", "_put", "again", "alarm", "failures", "name", "number", "old_may_go", "pool", "rounds", "succeeded",
-        "until",
+        "_call", "_put", "again", "alarm", "failures", "name", "number", "old_may_go", "over", "pool", "rounds",
+        "succeeded", "until",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +74,7 @@ class KeptPool:
         self.name = pool.name
         self.pool = weakref.ref(pool, functools.partial(drop, self.number))
         self.rounds = 0  # counts what is due for it, so that an older entry of the heap is known to be stale
+        self.over = False  # the pool is not looked after any more, or by a later entry
         self.again = False  # it was called while it may have been looked at already
         self.until: dict[str, float] = {}  # by kind of work: not before this time
         self.failures = Failures()

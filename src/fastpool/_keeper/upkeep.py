@@ -73,7 +73,7 @@ def _connect(pool: Core, kept: KeptPool) -> None:
     """Open what is missing from ``min_size``, and the successors of connections that are too old, one by one."""
     config: Config = pool.config
     now = clock()
-    while not pool.closed and config.min_size > len(pool) - _old(pool, now):
+    while not (pool.closed or kept.over) and config.min_size > len(pool) - _old(pool, now):
         try:
             opened = pool._open_one(_PATIENCE_NS)
         except Exception as error:

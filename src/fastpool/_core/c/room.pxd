@@ -64,7 +64,7 @@ cdef inline bint permit_take(Pool *pool) noexcept nogil:
 
 
 cdef inline bint permit_take_ahead(Pool *pool) noexcept nogil:
-    """As `permit_take`, for a connection opened ahead of use: no limit where callers open none (max_connecting is 0)."""
+    """As `permit_take`, for a connection opened ahead of use: no limit where callers open none (max_connecting 0)."""
     if u32_load(&pool.max_connecting) != 0:
         return permit_take(pool)
     u32_add(&pool.connecting, 1)

@@ -118,7 +118,8 @@ cdef bint line_collect(Checkout self) except -1:
         return True
     # Not "no longer WAITING": a slot may have been handed over since waiter_take.
     if u64_load(&waiter.state) == ABANDONED:
-        raise self.core.driver.closed_error(f"pool {self.core.name!r} was closed while this caller waited for a connection")
+        raise self.core.driver.closed_error(
+            f"pool {self.core.name!r} was closed while this caller waited for a connection")
     return False
 
 
