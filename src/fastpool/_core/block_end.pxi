@@ -42,3 +42,8 @@ cdef bint block_end_left_open(AnyLease self, Core core, Slot *slot) except -1:
     except BaseException as error:  # a signal handler's: the lease ends all the same
         lease_exit_slow(self, error)
         raise
+
+
+cdef inline int64_t lease_length(Core core, Slot *slot, Thread *me) noexcept nogil:
+    """How long the lease has lasted, by the clock that its beginning was read from."""
+    return (clock_ns() if core.timing else clock_near_ns(me)) - i64_peek(&slot.since_ns)

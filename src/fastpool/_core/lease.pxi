@@ -180,11 +180,6 @@ cdef object lease_exit(AnyLease self, object exc, bint looked):
     return lease_exit_slow(self, exc)
 
 
-cdef inline int64_t lease_length(Core core, Slot *slot, Thread *me) noexcept nogil:
-    """How long the lease has lasted, by the clock that its beginning was read from."""
-    return (clock_ns() if core.timing else clock_near_ns(me)) - i64_peek(&slot.since_ns)
-
-
 cdef inline void lease_stamp(Core core, Slot *slot, Thread *me) noexcept nogil:
     """Note when a good connection came back, if anything depends on that."""
     cdef int64_t now

@@ -1,4 +1,4 @@
-"""What psycopg_pool lets its users read and set on a pool."""
+"""The settings of a pool that psycopg_pool lets its users read and set."""
 
 from __future__ import annotations
 
