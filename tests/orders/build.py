@@ -126,12 +126,6 @@ FAULTS = [
         "        futex_wait(&member.row.futex, u32_load_sc(&member.row.futex) if {} else seen, until - now)\n",
     ),
     Fault(
-        "a watcher is called, and not woken",
-        "_core/c/need.pxd",
-        "    futex_wake(&row.futex)\n",
-        "    if not {}:\n        futex_wake(&row.futex)\n",
-    ),
-    Fault(
         "a row is cleared without a look at its lock",
         "_core/c/member.pxd",
         "        if page_locked(member.fd, i + 1, 1) == 0 and page_lock(member.fd, i + 1) == 0:\n",

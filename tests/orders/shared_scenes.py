@@ -1,7 +1,7 @@
 """Scenes with a shared page: pools of one name in one process, which the page cannot tell from several processes.
 
-The clock stands still, so nothing is found by the watchers' regular looks: each wake-up has to come. No watcher's
-thread is started; where a scene has a watcher it is an actor.
+The clock stands still, so nothing is found by the watchers' regular looks: each wake-up has to come, except after a
+death. No watcher's thread is started; where a scene has a watcher it is an actor.
 """
 
 from __future__ import annotations
@@ -131,9 +131,9 @@ class GiveAndWait(OnPage):
     def parts(self) -> Parts:
         c = self.pools[1].checkout()
         return [
+            self.watcher(0),
             lambda: self.pools[1].checkin(c, discard=True),
             self.user(self.pools[0], then=(0,)),
-            self.watcher(0),
         ]
 
 
@@ -154,19 +154,15 @@ class LeaveAndWait(OnPage):
 
 
 class DeathAndWait(OnPage):
-    """A process that has a permit is killed while the other waits; time passes after that."""
+    """A process that has a permit is killed while the other waits, whose watcher finds that out in time."""
 
     dead = (1,)
+    moves = 2  # nobody wakes it: it looks now and then
 
     def parts(self) -> Parts:
         self.idle_in(self.pools[1])
         self.driver.made.clear()  # it ended with its process
-        late = self.time_passes()
-        return [
-            lambda: (_native.steps_die(self.members[1]), late()),
-            self.user(self.pools[0], then=(0,)),
-            self.watcher(0),
-        ]
+        return [lambda: _native.steps_die(self.members[1]), self.user(self.pools[0], then=(0,)), self.watcher(0)]
 
 
 class Dies(OnPage):

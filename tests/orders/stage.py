@@ -47,6 +47,7 @@ class Scene:
 
     pool: Any
     others: Sequence[Any] = ()  # further pools, of the same page as `pool`
+    moves = 0  # how often the clock moves on by a second when nobody can go on
     steps: list[Step]
     names: dict[int, str]
 
@@ -106,7 +107,7 @@ class Play:
         core.clock_stop(NOW)
         scene = self._make()
         parts = scene.set_up()
-        core.steps_prepare(len(parts), plan, asleep, seed, Struck, [scene.pool, *scene.others])
+        core.steps_prepare(len(parts), plan, asleep, seed, Struck, [scene.pool, *scene.others], scene.moves)
         results: list[Any] = [None] * len(parts)
         threads = [
             threading.Thread(target=self._act, args=(number, part, results), daemon=True)

@@ -5,9 +5,9 @@
  * played, so that nothing ever really blocks.  A run is a list of turns: the plan as far as it goes, then the actor of
  * the last turn goes on as long as it can.  What every turn did is kept for tests/orders/walk.py.
  *
- * Of a shared page the locks of its rows are turns as well, and the futexes are played: the clock stands still, so a
- * watcher whose wake-up is lost sleeps for ever, unless the scene moves the clock.  A process that is killed is an actor
- * whose native call ends before its n-th access.
+ * Of a shared page (step_page.h) the locks of its rows are turns as well, and the futexes are played: the clock stands
+ * still, so a watcher whose wake-up is lost sleeps for ever, unless the scene lets the clock move on when no actor can.
+ * A process that is killed is an actor whose native call ends before its n-th access.
  */
 #ifndef FASTPOOL_TEST_STEPS_H
 #define FASTPOOL_TEST_STEPS_H
@@ -15,65 +15,11 @@
 #include "Python.h"
 #include "pythread.h"
 #include <pthread.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <string.h>
+#include "step_state.h"
 
 #define FP_PAUSE() fp_step_word(p, sizeof *p, __func__)
-
-enum { FP_ACTORS = 6, FP_STEPS = 20000, FP_CORES = 3, FP_BYTES = 1025 };
-enum { FP_READS, FP_WRITES, FP_TAKES, FP_SLEEPS, FP_DROPS, FP_BEGINS };
-enum { FP_AWAY, FP_THERE, FP_OVER };
-
-typedef struct {
-    int kind;
-    const void *where;
-    const char *name;  /* of the operation: u64_cas, take … */
-    int64_t clock;     /* when the sleep began */
-} fp_step_op;
-
-typedef struct {
-    uint8_t actor, enabled, asleep; /* whose turn; the actors that can run; those that would show nothing new */
-    fp_step_op op;
-} fp_step_done;
-
-typedef struct { int held; } fp_step_lock;
-
-static struct fp_steps_t {
-    pthread_mutex_t mutex;
-    pthread_cond_t turned[FP_ACTORS];
-    int actors, arrived, turn, last;
-    int state[FP_ACTORS], last_of[FP_ACTORS]; /* its last step */
-    fp_step_op next[FP_ACTORS];
-    uint32_t struck[FP_ACTORS]; /* a signal has come for it */
-    const void *futex[FP_ACTORS]; /* on which it sleeps; NULL: a wake has come */
-    int dozes[FP_ACTORS];         /* what it sleeps on is a futex, and no lock */
-    const uint8_t *plan;
-    int planned, steps;
-    uint64_t seed;              /* not 0: beyond the plan the turns are drawn */
-    uint8_t asleep;
-    int diverged, redundant;    /* steps, -1: none */
-    int stuck;                  /* step at which no actor could go on, -1: none */
-    const char *ignored[FP_CORES], *ignored_end[FP_CORES];
-    const char *page[FP_CORES]; /* each pool has mapped it for itself; NULL: the pool is not shared */
-    size_t page_size;
-    PyObject *signal;
-    fp_step_done done[FP_STEPS];
-} fp_steps = {.mutex = PTHREAD_MUTEX_INITIALIZER};
-
-static __thread int fp_step_me = -1;
-/* The write that this actor is at: if it leaves the word as it is (a swap that fails) it is no more than a read. */
-static __thread struct { int step; const void *where; size_t size; uint64_t was; } fp_step_at;
-static int64_t fp_clock_stopped;     /* clock.h's */
-/* atomic.h's, no part of a pool's protocol; the thread that holds the roll must not stop here: others would spin */
-static uint64_t fp_last_uid, fp_generation_word;
-static uint32_t fp_roll_held, fp_roll_kept, fp_roll_unlisted;
-static uint32_t fp_page_held;        /* page.h's: this process's list of descriptors, held for a few instructions */
-static char fp_step_bytes[FP_BYTES]; /* stand for the bytes of a page's file that are locked */
-static __thread jmp_buf *fp_step_end; /* where a native call that ends early goes on */
-static __thread int fp_step_life = -1; /* accesses before this actor dies; -1: it lives */
-static int fp_seeded_fault = 0;
-static int fp_fault(int number) { return fp_seeded_fault == number; }
 
 /* One address for each word of the page, whichever pool's mapping it was reached by. */
 static const void *fp_step_place(const void *where)
@@ -132,6 +78,12 @@ static void fp_step_pick(void)
     fp_step_done *done;
     for (who = 0; who < fp_steps.actors; who++)
         enabled |= fp_step_enabled(who) << who;
+    if (!enabled && fp_steps.moves > 0) {
+        fp_steps.moves--;
+        fp_clock_stopped += 1000000000;
+        for (who = 0; who < fp_steps.actors; who++)
+            enabled |= fp_step_enabled(who) << who;
+    }
     if (!enabled) {
         for (who = 0; who < fp_steps.actors; who++)
             if (fp_steps.state[who] == FP_THERE && fp_steps.next[who].kind == FP_SLEEPS) {
@@ -240,51 +192,6 @@ static void fp_step_word(const void *where, size_t size, const char *name)
     fp_step_at.where = where;
     fp_step_at.size = size;
     fp_step_at.was = fp_step_value(where, size);
-}
-
-/* Look and lie down in one go, as the kernel does; then sleep.  A run that is stuck ends the watcher's whole call. */
-static void fp_step_futex_wait(uint32_t *futex, uint32_t seen)
-{
-    int me = fp_step_me;
-    if (me < 0)
-        return;
-    fp_step(FP_WRITES, futex, "wait");
-    if (*futex != seen)
-        return;
-    fp_steps.futex[me] = fp_step_place(futex);
-    fp_steps.dozes[me] = 1;
-    fp_step(FP_SLEEPS, futex, "sleep");
-    fp_steps.dozes[me] = 0;
-    fp_steps.futex[me] = NULL;
-    if (fp_steps.stuck >= 0 && fp_step_end != NULL)
-        longjmp(*fp_step_end, 1);
-}
-
-static void fp_step_futex_wake(uint32_t *futex)
-{
-    int who;
-    fp_step(FP_WRITES, futex, "wake");
-    for (who = 0; who < fp_steps.actors; who++)
-        if (fp_steps.futex[who] == fp_step_place(futex)) {
-            fp_steps.futex[who] = NULL;
-            return;
-        }
-}
-
-/* Call it; 1: it died before its `life`-th access (-1: it lives), or the run is stuck.  It must hold nothing that
- * another actor needs. */
-static int fp_step_call(void (*call)(void *), void *what, int life)
-{
-    jmp_buf end;
-    int died = setjmp(end);
-    if (!died) {
-        fp_step_end = &end;
-        fp_step_life = life;
-        call(what);
-    }
-    fp_step_end = NULL;
-    fp_step_life = -1;
-    return died;
 }
 
 static void fp_step_over(void)

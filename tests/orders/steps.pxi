@@ -16,7 +16,7 @@ cdef extern from *:
         unsigned char actor, enabled, asleep
         fp_step_op op
     ctypedef struct fp_steps_t "struct fp_steps_t":
-        int actors, arrived, turn, last, planned, steps, diverged, redundant, stuck
+        int actors, arrived, turn, last, planned, steps, moves, diverged, redundant, stuck
         int *state
         uint32_t *struck
         int *dozes
@@ -35,8 +35,11 @@ cdef extern from *:
 cdef bytes steps_plan = b""
 
 
-def steps_prepare(int actors, bytes plan, int asleep, uint64_t seed, signal, list cores):
-    """Begin the next run, with that many actors, whose turns come as `plan` says, on these pools."""
+def steps_prepare(int actors, bytes plan, int asleep, uint64_t seed, signal, list cores, int moves):
+    """Begin the next run, with that many actors, whose turns come as `plan` says, on these pools.
+
+    moves: how often the clock moves on by a second when no actor can go on.
+    """
     global steps_plan
     cdef int i
     cdef Core core
@@ -46,7 +49,7 @@ def steps_prepare(int actors, bytes plan, int asleep, uint64_t seed, signal, lis
     Py_INCREF(signal)
     fp_steps.actors, fp_steps.arrived, fp_steps.turn, fp_steps.last = actors, 0, -1, 0
     fp_steps.plan, fp_steps.planned, fp_steps.steps = <const unsigned char *>steps_plan, len(plan), 0
-    fp_steps.asleep, fp_steps.seed = asleep, seed
+    fp_steps.asleep, fp_steps.seed, fp_steps.moves = asleep, seed, moves
     fp_steps.diverged = fp_steps.redundant = fp_steps.stuck = -1
     fp_steps.signal = <PyObject *>signal
     for i in range(FP_CORES):
