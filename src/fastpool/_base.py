@@ -95,7 +95,7 @@ class BasePool(Core[C]):
             has_reset=resets and not driver.tracks_calls,
             has_probe=descriptors,
             may_probe=not descriptors,
-            ends_blocks=ends_blocks(driver),
+            ends_blocks=self._ends_blocks(driver),
         )
         self.connector = Connector(driver, config, registry.weak_notifier(self), clock)
         self._set_listeners(Listeners(config.listeners))
@@ -106,6 +106,10 @@ class BasePool(Core[C]):
     @staticmethod
     def _overrides(driver: Driver) -> tuple[bool, bool, bool]:
         return overrides(driver)
+
+    @staticmethod
+    def _ends_blocks(driver: Driver) -> bool:
+        return ends_blocks(driver)
 
     def _open_in_constructor(self) -> None:
         """Open what the constructor opens: nothing, where connections are opened in an event loop."""
@@ -201,12 +205,13 @@ class BasePool(Core[C]):
         try:
             if again and self.share is not None:
                 return
-            self.share = Share(self, name, self.config.shared_max, again)
+            share = Share(self, name, self.config.shared_max, again)
             try:
-                self.share.start()
+                share.start()
             except BaseException:
-                self.share.leave()
+                share.leave()
                 raise
+            self.share = share
         finally:
             self.staff.pop(_JOINING, None)
 

@@ -73,7 +73,8 @@ class Driver(Generic[C]):
         """End what the block began on ``c``, before that is returned: commit, or roll back because of ``exc``.
 
         What this raises is what the block's caller sees. Not called for a nested block, nor after a checkout by hand.
-        With it, :meth:`reset` decides whether ``c`` can be used again after an exception, and not :meth:`usable`.
+        With both, :meth:`reset` decides whether ``c`` can be used again after an exception; :meth:`usable` is asked
+        only about a nested block's. Without a reset, :meth:`usable` decides, as elsewhere.
         """
 
     def fileno(self, c: C) -> int:
@@ -193,8 +194,7 @@ def overrides(driver: Driver) -> tuple[bool, bool, bool]:
 
 def ends_blocks(driver: Driver) -> bool:
     """Whether ``driver`` has something to do at the end of each block."""
-    asked: Driver = getattr(driver, "inner", driver)  # LoopDriver wraps another
-    return type(asked).end_block is not Driver.end_block
+    return type(driver).end_block is not Driver.end_block
 
 
 def _needed(value: Any, name: str) -> Any:

@@ -120,7 +120,7 @@ class Pool(BasePool[C], BlockingCore[C]):
         while opening.goes_on:
             limit = seconds_to_ns("timeout", opening.seconds_left)
             if not (opening.is_short and self._open_one(limit, opening.opened)):
-                if self._is_short_of_permits:
+                if self._is_short_of_permits and not self._connecting:  # else what others open now is waited for
                     return
                 pause(NAP_S)
 

@@ -240,13 +240,14 @@ def test_a_helper_that_dies_when_it_is_woken_is_replaced(pools):
 
 
 def test_a_helper_that_cannot_be_started_is_tried_again_and_it_is_said_once(pools, monkeypatch, caplog):
-    def refuse(errand, arguments):
+    def refuse(errand, *arguments):
         if len(tried) < 3:
             tried.append(1)
             raise RuntimeError("can't start new thread")
-        return start(errand, arguments)
+        return start(errand, *arguments)
 
-    tried, start = [], _threads.start_new_thread
+    way = "start_joinable_thread" if _threads.start_joinable_thread else "start_new_thread"
+    tried, start = [], getattr(_threads, way)
     monkeypatch.setattr(_crew, "_AGAIN_S", 0.01)
     pool = pools(Plain(), idle_timeout=60)
     serves(pool, 1)
@@ -254,7 +255,7 @@ def test_a_helper_that_cannot_be_started_is_tried_again_and_it_is_said_once(pool
     monkeypatch.setattr(_crew, "_REST_S", 0.001)
     lose_one(pool)
     until(lambda: not helpers())
-    monkeypatch.setattr(_threads, "start_new_thread", refuse)
+    monkeypatch.setattr(_threads, way, refuse)
     pool.resize(min_size=1)
     until(lambda: len(pool) == 1)
     assert len(tried) == 3

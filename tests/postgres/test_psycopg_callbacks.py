@@ -128,7 +128,7 @@ def test_conninfo_and_kwargs_may_be_callables(way: Any, dsn: str) -> None:
 def test_connection_class(way: Any, dsn: str) -> None:
     own = type("Own", (way.connection_class,), {})
     with way.opened(way.kept, dsn, connection_class=own, min_size=1) as pool, way.block(pool) as conn:
-        assert type(conn.conn) is own
+        assert isinstance(conn.conn, own)
         assert conn.conn._pool is pool
 
 

@@ -40,7 +40,9 @@ class LoopDriver(Driver[Any]):
         # id(connection) -> (connection, the loop that another thread has asked to close it)
         self.handed: dict[int, tuple[Any, Loop]] = {}
         self.behind: set[asyncio.Task[None]] = set()  # connects that go on without their callers
+        self.under_way: dict[asyncio.Future[Any], Any] = {}  # closes in their loops -> the connection
         self.closing: set[asyncio.Future[Any]] = set()  # so that a close under way is not collected
+        self.inherited: list[Any] = []  # what the parent process was closing
         self.over: Callable[[], object] = _nothing  # called once for each connection, when its close has returned
 
     def __getstate__(self) -> dict[str, Any]:
@@ -112,14 +114,29 @@ class LoopDriver(Driver[Any]):
             self._end_without_loop(c)
 
     def _end_without_loop(self, c: Any) -> None:
-        self.inner.close_without_loop(c)
-        self.over()
+        try:
+            self.inner.close_without_loop(c)
+        except Exception as error:
+            logger.warning("close of a connection without its loop failed: %r", error, exc_info=error)
+        finally:
+            self.over()
+
+    def forget_parents(self) -> None:
+        """In a forked child: the loops are the parent's, and only look as if they ran; its connections are kept."""
+        self.behind.clear()
+        self.loops.clear()
+        self.inherited.append((self.handed, self.under_way, self.closing))
+        self.handed, self.under_way, self.closing = {}, {}, set()
 
     def drop_homeless(self) -> None:
-        """End what was handed to loops that have been closed since."""
+        """End what was handed to loops that have been closed since, or was being closed there."""
         for c, loop in list(self.handed.values()):
             if loop.is_closed():
                 self._dropped(c)
+        for task, c in list(self.under_way.items()):
+            if task.get_loop().is_closed() and self.under_way.pop(task, None) is not None:
+                self.closing.discard(task)
+                self._end_without_loop(c)
 
     def fill(self, opening: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
         """Open one more, for the keeper: in the loop of some connection that is open, or was, if one runs.
@@ -151,7 +168,13 @@ class LoopDriver(Driver[Any]):
 
     def _close_here(self, c: Any) -> None:
         self.handed.pop(id(c), None)
-        self.run_here(self.closed(c)).add_done_callback(lambda _: self.over())
+        task = self.run_here(self.closed(c))
+        self.under_way[task] = c
+        task.add_done_callback(self._close_is_over)
+
+    def _close_is_over(self, task: asyncio.Future[Any]) -> None:
+        if self.under_way.pop(task, self) is not self:
+            self.over()
 
     def run_here(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """A task of the running loop, which the pool waits for when it is closed there."""

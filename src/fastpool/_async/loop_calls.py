@@ -31,6 +31,7 @@ class LoopCalls:
             if not checkout.for_others and not pool.was_opened:
                 pool._first_use()
             checkout.drop_homeless()
+            self._driver.drop_homeless()
             self._driver.loops.add(self._loop)
             began = clock()
             c, server = await pool.connector.aopen(

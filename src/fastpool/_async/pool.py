@@ -16,7 +16,7 @@ from .._base import BasePool
 from .._connecting.opening import NAP_S, Opening, warming
 from .._core import AwaitingCore, clock, deadline_after, running_task
 from .._core.time_limit import TimeLimit
-from .._driver import Driver, overrides
+from .._driver import Driver, ends_blocks, overrides
 from .._keeper.keeper import keeper
 from .._light.hints import C
 from .checkin import check_in
@@ -150,10 +150,14 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
     def _overrides(driver: Driver) -> tuple[bool, bool, bool]:
         return overrides(driver.inner if isinstance(driver, LoopDriver) else driver)
 
+    @staticmethod
+    def _ends_blocks(driver: Driver) -> bool:
+        return ends_blocks(driver.inner if isinstance(driver, LoopDriver) else driver)
+
     async def _open_up_to_here(self, opening: Opening) -> None:
         while opening.goes_on:
             if not (opening.is_short and await self._open_one_here(opening.seconds_left, opening.opened)):
-                if self._is_short_of_permits:
+                if self._is_short_of_permits and not self._connecting:  # else what others open now is waited for
                     return
                 await asyncio.sleep(NAP_S)
 
@@ -206,14 +210,14 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
 
     async def _give_back(self, block: AsyncLease, error: BaseException | None) -> None:
         """The end of a lease whose block the driver ends, or whose connection is reset; then it is fit again."""
-        if block.has_work(error):
-            c = block.connection
+        if block.has_work(error) and (c := block.connection) is not None:
             try:
                 await settled(self.driver.end_block, c, error)
+                is_reset = self.driver.is_reset(c)
             except BaseException as failure:
                 self._check_in_of(block, failure)
                 raise
-            if self.driver.is_reset(c):
+            if is_reset:
                 block.end(error, True)
                 return
         task = self._check_in_of(block, error)
@@ -250,8 +254,7 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
         self.driver.drop_homeless()
 
     def _forked(self) -> None:
-        self.driver.behind.clear()
-        self.driver.loops.clear()  # the parent's: they only look as if they ran
+        self.driver.forget_parents()
         super()._forked()
 
 

@@ -246,6 +246,8 @@ def _end(pool: BasePool, block: AsyncLease, error: BaseException | None, over: C
         failure = error = raised
     checkin = pool._checkin_of(block, error)
     if checkin is None:
+        if failure is not None:
+            raise failure  # also if close(timeout) took the connection: the block's work may be lost
         over()
         return
     try:

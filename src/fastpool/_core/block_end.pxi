@@ -12,6 +12,8 @@ cdef bint block_end_is_due(AnyLease self, object exc) except -1:
     try:
         return not self.core.driver.is_clean((<Entry>slot.entry).connection)
     except BaseException as error:  # a signal handler's: the lease ends all the same
+        if self.core.of_loops:
+            self.discarded = True  # its reset would have to be awaited
         lease_exit_slow(self, error)
         raise
 
@@ -27,7 +29,9 @@ cdef object block_end_exit(AnyLease self, object exc):
 
 
 cdef int block_end_call(AnyLease self, object exc) except -1:
-    self.core.driver.end_block((<Entry>self.slot.entry).connection, exc)
+    c = (<Entry>self.slot.entry).connection
+    if c is not None:  # else close(timeout) took it while the driver was asked
+        self.core.driver.end_block(c, exc)
     return 0
 
 

@@ -250,7 +250,8 @@ cdef int native_give(Core core, NativeLease *lease, bint discard) noexcept nogil
         return NATIVE_OK if u64_load(&pool.gate) & CLOSED else NATIVE_MISUSE
     gate = u64_load(&pool.gate)
     if (
-        discard or core.tracks_calls or gate & (CLOSED | SLOW_GIVE | OVER_SIZE | WANTED) or u32_load(&slot.mark) != 0
+        discard or core.tracks_calls or core.has_reset  # with a driver that ends blocks the gate does not say that
+        or gate & (CLOSED | SLOW_GIVE | OVER_SIZE | WANTED) or u32_load(&slot.mark) != 0
         or slot.uses >= core.max_uses
     ):
         native_give_slowly(core, slot, discard)

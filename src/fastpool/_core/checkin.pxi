@@ -206,7 +206,7 @@ cdef int checkin_judge(Core core, Slot *slot, Entry entry, object exc, bint disc
     if core.tracks_calls:
         if exc is not None and mark & NEEDS_RESET:
             return WHY_ERROR  # a reset is I/O, and none is done in the caller's error path
-    elif exc is not None and not core.ends_blocks and not checkin_usable(core, entry.connection, exc):
+    elif exc is not None and not (core.ends_blocks and core.has_reset or checkin_usable(core, entry.connection, exc)):
         return WHY_ERROR
     if mark & STALE:
         return WHY_CLEARED

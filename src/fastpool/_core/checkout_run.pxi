@@ -135,6 +135,10 @@ cdef uint64_t checkout_make_lease(Core core, Slot *slot, Thread *me, int64_t beg
         lease_lend(slot, me, hint_make(me, core.pool.id, &core.pool.table), now)
     else:
         lease_open(slot, me, hint_make(me, core.pool.id, &core.pool.table), now)
+    if core.ends_blocks and not core.timing:
+        # The end is read from the coarse clock, too: measured from the precise one, which is ahead by up to 4 ms,
+        # short blocks would have negative lengths.
+        i64_put(&slot.since_ns, clock_near_ns(me))
     if core.timing:
         histogram_add(&core.inner.wait, now - began)
     return lease

@@ -91,6 +91,14 @@ cdef object defaulted_getconn(Core self):
     return checkout_given_by_hand(self, slot, word)
 
 
+cdef bint defaulted_is_reset(Core self, object c) except -1:
+    try:
+        return self.driver.is_reset(c)
+    except BaseException:  # a signal handler's: the connection is returned all the same
+        checkin_by_hand(self, c, False)
+        raise
+
+
 cdef bint defaulted_putconn_fast(Core self, object c) except -1:
     """Return a connection whose lease needs nothing but its slot freed; False: it does, or it cannot be returned."""
     cdef Thread *me
@@ -109,7 +117,7 @@ cdef bint defaulted_putconn_fast(Core self, object c) except -1:
         or u64_peek(&slot.owner) == 0
         or u32_peek(&slot.mark) != 0
         or slot.uses >= self.max_uses
-        or not self.driver.is_reset(c)
+        or not defaulted_is_reset(self, c)
         or not lease_try_end(slot, slot_lease(word))
     ):
         return False

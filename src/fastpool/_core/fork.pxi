@@ -42,7 +42,16 @@ cdef int fork_after(Core core) except -1:
     core.queued_tasks, core.lost = set(), []
     core.inherited.append(inherited)
     line_wake_orphans(was)
-    core._forked()
+    try:
+        core._forked()
+    finally:  # it may raise: the page of a shared name may be out of reach
+        fork_leave_alone(core, inherited)
+    return 0
+
+
+cdef int fork_leave_alone(Core core, list inherited) except -1:
+    """Abandon the parent's connections, of which this process owns nothing."""
+    cdef Entry entry
     for entry in inherited:
         # A lease that was open in the forking thread ends in the child too, and is abandoned there.
         if entry.connection is None:

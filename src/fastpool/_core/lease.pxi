@@ -163,7 +163,7 @@ cdef object lease_exit(AnyLease self, object exc, bint looked):
         me = thread_self()
         hint = hint_find(me, core.pool.id)
         if core.ends_blocks:
-            (<Entry>slot.entry).held_ns += clock_near_ns(me) - i64_peek(&slot.since_ns)
+            (<Entry>slot.entry).held_ns += lease_length(core, slot, me)
         lease_stamp(core, slot, me)
         if core.tracks_calls:
             (<Entry>slot.entry).remember(u64_peek(&slot.owner))
@@ -178,6 +178,11 @@ cdef object lease_exit(AnyLease self, object exc, bint looked):
         lease_cache(core, self)
         return None
     return lease_exit_slow(self, exc)
+
+
+cdef inline int64_t lease_length(Core core, Slot *slot, Thread *me) noexcept nogil:
+    """How long the lease has lasted, by the clock that its beginning was read from."""
+    return (clock_ns() if core.timing else clock_near_ns(me)) - i64_peek(&slot.since_ns)
 
 
 cdef inline void lease_stamp(Core core, Slot *slot, Thread *me) noexcept nogil:
@@ -342,7 +347,7 @@ cdef void lease_close(Core core, Slot *slot, Entry entry, Thread *me, ThreadHint
     if core.tracks_calls:
         entry.remember(u64_peek(&slot.owner))
     if entry.bound:
-        entry.held_ns += clock_near_ns(me) - i64_peek(&slot.since_ns)
+        entry.held_ns += lease_length(core, slot, me)
     else:
         core.by_hand -= 1
     entry.green = entry.task = None

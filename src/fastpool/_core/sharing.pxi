@@ -273,8 +273,16 @@ cdef bint sharing_yields(Core core) noexcept nogil:
     cdef Member *member = core.pool.member
     if u64_load(&core.pool.gate) & WANTED == 0 or member == NULL or member.page == NULL:
         return False
-    return page_is_over(member.page) or need_assign(
+    return sharing_over(core.pool) > 0 or need_assign(
         member.page, member.number, member_first_since(core.pool), clock_real(), &stamp) != NULL
+
+
+cdef int64_t sharing_over(Pool *pool) noexcept nogil:
+    """How many permits are out above the cap, without those whose connections this pool is closing."""
+    cdef Member *member = pool.member
+    cdef int64_t closing = <int64_t>page_count(u64_load_sc(&member.row.held)) - i64_peek(&pool.opened)
+    cdef int64_t over = <int64_t>page_count(u64_load_sc(&member.page.total)) - page_cap(member.page)
+    return over - closing if closing > 0 else over
 
 
 cdef inline void sharing_mind_idle(Core core, uint64_t gate) noexcept:
@@ -294,7 +302,7 @@ cdef int64_t sharing_give_up(Core core) except -1:
     fork_ensure_process(core)
     while member != NULL and member.page != NULL and member == core.pool.member:
         row = need_assign(member.page, member.number, 0, clock_real(), &stamp)
-        if row == NULL and not page_is_over(member.page):
+        if row == NULL and sharing_over(core.pool) <= 0:
             break
         slot = sharing_grab_idle(core)
         if slot == NULL:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from .._errors import PoolError
-from .._light.hints import Any
+from .._light.hints import TYPE_CHECKING, Any
 from .._registry import everyone
+from .._shared.reading import shared_pools
+
+if TYPE_CHECKING:
+    from .._shared.reading import SharedPool
 
 _NOW = ("size", "idle", "leased", "connecting", "waiting")
 _TOTALS = ("checkouts", "checkins", "waits", "timeouts", "rejected", "cancelled", "connects", "connect_errors", "leaks")
@@ -53,18 +55,14 @@ def _option(name: str, value: Any) -> Any:
 def shared() -> Any:
     """The shared pools of this user on this machine: for each its cap, its processes and their sums."""
     try:
-        reading = import_module("fastpool._shared.reading")
-    except ModuleNotFoundError:
-        return "not in this version"
-    try:
-        pools = reading.shared_pools()
+        pools = shared_pools()
     except PoolError as error:
         return f"cannot be read ({type(error).__name__})"
     return [_shared(pool) for pool in pools]
 
 
-def _shared(pool: Any) -> dict[str, Any]:
-    processes = [process for process, _ in pool.rows]
+def _shared(pool: SharedPool) -> dict[str, Any]:
+    processes = [row.process for row in pool.rows]
     return {
         "shared_max": pool.shared_max,
         "processes": len({process.pid for process in processes}),

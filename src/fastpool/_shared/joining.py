@@ -182,6 +182,15 @@ def checked(data: bytes, size: int, name: str, where: str) -> None:
         raise PoolError(f"shared {name!r}: {where!r} was cut off: it has {size} bytes; {advice}")
 
 
+def check_used(member: SharedMember, name: str) -> None:
+    """PoolError if the file does not have all the rows that its mapped page says are used: to touch them would kill."""
+    _, used = member.rows
+    size = os.fstat(member.fileno()).st_size  # after that: who joins makes the file longer before the row is used
+    if used > ROWS or size < HEAD + used * ROW:
+        where = _where(_folder.file_name(name))
+        raise PoolError(f"shared {name!r}: {where!r} was cut off: it has {size} bytes, and {used} rows; remove it")
+
+
 def _lock(member: SharedMember, until: float) -> bool:
     while not member.lock(0):
         if time.monotonic() > until:

@@ -34,7 +34,7 @@ def shared_rows(name: str) -> list[Told]:
         raise TypeError(f"name must be a string, not {name!r}")
     for pool in registry.everyone():
         share = pool.share
-        if share is not None and share.name == name:
+        if share is not None and share.name == name and share.member.mine:
             share.publish(pool)  # those of this process as they are now
     if not joining.SUPPORTED:
         return []
@@ -91,6 +91,7 @@ def page_of(name: str) -> Iterator[SharedMember | None]:
     finally:
         os.close(folder)
     joining.look_at(member, name)
+    joining.check_used(member, name)
     yield member
 
 

@@ -22,6 +22,7 @@ _LIMITS = {
 _SETTINGS = {
     "psycopg": ("isolation_level", "read_only", "deferrable"),
     "psycopg2": ("isolation_level", "readonly", "deferrable"),
+    "sqlite3": ("isolation_level", "row_factory", "text_factory"),
 }
 
 # modules whose connections know without asking the server whether they commit each statement by itself

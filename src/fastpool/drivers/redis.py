@@ -97,8 +97,8 @@ class Redis(_Client, Driver["redis.Redis"]):
         return connection.read_response() in (b"PONG", "PONG")
 
     def reset(self, c: redis.Redis) -> None:
-        """Send UNWATCH."""
-        c.execute_command("UNWATCH")  # type: ignore[no-untyped-call]  # redis-py has no types for it
+        """Send UNWATCH. ValueError if that is queued: the holder has left a transaction open by MULTI."""
+        _see_answered(c.execute_command("UNWATCH"))  # type: ignore[no-untyped-call]  # redis-py has no types for it
 
 
 class AsyncRedis(_Client, Driver["redis.asyncio.Redis"]):
@@ -127,5 +127,10 @@ class AsyncRedis(_Client, Driver["redis.asyncio.Redis"]):
         return bool(await c.ping())
 
     async def reset(self, c: Any) -> None:
-        """Send UNWATCH."""
-        await c.execute_command("UNWATCH")
+        """Send UNWATCH, as Redis does."""
+        _see_answered(await c.execute_command("UNWATCH"))
+
+
+def _see_answered(reply: Any) -> None:
+    if reply in (False, b"QUEUED", "QUEUED"):  # redis-py takes all but OK for False
+        raise ValueError("a transaction was begun by MULTI, and neither executed nor discarded")

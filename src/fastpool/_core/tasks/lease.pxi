@@ -181,12 +181,24 @@ cdef object task_acquire_slow(AsyncLease self, Core core, object loop, Slot *slo
             checkin_give(core, slot)
         raise
     checkout.running = loop
+    checkout.awaits = True
     checkout.selection = selection
     checkout_hold(checkout, slot)
-    if slot != NULL:
+    try:
+        return task_begin_acquire(self, core, checkout)
+    except BaseException:
+        # of a signal handler, or of the selection: the slot in hand goes on to others, however long this lease is kept
+        self.checkout = None
+        raise
+
+
+cdef object task_begin_acquire(AsyncLease self, Core core, Checkout checkout):
+    """The connection, if nothing has to be awaited for it; None: `inner` must be awaited."""
+    cdef bint has_slot = checkout.slot != NULL
+    if has_slot:
         checkout_exchange(checkout)
     if core.was_opened and not core.hears & (EVENT_CHECKOUT_STARTED | EVENT_CHECKOUT_FAILED):
-        if slot == NULL and not checkout_take(checkout):
+        if not has_slot and not checkout_take(checkout):
             checkout.just_begun = True
             self.inner = checkout
             return None

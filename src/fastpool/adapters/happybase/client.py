@@ -7,9 +7,8 @@ What a call is, and what it costs when something gets in its way, is in :mod:`fa
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,7 @@ from thriftpy2.protocol import TBinaryProtocol, TCompactProtocol
 from thriftpy2.thrift import TClient
 from thriftpy2.transport import TTransportException
 
-from .._thrift.call import Call
-from .._thrift.client import BaseClient
+from .._thrift.blocking import BlockingClient
 from .._thrift.codec import codec
 from .._thrift.compiled import CompiledCalls, operations
 from .._thrift.service import Method, class_for
@@ -27,13 +25,14 @@ from .transport import CannedReply, GuardedSocket
 
 if TYPE_CHECKING:
     from ..._core import Entry
+    from .._thrift.call import Call
 
 
 # Whether a protocol is the compact one; those that are not here are thriftpy2's to speak.
 _COMPACT: dict[Any, bool] = {TBinaryProtocol: False, TCompactProtocol: True}
 
 
-class GuardedClient(BaseClient, CompiledCalls, TClient):
+class GuardedClient(BlockingClient, CompiledCalls, TClient):
     """A thriftpy2 client on one socket of a slot; :func:`client_class` adds a service's methods.
 
     Raises LeaseError where nobody may call, TTransportException(NOT_OPEN) after the socket was closed, and
@@ -53,7 +52,7 @@ class GuardedClient(BaseClient, CompiledCalls, TClient):
         protocol_class: Callable[..., Any],
     ) -> None:
         TClient.__init__(self, service, protocol_class(transport, decode_response=False))
-        BaseClient.__init__(self, connection, entry, sock, functools.partial(protocol_class, decode_response=False))
+        BlockingClient.__init__(self, connection, entry, sock, functools.partial(protocol_class, decode_response=False))
         self.transport = transport
         self._one_byte = sock.one_byte
         self._buffer_size = self._ask_buffers() or 1
@@ -83,7 +82,7 @@ class GuardedClient(BaseClient, CompiledCalls, TClient):
 
     def close_scanners(self, limit: float) -> None:
         """Close the scanners that are still open; no wait is longer than ``limit`` seconds."""
-        with self._time_limit(limit):
+        with self.time_limit(limit):
             for scanner in tuple(self.scanners):
                 try:
                     self.scannerClose(scanner)
@@ -92,23 +91,14 @@ class GuardedClient(BaseClient, CompiledCalls, TClient):
 
     def ping(self, limit: float) -> None:
         """Ask the server something cheap, so that it does not hang up; no wait is longer than ``limit`` seconds."""
-        with self._time_limit(limit):
+        with self.time_limit(limit):
             self.getTableNames()
 
     def regions(self, table: bytes, limit: float) -> list[Any]:
         """HBase's list of a table's regions; no wait is longer than ``limit`` seconds."""
-        with self._time_limit(limit):
+        with self.time_limit(limit):
             found: list[Any] = self.getTableRegions(table)
         return found
-
-    @contextlib.contextmanager
-    def _time_limit(self, limit: float) -> Iterator[None]:
-        sock = self._socket
-        usual = sock.socket_timeout
-        sock.settimeout(limit if usual is None else min(limit, usual))
-        yield
-        # Not in a finally: what raised above has cost the connection.
-        sock.settimeout(usual)
 
     def in_step(self) -> bool:
         """Whether the connection is open, no call is under way, and nothing has arrived unasked."""
@@ -120,14 +110,8 @@ class GuardedClient(BaseClient, CompiledCalls, TClient):
         self._receive(method, call)
         return call
 
-    def _receive(self, method: Method, call: Call) -> None:
-        reply = None
-        if method.has_reply:
-            iprot = self._iprot
-            reply = call.receive(*iprot.read_message_begin())
-            iprot.read_struct(reply)
-            iprot.read_message_end()
-        call.end(reply)
+    def _await_reply(self) -> Any:
+        return self._iprot  # reading waits
 
     def _has_leftover(self) -> bool:
         """Whether the buffers above the socket hold more than the reply that was read."""
@@ -166,16 +150,7 @@ def _method(service: ModuleType, name: str) -> Callable[..., Any]:
         request = method.request(args, kwargs)
         if not self._can_call():
             return getattr(self._connection.reconnected_client(self), name)(*args, **kwargs)
-        call = Call(self, method, request)
-        try:
-            self._socket.send(call.begin())
-            self._receive(method, call)
-        except BaseException as error:
-            call.fail(error)
-            raise
-        if call.error is not None:
-            raise call.error
-        return call.value
+        return self._make_call(method, request)
 
     if operation is not None:
         operation.function = perform

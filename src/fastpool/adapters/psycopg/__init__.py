@@ -1,7 +1,7 @@
 """``fastpool.adapters.psycopg``: a drop-in for psycopg_pool; docs/psycopg.md lists the differences."""
 
 from . import base as base
-from .errors import PoolClosed, PoolTimeout, TooManyRequests
+from .errors import NotReturnable, PoolClosed, PoolDeadlock, PoolTimeout, TooManyRequests
 from .null_pool import NullConnectionPool
 from .null_pool_async import AsyncNullConnectionPool
 from .pool import ConnectionPool
@@ -11,8 +11,10 @@ __all__ = [
     "AsyncConnectionPool",
     "AsyncNullConnectionPool",
     "ConnectionPool",
+    "NotReturnable",
     "NullConnectionPool",
     "PoolClosed",
+    "PoolDeadlock",
     "PoolTimeout",
     "TooManyRequests",
 ]

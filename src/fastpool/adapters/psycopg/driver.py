@@ -13,9 +13,12 @@ from psycopg.pq import TransactionStatus
 from ..._core.greenlets import pause
 from ..._driver import Driver
 from .errors import PoolClosed, PoolDeadlock, PoolTimeout, TooManyRequests, Unfit
+from .pooled import pooled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ..._core import Entry
 
 logger = logging.getLogger("psycopg.pool")
 
@@ -58,9 +61,11 @@ class BaseDriver(Driver[Any]):
         self.conninfo, self.kwargs, self.connection_class = conninfo, kwargs, connection_class
         self.on_configure, self.on_check, self.on_reset = configure, check, reset
         self.counters = Counters()
+        self.checking = 0  # calls of the pool's check() under way
         # A class of its own may end a block its own way: that is called for every block.
         psycopgs, methods = self.exits
         plain = get_origin(connection_class) or connection_class  # that of Connection[Row] is Connection
+        self._pooled_class = pooled(psycopgs, connection_class)
         ends_as_psycopg = all(getattr(plain, name, None) is getattr(psycopgs, name) for name in methods)
         if reset is not None:
             self.is_clean = self.is_reset = never  # type: ignore[method-assign,assignment]
@@ -137,6 +142,14 @@ class BaseDriver(Driver[Any]):
             logger.warning("discarding connection left in a two-phase transaction: %s", c)
             raise Unfit
 
+    def log_broken(self, event: Any) -> None:
+        """Log that an idle connection was found dead: a warning, unless a ``check`` of the user's looks for that."""
+        if event.reason in ("dead", "desync"):
+            if self.on_check is None or self.checking:
+                logger.warning("discarding broken connection: %s", event.connection)
+            else:
+                logger.info("not serving connection found broken: %s", event.connection)
+
     def rest(self, c: Any, timeout: float | None) -> float:
         """How long to pause after a failed check of ``c``, in seconds: a new one that fails would fail again."""
         if time.monotonic() - c._created_at > YOUNG_S:
@@ -149,6 +162,12 @@ class PsycopgDriver(BaseDriver):
 
     exits = (Connection, ("__exit__", "commit"))
 
+    def open_entry(self, entry: Entry, server: Any, timeout: float | None) -> Any:
+        """Open and configure a connection, and tell it its slot."""
+        c = self.connect(server, timeout)
+        c._entry = entry
+        return c
+
     def connect(self, server: Any, timeout: float | None) -> Any:
         """Open and configure a connection."""
         counters = self.counters
@@ -157,7 +176,7 @@ class PsycopgDriver(BaseDriver):
         kwargs = self.kwargs() if callable(self.kwargs) else self.kwargs
         began = time.monotonic()
         try:
-            c = self.connection_class.connect(conninfo, **self.arguments(kwargs, server, timeout))
+            c = self._pooled_class.connect(conninfo, **self.arguments(kwargs, server, timeout))
         except Exception:
             counters.connections_errors += 1
             raise
@@ -191,7 +210,7 @@ class PsycopgDriver(BaseDriver):
     def ping(self, c: Any, timeout: float | None) -> bool:
         """Send an empty query."""
         try:
-            check_connection(c)
+            self.pool().check_connection(c)  # a subclass may have its own
         except Exception:
             return False
         return True

@@ -6,12 +6,15 @@ import asyncio
 import logging
 import time
 from inspect import isawaitable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from psycopg import AsyncConnection
 from psycopg.pq import TransactionStatus
 
 from .driver import IDLE, UNKNOWN, BaseDriver
+
+if TYPE_CHECKING:
+    from ..._core import Entry
 
 logger = logging.getLogger("psycopg.pool")
 
@@ -21,6 +24,12 @@ class AsyncPsycopgDriver(BaseDriver):
 
     exits = (AsyncConnection, ("__aexit__", "commit"))
 
+    async def open_entry(self, entry: Entry, server: Any, timeout: float | None) -> Any:
+        """Open and configure a connection, and tell it its slot."""
+        c = await self.connect(server, timeout)
+        c._entry = entry
+        return c
+
     async def connect(self, server: Any, timeout: float | None) -> Any:
         """Open and configure a connection."""
         counters = self.counters
@@ -29,7 +38,7 @@ class AsyncPsycopgDriver(BaseDriver):
         kwargs = await resolved(self.kwargs)
         began = time.monotonic()
         try:
-            c = await self.connection_class.connect(conninfo, **self.arguments(kwargs, server, timeout))
+            c = await self._pooled_class.connect(conninfo, **self.arguments(kwargs, server, timeout))
         except Exception:
             counters.connections_errors += 1
             raise
@@ -63,7 +72,7 @@ class AsyncPsycopgDriver(BaseDriver):
     async def ping(self, c: Any, timeout: float | None) -> bool:
         """Send an empty query."""
         try:
-            await check_connection(c)
+            await self.pool().check_connection(c)  # a subclass may have its own
         except Exception:
             return False
         return True

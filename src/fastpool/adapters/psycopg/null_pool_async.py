@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.errors import ConnectionTimeout
 
-from .driver import UNKNOWN
+from .driver import UNKNOWN, never
 from .driver_async import AsyncPsycopgDriver
 from .errors import PoolTimeout, Unfit
 from .hints import ACT
@@ -18,6 +18,10 @@ from .pool_async import AsyncConnectionPool
 
 class AsyncNullDriver(AsyncPsycopgDriver):
     """Opens connections in the caller's time, and keeps those for which another caller waits."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.is_clean = self.is_reset = never  # type: ignore[method-assign,assignment]  # reset() closes most of them
 
     async def connect(self, server: Any, timeout: float | None) -> Any:
         """Open, configure and check a connection."""
@@ -42,6 +46,7 @@ class AsyncNullDriver(AsyncPsycopgDriver):
             return
         if c.pgconn.transaction_status == UNKNOWN:
             self.counters.returns_bad += 1
+        await self.close(c)  # before the block ends, as its holder may look
         raise Unfit
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from psycopg import Connection
@@ -41,7 +42,10 @@ class ConnectionPool(SharedPool, DefaultedCore[CT], Pool[CT]):
     null = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
+        own = set(vars(cls))  # before the core adds compiled methods
         super().__init_subclass__(**kwargs)
+        if own & {"getconn", "putconn"} and "connection" not in own:
+            cls.connection = _by_own_methods  # type: ignore[method-assign,assignment]
         rebind(cls, "getconn", "putconn")
 
     def __init__(
@@ -135,7 +139,11 @@ class ConnectionPool(SharedPool, DefaultedCore[CT], Pool[CT]):
     def check(self) -> None:
         """Send an empty query on each idle connection; broken and expired ones are replaced."""
         self._retire_idle("lifetime", 0)
-        self._keep_alive(0)
+        self.driver.checking += 1
+        try:
+            self._keep_alive(0)
+        finally:
+            self.driver.checking -= 1
         self.filler.want()
 
     check_connection = staticmethod(check_connection)
@@ -155,6 +163,17 @@ class ConnectionPool(SharedPool, DefaultedCore[CT], Pool[CT]):
     def open_in_background(self) -> bool:
         """Open one more connection; False: there is no room for it."""
         return self._open_one(-1)
+
+
+@contextmanager
+def _by_own_methods(self: ConnectionPool[CT], timeout: float | None = None) -> Iterator[CT]:
+    """The block of a subclass with a getconn() or putconn() of its own, which are called for it."""
+    conn = self.getconn(timeout)
+    try:
+        with conn:
+            yield conn
+    finally:
+        self.putconn(conn)
 
 
 rebind(ConnectionPool, "getconn", "putconn")

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import time
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -42,6 +43,12 @@ class AsyncConnectionPool(SharedPool, AwaitingDefaultedCore[ACT], AsyncPool[ACT]
 
     driver_class: type[AsyncPsycopgDriver] = AsyncPsycopgDriver
     null = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        own = set(vars(cls))  # before the core adds compiled methods
+        super().__init_subclass__(**kwargs)
+        if own & {"getconn", "putconn"} and "connection" not in own:
+            cls.connection = _by_own_methods  # type: ignore[method-assign,assignment]
 
     def __init__(
         self,
@@ -177,9 +184,11 @@ class AsyncConnectionPool(SharedPool, AwaitingDefaultedCore[ACT], AsyncPool[ACT]
         signal = Signal()
 
         def look() -> None:
+            self.psycopg.checking += 1
             try:
                 self._keep_alive(0)  # it waits for this loop, in which each connection is asked
             finally:
+                self.psycopg.checking -= 1
                 signal.give()
 
         staff_of(self).closing.do(look)
@@ -204,3 +213,14 @@ class AsyncConnectionPool(SharedPool, AwaitingDefaultedCore[ACT], AsyncPool[ACT]
     async def open_in_background(self) -> bool:
         """Open one more connection; False: there is no room for it."""
         return await self._open_one_here(None)
+
+
+@asynccontextmanager
+async def _by_own_methods(self: AsyncConnectionPool[ACT], timeout: float | None = None) -> AsyncIterator[ACT]:
+    """The block of a subclass with a getconn() or putconn() of its own, which are called for it."""
+    conn = await self.getconn(timeout)
+    try:
+        async with conn:
+            yield conn
+    finally:
+        await self.putconn(conn)

@@ -15,6 +15,7 @@ from ..._telemetry.report import exhausted
 from .arguments import checked_sizes
 from .base import jitter
 from .errors import NotReturnable, PoolClosed, Unfit
+from .settings import Settings
 
 if TYPE_CHECKING:
     from ..._config import Config
@@ -27,7 +28,7 @@ logger = logging.getLogger("psycopg.pool")
 _LOST = tuple(REASONS.index(reason) for reason in ("dead", "desync"))
 
 
-class SharedPool(Core[Any]):
+class SharedPool(Settings, Core[Any]):
     """The part of a drop-in that is the same for threads and tasks, with and without connections kept open."""
 
     callers_connect = False
@@ -40,6 +41,7 @@ class SharedPool(Core[Any]):
     def _begin(self, driver: BaseDriver) -> None:
         """Set what the pool has beside its options, before anything is opened."""
         settings = driver.settings
+        self.reference = weakref.ref(self)
         driver.serve(self)
         self.psycopg = driver
         self._min_size: int = settings["min_size"]
@@ -66,7 +68,7 @@ class SharedPool(Core[Any]):
         return refuse
 
     def _hear_waiters(self) -> None:
-        own = {"wait_started": self.filler.waiting, "closed_connection": log_broken}
+        own = {"wait_started": self.filler.waiting, "closed_connection": self.psycopg.log_broken}
         self._set_listeners(Listeners((*self.config.listeners, own)))
 
     def _check_open_getconn(self) -> None:
@@ -85,7 +87,7 @@ class SharedPool(Core[Any]):
             f"open={{True|False}} explicitly, or use the pool as context manager using: "
             f"`with {kind}(...) as pool: ...`",
             DeprecationWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
     def _mark_open(self) -> None:
@@ -124,36 +126,6 @@ class SharedPool(Core[Any]):
     def max_size(self) -> int:
         """The most connections that are open at once; 0: no limit (of a null pool)."""
         return self._max_size
-
-    @property
-    def conninfo(self) -> Any:
-        """The connection string, or the callable that gives it."""
-        return self.psycopg.conninfo
-
-    @property
-    def kwargs(self) -> Any:
-        """The arguments of connect(), or the callable that gives them."""
-        return self.psycopg.kwargs
-
-    @property
-    def connection_class(self) -> Any:
-        """The class of the connections."""
-        return self.psycopg.connection_class
-
-    @property
-    def timeout(self) -> float | None:
-        """How many seconds a checkout may take; None: no limit."""
-        return self.config.timeout
-
-    @property
-    def max_waiting(self) -> int:
-        """The most callers in line; 0: no limit."""
-        return self.config.max_waiting or 0
-
-    @property
-    def max_lifetime(self) -> float | None:
-        """After how many seconds a connection is replaced; each gets up to 5 % less."""
-        return self.config.max_lifetime
 
     @staticmethod
     def _check_size(min_size: int, max_size: int | None) -> tuple[int, int]:
@@ -279,7 +251,8 @@ class SharedPool(Core[Any]):
 
     def _putconn_refused(self, conn: Any, error: Exception) -> None:
         """Tell why a connection cannot be returned here."""
-        pool = getattr(conn, "_pool", None)
+        reference = getattr(conn, "_reference", None)  # also of one that is not out
+        pool = getattr(conn, "_pool", None) if reference is None else reference()
         if pool is self:
             why = str(error)
         elif pool is not None:
@@ -287,9 +260,3 @@ class SharedPool(Core[Any]):
         else:
             why = "it doesn't come from any pool"
         raise NotReturnable(f"can't return connection to pool {self.name!r}, {why}: {conn}") from None
-
-
-def log_broken(event: Any) -> None:
-    """Log that an idle connection was found dead."""
-    if event.reason in ("dead", "desync"):
-        logger.warning("discarding broken connection: %s", event.connection)

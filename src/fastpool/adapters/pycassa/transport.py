@@ -136,10 +136,10 @@ class Wire:
         bound_opening(self.under, None, limit)
         self.transport.open()
         # thriftpy2 leaves the connect timeout in force where there is no other
-        self.settimeout(self.timeout)
+        self.settimeout(self.socket_timeout)
 
     @property
-    def timeout(self) -> float | None:
+    def socket_timeout(self) -> float | None:
         """The seconds that one read or write may take; None: no limit."""
         return getattr(self.under, "socket_timeout", None)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from ..._config import MOST_CONNECTIONS
 from .arguments import check_servers, options_among, sized
 from .driver import driver_of
 
@@ -39,7 +40,6 @@ class Common:
         config: Config
         connection_class: Any
         connection_kwargs: dict[str, Any]
-        max_connections: int
 
         def _configure(self, config: Config) -> None: ...
         def _counts(self) -> tuple[Any, ...]: ...
@@ -94,6 +94,11 @@ class Common:
 
     # ---- what they say of themselves
 
+    def _exhausted(self, phase: str, waited: float, steps: list[Any] | None) -> Any:
+        error = super()._exhausted(phase, waited, steps)  # type: ignore[misc]
+        error.args = (error.args[0].replace("raise max_size", "raise max_connections"),)
+        return error
+
     def __repr__(self) -> str:
         kind, of = type(self), self.connection_class
         shown = ",".join(
@@ -118,6 +123,19 @@ class Common:
             idle, leased, *_ = self._counts()
             state = "db.client.connection.state"
             return [(idle, {state: "idle"}), (leased, {state: "used"})]
+
+    @property
+    def max_connections(self) -> int:
+        """The most connections that are open at once. May be set."""
+        return self._max_connections
+
+    @max_connections.setter
+    def max_connections(self, value: int) -> None:
+        self._max_connections = value
+        if self.config is not None:  # redis-py's constructor sets it first
+            size = min(value, MOST_CONNECTIONS)
+            self._configure(self.config.replaced(max_size=size, max_connecting=size))
+            self._retire_idle("resized", size)
 
     @property
     def timeout(self) -> float | None:

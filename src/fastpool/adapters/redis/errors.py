@@ -11,11 +11,11 @@ from ... import _errors
 _TooMany: type[redis.ConnectionError] = getattr(exceptions, "MaxConnectionsError", redis.ConnectionError)
 
 
-class MaxConnectionsError(_errors.NoConnectionsAvailable, _TooMany):  # type: ignore[misc, valid-type]
+class MaxConnectionsError(_TooMany, _errors.NoConnectionsAvailable):  # type: ignore[misc, valid-type]
     """All ``max_connections`` connections are in use, and this pool does not wait."""
 
 
-class NoConnectionsAvailable(_errors.NoConnectionsAvailable, redis.ConnectionError):
+class NoConnectionsAvailable(redis.ConnectionError, _errors.NoConnectionsAvailable):
     """No connection within the pool's ``timeout``."""
 
 

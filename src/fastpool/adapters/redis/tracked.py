@@ -12,7 +12,8 @@ from redis import connection as library
 from redis.connection import AbstractConnection
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 
-from .owed import Owed, is_kind, subclass
+from .._subclass import is_kind, subclass
+from .owed import Owed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

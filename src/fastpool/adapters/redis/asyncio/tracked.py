@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError, ResponseError
 
-from ..owed import Owed, is_kind, subclass
+from ..._subclass import is_kind, subclass
+from ..owed import Owed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
