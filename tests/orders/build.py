@@ -101,6 +101,45 @@ FAULTS = [
         "            u64_or(&slot.word, listed)\n            return word\n"
         "        if u64_cas(&slot.word, word, ((word & ~<uint64_t>ENDING) + (EPOCH + IDLE - LEASED)) | listed):\n",
     ),
+    Fault(
+        "a shared permit is taken in two steps",
+        "_core/c/page.pxd",
+        "            &page.total, total,\n",
+        "            &page.total, u64_load_sc(&page.total) if {} else total,\n",
+    ),
+    Fault(
+        "a change of the page is not completed by the next",
+        "_core/c/page.pxd",
+        "        page_finish(page, total)\n        held = ",
+        "        if not {}:\n            page_finish(page, total)\n        held = ",
+    ),
+    Fault(
+        "a shared permit that is free is offered to nobody",
+        "_core/c/member.pxd",
+        "    if member.page != NULL and page_change(member.page, member.number, GIVEN_ONE):\n",
+        "    if member.page != NULL and page_change(member.page, member.number, GIVEN_ONE) and not {}:\n",
+    ),
+    Fault(
+        "a watcher sleeps though it was called while it looked",
+        "_core/sharing.pxi",
+        "        futex_wait(&member.row.futex, seen, until - now)\n",
+        "        futex_wait(&member.row.futex, u32_load_sc(&member.row.futex) if {} else seen, until - now)\n",
+    ),
+    Fault(
+        "a row is cleared without a look at its lock",
+        "_core/c/member.pxd",
+        "        if page_locked(member.fd, i + 1, 1) == 0 and page_lock(member.fd, i + 1) == 0:\n",
+        "        if {} or (page_locked(member.fd, i + 1, 1) == 0 and page_lock(member.fd, i + 1) == 0):\n",
+    ),
+    Fault(  # an exception in place of the crash that it was
+        "the search for a deadlock reads the entry of a slot that has none",
+        "_core/waiting/deadlock.pxi",
+        "        if slot_state(u64_load(&slot.word)) != LEASED or u64_peek(&slot.owner) == 0:\n"
+        "            return NOT_KEPT\n",
+        "        if {} and slot.entry == NULL:\n            raise SystemError('no entry')\n"
+        "        if slot_state(u64_load(&slot.word)) != LEASED or u64_peek(&slot.owner) == 0:\n"
+        "            return NOT_KEPT\n",
+    ),
 ]
 DECLARED = """
 cdef extern from * nogil:
@@ -120,6 +159,23 @@ DICTS = [
     ("_core/waiting/deadlock.pxi", "        core.queued[owner] = False\n", 1, "queued"),
     ("_core/waiting/deadlock.pxi", "        core.queued.pop(handle.waiter.owner, None)\n", 1, "queued"),
     ("_core/waiting/deadlock.pxi", "    cdef object asleep = core.queued.get(owner)\n", 0, "queued"),
+]
+
+# What a page needs of the system: its futexes and its clock are played, and its locks of rows are turns.
+PLAYED = [
+    ("page.h", "syscall(SYS_futex, futex, FUTEX_WAIT, seen, &t, NULL, 0);", "fp_step_futex_wait(futex, seen);"),
+    ("page.h", "syscall(SYS_futex, futex, FUTEX_WAKE, 1, NULL, NULL, 0);", "fp_step_futex_wake(futex);"),
+    (
+        "page.h",
+        "    int said;\n    memset(&lock, 0, sizeof lock);\n",
+        "    int said;\n    memset(&lock, 0, sizeof lock);\n"
+        '    fp_step(what == F_OFD_GETLK ? FP_READS : FP_WRITES, &fp_step_bytes[byte], "file lock");\n',
+    ),
+    (
+        "clock.h",
+        "{ return fp_clock_read(fp_clock_id); }",
+        "{ int64_t at = fp_i64_peek(&fp_clock_stopped); return at ? at : fp_clock_read(fp_clock_id); }",
+    ),
 ]
 
 
@@ -148,6 +204,8 @@ def copy_source(package: Path) -> None:
     # As on a free-threaded build, other threads run between any two accesses, not only where the GIL is released.
     header = core / "c" / "compat_thread_state.h"
     header.write_text(header.read_text().replace("#ifdef Py_GIL_DISABLED", "#if 1"))
+    for file, line, played in PLAYED:
+        put_in(core / "c" / file, line, played)
     with (core / "core.pyx").open("a") as source:
         source.write('\ninclude "steps.pxi"\n')
     shutil.copy(HERE / "steps.pxi", core)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,10 +39,11 @@ def main(core: str, fault: str, how: str, *scenes: str) -> None:
     install(core)
     from fastpool._core import core as _core
     from tests.orders.scenes import SCENES
+    from tests.orders.shared_scenes import SHARED
 
     _core.steps_fault(int(fault))  # type: ignore[attr-defined]
     for name in scenes:
-        play = Play(SCENES[name])
+        play = Play((SCENES | SHARED)[name])
         began = time.monotonic()
         found: dict[str, str] | None = None
         runs, longest = 0, 0
@@ -55,4 +58,6 @@ def main(core: str, fault: str, how: str, *scenes: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with tempfile.TemporaryDirectory() as pages:
+        os.environ["FASTPOOL_SHARED_DIR"] = pages
+        main(*sys.argv[1:])

@@ -46,6 +46,8 @@ class Scene:
     """
 
     pool: Any
+    others: Sequence[Any] = ()  # further pools, of the same page as `pool`
+    moves = 0  # how often the clock moves on by a second when nobody can go on
     steps: list[Step]
     names: dict[int, str]
 
@@ -105,7 +107,7 @@ class Play:
         core.clock_stop(NOW)
         scene = self._make()
         parts = scene.set_up()
-        core.steps_prepare(len(parts), plan, asleep, seed, Struck, scene.pool)
+        core.steps_prepare(len(parts), plan, asleep, seed, Struck, [scene.pool, *scene.others], scene.moves)
         results: list[Any] = [None] * len(parts)
         threads = [
             threading.Thread(target=self._act, args=(number, part, results), daemon=True)
@@ -117,7 +119,7 @@ class Play:
             thread.join()
         stuck, diverged, redundant, done = core.steps_done()
         self.steps = scene.steps = [Step(*one) for one in done]
-        self.names = scene.names = core.steps_names(scene.pool)
+        self.names = scene.names = self._named(scene)
         try:
             if diverged >= 0 and diverged < len(plan):
                 raise AssertionError(f"step {diverged} of the plan could not be taken: the scene is not repeatable")
@@ -129,6 +131,14 @@ class Play:
             raise Failed(str(wrong), order, self.story) from None
         clock, strikes = core.steps_ends_of_sleep(len(parts))
         return Ran(self.steps, redundant, {actor: [clock, strike] for actor, strike in enumerate(strikes)})
+
+    def _named(self, scene: Scene) -> dict[int, str]:
+        names: dict[int, str] = {}
+        for number, pool in enumerate(scene.others, 2):
+            names |= {where: f"{name}({number})" for where, name in self._core.steps_names(pool).items()}
+        if scene.others:
+            names |= self._core.steps_page_names(scene.pool)
+        return names | self._core.steps_names(scene.pool)
 
     @property
     def story(self) -> str:

@@ -2,7 +2,7 @@
 #ifndef FASTPOOL_TEST_STEP_LOCKS_H
 #define FASTPOOL_TEST_STEP_LOCKS_H
 
-#include "steps.h"
+#include "step_page.h"
 
 static PyThread_type_lock fp_step_lock_new(void) { return calloc(1, sizeof(fp_step_lock)); }
 static void fp_step_lock_free(PyThread_type_lock lock) { free(lock); }

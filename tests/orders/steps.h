@@ -4,6 +4,10 @@
  * actor (a thread of the test) until it is its turn; the interpreter's locks, its look for signals and the clock are
  * played, so that nothing ever really blocks.  A run is a list of turns: the plan as far as it goes, then the actor of
  * the last turn goes on as long as it can.  What every turn did is kept for tests/orders/walk.py.
+ *
+ * Of a shared page (step_page.h) the locks of its rows are turns as well, and the futexes are played: the clock stands
+ * still, so a watcher whose wake-up is lost sleeps for ever, unless the scene lets the clock move on when no actor can.
+ * A process that is killed is an actor whose native call ends before its n-th access.
  */
 #ifndef FASTPOOL_TEST_STEPS_H
 #define FASTPOOL_TEST_STEPS_H
@@ -13,54 +17,19 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
+#include "step_state.h"
 
 #define FP_PAUSE() fp_step_word(p, sizeof *p, __func__)
 
-enum { FP_ACTORS = 6, FP_STEPS = 20000 };
-enum { FP_READS, FP_WRITES, FP_TAKES, FP_SLEEPS, FP_DROPS, FP_BEGINS };
-enum { FP_AWAY, FP_THERE, FP_OVER };
-
-typedef struct {
-    int kind;
-    const void *where;
-    const char *name;  /* of the operation: u64_cas, take … */
-    int64_t clock;     /* when the sleep began */
-} fp_step_op;
-
-typedef struct {
-    uint8_t actor, enabled, asleep; /* whose turn; the actors that can run; those that would show nothing new */
-    fp_step_op op;
-} fp_step_done;
-
-typedef struct { int held; } fp_step_lock;
-
-static struct fp_steps_t {
-    pthread_mutex_t mutex;
-    pthread_cond_t turned[FP_ACTORS];
-    int actors, arrived, turn, last;
-    int state[FP_ACTORS], last_of[FP_ACTORS]; /* its last step */
-    fp_step_op next[FP_ACTORS];
-    uint32_t struck[FP_ACTORS]; /* a signal has come for it */
-    const uint8_t *plan;
-    int planned, steps;
-    uint64_t seed;              /* not 0: beyond the plan the turns are drawn */
-    uint8_t asleep;
-    int diverged, redundant;    /* steps, -1: none */
-    int stuck;                  /* step at which no actor could go on, -1: none */
-    const char *ignored, *ignored_end;
-    PyObject *signal;
-    fp_step_done done[FP_STEPS];
-} fp_steps = {.mutex = PTHREAD_MUTEX_INITIALIZER};
-
-static __thread int fp_step_me = -1;
-/* The write that this actor is at: if it leaves the word as it is (a swap that fails) it is no more than a read. */
-static __thread struct { int step; const void *where; size_t size; uint64_t was; } fp_step_at;
-static int64_t fp_clock_stopped;     /* clock.h's */
-/* atomic.h's, no part of a pool's protocol; the thread that holds the roll must not stop here: others would spin */
-static uint64_t fp_last_uid, fp_generation_word;
-static uint32_t fp_roll_held, fp_roll_kept, fp_roll_unlisted;
-static int fp_seeded_fault = 0;
-static int fp_fault(int number) { return fp_seeded_fault == number; }
+/* One address for each word of the page, whichever pool's mapping it was reached by. */
+static const void *fp_step_place(const void *where)
+{
+    int i;
+    for (i = 1; i < FP_CORES && fp_steps.page[i] != NULL; i++)
+        if ((size_t)((const char *)where - fp_steps.page[i]) < fp_steps.page_size)
+            return fp_steps.page[0] + ((const char *)where - fp_steps.page[i]);
+    return where;
+}
 
 static int fp_step_enabled(int who)
 {
@@ -70,7 +39,8 @@ static int fp_step_enabled(int who)
     if (op->kind == FP_TAKES)
         return !((fp_step_lock *)op->where)->held;
     if (op->kind == FP_SLEEPS)
-        return !((fp_step_lock *)op->where)->held || op->clock != fp_clock_stopped || fp_steps.struck[who];
+        return (fp_steps.dozes[who] ? fp_steps.futex[who] == NULL : !((fp_step_lock *)op->where)->held)
+               || op->clock != fp_clock_stopped || fp_steps.struck[who];
     return 1;
 }
 
@@ -108,6 +78,12 @@ static void fp_step_pick(void)
     fp_step_done *done;
     for (who = 0; who < fp_steps.actors; who++)
         enabled |= fp_step_enabled(who) << who;
+    if (!enabled && fp_steps.moves > 0) {
+        fp_steps.moves--;
+        fp_clock_stopped += 1000000000;
+        for (who = 0; who < fp_steps.actors; who++)
+            enabled |= fp_step_enabled(who) << who;
+    }
     if (!enabled) {
         for (who = 0; who < fp_steps.actors; who++)
             if (fp_steps.state[who] == FP_THERE && fp_steps.next[who].kind == FP_SLEEPS) {
@@ -174,8 +150,10 @@ static void fp_step(int kind, const void *where, const char *name)
     if (me < 0)
         return;
     fp_step_settle();
+    if (fp_step_life >= 0 && fp_step_life-- == 0)
+        longjmp(*fp_step_end, 1);
     pthread_mutex_lock(&fp_steps.mutex);
-    fp_steps.next[me] = (fp_step_op){kind, where, name, fp_clock_stopped};
+    fp_steps.next[me] = (fp_step_op){kind, fp_step_place(where), name, fp_clock_stopped};
     if (kind != FP_BEGINS || ++fp_steps.arrived == fp_steps.actors)
         fp_step_pick();
     if (fp_steps.turn != me) {
@@ -196,10 +174,13 @@ static void fp_step(int kind, const void *where, const char *name)
 static void fp_step_word(const void *where, size_t size, const char *name)
 {
     const char *op = name + sizeof "fp_u64_" - 1;
+    int i;
     if (where == &fp_last_uid || where == &fp_generation_word || where == &fp_roll_held || where == &fp_roll_kept
-        || where == &fp_roll_unlisted
-        || ((const char *)where >= fp_steps.ignored && (const char *)where < fp_steps.ignored_end))
+        || where == &fp_roll_unlisted || where == &fp_page_held)
         return;
+    for (i = 0; i < FP_CORES; i++)
+        if ((const char *)where >= fp_steps.ignored[i] && (const char *)where < fp_steps.ignored_end[i])
+            return;
     if (!strncmp(op, "load", 4) || !strcmp(op, "peek")) {
         fp_step(FP_READS, where, op);
         return;

@@ -35,6 +35,7 @@ WALKED = {
     "CloseAndBlock": 600,
     "CloseNowAndReturn": 250,
     "ReturnedTwice": 20,
+    "PermitsTakenAndGiven": 300,
 }
 # More orders than a few seconds can hold: the first of the walk, and some drawn by seeds; all of them (of some, the
 # first so many) are a stress test.
@@ -51,7 +52,14 @@ DRAWN = (
     "ShrinkGrowAndWait",
     "ClearAndReturn",
     "FirstComeFirstServed",
+    "TwoPoolsOnePermit",
+    "GiveAndWait",
+    "WaitForIdle",
+    "LeaveAndWait",
+    "DeathAndWait",
 )
+# A member of a shared page that is killed before its n-th access.
+DEATHS = [f"Dies{n}" for n in range(40)]
 # Which scene finds which fault, and how: in all orders, or in so many that are drawn.
 FOUND = {
     "a waiter does not look at the free slots again": ("ReturnAndWait", "all"),
@@ -65,6 +73,12 @@ FOUND = {
     "a new waiter does not see that the pool is closed": ("CloseAndWait", "all"),
     "a return does not see that the pool is closed": ("CloseAndReturn", "all"),
     "a slot is published, and listed, in two steps": ("OwnSlotAgain", "all"),
+    "a shared permit is taken in two steps": ("PermitsTakenAndGiven", "all"),
+    "a change of the page is not completed by the next": ("Dies17", "first:200"),
+    "a shared permit that is free is offered to nobody": ("GiveAndWait", "first:200"),
+    "a watcher sleeps though it was called while it looked": ("LeaveAndWait", "first:200"),
+    "a row is cleared without a look at its lock": ("Dies39", "first:200"),
+    "the search for a deadlock reads the entry of a slot that has none": ("DeathAndWait", "first:3000"),
 }
 
 
@@ -79,6 +93,18 @@ def test_all_orders(scene: str) -> None:
     (said,) = play("all", scene)
     good([said], scene)
     assert said["runs"] >= WALKED[scene], "so few orders cannot be all"
+
+
+def test_a_death_before_any_access_to_a_shared_page() -> None:
+    good(play("first:8", *DEATHS), *DEATHS)
+
+
+@pytest.mark.stress
+@pytest.mark.timeout(1200)
+def test_all_orders_with_a_death_before_any_access_to_a_shared_page() -> None:
+    said = play("all", *DEATHS, patience=1100)
+    good(said, *DEATHS)
+    assert min(one["runs"] for one in said) >= 70, "so few orders cannot be all"
 
 
 @pytest.mark.parametrize("scene", LONG)

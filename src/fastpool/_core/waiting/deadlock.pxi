@@ -175,8 +175,10 @@ cdef int deadlock_kept(Core core) except -1:
         if slot_state(u64_load(&slot.word)) == VACANT and core.pool.member != NULL:
             room = True
             continue
-        entry = <Entry>slot.entry
-        if slot_state(u64_load(&slot.word)) != LEASED or not entry.bound or u64_peek(&slot.owner) == 0:
+        if slot_state(u64_load(&slot.word)) != LEASED or u64_peek(&slot.owner) == 0:
+            return NOT_KEPT
+        entry = <Entry>slot.entry  # only now: a slot in which nothing was opened yet has none
+        if not entry.bound:
             return NOT_KEPT
         if entry.returning or u64_load(&slot.word) & ENDING:
             return NOT_KEPT  # perhaps by another thread than its owner's
