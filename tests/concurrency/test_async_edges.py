@@ -180,3 +180,36 @@ def test_a_driver_is_told_of_a_connection_whose_loop_is_closed() -> None:
     assert ended == [used[0]]
     asyncio.run(pool.close())
     assert ended == used
+
+
+def test_a_checkout_that_a_signal_interrupts_gives_back_what_it_had_in_hand() -> None:
+    """Also while its lease is kept, by the traceback or by the program."""
+
+    class Interrupted(fastpool.Driver[Told]):
+        interrupts = False
+
+        def connect(self, server: Any, timeout: float | None) -> Told:
+            return Told()
+
+        def fileno(self, c: Told) -> int:
+            if self.interrupts:
+                raise KeyboardInterrupt
+            return -1
+
+    async def main() -> None:
+        driver = Interrupted()
+        pool = fastpool.AsyncPool(driver=driver, max_size=1, check_after=0)
+        async with pool.connection():
+            pass
+        lease = pool.connection()
+        driver.interrupts = True
+        with pytest.raises(KeyboardInterrupt):
+            async with lease:
+                raise AssertionError
+        driver.interrupts = False
+        async with pool.connection(timeout=20):
+            assert pool.stats().leased == 1
+        del lease
+        await pool.close()
+
+    asyncio.run(main())

@@ -139,3 +139,22 @@ def test_connections_of_a_loop_that_is_closed_keep_no_permit(folder: Path) -> No
         await pool.close()
 
     asyncio.run(second())
+
+
+def test_a_cap_that_is_lowered_by_one_costs_one_connection_however_long_its_close_lasts(folder: Path) -> None:
+    async def main() -> None:
+        all_of = Connections()
+        pool = fastpool.AsyncPool(all_of.aconnect, close=all_of.aclose, shared="lower", shared_max=9, max_size=9)
+        assert await pool.warm(9) == 9
+        all_of.may_close.clear()
+        pool.resize(shared_max=8)
+        while not all_of.closing:
+            await asyncio.sleep(0.001)
+        pool.resize(shared_max=8)  # looks again while the close is under way
+        all_of.may_close.set()
+        while all_of.open > 8:
+            await asyncio.sleep(0.001)
+        assert (len(pool), all_of.closing) == (8, 1)
+        await pool.close(timeout=PATIENCE)
+
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 import fastpool
+from fastpool._core import DefaultedCore
+from tests.pool.fake_driver import PATIENCE
 
 
 class Session:
@@ -215,3 +218,147 @@ def test_question_that_raises_ends_the_lease() -> None:
         with pytest.raises(KeyboardInterrupt), pool.connection():
             pass
         assert pool.stats().leased == 0
+
+
+class WithoutReset(fastpool.Driver[Session]):
+    """Ends blocks and has no reset, so nothing can make a connection fit whose block could not be ended."""
+
+    def connect(self, server: Any, timeout: float | None) -> Session:
+        return Session()
+
+    def end_block(self, c: Session, exc: BaseException | None) -> None:
+        raise ConnectionError("broken while committing")
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt()], ids=["block ends well", "block is interrupted"])
+def test_without_a_reset_a_connection_whose_block_could_not_be_ended_is_closed(error: BaseException | None) -> None:
+    with fastpool.Pool(driver=WithoutReset(), max_size=1) as pool:
+        with pytest.raises(ConnectionError, match="while committing"), pool.connection() as c:
+            if error is not None:
+                raise error
+        assert (len(pool), pool.stats().closed["error"], c.closes) == (0, 1, 1)
+
+
+class Closing(Ending):
+    """In the call that is named, another thread closes the pool at once, and so takes the connection."""
+
+    def __init__(self, during: str) -> None:
+        super().__init__()
+        self.during = during
+        self.pool: Any = None
+
+    def is_clean(self, c: Session) -> bool:
+        self._close("is_clean")
+        return super().is_clean(c)
+
+    def end_block(self, c: Session, exc: BaseException | None) -> None:
+        assert c is not None
+        self._close("end_block")
+        super().end_block(c, exc)
+
+    def _close(self, call: str) -> None:
+        if call == self.during:
+            closer = threading.Thread(target=self.pool.close, kwargs={"timeout": 0})
+            closer.start()
+            closer.join(PATIENCE)
+            assert not closer.is_alive()
+
+
+def use_in_thread(pool: Any) -> Session:
+    with pool.connection() as c:
+        c.use()
+    return c
+
+
+def use_in_task(pool: Any) -> Session:
+    async def main() -> Session:
+        async with pool.aconnection() as c:
+            c.use()
+        return c
+
+    return asyncio.run(main())
+
+
+users = pytest.mark.parametrize("use", [use_in_thread, use_in_task], ids=["threads", "tasks on threads"])
+
+
+@users
+def test_a_failed_commit_is_raised_also_if_close_took_the_lease_meanwhile(use: Any) -> None:
+    driver = Closing("end_block")
+    driver.fails = ConnectionError("the commit failed")
+    driver.pool = fastpool.Pool(driver=driver, max_size=1)
+    with pytest.raises(ConnectionError) as caught:
+        use(driver.pool)
+    assert caught.value is driver.fails
+
+
+@users
+def test_block_whose_connection_close_takes_during_the_question_ends_nothing(use: Any) -> None:
+    driver = Closing("is_clean")
+    driver.pool = fastpool.Pool(driver=driver, max_size=1)
+    assert use(driver.pool).told == []
+
+
+def test_a_driver_around_another_ends_blocks_by_its_own_end_block() -> None:
+    class Around(Ending):
+        def __init__(self, inner: Any) -> None:
+            super().__init__()
+            self.inner = inner
+
+    seen: list[Session] = []
+    for inner in (fastpool.Driver(), "a text"):
+        in_thread(Around(inner), seen.append, Session.use)
+    assert [c.told for c in seen] == [["commit"], ["commit"]]
+
+
+class Interrupted(AsyncEnding):
+    """Of an AsyncPool: the first call named is left by the exception of a signal handler."""
+
+    def __init__(self, during: str) -> None:
+        super().__init__()
+        self.during: str | None = during
+
+    def is_clean(self, c: Session) -> bool:
+        self._interrupt("is_clean")
+        return super().is_clean(c)
+
+    def is_reset(self, c: Session) -> bool:
+        self._interrupt("is_reset")
+        return not c.open
+
+    def _interrupt(self, call: str) -> None:
+        if call == self.during:
+            self.during = None
+            raise ZeroDivisionError(f"a signal in {call}")
+
+
+@pytest.mark.parametrize("during", ["is_clean", "is_reset"])
+def test_no_task_gets_an_unclean_connection_after_an_interrupted_question(during: str) -> None:
+    async def main() -> None:
+        driver = Interrupted(during)
+        pool = fastpool.AsyncPool(driver=driver, max_size=1)
+        lease = pool.connection()  # kept: the lease is over before it is collected
+        with pytest.raises(ZeroDivisionError, match=during):
+            async with lease as c:
+                c.use()
+        async with pool.connection(timeout=PATIENCE) as next_one:
+            assert (next_one.open, next_one is c) == (False, during == "is_reset")
+        assert driver.during is None and pool.stats().leased == 0
+        await pool.close()
+
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))
+
+
+def test_putconn_returns_the_connection_when_the_question_is_interrupted() -> None:
+    class Raising(Ending):
+        def is_reset(self, c: Session) -> bool:
+            raise KeyboardInterrupt
+
+    class ByHand(DefaultedCore[Session], fastpool.Pool[Session]):
+        pass
+
+    with ByHand(driver=Raising(), max_size=1) as pool:
+        c = pool.getconn()
+        with pytest.raises(KeyboardInterrupt):
+            pool.putconn(c)
+        assert (pool.stats().leased, pool.stats().idle) == (0, 1)

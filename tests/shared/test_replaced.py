@@ -205,3 +205,40 @@ def test_two_threads_with_a_permit_each_that_wait_for_a_third() -> None:
         for thread in threads:
             thread.join(PATIENCE)
         assert sorted(results) == ["deadlock", "entered"] and driver.most == 2
+
+
+class AwaitedClose(Counted):
+    """The driver of an AsyncPool, whose closes last until `go`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = asyncio.Event()
+        self.begun = asyncio.Event()
+
+    async def close(self, c: Kind) -> None:  # type: ignore[override]
+        self.begun.set()
+        await self.go.wait()
+        super().close(c)
+
+
+@pytest.mark.parametrize("kind", [fastpool.Pool, fastpool.AsyncPool])
+def test_a_tasks_selection_keeps_the_permit_of_what_it_replaces(kind: Any) -> None:
+    async def main() -> None:
+        driver = Counted() if kind is fastpool.Pool else AwaitedClose()
+        pool = kind(driver=driver, max_size=5, shared="replaced", shared_max=1)
+        block = pool.aconnection if kind is fastpool.Pool else pool.connection
+        async with block(of("a")):
+            pass
+        replacing = asyncio.create_task(kind_of(pool, "b"))
+        if isinstance(driver, AwaitedClose):
+            await driver.begun.wait()
+            driver.go.set()
+        await replacing
+        assert (driver.open, len(pool), permits(pool)) == (1, 1, 1)
+        async with block():
+            with pytest.raises(fastpool.PoolDeadlock):
+                await kind_of(pool, "c")
+        assert driver.most == 1
+        pool.close() if kind is fastpool.Pool else await pool.close()
+
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))
