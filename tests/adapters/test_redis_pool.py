@@ -128,6 +128,7 @@ def test_a_blocking_pool_gives_up_after_its_timeout(make: Make) -> None:
         pool.get_connection()
     assert not isinstance(caught.value, MaxConnectionsError)
     assert isinstance(caught.value, fastpool.NoConnectionsAvailable)
+    assert "raise max_connections" in str(caught.value), "its own argument, which is called max_size elsewhere"
     pool.timeout = 0
     assert pool.timeout == 0 == pool.config.timeout
     with pytest.raises(redis.ConnectionError):

@@ -55,8 +55,9 @@ def test_pool_that_is_not_open_refuses(way: Any, dsn: str) -> None:
 def test_open_by_default_warns_at_the_first_use(dsn: str) -> None:
     pool = Threads.kept(dsn, min_size=1)
     try:
-        with pytest.warns(DeprecationWarning, match="ConnectionPool 'open' parameter will become 'False'"):
+        with pytest.warns(DeprecationWarning, match="ConnectionPool 'open' parameter will become 'False'") as warnings:
             pool.putconn(pool.getconn())
+        assert [warning.filename for warning in warnings] == [__file__]
         pool.putconn(pool.getconn())  # and not again
     finally:
         pool.close()
