@@ -62,6 +62,20 @@ def test_max_connections_is_reached_at_once(fake: RespServer) -> None:
     run(work)
 
 
+def test_max_connections_may_be_set(fake: RespServer) -> None:
+    async def work() -> None:
+        async with opened(fake, max_connections=1) as pool:
+            await pool.get_connection()
+            pool.max_connections = 2
+            assert (pool.max_connections, pool.config.max_size) == (2, 2)
+            await pool.get_connection()
+            with pytest.raises(MaxConnectionsError) as caught:
+                await pool.get_connection()
+            assert "MaxConnectionsError" in repr(caught.value)
+
+    run(work)
+
+
 def test_a_blocking_pool_waits_and_gives_up(fake: RespServer) -> None:
     async def work() -> None:
         async with opened(fake, BlockingConnectionPool, max_connections=1, timeout=PATIENCE) as pool:

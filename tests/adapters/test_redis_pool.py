@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
 from typing import Any
@@ -13,7 +14,7 @@ pytest.importorskip("redis")
 import redis
 
 import fastpool
-from fastpool.adapters.redis import BlockingConnectionPool, ConnectionPool, MaxConnectionsError, PoolDeadlock
+from fastpool.adapters.redis import BlockingConnectionPool, ConnectionPool, MaxConnectionsError, PoolDeadlock, errors
 from tests.pool.fake_driver import until
 
 from ._redis import Make, Own, TooMany, fake, make
@@ -56,6 +57,38 @@ def test_max_connections_is_reached_at_once(make: Make) -> None:
     assert pool.get_connection() is held[0]
 
 
+def test_errors_are_shown_and_pickled(make: Make) -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert MaxConnectionsError in kinds
+    for kind in kinds:
+        error = kind("what happened")
+        assert kind.__name__ in repr(error)
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), str(again), repr(again)) == (kind, str(error), repr(error))
+    pool = make(max_connections=1)
+    pool.get_connection()
+    with pytest.raises(MaxConnectionsError) as caught:
+        pool.get_connection()
+    assert "MaxConnectionsError" in repr(caught.value)
+
+
+def test_max_connections_may_be_set(make: Make) -> None:
+    pool = make(max_connections=1)
+    held = [pool.get_connection()]
+    pool.max_connections = 2
+    held.append(pool.get_connection())
+    with pytest.raises(MaxConnectionsError):
+        pool.get_connection()
+    for c in held:
+        pool.release(c)
+    pool.max_connections = 1
+    assert (pool.max_connections, pool.config.max_size) == (1, 1)
+    until(lambda: len(pool) == 1)
+    pool.get_connection()
+    with pytest.raises(MaxConnectionsError):
+        pool.get_connection()
+
+
 def test_all_may_connect_at_once(make: Make, fake: RespServer) -> None:
     """redis-py has no limit for that; with one, a pool that does not wait would refuse although there is room."""
     together = threading.Barrier(6)
@@ -95,6 +128,7 @@ def test_a_blocking_pool_gives_up_after_its_timeout(make: Make) -> None:
         pool.get_connection()
     assert not isinstance(caught.value, MaxConnectionsError)
     assert isinstance(caught.value, fastpool.NoConnectionsAvailable)
+    assert "raise max_connections" in str(caught.value), "its own argument, which is called max_size elsewhere"
     pool.timeout = 0
     assert pool.timeout == 0 == pool.config.timeout
     with pytest.raises(redis.ConnectionError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -362,3 +363,35 @@ def test_putconn_returns_the_connection_when_the_question_is_interrupted() -> No
         with pytest.raises(KeyboardInterrupt):
             pool.putconn(c)
         assert (pool.stats().leased, pool.stats().idle) == (0, 1)
+
+
+@pytest.mark.parametrize("options", [{}, {"timing": True}], ids=["plain", "timing"])
+def test_blocks_of_a_crowd_count_for_as_long_as_they_last(options: dict[str, Any]) -> None:
+    """Most leases here begin with a wait in line; short ones must not count as less than nothing."""
+    size, threads, rounds = 2, 6, 170
+    lasted: list[float] = []
+
+    def work() -> None:
+        for _ in range(rounds):
+            with pool.connection() as c:
+                began = time.perf_counter()
+                c.use()
+                time.sleep(0.001)
+                lasted.append(time.perf_counter() - began)
+
+    with fastpool.Pool(driver=Ending(), max_size=size, timeout=None, **options) as pool:
+        began = time.perf_counter()
+        workers = [threading.Thread(target=work) for _ in range(threads)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(50)
+        wall = time.perf_counter() - began
+        assert len(lasted) == threads * rounds
+        assert pool.stats().leased == 0
+        counted = pool._held_ns / 1e9
+    tick = (
+        0.01  # the coarse clock's; it is read at both ends, so that its errors cancel each other out over many blocks
+    )
+    assert counted > 0.5 * sum(lasted)
+    assert counted < size * (wall + tick), "a connection is held by one caller at a time"

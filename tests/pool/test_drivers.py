@@ -171,6 +171,20 @@ def test_autocommit_is_set_and_set_again(sqlite, autocommit):
         assert names(pool) == (["somebody"] if autocommit else []) and pool.stats().connects == 1
 
 
+def test_settings_of_a_holder_end_with_its_lease(sqlite):
+    names = ("isolation_level", "row_factory", "text_factory")
+    with fastpool.Pool(driver=sqlite(), max_size=1) as pool:
+        with pool.connection() as connection:
+            new = [getattr(connection, name) for name in names]
+            connection.isolation_level = "IMMEDIATE"
+            connection.row_factory = sqlite3.Row
+            connection.text_factory = bytes
+        with pool.connection() as connection:
+            assert [getattr(connection, name) for name in names] == new
+            assert connection.execute("SELECT 'a'").fetchone() == ("a",)
+        assert pool.stats().connects == 1
+
+
 def test_pragmas_are_set_on_every_connection(path):
     with fastpool.Pool(driver=SQLite(path, pragmas={"journal_mode": "WAL", "foreign_keys": True})) as pool:
         with pool.connection() as one, pool.connection() as two:

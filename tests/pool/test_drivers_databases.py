@@ -335,6 +335,30 @@ def test_redis_a_reply_that_nobody_read_reaches_nobody(redis_address):
             assert client.get("other") is None
 
 
+def test_redis_a_transaction_that_was_left_open_reaches_nobody(redis_address):
+    with fastpool.Pool(driver=Redis(), servers=[redis_address], max_size=1) as pool:
+        with pool.connection() as client:
+            client.execute_command("MULTI")
+            client.execute_command("SET", "left", "1")
+        with pool.connection() as client:
+            assert client.get("left") is None
+            assert client.set("after", "1") is True
+        assert pool.stats().connects == 2
+
+
+def test_redis_a_transaction_that_was_left_open_by_a_task_reaches_nobody(redis_address):
+    async def program():
+        async with fastpool.AsyncPool(driver=Redis(), servers=[redis_address], max_size=1) as pool:
+            async with pool.connection() as client:
+                await client.execute_command("MULTI")
+                await client.execute_command("SET", "left", "1")
+            async with pool.connection() as client:
+                assert await client.get("left") is None
+            assert pool.stats().connects == 2
+
+    run(program())
+
+
 def test_redis_a_check_waits_no_longer_than_it_may(redis_address):
     with fastpool.testing.FaultProxy(place(redis_address)) as proxy:
         driver = Redis(proxy.host, proxy.port)

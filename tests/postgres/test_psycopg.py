@@ -193,3 +193,81 @@ def test_close_closes_without_close_returns(way: Any, dsn: str, warned: Any) -> 
             assert after.conn is not conn.conn
         assert pool.get_stats()["returns_bad"] == 1
     assert warned.records[0].message.startswith("discarding closed connection: ")
+
+
+def test_connection_knows_its_pool_while_it_is_out(way: Any, dsn: str) -> None:
+    with way.opened(way.kept, dsn, min_size=1, max_size=1) as pool:
+        conn = way.run(pool.getconn())
+        assert conn._pool is pool
+        way.run(pool.putconn(conn))
+        assert conn._pool is None
+        with way.block(pool) as again:
+            assert again.conn is conn
+            assert conn._pool is pool
+        assert conn._pool is None
+    assert conn._pool is None
+
+
+def test_second_close_of_a_returned_connection_is_no_error(way: Any, dsn: str) -> None:
+    given = {"close_returns": True, "check": way.kept.check_connection}
+    with way.opened(way.kept, dsn, min_size=1, max_size=1, **given) as pool:
+        conn = Plain(way, way.run(pool.getconn()))
+        conn.close()
+        conn.close()
+        with way.block(pool) as after:
+            assert after.execute("select 1") == [(1,)]
+        after.close()
+        with way.block(pool) as after:
+            assert after.execute("select 1") == [(1,)]
+
+
+# ---- a subclass's own methods
+
+
+@pytest.mark.parametrize("kind", ["kept", "null"])
+def test_own_getconn_and_putconn_are_called_for_a_block(way: Any, dsn: str, kind: str) -> None:
+    calls: list[str] = []
+    base: Any = getattr(way, kind)
+
+    class Getting(base):  # type: ignore[misc]
+        def getconn(self, *args: Any, **given: Any) -> Any:
+            calls.append("getconn")
+            return super().getconn(*args, **given)
+
+    class Putting(Getting):
+        def putconn(self, conn: Any) -> Any:
+            calls.append("putconn")
+            return super().putconn(conn)
+
+    class Below(Putting):
+        pass
+
+    name = f"own_{kind}_{type(way).__name__}"
+    for own, expected in ((Getting, ["getconn"]), (Putting, ["getconn", "putconn"]), (Below, ["getconn", "putconn"])):
+        with way.opened(own, dsn, max_size=1, min_size=0 if kind == "null" else 1) as pool:
+            calls.clear()
+            with way.block(pool) as conn:
+                conn.execute(f"create table {name} (x int)")
+            assert calls == expected
+            with pytest.raises(KeyError), way.block(pool) as conn:
+                conn.execute(f"drop table {name}")
+                raise KeyError("the application's")
+            assert calls == expected * 2
+            assert rows(way, pool, name) == [], "the first block was committed, the second was rolled back"
+            with way.block(pool) as conn:
+                conn.execute(f"drop table {name}")
+
+
+def test_own_check_connection_is_called(way: Any, dsn: str) -> None:
+    checked: list[int] = []
+
+    def check_connection(conn: Any) -> Any:
+        checked.append(conn.info.backend_pid)
+        return way.kept.check_connection(conn)
+
+    own = type("Own", (way.kept,), {"check_connection": staticmethod(check_connection)})
+    with way.opened(own, dsn, min_size=1, max_size=1) as pool:
+        way.run(pool.wait())
+        way.run(pool.check())
+        with way.block(pool) as conn:
+            assert checked == [conn.pid]

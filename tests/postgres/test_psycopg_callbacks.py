@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import psycopg
@@ -96,6 +97,32 @@ def test_connection_that_fails_its_check_is_replaced(way: Any, dsn: str) -> None
             assert conn.pid != pid
             assert conn.execute("select 1") == [(1,)]
         assert pool.get_stats()["connections_lost"] == 1
+
+
+def test_connection_that_fails_its_check_is_no_reason_to_warn(
+    way: Any, dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="psycopg.pool")
+    with way.opened(way.kept, dsn, min_size=1, max_size=1, check=way.kept.check_connection) as pool:
+        with way.block(pool) as conn:
+            pid = conn.pid
+        with psycopg.connect(dsn, autocommit=True) as other:
+            other.execute("select pg_terminate_backend(%s, 10000)", [pid])
+        with way.block(pool) as conn:
+            assert conn.pid != pid
+        told = [record for record in caplog.records if "not serving connection found broken" in record.message]
+        assert [record.levelno for record in told] == [logging.INFO]
+        assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_check_of_the_pool_warns_of_broken_connections_in_any_case(way: Any, dsn: str, warned: Any) -> None:
+    with way.opened(way.kept, dsn, min_size=1, max_size=1, check=way.kept.check_connection) as pool:
+        with way.block(pool) as conn:
+            pid = conn.pid
+        with psycopg.connect(dsn, autocommit=True) as other:
+            other.execute("select pg_terminate_backend(%s, 10000)", [pid])
+        way.run(pool.check())
+        assert [r.message.split(":")[0] for r in warned.records] == ["discarding broken connection"]
 
 
 def test_check_that_always_fails_ends_with_the_timeout(way: Any, dsn: str) -> None:

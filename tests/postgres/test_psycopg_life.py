@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import pickle
 import threading
 import weakref
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from fastpool import NoConnectionsAvailable, PoolDeadlock, PoolOverloaded
 from fastpool import PoolClosed as OurPoolClosed
+from fastpool.adapters import psycopg as adapter
 from fastpool.adapters.psycopg import PoolClosed, PoolTimeout, TooManyRequests
 
 from ._both import Tasks, Threads, in_thread, until
@@ -53,8 +55,9 @@ def test_pool_that_is_not_open_refuses(way: Any, dsn: str) -> None:
 def test_open_by_default_warns_at_the_first_use(dsn: str) -> None:
     pool = Threads.kept(dsn, min_size=1)
     try:
-        with pytest.warns(DeprecationWarning, match="ConnectionPool 'open' parameter will become 'False'"):
+        with pytest.warns(DeprecationWarning, match="ConnectionPool 'open' parameter will become 'False'") as warnings:
             pool.putconn(pool.getconn())
+        assert [warning.filename for warning in warnings] == [__file__]
         pool.putconn(pool.getconn())  # and not again
     finally:
         pool.close()
@@ -102,6 +105,20 @@ def test_dropped_pool_is_collected_without_a_warning(dsn: str) -> None:
     until(lambda: gc.collect() is not None and reference() is None)
 
 
+def test_connection_that_somebody_keeps_does_not_keep_its_pool(dsn: str) -> None:
+    pool = Threads.kept(dsn, min_size=2, open=True)
+    with pool.connection() as in_a_block:
+        by_hand = pool.getconn()
+    pool.putconn(by_hand)
+    reference = weakref.ref(pool)
+    del pool
+    until(lambda: gc.collect() is not None and reference() is None)
+    assert (in_a_block._pool, by_hand._pool) == (None, None)
+    for conn in (in_a_block, by_hand):
+        conn.close()
+        assert conn.closed
+
+
 def test_bad_arguments(way: Any) -> None:
     for sizes in ({"min_size": -1}, {"min_size": 4, "max_size": 2}, {"min_size": 0}, {"min_size": 0, "max_size": 0}):
         with pytest.raises(ValueError, match="min_size"):
@@ -113,6 +130,40 @@ def test_bad_arguments(way: Any) -> None:
         way.kept(open=False, num_workers=0)
     with pytest.raises(TypeError, match=r"max_wating.*max_waiting"):
         way.kept(open=False, max_wating=3)
+
+
+def test_settings_may_be_changed(way: Any, dsn: str) -> None:
+    with way.opened(way.kept, dsn, min_size=1, max_size=1) as pool:
+        pool.conninfo = f"{dsn} application_name=changed"
+        pool.kwargs = {"autocommit": True}
+        way.run(pool.drain())
+        with way.block(pool) as conn:
+            assert conn.execute("show application_name") == [("changed",)]
+            assert conn.conn.autocommit
+            pool.timeout = 0.1
+            with pytest.raises(PoolTimeout, match=r"couldn.t get a connection after 0\.1"):
+                in_thread(lambda: way.run(pool.getconn())).result(20)  # its own thread would wait for itself
+            pool.timeout, pool.max_waiting = 30.0, 1
+            waiter = in_thread(lambda: way.run(pool.getconn()))
+            until(lambda: len(pool._waiting) == 1)
+            with pytest.raises(TooManyRequests):
+                in_thread(lambda: way.run(pool.getconn())).result(20)
+        way.run(pool.putconn(waiter.result(30)))
+        pool.max_lifetime = 77.0
+        assert (pool.timeout, pool.max_waiting, pool.max_lifetime) == (30.0, 1, 77.0)
+        way.run(pool.drain())
+        with way.block(pool) as conn:
+            assert 77.0 * 0.9 <= conn.conn._expire_at - conn.conn._created_at <= 77.0
+        pool.max_waiting = 0
+        assert pool.max_waiting == 0
+
+
+def test_errors_are_pickled() -> None:
+    kinds = [kind for kind in vars(adapter).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert adapter.PoolDeadlock in kinds
+    for kind in kinds:
+        again = pickle.loads(pickle.dumps(kind("what happened")))
+        assert (type(again), again.args) == (kind, ("what happened",))
 
 
 # ---- limits
@@ -142,6 +193,8 @@ def test_circle_of_blocks_is_told_at_once(dsn: str) -> None:
         with pytest.raises(PoolTimeout) as caught, pool.connection(timeout=50.0):
             pass
         assert isinstance(caught.value, PoolDeadlock)
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert (type(again), str(again)) == (type(caught.value), str(caught.value))
 
 
 def test_connections_are_used_in_turn(way: Any, dsn: str) -> None:
@@ -259,6 +312,21 @@ def test_null_pool_keeps_nothing(way: Any, dsn: str) -> None:
         way.run(pool.wait())
         way.run(pool.check())
         assert pool.get_stats()["connections_num"] == 4
+
+
+@pytest.mark.parametrize("query", [None, "select 1"])
+def test_block_of_an_awaited_null_pool_ends_after_its_connection_is_closed(dsn: str, query: str | None) -> None:
+    way = Tasks()
+
+    async def closed_at_the_end(pool: Any) -> bool:
+        async with pool.connection() as conn:
+            if query is not None:
+                await conn.execute(query)
+        return bool(conn.closed)
+
+    with way.opened(way.null, dsn, max_size=2) as pool:
+        assert way.run(closed_at_the_end(pool))
+    way.end()
 
 
 def test_null_pool_passes_a_connection_to_a_waiter_reset(way: Any, dsn: str) -> None:
