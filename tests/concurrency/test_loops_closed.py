@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
+import sys
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 import fastpool
 from tests.process._scripts import run
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="locks of open files are Linux's")
 PATIENCE = 20.0
 
 
@@ -168,7 +169,6 @@ os._exit(0)
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 @pytest.mark.parametrize("way", ["handed", "under way"])
 def test_a_forked_child_does_not_end_what_its_parent_was_closing(way: str, folder: Path) -> None:
     assert run(FORKED, way).split("\n") == ["child well", "parent well", ""]
