@@ -44,6 +44,6 @@ cdef bint block_end_left_open(AnyLease self, Core core, Slot *slot) except -1:
         raise
 
 
-cdef inline int64_t lease_length(Core core, Slot *slot, Thread *me) noexcept nogil:
+cdef inline int64_t block_end_length(Core core, Slot *slot, Thread *me) noexcept nogil:
     """How long the lease has lasted, by the clock that its beginning was read from."""
     return (clock_ns() if core.timing else clock_near_ns(me)) - i64_peek(&slot.since_ns)

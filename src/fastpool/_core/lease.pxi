@@ -163,7 +163,7 @@ cdef object lease_exit(AnyLease self, object exc, bint looked):
         me = thread_self()
         hint = hint_find(me, core.pool.id)
         if core.ends_blocks:
-            (<Entry>slot.entry).held_ns += lease_length(core, slot, me)
+            (<Entry>slot.entry).held_ns += block_end_length(core, slot, me)
         lease_stamp(core, slot, me)
         if core.tracks_calls:
             (<Entry>slot.entry).remember(u64_peek(&slot.owner))
@@ -342,7 +342,7 @@ cdef void lease_close(Core core, Slot *slot, Entry entry, Thread *me, ThreadHint
     if core.tracks_calls:
         entry.remember(u64_peek(&slot.owner))
     if entry.bound:
-        entry.held_ns += lease_length(core, slot, me)
+        entry.held_ns += block_end_length(core, slot, me)
     else:
         core.by_hand -= 1
     entry.green = entry.task = None
