@@ -142,7 +142,7 @@ if answer[0] == 0:
         said = outcome('take(0)')
         assert '3 of 3' in said, said
         assert all(os.readlink(f'/proc/self/fd/{c.fileno()}') == os.devnull for c in held[:2]), 'copies'
-        open(os.environ['FASTPOOL_SHARED_DIR'] + '/../well', 'w').close()
+        open(os.environ['FASTPOOL_SHARED_DIR'] + '/../well', 'w').write('well')
         time.sleep(100)
     except BaseException as error:
         open(os.environ['FASTPOOL_SHARED_DIR'] + '/../well', 'w').write(repr(error))
@@ -151,9 +151,7 @@ if answer[0] == 0:
     )[0]
     try:
         told = party.folder.parent / "well"
-        wait_until(told.exists)
-        time.sleep(0.05)
-        assert told.read_text() == ""
+        assert wait_until(lambda: told.exists() and told.read_text()) == "well"
         assert party.server.open == 3
         parent.kill()
         wait_until(lambda: party.server.open == 1), "its descriptors are nowhere else"
