@@ -1,4 +1,4 @@
-"""One cap over several processes: who gets a permit, when, and what becomes of those of processes that end."""
+"""One cap over several processes: the order of waiters, and the permits of processes that stop, fork or end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_what_is_idle_elsewhere_is_given_up_for_a_waiter_and_no_more_than_that(p
     assert party.server.most == 4 and first.get("pool.stats().closed['overflow']") == 2
 
 
-def test_who_has_waited_longest_in_any_process_is_first(party: Party) -> None:
+def test_the_longest_waiter_of_all_processes_is_first(party: Party) -> None:
     holder = party.worker(shared_max=1)
     holder.do("take()")
     others = [party.worker(shared_max=1) for _ in range(3)]
