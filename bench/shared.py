@@ -1,7 +1,7 @@
 """The cost of a cap shared over processes, and how soon a permit is where it is needed.
 
     python -m bench.shared            all of it, as a table; a minute
-    python -m bench.shared --json     the same, for other programs
+    python -m bench.shared --json     as JSON, for other programs
 
 Checkouts are compared in pairs of short runs, alternately with and without `shared`, in one process, and the median of
 the pairs' ratios is told. Hand-overs are measured between processes on an otherwise idle machine, each many times.

@@ -1,4 +1,4 @@
-"""The generator of the pictures draws from any JSON of the benchmarks, and the same from the same."""
+"""The generator of the pictures draws from any JSON of the benchmarks; equal JSON gives equal bytes."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def main() -> None:
         print(f"{digest}  {name}")
     if first != second:
         sys.exit(f"built again with {VARIABLE}={moment}, they differ: {second}")
-    print(f"built twice with {VARIABLE}={moment}: the same, byte by byte")
+    print(f"built twice with {VARIABLE}={moment}: equal, byte by byte")
 
 
 if __name__ == "__main__":

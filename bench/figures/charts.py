@@ -39,7 +39,7 @@ Draw = Callable[[Mapping[str, Any], Theme], Figure]
 
 
 def save(draw: Draw, report: Mapping[str, Any], to: Path) -> list[Path]:
-    """Draw for both themes: ``NAME-light.svg`` and ``NAME-dark.svg`` beside ``to``; the same report, the same bytes."""
+    """Draw for both themes: ``NAME-light.svg`` and ``NAME-dark.svg`` beside ``to``; equal reports give equal bytes."""
     written = []
     for theme in (LIGHT, DARK):
         path = to.with_name(f"{to.name}-{theme.name}.svg")

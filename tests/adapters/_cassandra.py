@@ -111,7 +111,7 @@ class FakeCassandra:
         thread.start()
 
     def stop(self) -> None:
-        """Refuse connections, and end those that there are; again is harmless."""
+        """Refuse connections, and end those that there are. A second call does nothing."""
         listener, self._listener = self._listener, None
         if listener is not None:
             with contextlib.suppress(OSError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import happybase
@@ -13,6 +12,7 @@ import pytest
 
 from fastpool.adapters.happybase import RegionPool
 from fastpool.testing import HBaseServer
+from tests.concurrency._told import eventually as in_time
 
 HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
 TABLE = "t"
@@ -66,10 +66,7 @@ def three_gateways() -> Iterator[Gateways]:
 
 def eventually(true: Callable[[], object], what: str) -> None:
     """Wait until something is true."""
-    end = time.monotonic() + WITHIN_S
-    while not true():
-        assert time.monotonic() < end, f"not within {WITHIN_S} s: {what}"
-        time.sleep(0.005)
+    assert in_time(true, WITHIN_S), f"not within {WITHIN_S} s: {what}"
 
 
 @contextlib.contextmanager

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.concurrency._told import eventually
+
 LEASH = Path(__file__).resolve().parent.parent.parent / "tools" / "jvm" / "leash.py"
 LIVES_S = 300.0
 WITHIN_S = 20.0
@@ -89,10 +91,7 @@ class HAProxy:
 
     def wait_up(self, *numbers: int) -> None:
         """Wait until these servers, and no others, take new connections."""
-        end = time.monotonic() + WITHIN_S
-        while self.up() != set(numbers):
-            assert time.monotonic() < end, f"{self.up()} are up, not {set(numbers)}"
-            time.sleep(0.02)
+        assert eventually(lambda: self.up() == set(numbers), WITHIN_S), f"{self.up()} are up, not {set(numbers)}"
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import redis
 
 from fastpool.adapters.redis import ConnectionPool
 from fastpool.adapters.redis import asyncio as adapter
+from tests.concurrency._told import soon
 from tests.pool.real_servers import redis_server
 
 from ._resp import PATIENCE, RespServer
@@ -119,5 +120,4 @@ async def opened(fake: RespServer, kind: Any = adapter.ConnectionPool, **kwargs:
 
 async def came(c: Any, least: int = 1) -> None:
     """Wait until the loop has read so many bytes, or (0) the end."""
-    while len(c._reader._buffer) < least and not c._reader.at_eof():
-        await asyncio.sleep(0.001)
+    assert await soon(lambda: len(c._reader._buffer) >= least or c._reader.at_eof(), PATIENCE)

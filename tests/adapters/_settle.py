@@ -6,7 +6,6 @@ import gc
 import os
 import select
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,16 +17,6 @@ def descriptors() -> int:
     gc.collect()
     folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
     return len(os.listdir(folder))
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
-    """Whether ``holds()`` becomes true in time."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
 
 
 def wait_until_readable(*socks: Any) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from fastpool.adapters.sqlalchemy import AsyncFastPool
+from tests.concurrency._told import soon as in_time
 from tests.pool.fake_driver import PATIENCE
 
 ONE = text("SELECT 1")
@@ -56,9 +57,7 @@ def no_thread_of_aiosqlite() -> bool:
 
 
 async def soon(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.005)
+    assert await in_time(condition, PATIENCE)
 
 
 async def ask(engine: AsyncEngine) -> None:

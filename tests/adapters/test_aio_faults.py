@@ -18,11 +18,13 @@ pytest.importorskip("thriftpy2_httpx_client")
 from thriftpy2.thrift import TApplicationException, TException
 from thriftpy2.transport import TTransportException
 
+from tests.concurrency._told import eventually
+
 from ._aio import WITHIN_S, ask
 from ._cancelled import Canceller
 from ._faults import Interruption, Trap
 from ._scripted import Call, hang_up, row
-from ._settle import descriptors, eventually
+from ._settle import descriptors
 from .test_aio_wires import Wire
 
 SIZE = 3

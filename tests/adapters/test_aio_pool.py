@@ -19,10 +19,11 @@ from thriftpy2.transport import TTransportException
 
 import fastpool
 from fastpool.testing import HBaseServer
+from tests.concurrency._told import eventually
 
 from ._aio import WITHIN_S, aio, aiohappybase, ask, pool_to, run
 from ._scripted import ScriptedServer, row
-from ._settle import eventually, wait_until_readable
+from ._settle import wait_until_readable
 
 
 def test_nested_in_one_task_and_not_in_its_children(hbase: HBaseServer, caplog: pytest.LogCaptureFixture) -> None:

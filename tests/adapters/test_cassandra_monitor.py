@@ -15,6 +15,7 @@ pytest.importorskip("cassandra", reason="cassandra-driver is not installed")
 from cassandra.connection import ConnectionException
 
 from fastpool.adapters.cassandra import HostHealth, SessionPool
+from tests.concurrency._told import eventually, soon
 
 from ._cassandra_session import PATIENCE, Future, Host, NoHostAvailable, Session
 
@@ -160,23 +161,15 @@ class Alerts:
             assert self._came.wait_for(lambda: len(self.told) >= n, PATIENCE), f"told {len(self.told)} of {n} times"
 
     async def aawait_told(self, n: int) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while len(self.told) < n:
-                await asyncio.sleep(FAST)
+        assert await soon(lambda: len(self.told) >= n, PATIENCE), f"told {len(self.told)} of {n} times"
 
 
 def await_rounds(monitor: Any, n: int) -> None:
-    end = time.monotonic() + PATIENCE
-    while monitor.rounds < n:
-        assert time.monotonic() < end, f"{monitor!r} has not made {n} rounds"
-        time.sleep(FAST)
+    assert eventually(lambda: monitor.rounds >= n, PATIENCE), f"{monitor!r} has not made {n} rounds"
 
 
 def await_end(monitor: Any) -> None:
-    end = time.monotonic() + PATIENCE
-    while monitor.running:
-        assert time.monotonic() < end
-        time.sleep(FAST)
+    assert eventually(lambda: not monitor.running, PATIENCE)
 
 
 def test_it_tells_of_the_unhealthy_ones_in_each_round_that_finds_any(session: Hosts) -> None:
@@ -217,10 +210,7 @@ def test_it_survives_a_driver_that_fails(session: Hosts, caplog: pytest.LogCaptu
         session.down = {"10.0.0.1"}
         hosts, session.cluster.metadata.hosts = session.cluster.metadata.hosts, None  # type: ignore[assignment]
         pool.monitor(FAST, alerts)
-        end = time.monotonic() + PATIENCE
-        while "TypeError" not in caplog.text:
-            assert time.monotonic() < end
-            time.sleep(FAST)
+        assert eventually(lambda: "TypeError" in caplog.text, PATIENCE)
         session.cluster.metadata.hosts = hosts
         alerts.await_told(1)
 
@@ -289,9 +279,7 @@ def test_a_task_stopped_from_elsewhere(session: Hosts) -> None:
             alerts.calls = monitor.stop
             other = pool.monitor(FAST, alerts)
             alerts.calls = other.stop
-            async with asyncio.timeout(PATIENCE):
-                while other.running:
-                    await asyncio.sleep(FAST)
+            assert await soon(lambda: not other.running, PATIENCE)
         assert monitor._task is not None
         assert monitor._task.done()
         return None
@@ -322,11 +310,12 @@ def test_it_does_not_keep_its_pool(session: Hosts) -> None:
     monitor, gone = pool.monitor(FAST), weakref.ref(pool)
     await_rounds(monitor, 1)
     del pool
-    end = time.monotonic() + PATIENCE
-    while gone() is not None:
+
+    def collected() -> bool:
         gc.collect()
-        assert time.monotonic() < end
-        time.sleep(FAST)
+        return gone() is None
+
+    assert eventually(collected, PATIENCE)
     await_end(monitor)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ import cassandra.pool
 
 import fastpool
 from fastpool.adapters.cassandra import NoConnectionsAvailable, PoolDeadlock, SessionPool
+from tests.concurrency._told import eventually, soon
 
 from ._cassandra_session import PATIENCE, Session
 
@@ -28,16 +28,11 @@ def session() -> Session:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)
+    assert eventually(condition, PATIENCE)
 
 
 async def auntil(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.002)
+    assert await soon(condition, PATIENCE)
 
 
 def in_threads(*calls: Callable[[], object]) -> list[threading.Thread]:

@@ -1,4 +1,4 @@
-"""Without the compiled codec, or with it turned off, all works as it does with it: thriftpy2 does the rest."""
+"""Without the compiled codec, or with it turned off, the drop-ins work alike: thriftpy2 does all of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""happybase's tables over the codec: the same rows, errors and log lines, and whoever patches happybase wins."""
+"""happybase's tables over the codec: the same rows, errors and log lines; a patched happybase is used as patched."""
 
 from __future__ import annotations
 

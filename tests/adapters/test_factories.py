@@ -19,12 +19,13 @@ from thriftpy2.http import THttpClient
 from thriftpy2.transport import TBufferedTransport, TFramedTransport, TSocket, TTransportException
 
 import fastpool
+from tests.concurrency._told import eventually
 
 from ._fronts import HttpFront, Relay
 from ._held import Held
 from ._sasl import SaslFront
 from ._scripted import Call, ScriptedServer, hang_up, row
-from ._settle import child_and_parent_ask, eventually
+from ._settle import child_and_parent_ask
 from ._tls import HOST, Authority
 from ._ways import WAYS
 

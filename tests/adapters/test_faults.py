@@ -12,10 +12,11 @@ from thriftpy2.thrift import TApplicationException
 from thriftpy2.transport import TTransportException
 
 import fastpool
+from tests.concurrency._told import eventually
 
 from ._faults import Interruption, Trap
 from ._scripted import Call, ScriptedServer, hang_up, row
-from ._settle import all_at_once, descriptors, eventually
+from ._settle import all_at_once, descriptors
 
 SIZE = 4
 

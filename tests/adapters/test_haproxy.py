@@ -16,6 +16,7 @@ from fastpool.testing import HBaseServer
 
 from ._gateways import TABLE, WITHIN_S, Gateways, eventually, needs_addresses, three_gateways
 from ._haproxy import HAProxy, haproxy
+from ._settle import wait_until_readable
 
 pytestmark = [pytest.mark.haproxy, needs_addresses]
 
@@ -182,9 +183,12 @@ def test_idle_connections_give_their_place_up_with_idle_timeout(gateways: Gatewa
 
 @pytest.mark.parametrize("side", ["client", "server"])
 def test_a_connection_that_the_proxy_closed_is_replaced_before_the_block_runs(gateways: Gateways, side: str) -> None:
-    with haproxy(gateways.addresses, **{side: "400ms"}) as proxy, pool_at(proxy, 1) as pool:
-        tables(pool)
-        time.sleep(1)
+    # 1.5 s are well above the default `check_after`: a connection used more recently is handed out unchecked
+    with haproxy(gateways.addresses, **{side: "1500ms"}) as proxy, pool_at(proxy, 1) as pool:
+        with pool.connection(timeout=WITHIN_S) as c:
+            assert c.tables() == [TABLE.encode()]
+            idle = c.transport.sock
+        wait_until_readable(idle)
         tables(pool)
         assert pool.stats().closed["dead"] == 1
 

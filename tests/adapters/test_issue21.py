@@ -15,8 +15,7 @@ from thriftpy2.transport import TMemoryBuffer, TTransportException
 
 import fastpool
 from fastpool.testing import FaultProxy, HBaseServer, VirtualClock
-
-from ._settle import eventually
+from tests.concurrency._told import eventually
 
 WITHIN_S = 20
 

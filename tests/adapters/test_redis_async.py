@@ -15,6 +15,7 @@ import redis.asyncio
 import fastpool
 from fastpool import _registry
 from fastpool.adapters.redis.asyncio import BlockingConnectionPool, ConnectionPool, MaxConnectionsError, NotInUse
+from tests.concurrency._told import soon
 
 from ._redis import AsyncOwn, fake, opened, protocol, run
 from ._resp import PATIENCE, RespServer
@@ -81,8 +82,7 @@ def test_a_blocking_pool_waits_and_gives_up(fake: RespServer) -> None:
         async with opened(fake, BlockingConnectionPool, max_connections=1, timeout=PATIENCE) as pool:
             c = await pool.get_connection()
             waiting = asyncio.ensure_future(pool.get_connection())
-            while not pool.stats().waiting:
-                await asyncio.sleep(0.001)
+            assert await soon(lambda: pool.stats().waiting > 0, PATIENCE)
             await pool.release(c)
             assert await waiting is c
             pool.timeout = 0.01

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-import time
 from typing import Any
 
 import pytest
@@ -15,9 +14,11 @@ pytest.importorskip("redis")
 import redis.asyncio
 
 from fastpool.adapters.redis.asyncio import BlockingConnectionPool
+from tests.concurrency._told import soon
 
 from ._redis import came, fake, opened, protocol, run
 from ._resp import PATIENCE, RespServer, bulk
+from ._settle import wait_until_readable
 
 __all__ = ["fake", "protocol"]  # fixtures
 
@@ -36,7 +37,7 @@ def test_an_unread_reply_is_noticed_at_the_checkout(fake: RespServer, protocol: 
                 if turn == 0:
                     await came(idle)  # in the stream's buffer; else perhaps still in the socket
                 else:
-                    time.sleep(0.05)  # the loop cannot read it meanwhile
+                    wait_until_readable(idle._writer.get_extra_info("socket"))  # the loop cannot read it meanwhile
                 assert await client.get("b") == b"b"
             assert pool.stats().connects == 4
 
@@ -72,8 +73,7 @@ def test_the_incident_of_2023(fake: RespServer, protocol: int) -> None:
                     await pool.release(c)
 
             task = asyncio.ensure_future(cancelled_half_way())
-            while not fake.held:
-                await asyncio.sleep(0.001)
+            assert await soon(lambda: fake.held, PATIENCE)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
@@ -131,8 +131,7 @@ def test_a_crowd_that_is_cancelled_at_random(fake: RespServer) -> None:
 
             await asyncio.gather(*(ask(f"key {number}") for number in range(300)))
             assert wrong == []
-            while pool.stats().leased:
-                await asyncio.sleep(0.001)
+            assert await soon(lambda: pool.stats().leased == 0, PATIENCE)
             assert await client.get("at last") == b"at last"
 
     run(work)
@@ -184,8 +183,7 @@ def test_keepalive_pings(fake: RespServer) -> None:
     async def work() -> None:
         async with opened(fake, keepalive=0.05) as pool:
             await pool.release(await pool.get_connection())
-            while fake.names().count("PING") < 2:
-                await asyncio.sleep(0.01)
+            assert await soon(lambda: fake.names().count("PING") >= 2, PATIENCE)
 
     run(work)
 

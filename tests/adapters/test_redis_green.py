@@ -34,11 +34,12 @@ def work(number):
 with gevent.Timeout(20):
     jobs = [gevent.spawn(work, number) for number in range(20)]
     gevent.joinall(jobs, raise_error=True)
-victim = gevent.spawn(client.blpop, "nothing", 0)
-gevent.sleep(0.01)
+fake.hold = "theirs"
+victim = gevent.spawn(client.get, "theirs")
+fake.until(lambda: fake.held)
 victim.kill()
 assert client.get("mine") == b"mine"
-assert pool.stats().leased == 0 and pool.stats().closed["desync"] == 80, pool.stats()
+assert pool.stats().leased == 0 and pool.stats().closed["desync"] == 81, pool.stats()
 print("well")
 """
 

@@ -22,10 +22,12 @@ import redis.sentinel
 
 from fastpool.adapters.redis import BlockingConnectionPool, SentinelConnectionPool
 from fastpool.adapters.redis import asyncio as adapter
+from tests.concurrency._told import soon
 from tests.pool.fake_driver import until
 from tests.pool.real_servers import free_port, redis_sentinel, redis_server
 
-from ._redis import address
+from ._redis import address, came
+from ._settle import wait_until_readable
 
 pytestmark = [pytest.mark.redis, pytest.mark.timeout(120)]
 
@@ -120,8 +122,7 @@ def test_a_failover_for_tasks(sentinels: list[tuple[str, int]]) -> None:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.05)
         await pool.release(held)
-        while held.is_connected:
-            await asyncio.sleep(0.01)
+        assert await soon(lambda: not held.is_connected, PATIENCE)
         assert await client.get("a") == b"2"
         await client.aclose()
         await pool.aclose()
@@ -237,7 +238,7 @@ def test_tls(tmp_path: Path) -> None:
         assert pool.stats().connects == 1  # tickets and large replies cost nothing
         (idle,) = pool._get_free_connections()
         idle._sock.sendall(b"PING\r\n")
-        time.sleep(0.1)
+        wait_until_readable(idle._sock)
         assert client.echo("mine") == b"mine"
         assert pool.stats().closed["desync"] == 1
         pool.close()
@@ -251,7 +252,7 @@ def test_tls(tmp_path: Path) -> None:
             assert pool.stats().connects == 1
             (idle,) = pool._get_free_connections()
             idle._writer.write(b"PING\r\n")
-            await asyncio.sleep(0.1)
+            await came(idle)
             assert await client.echo("mine") == b"mine"
             assert pool.stats().closed["desync"] == 1
             await pool.aclose()

@@ -15,10 +15,11 @@ import pytest
 from thriftpy2.transport import TTransportException
 
 import fastpool
+from tests.concurrency._told import eventually
 
 from ._faults import Interruption
 from ._scripted import ScriptedServer, row
-from ._settle import all_at_once, descriptors, eventually
+from ._settle import all_at_once, descriptors
 
 # An exception between the creation of a socket and the first statement that could close it leaves the socket to its
 # finalizer; an exception inside a finalizer is printed and ignored.

@@ -20,10 +20,11 @@ from thriftpy2.transport import TTransportException
 
 import fastpool
 from fastpool.testing import HBaseServer
+from tests.concurrency._told import eventually
 
 from ._fronts import Relay
 from ._scripted import Call, row
-from ._settle import child_and_parent_ask, eventually
+from ._settle import child_and_parent_ask
 from ._tls import HOST, Authority, End, TlsServer
 
 WITHIN_S = 20

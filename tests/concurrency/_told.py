@@ -53,7 +53,7 @@ class ToldByLoop(Told):
         self.closed_in = asyncio.get_running_loop()
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
+def eventually(holds: Callable[[], object], seconds: float = 10.0) -> bool:
     """Whether ``holds()`` becomes true in time; for threads."""
     deadline = time.monotonic() + seconds
     while not holds():
@@ -63,13 +63,13 @@ def eventually(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
     return True
 
 
-async def soon(holds: Callable[[], bool], seconds: float = 10.0) -> bool:
+async def soon(holds: Callable[[], object], seconds: float = 10.0) -> bool:
     """Whether ``holds()`` becomes true in time; for tasks, because the loop goes on."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
             return False
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.001)
     return True
 
 

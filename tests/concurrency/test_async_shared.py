@@ -11,6 +11,8 @@ import pytest
 
 import fastpool
 
+from ._told import soon
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="locks of open files are Linux's")
 PATIENCE = 20.0
 
@@ -60,8 +62,7 @@ def test_a_task_and_a_thread_wait_for_each_other(folder: Path) -> None:
                 with pytest.raises(fastpool.NoConnectionsAvailable, match="1 of 1"):
                     threads.checkout(timeout=0)
                 waiting = asyncio.create_task(asyncio.to_thread(threads.checkout))
-                while not threads.stats().waiting:
-                    await asyncio.sleep(0.001)
+                assert await soon(lambda: threads.stats().waiting > 0, PATIENCE)
             threads.checkin(await asyncio.wait_for(waiting, PATIENCE))
             async with threads.aconnection():
                 with pytest.raises(fastpool.NoConnectionsAvailable, match="1 of 1"):
@@ -85,8 +86,7 @@ def test_a_permit_is_free_when_the_awaited_close_has_returned(folder: Path) -> N
         async with first.connection():
             pass
         waiting = asyncio.create_task(second.checkout())
-        while not all_of.closing:
-            await asyncio.sleep(0.001)
+        assert await soon(lambda: all_of.closing > 0, PATIENCE)
         await asyncio.sleep(0.05)
         assert not waiting.done() and all_of.open == 1
         all_of.may_close.set()
@@ -107,11 +107,9 @@ def test_a_waiting_task_that_is_cancelled_leaves_the_line_to_the_next(folder: Pa
         ]
         held = await pools[0].checkout()
         early = asyncio.create_task(pools[1].checkout())
-        while not pools[1].stats().waiting:
-            await asyncio.sleep(0.001)
+        assert await soon(lambda: pools[1].stats().waiting > 0, PATIENCE)
         late = asyncio.create_task(pools[2].checkout())
-        while not pools[2].stats().waiting:
-            await asyncio.sleep(0.001)
+        assert await soon(lambda: pools[2].stats().waiting > 0, PATIENCE)
         early.cancel()
         pools[0].checkin(held)
         pools[2].checkin(await asyncio.wait_for(late, PATIENCE))
@@ -148,12 +146,10 @@ def test_a_cap_that_is_lowered_by_one_costs_one_connection_however_long_its_clos
         assert await pool.warm(9) == 9
         all_of.may_close.clear()
         pool.resize(shared_max=8)
-        while not all_of.closing:
-            await asyncio.sleep(0.001)
+        assert await soon(lambda: all_of.closing > 0, PATIENCE)
         pool.resize(shared_max=8)  # looks again while the close is under way
         all_of.may_close.set()
-        while all_of.open > 8:
-            await asyncio.sleep(0.001)
+        assert await soon(lambda: all_of.open <= 8, PATIENCE)
         assert (len(pool), all_of.closing) == (8, 1)
         await pool.close(timeout=PATIENCE)
 

@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import fastpool
+from tests.shared import _party
 
 NAME, CAP = "shop", 5
 TASKS = 200
 
 
 def connect() -> socket.socket:
-    """A connection that the server has counted: it says so."""
-    c = socket.create_connection(("127.0.0.1", int(os.environ["FASTPOOL_TEST_PORT"])))
-    assert c.recv(1) == b"+"
-    return c
+    return _party.connect(int(os.environ["FASTPOOL_TEST_PORT"]))
 
 
 # Made once in each process that imports this module, and without a connection before the first task uses it.

@@ -5,6 +5,7 @@ import pytest
 from fastpool.testing import VirtualClock
 
 from .fake_driver import SocketPairs
+from .real_servers import redis_server
 
 
 @pytest.fixture
@@ -20,3 +21,11 @@ def pairs():
     pairs = SocketPairs()
     yield pairs
     pairs.end()
+
+
+@pytest.fixture(scope="module")
+def redis_address():
+    """The address of a Redis for the tests of a module; they are skipped where Redis or redis-py is not installed."""
+    pytest.importorskip("redis")
+    with redis_server() as address:
+        yield address

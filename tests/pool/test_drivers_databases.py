@@ -12,19 +12,12 @@ import pytest
 import fastpool
 from fastpool.drivers import DBAPI, Psycopg, Redis
 from tests.pool.fake_driver import PATIENCE
-from tests.pool.real_servers import bound, mariadb_server, postgres_server, redis_server
+from tests.pool.real_servers import bound, mariadb_server, postgres_server
 
 
 @pytest.fixture(scope="module")
 def postgres():
     with postgres_server() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def redis_address():
-    pytest.importorskip("redis")
-    with redis_server() as address:
         yield address
 
 

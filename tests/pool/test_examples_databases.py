@@ -18,13 +18,6 @@ def postgres():
         yield address
 
 
-@pytest.fixture(scope="module")
-def redis_address():
-    pytest.importorskip("redis")
-    with redis_server() as address:
-        yield address
-
-
 # ---- PostgreSQL
 
 

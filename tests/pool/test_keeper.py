@@ -36,7 +36,7 @@ def nobody_else():
 
 
 def test_a_pool_that_is_kept_anew_is_looked_after_though_a_job_of_before_is_in_hand():
-    """redis-py's pools can be used again after their close(); the keeper's connect of before may still be under way."""
+    """redis-py's pools can be used again after close(), while a connect that the keeper began before is under way."""
     connecting, may_fail = threading.Event(), threading.Event()
 
     def connect():

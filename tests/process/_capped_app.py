@@ -16,16 +16,14 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import fastpool
+from tests.shared import _party
 
 NAME, CAP, SIZE = "capped", 10, 4
 PORT = int(os.environ["FASTPOOL_TEST_PORT"])
 
 
 def connect() -> socket.socket:
-    """A connection that the server has counted: it says so."""
-    c = socket.create_connection(("127.0.0.1", PORT))
-    assert c.recv(1) == b"+"
-    return c
+    return _party.connect(PORT)
 
 
 pool = fastpool.Pool(connect, max_size=SIZE, max_connecting=SIZE, timeout=30, shared=NAME, shared_max=CAP)

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import pytest
 
 import fastpool
 from tests.pool.real_servers import free_port, leashed
-from tests.shared._party import ROOT, CountingServer, wait_until
+from tests.shared._party import ROOT, CountingServer, connect, wait_until
 
 from .test_app_servers import needs
 
@@ -59,19 +59,15 @@ def by_http(address: str) -> Ask:
 
 def all_permits(server: CountingServer) -> float:
     """The seconds until a pool of this process has every permit of the name, from those that are free or idle."""
-
-    def connect() -> socket.socket:
-        c = socket.create_connection(("127.0.0.1", server.port))
-        assert c.recv(1) == b"+"
-        return c
-
     began = time.monotonic()
-    with fastpool.Pool(connect, max_size=CAP, max_connecting=CAP, timeout=30, shared=NAME) as pool:
+    with fastpool.Pool(
+        partial(connect, server.port), max_size=CAP, max_connecting=CAP, timeout=30, shared=NAME
+    ) as pool:
         with ThreadPoolExecutor(CAP) as threads:
             try:
                 held = list(threads.map(lambda _: pool.checkout(), range(CAP)))
             except fastpool.NoConnectionsAvailable as error:
-                raise AssertionError(f"who has the others: {fastpool.shared_stats(NAME)}") from error
+                raise AssertionError(f"the holders of the others: {fastpool.shared_stats(NAME)}") from error
         took = time.monotonic() - began
         for c in held:
             pool.checkin(c)

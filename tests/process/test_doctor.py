@@ -1,4 +1,4 @@
-"""`fastpool doctor` says what a bug report needs, without anything that is nobody's business."""
+"""`fastpool doctor` says what a bug report needs, and nothing private."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ def test_a_raising_alarm_every_millisecond_loses_no_slot(storm: str, seconds: in
         PRELUDE
         + f"""
 import logging
-# CPython 3.14 takes the lock of a log handler by `with`: an alarm can leave it taken, and all who log wait for ever.
+# CPython 3.14 takes the lock of a log handler by `with`: an alarm can leave it taken, and every later log call hangs.
 logging.getLogger("fastpool").disabled = True
 
 class Alarm(BaseException):

@@ -93,6 +93,13 @@ def _gone(c: socket.socket) -> bool:
         return True
 
 
+def connect(port: int) -> socket.socket:
+    """Connect to a CountingServer; its greeting says that it has counted the connection."""
+    c = socket.create_connection(("127.0.0.1", port))
+    assert c.recv(1) == b"+"
+    return c
+
+
 class Worker:
     """A process of `_worker.py`."""
 
@@ -177,9 +184,7 @@ class Party:
 
     def connection(self) -> socket.socket:
         """A connection of the test's own, counted by the server."""
-        c = socket.create_connection(("127.0.0.1", self.server.port))
-        assert c.recv(1) == b"+"
-        return c
+        return connect(self.server.port)
 
     def close(self) -> None:
         for worker in self._workers:

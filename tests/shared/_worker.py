@@ -17,7 +17,7 @@ pool: fastpool.Pool = None  # type: ignore[assignment]
 
 
 def connect(server: tuple[str, int] | None = None) -> socket.socket:
-    """A connection that the server has counted: it says so."""
+    """Connect to a CountingServer; its greeting says that it has counted the connection."""
     c = socket.create_connection(("127.0.0.1", PORT if server is None else server[1]))
     assert c.recv(1) == b"+"
     return c

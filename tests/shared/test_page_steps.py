@@ -1,4 +1,4 @@
-"""The page's protocol alone: its books after a death between any two accesses, and who goes first."""
+"""The page's protocol alone: its books after a death between any two accesses, and the order of waiters."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_permit_is_kept_for_those_who_came_before(probe: Any) -> None:
     page.offer(0, 1000)
     assert page.need(1)[2] == 1000 and page.need(2)[2] == 1000, "two and one of three"
     assert page.before(0, 300, 1000 + 100 * MS) == 3
-    assert page.before(0, 300, 1001 + 100 * MS) == 0, "who does not take what it is offered is passed over"
+    assert page.before(0, 300, 1001 + 100 * MS) == 0, "a row that does not take its offer is passed over"
     page.served(1)
     assert page.need(1) == (1, 0, 0) and page.before(0, 300, 2000 + 100 * MS) == 1
 

@@ -12,6 +12,7 @@ import pytest
 
 import fastpool
 from fastpool._core import Entry, Selection
+from tests.concurrency._told import soon
 from tests.pool.fake_driver import PATIENCE, until
 
 pytestmark = pytest.mark.usefixtures("pages")
@@ -157,8 +158,7 @@ def test_a_task_of_an_async_pool_connects_only_when_the_close_has_returned() -> 
             async with pool.connection(of("a")):
                 pass
             task = asyncio.create_task(kind_of(pool, "b"))
-            while pool.stats().waiting != 1:
-                await asyncio.sleep(0.01)
+            assert await soon(lambda: pool.stats().waiting == 1, PATIENCE)
             assert open_now == 1
             may_close.set()
             await task
