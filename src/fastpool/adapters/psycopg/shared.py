@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..._config import Config
     from ..._errors import NoConnectionsAvailable
     from .driver import BaseDriver
-    from .filler import BaseFiller
+    from .filler_shared import BaseFiller
 
 logger = logging.getLogger("psycopg.pool")
 
