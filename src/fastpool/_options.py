@@ -23,14 +23,12 @@ class PoolSizes(TypedDict, total=False):
     shared_max: int | None
 
 
-class CommonOptions(TypedDict, total=False):
-    """The options that mean the same in every pool, the drop-ins included."""
+class InvariantOptions(TypedDict, total=False):
+    """The options that have the same name, type and meaning in every pool, the drop-ins included."""
 
     min_size: int
     order: Literal["lifo", "fifo"]
     max_overflow: int
-    max_idle: int | None
-    max_waiting: int | None
     max_lifetime: float | None
     idle_timeout: float | None
     max_uses: int | None
@@ -43,13 +41,20 @@ class CommonOptions(TypedDict, total=False):
     backoff: tuple[float, float]
     leak_after: float | None
     listeners: Iterable[object]
-    open: bool
     name: str | None
     shared: str | None
     shared_max: int | None
     timing: bool
     reclaim: bool
     collect_garbage: bool
+
+
+class CommonOptions(InvariantOptions, total=False):
+    """The options that mean the same in every pool and drop-in but psycopg_pool's, which has its own of these names."""
+
+    max_idle: int | None
+    max_waiting: int | None
+    open: bool
 
 
 class PoolOptions(CommonOptions, total=False):

@@ -59,6 +59,20 @@ def _refuses_to_count(con: Any) -> bool:
     return False
 
 
+def says_alive(said: Any) -> bool:
+    """Whether the result of a ping means that the connection works; None does, too."""
+    return said is None or bool(said)
+
+
+def by_own_ping(ping: Callable[..., Any]) -> bool:
+    """Call a connection's own ``ping``."""
+    try:
+        said = ping(False)  # PyMySQL's and mysqlclient's: do not reconnect, for the session would not be prepared
+    except TypeError:
+        said = ping()
+    return says_alive(said)
+
+
 def fileno(con: Any) -> int:
     """The connection's descriptor, -1 if it has none; raises if it is closed."""
     descriptor = getattr(con, "fileno", None)

@@ -100,13 +100,12 @@ class DBAPI(Driver[Any]):
             return False
         how = self.how
         if callable(how):
-            said = how(c)
-            return said is None or bool(said)
+            return modules.says_alive(how(c))
         if not how:
             return True
         own = getattr(c, "ping", None)
         if how is True and own is not None:
-            return _by_own_ping(own)
+            return modules.by_own_ping(own)
         cursor = c.cursor()
         try:
             cursor.execute("SELECT 1" if how is True else how)
@@ -173,11 +172,3 @@ def _refuse_unsafe(source: Any) -> None:
             f"module_or_connect must be thread-safe, not {source!r}, whose threadsafety is 0: "
             "a pool passes a connection from thread to thread"
         )
-
-
-def _by_own_ping(ping: Callable[..., Any]) -> bool:
-    try:
-        said = ping(False)  # PyMySQL's and mysqlclient's: do not reconnect, for the session would not be prepared
-    except TypeError:
-        said = ping()
-    return said is None or bool(said)

@@ -64,8 +64,8 @@ class Creator:
 
 def module_of(con: Any) -> Any:
     """The DB-API module of a connection: the nearest one above its class, or its OperationalError, that connects."""
-    names = (getattr(thing, "__module__", None) for thing in (con, getattr(con, "OperationalError", None)))
-    return next((found for name in names if (found := modules.connecting(name)) is not None), None)
+    error = getattr(con, "OperationalError", None)
+    return modules.module_of(con) or modules.connecting(getattr(error, "__module__", None))
 
 
 def threadsafety_of(creator: Any) -> int:

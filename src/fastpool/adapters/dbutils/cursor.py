@@ -144,7 +144,7 @@ class SteadyDBCursor(_Theirs):
         overused = con._is_overused()
         try:
             if overused:
-                raise con._failure(f"the connection was used {con._usage} times, as often as maxusage allows")
+                raise con._overuse()
             result = self._call(cursor, name, args, kwargs)
         except con._failures as error:
             if not overused and (self._no_failover or not con._fatal_check(error)):

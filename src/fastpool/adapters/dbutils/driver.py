@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..._driver import Driver
 from ...drivers import _modules as modules
 from .creator import PING_FETCHED
-from .errors import NotSupportedError, PoolDeadlock, TooManyConnectionsError
+from .errors import NotSupportedError, PoolClosed, PoolDeadlock, PoolOverloaded, TooManyConnectionsError
 from .sharing import Sharing
 from .steady import SteadyDBConnection
 
@@ -25,6 +25,8 @@ class SteadyDriver(Driver[SteadyDBConnection]):
 
     exhausted_error = TooManyConnectionsError
     deadlock_error = PoolDeadlock
+    closed_error = PoolClosed
+    overloaded_error = PoolOverloaded
 
     def __init__(self, creator: Any, args: tuple[Any, ...], kwargs: dict[str, Any], **given: Any) -> None:
         self.creator = creator

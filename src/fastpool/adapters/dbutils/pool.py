@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterable
 from os import getpid
 from typing import TYPE_CHECKING, Any
 
-from ... import _errors
 from ..._config import Config
 from ..._pool import Pool
 from ..._version import __version__ as own_version
 from . import arguments
 from .creator import PING_FETCHED, ping_of, threadsafety_of
 from .driver import SteadyDriver
-from .errors import PoolClosed, PooledDBError, PoolOverloaded
 from .pooled import PooledDedicatedDBConnection, PooledSharedDBConnection
 from .steady import SteadyDBConnection
 
@@ -111,10 +109,7 @@ class PooledDB(Pool[SteadyDBConnection]):
             if self._process != getpid():
                 self._idle_rows()  # has the core call _forked: the parent's connections are not to be shared here
             return PooledSharedDBConnection(self, self._sharing.join(self, wait))
-        try:
-            return PooledDedicatedDBConnection(self, _checkout(self, wait))
-        except (_errors.PoolClosed, _errors.PoolOverloaded) as error:
-            raise _named(error) from None
+        return PooledDedicatedDBConnection(self, _checkout(self, wait))
 
     def dedicated_connection(self) -> PooledDedicatedDBConnection:
         """Give a connection that no other caller uses: ``connection(shareable=False)``."""
@@ -165,12 +160,6 @@ class PooledDB(Pool[SteadyDBConnection]):
         self._process = getpid()
         super()._forked()
 
-    def _take(self, timeout: float | None) -> SteadyDBConnection:
-        try:
-            return _checkout(self, timeout)
-        except (_errors.PoolClosed, _errors.PoolOverloaded) as error:
-            raise _named(error) from None
-
     # what DBUtils' own tests, and programs that watch a pool, look at
 
     @property
@@ -202,8 +191,3 @@ class PooledDB(Pool[SteadyDBConnection]):
     @property
     def _isfatal(self) -> Any:
         return self.driver.isfatal
-
-
-def _named(error: _errors.PoolError) -> PooledDBError:
-    """The core's error as one of DBUtils', too."""
-    return (PoolClosed if isinstance(error, _errors.PoolClosed) else PoolOverloaded)(str(error))

@@ -143,25 +143,24 @@ class RawConnection:
     def _is_overused(self) -> bool:
         return bool(self._maxusage and self._usage >= self._maxusage and not self._transaction)
 
+    def _overuse(self) -> Any:
+        """The error that has an overused connection replaced."""
+        return self._failure(f"the connection was used {self._usage} times, as often as maxusage allows")
+
     def _is_alive(self) -> bool | None:
         """Check the raw connection; None if there is no way to."""
         if self._pinger is not None:
             try:
-                said = self._pinger(self._con)
+                return modules.says_alive(self._pinger(self._con))
             except Exception:
                 return False
-            return said is None or bool(said)
         try:
-            try:
-                said = self._con.ping(False)  # do not reconnect: the new connection's session would not be prepared
-            except TypeError:
-                said = self._con.ping()
+            return modules.by_own_ping(self._con.ping)
         except (AttributeError, IndexError, TypeError, ValueError):
             self._ping = 0  # it has no ping
             return None
         except Exception:
             return False
-        return said is None or bool(said)
 
     def _ping_check(self, ping: int = PING_FETCHED, reconnect: bool = True) -> bool | None:
         """Check the connection if it is to be checked now, and open it anew if it is dead and in no transaction.
@@ -183,7 +182,7 @@ class RawConnection:
         overused = self._is_overused()
         try:
             if overused:
-                raise self._failure(f"the connection was used {self._usage} times, as often as maxusage allows")
+                raise self._overuse()
             return self._con.cursor(*args, **kwargs)
         except self._failures as error:
             if not overused and not self._fatal_check(error):

@@ -19,9 +19,10 @@ class Lender(Protocol):
 
     config: Config
 
-    def _take(self, timeout: float | None) -> Any: ...
-
     def _exhausted(self, phase: str, waited: float, steps: list[Any] | None) -> NoConnectionsAvailable: ...
+
+    def checkout(self, timeout: float | None) -> Any:
+        """Give a connection."""
 
     def checkin(self, c: Any) -> None:
         """Take a connection back."""
@@ -150,7 +151,7 @@ class Sharing:
                 break
         taken: tuple[SharedDBConnection, ...] = ()
         try:
-            taken = (SharedDBConnection(pool._take(0)),)
+            taken = (SharedDBConnection(pool.checkout(0)),)
         except NoConnectionsAvailable:
             return None
         finally:

@@ -7,7 +7,8 @@ import contextvars
 from typing import TYPE_CHECKING, Any
 
 from ..._core import loop_of_thread
-from .filler import GLANCE_S, BaseFiller, shrink_step
+from .filler_shared import GLANCE_S, BaseFiller
+from .steps import awaited
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -36,7 +37,7 @@ class AsyncFiller(BaseFiller):
             self.idle_workers.append(worker)
 
     def _spawn(self, worker: int) -> None:
-        self._run(self._work(worker))
+        self._run(awaited(self.work(worker)))
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         # in an empty context: what is opened in the background is none of the caller's request
@@ -64,84 +65,24 @@ class AsyncFiller(BaseFiller):
         if mine:
             await asyncio.wait(mine, timeout=timeout)
 
-    async def _work(self, worker: int) -> None:
-        try:
-            while self.reserve():
-                try:
-                    goes_on = await self._open_one()
-                finally:
-                    self.release()
-                if not goes_on:
-                    break
-        finally:
-            self.idle_workers.append(worker)
-        self.ask()  # a caller may have begun to wait since
-
-    async def _open_one(self) -> bool:
-        """Open the reserved connection, in as many attempts as it takes; False: this worker is to end."""
-        attempts = None
-        hurried = False
-        try:
-            while (pool := self.pool()) is not None and not self.stopped:
-                try:
-                    opened: bool = await pool.open_in_background()
-                except Exception as error:
-                    if pool.closed or (self.retrying and attempts is None):
-                        return False  # another worker goes on trying
-                    self.retrying = True
-                    attempts = attempts or self.attempts(pool)
-                    if attempts.failed(pool.name, error, hurried):
-                        self.retrying = False
-                        self.given_up = True
-                        await pool.reconnect_failed()
-                        return False
-                else:
-                    if opened:
-                        self.opened(pool)
-                    elif wait := self.wait_for_permit(pool):
-                        del pool
-                        await asyncio.sleep(wait)
-                        continue
-                    return opened
-                del pool
-                hurried = await self._pause(attempts)
-            return False
-        finally:
-            if attempts is not None:
-                self.retrying = False
-
-    async def _pause(self, attempts: AttemptWithBackoff) -> bool:
-        """Sleep until the next attempt is due; True: it is made early, because callers wait."""
+    async def pause(self, attempts: AttemptWithBackoff) -> None:
+        """Sleep until the next attempt is due."""
         event = asyncio.Event()
         self._pausing = (asyncio.get_running_loop(), event)
-        while (pool := self.pool()) is not None and not self.stopped:
-            hurry = self.hurries(pool)
-            del pool
-            left = attempts.due(hurry)
-            if not left:
-                return hurry and attempts.due(False) > 0
+        while left := self.left(attempts):
             event.clear()
             try:
-                async with asyncio.timeout(min(left, GLANCE_S)):
+                async with asyncio.timeout(left):
                     await event.wait()
             except TimeoutError:
                 pass
-        return False
 
-    # ---- a pool that has grown
+    async def nap(self, seconds: float) -> None:
+        """Sleep between two looks; at most for as long as a pool that was dropped may go unnoticed."""
+        await asyncio.sleep(min(seconds, GLANCE_S))
+
+    nap_for_permit = nap
 
     def start_shrinking(self) -> None:
         """Have a task close one connection after each `max_idle` seconds in which not all were used."""
-        self._run(self._shrink())
-
-    async def _shrink(self) -> None:
-        least, tick = None, None
-        try:
-            while (pool := self.pool()) is not None and not self.stopped and len(pool) > pool.min_size:
-                nap, least, tick = shrink_step(pool, least, tick)
-                del pool
-                await asyncio.sleep(min(nap, GLANCE_S))
-        finally:
-            self.shrinking = False
-        if (pool := self.pool()) is not None and not self.stopped:
-            self.see_size(pool)  # it may have grown since the last look
+        self._run(awaited(self.shrink()))

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psycopg.errors import ConnectionTimeout
 
-from ..._core.greenlets import pause
 from .arguments import UNLIMITED, checked_null_sizes
-from .driver import UNKNOWN, PsycopgDriver
+from .driver import PsycopgDriver
+from .driver_shared import UNKNOWN, BaseDriver
 from .errors import PoolTimeout, Unfit
 from .hints import CT
 from .pool import ConnectionPool
 from .shared import SharedPool
+from .steps import called
 
 if TYPE_CHECKING:
     from ..._core import Checkout
+    from .steps import Steps
 
 
 class NullPool(SharedPool):
@@ -38,6 +41,27 @@ class NullPool(SharedPool):
     def _fill_at_first(self) -> None:
         self.filler.stopped = True  # nothing is opened ahead of use
 
+    def _wait_steps(self, timeout: float) -> Steps[None]:
+        """Open one connection, and close it; PoolTimeout, and the pool is closed, after ``timeout`` seconds."""
+        attempts = self.filler.attempts(self)
+        until = time.monotonic() + timeout
+        while True:
+            left = until - time.monotonic()
+            try:
+                yield partial(self._connect_once, max(left, 0))
+                return
+            except Exception as error:
+                attempts.failed(self.name, error)
+            left = until - time.monotonic()
+            if left <= 0:
+                yield self.close
+                raise PoolTimeout(f"pool initialization incomplete after {timeout} sec")
+            yield partial(self.psycopg.pause, min(attempts.due(True), left))
+
+    def _connect_once(self, timeout: float) -> Any:
+        """Open a connection, without the user's check, and close it."""
+        raise NotImplementedError
+
     def _go_on_connecting(self, checkout: Checkout) -> None:
         checkout.dropped()  # nobody keeps a connection that comes too late
 
@@ -48,57 +72,53 @@ class NullPool(SharedPool):
         return counted
 
 
-class NullDriver(PsycopgDriver):
+class NullBaseDriver(BaseDriver):
     """Opens connections in the caller's time, and keeps those for which another caller waits."""
 
-    def connect(self, server: Any, timeout: float | None) -> Any:
+    closes_in_reset = False
+
+    def connect_steps(self, server: Any, timeout: float | None) -> Steps[Any]:
         """Open, configure and check a connection."""
         until = None if timeout is None else time.monotonic() + timeout
         while True:
             try:
-                c = super().connect(server, timeout)
+                c = yield from super().connect_steps(server, timeout)
             except ConnectionTimeout as error:
                 raise PoolTimeout(str(error)) from None
-            if self.on_check is None or self.check(c, timeout):
+            if self.on_check is None or (yield from self.check_steps(c, timeout)):
                 return c
-            self.close(c)
+            yield partial(self.close, c)
             if until is not None:
                 timeout = until - time.monotonic()
                 if timeout <= 0:
                     raise PoolTimeout("no connection passed the check in the time of the checkout")
 
-    def reset(self, c: Any) -> None:
+    def reset_steps(self, c: Any) -> Steps[None]:
         """Make ``c`` fit for a caller that waits; without one it is closed. Raises for one that is to be closed."""
         if self.pool().has_waiters:
-            super().reset(c)
+            yield from super().reset_steps(c)
             return
         if c.pgconn.transaction_status == UNKNOWN:
             self.counters.returns_bad += 1
+        if self.closes_in_reset:
+            yield partial(self.close, c)
         raise Unfit
 
 
+class NullDriver(NullBaseDriver, PsycopgDriver):
+    """The driver of synchronous connections."""
+
+
 class NullConnectionPool(NullPool, ConnectionPool[CT]):
-    """A ConnectionPool that keeps no idle connection: it bounds how many are open, if ``max_size`` is not 0."""
+    """A ConnectionPool that keeps no idle connection: it bounds how many are open, if ``max_size`` is not 0.
+
+    ``wait()`` opens one connection, and closes it.
+    """
 
     driver_class = NullDriver
 
-    def wait(self, timeout: float = 30.0) -> None:
-        """Open one connection, and close it; PoolTimeout, and the pool is closed, after ``timeout`` seconds."""
-        self._check_open_getconn()
-        attempts = self.filler.attempts(self)
-        until = time.monotonic() + timeout
-        while True:
-            left = until - time.monotonic()
-            try:
-                self.driver.close(PsycopgDriver.connect(self.driver, None, max(left, 0)))
-                return
-            except Exception as error:
-                attempts.failed(self.name, error)
-            left = until - time.monotonic()
-            if left <= 0:
-                self.close()
-                raise PoolTimeout(f"pool initialization incomplete after {timeout} sec")
-            pause(min(attempts.due(True), left))
+    def _connect_once(self, timeout: float) -> None:
+        self.driver.close(called(BaseDriver.connect_steps(self.driver, None, timeout)))
 
     def check(self) -> None:
         """Do nothing: there are no idle connections."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -11,22 +9,16 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from psycopg import Connection
 
 from ..._core import DefaultedCore, rebind
-from ..._core.greenlets import pause
 from ..._pool import Pool
 from .arguments import split
 from .driver import PsycopgDriver, check_connection
-from .errors import PoolTimeout
 from .filler import Filler
 from .hints import CT, Conninfo, Kwargs, PoolArguments
 from .shared import SharedPool
+from .steps import called
 
 if TYPE_CHECKING:
     from ..._config import Config
-
-logger = logging.getLogger("psycopg.pool")
-
-
-_NAP_S = 0.001
 
 
 class ConnectionPool(SharedPool, DefaultedCore[CT], Pool[CT]):
@@ -72,12 +64,6 @@ class ConnectionPool(SharedPool, DefaultedCore[CT], Pool[CT]):
     def _new_filler(self) -> Filler:
         return Filler(self, self.num_workers)
 
-    def _open_in_constructor(self) -> None:
-        wanted = self.driver.settings["open"]
-        self._open_implicit = wanted is None
-        if wanted is None or wanted:
-            self._mark_open()
-
     # ---- life
 
     def open(self, wait: bool = False, timeout: float = 30.0) -> None:
@@ -93,20 +79,7 @@ class ConnectionPool(SharedPool, DefaultedCore[CT], Pool[CT]):
     def wait(self, timeout: float = 30.0) -> None:
         """Wait until ``min_size`` connections are idle; after ``timeout`` seconds the pool is closed: PoolTimeout."""
         self._check_open_getconn()
-        self._wait_until(lambda: self.available >= self._min_size, timeout)
-
-    def _wait_until(self, ready: Any, timeout: float) -> None:
-        if ready():
-            return
-        logger.info("waiting for pool %r initialization", self.name)
-        until = time.monotonic() + timeout
-        with self.filler.hurried():
-            while not ready():
-                if time.monotonic() >= until:
-                    self.close()
-                    raise PoolTimeout(f"pool initialization incomplete after {timeout} sec")
-                pause(_NAP_S)
-        logger.info("pool %r is ready to use", self.name)
+        called(self._wait_steps(timeout))
 
     def close(self, timeout: float | None = 5.0) -> None:
         """Close the pool: idle connections now, leased ones when they come back; callers in line get PoolClosed.

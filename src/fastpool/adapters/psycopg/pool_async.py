@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,18 +19,13 @@ from ..._core import STEP_RESET, AwaitingDefaultedCore
 from ..._errors import LeaseError
 from .arguments import split
 from .driver_async import AsyncPsycopgDriver, check_connection
-from .errors import PoolTimeout
 from .filler_async import AsyncFiller
 from .hints import ACT, AsyncConninfo, AsyncKwargs, PoolArguments
 from .shared import SharedPool
+from .steps import awaited
 
 if TYPE_CHECKING:
     from ..._config import Config
-
-logger = logging.getLogger("psycopg.pool")
-
-
-_NAP_S = 0.001
 
 
 class AsyncConnectionPool(SharedPool, AwaitingDefaultedCore[ACT], AsyncPool[ACT]):
@@ -75,12 +68,9 @@ class AsyncConnectionPool(SharedPool, AwaitingDefaultedCore[ACT], AsyncPool[ACT]
         return AsyncFiller(self, self.num_workers)
 
     def _open_in_constructor(self) -> None:
-        wanted = self.psycopg.settings["open"]
-        if wanted:
+        if self.psycopg.settings["open"]:
             self._warn_implicit()
-        self._open_implicit = wanted is None
-        if wanted is None or wanted:
-            self._mark_open()
+        super()._open_in_constructor()
 
     def _mark_open(self) -> None:
         try:
@@ -114,17 +104,7 @@ class AsyncConnectionPool(SharedPool, AwaitingDefaultedCore[ACT], AsyncPool[ACT]
     async def wait(self, timeout: float = 30.0) -> None:
         """Wait until ``min_size`` connections are idle; after ``timeout`` seconds the pool is closed: PoolTimeout."""
         self._check_open_getconn()
-        if self.available >= self._min_size:
-            return
-        logger.info("waiting for pool %r initialization", self.name)
-        until = time.monotonic() + timeout
-        with self.filler.hurried():
-            while self.available < self._min_size:
-                if time.monotonic() >= until:
-                    await self.close()
-                    raise PoolTimeout(f"pool initialization incomplete after {timeout} sec")
-                await asyncio.sleep(_NAP_S)
-        logger.info("pool %r is ready to use", self.name)
+        await awaited(self._wait_steps(timeout))
 
     async def close(self, timeout: float | None = 5.0) -> None:
         """Close the pool: idle connections now, leased ones when they come back; callers in line get PoolClosed.

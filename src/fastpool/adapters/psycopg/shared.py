@@ -6,6 +6,7 @@ import logging
 import time
 import warnings
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..._base import BasePool
@@ -14,17 +15,19 @@ from ..._telemetry.events import Listeners
 from ..._telemetry.report import exhausted
 from .arguments import checked_sizes
 from .base import jitter
-from .errors import NotReturnable, PoolClosed, Unfit
+from .errors import NotReturnable, PoolClosed, PoolTimeout, Unfit
 from .settings import Settings
 
 if TYPE_CHECKING:
     from ..._config import Config
     from ..._errors import NoConnectionsAvailable
-    from .driver import BaseDriver
-    from .filler import BaseFiller
+    from .driver_shared import BaseDriver
+    from .filler_shared import BaseFiller
+    from .steps import Steps
 
 logger = logging.getLogger("psycopg.pool")
 
+_NAP_S = 0.001
 _LOST = tuple(REASONS.index(reason) for reason in ("dead", "desync"))
 
 
@@ -35,6 +38,7 @@ class SharedPool(Settings, Core[Any]):
     config: Config
     filler: BaseFiller
     before_use: Any
+    close: Any
 
     # ---- the making of it
 
@@ -90,6 +94,12 @@ class SharedPool(Settings, Core[Any]):
             stacklevel=4,
         )
 
+    def _open_in_constructor(self) -> None:
+        wanted = self.psycopg.settings["open"]
+        self._open_implicit = wanted is None
+        if wanted is None or wanted:
+            self._mark_open()
+
     def _mark_open(self) -> None:
         """The pool is open from now on; PoolClosed if it was closed before."""
         if self._opened:
@@ -104,6 +114,20 @@ class SharedPool(Settings, Core[Any]):
 
     def _fill_at_first(self) -> None:
         self.filler.want()
+
+    def _wait_steps(self, timeout: float) -> Steps[None]:
+        """Wait until ``min_size`` connections are idle; after ``timeout`` seconds the pool is closed: PoolTimeout."""
+        if self.available >= self._min_size:
+            return
+        logger.info("waiting for pool %r initialization", self.name)
+        until = time.monotonic() + timeout
+        with self.filler.hurried():
+            while self.available < self._min_size:
+                if time.monotonic() >= until:
+                    yield self.close
+                    raise PoolTimeout(f"pool initialization incomplete after {timeout} sec")
+                yield partial(self.psycopg.pause, _NAP_S)
+        logger.info("pool %r is ready to use", self.name)
 
     def _mark_closed(self) -> None:
         """Checkouts are refused from now on."""
