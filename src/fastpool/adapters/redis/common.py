@@ -94,11 +94,6 @@ class Common:
 
     # ---- what they say of themselves
 
-    def _exhausted(self, phase: str, waited: float, steps: list[Any] | None) -> Any:
-        error = super()._exhausted(phase, waited, steps)  # type: ignore[misc]
-        error.args = (error.args[0].replace("raise max_size", "raise max_connections"),)
-        return error
-
     def __repr__(self) -> str:
         kind, of = type(self), self.connection_class
         shown = ",".join(

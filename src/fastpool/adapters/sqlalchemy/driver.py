@@ -26,6 +26,7 @@ class RecordDriver(Driver[Any]):
 
     exhausted_error = TimeoutError
     deadlock_error = PoolDeadlock
+    size_option = "pool_size or max_overflow"
 
     def __init__(self, owner: SharedPool) -> None:
         self._owner = weakref.ref(owner)  # else a pool that is dropped would wait for the garbage collector
