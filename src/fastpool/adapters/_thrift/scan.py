@@ -53,7 +53,7 @@ class Progress:
     def take(self, rows: Any) -> bool:
         """Note a batch, cut to the limit, which is to be given out as ``rows``; False: the scan is at its end."""
         self.rows = rows
-        found = rows.__length_hint__()
+        found: int = rows.__length_hint__()
         self._fetched += found
         if self.asked.limit is not None:
             rows.keep(self.asked.limit - self._given)
