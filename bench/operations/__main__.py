@@ -8,15 +8,15 @@ over loopback.
 from __future__ import annotations
 
 import argparse
-import gc
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import happybase
 
 import fastpool
+from fastpool._cli.compare.operations import served
+from fastpool._cli.compare.ratios import Cycles, least
 from fastpool.testing import HBaseServer
 from tests.adapters._recorded import recorded, wrapped
 
@@ -40,6 +40,8 @@ def batch(table: Any) -> None:
 
 
 CELLS = {columns: cells(columns) for columns in (1, 10, 50)}
+ROWS = {b"row-%02d" % columns: values for columns, values in CELLS.items()}
+ROWS |= {b"scanned-%04d" % i: CELLS[10] for i in range(SCANNED)}
 THREADS = "rows of 10 columns by 8 threads"
 CLIENT_ROW = "client.getRow, 10 columns"
 USES: dict[str, tuple[int, Callable[[Any, Any], object]]] = {
@@ -72,51 +74,31 @@ MOST = {
 """At most so much of happybase's time."""
 
 
-@contextmanager
-def served(protocol: str) -> Iterator[HBaseServer]:
-    with HBaseServer(process=True, protocol=protocol) as server:
-        connection = happybase.Connection(server.host, server.port, protocol=protocol)
-        connection.create_table(TABLE, {"f": {}})
-        table = connection.table(TABLE)
-        for columns, values in CELLS.items():
-            table.put(b"row-%02d" % columns, values)
-        with table.batch() as filling:
-            for i in range(SCANNED):
-                filling.put(b"scanned-%04d" % i, CELLS[10])
-        connection.close()
-        yield server
+def repeated(pool: Any, use: Use) -> Cycles:
+    """The operation so many times, each with its checkout and table()."""
 
+    def cycles(n: int) -> None:
+        for _ in range(n):
+            with pool.connection() as connection:
+                use(connection, connection.table(TABLE))
 
-def timed(pool: Any, use: Use, times: int) -> float:
-    """Seconds of processor time that one operation takes, checkout and table() included."""
-    begin = time.process_time()
-    for _ in range(times):
-        with pool.connection() as connection:
-            use(connection, connection.table(TABLE))
-    return (time.process_time() - begin) / times
+    return cycles
 
 
 def compared(server: HBaseServer, protocol: str, use: Use, times: int, rounds: int) -> tuple[float, float]:
-    """The least time of an operation in happybase and in fastpool."""
+    """The least ns of processor time of an operation in fastpool and in happybase."""
     where = {"host": server.host, "port": server.port, "protocol": protocol}
     replies = canned_module().Replies(recorded(lambda c: use(c, c.table(TABLE)), **where), protocol == "compact")
     with wrapped(lambda sock: canned_module().CannedSocket(replies, sock)):
         theirs = happybase.ConnectionPool(1, **where)
         ours = fastpool.ConnectionPool(1, **where)
-        pools = (theirs, ours)
-        for pool in pools:
-            timed(pool, use, times)
-        gc.collect()
-        gc.freeze()
-        try:
-            turns = [[timed(pool, use, times) for pool in pools] for _ in range(rounds)]
-        finally:
-            gc.unfreeze()
+        found = least(
+            repeated(ours, use), repeated(theirs, use), rounds=rounds, cycles=times, clock=time.process_time_ns
+        )
         ours.close()
         with theirs.connection() as connection:
             connection.close()
-    best_theirs, best_ours = map(min, zip(*turns, strict=True))
-    return best_theirs, best_ours
+    return found
 
 
 def main() -> None:
@@ -127,19 +109,19 @@ def main() -> None:
     parser.add_argument("--protocol", choices=("binary", "compact"))
     arguments = parser.parse_args()
     for protocol in (arguments.protocol,) if arguments.protocol else ("binary", "compact"):
-        with served(protocol) as server:
+        with served(protocol, TABLE, ROWS) as server:
             for name, (times, use) in USES.items():
                 if arguments.only not in name:
                     continue
-                theirs, ours = compared(server, protocol, use, times, arguments.rounds)
+                ours, theirs = compared(server, protocol, use, times, arguments.rounds)
                 most = MOST.get((name, protocol))
                 print(
-                    f"{protocol:8}{name:28}{theirs * 1e6:10.2f} us{ours * 1e6:10.2f} us{ours / theirs:8.3f}"
+                    f"{protocol:8}{name:28}{theirs / 1e3:10.2f} us{ours / 1e3:10.2f} us{ours / theirs:8.3f}"
                     + (f"   at most {most}: {'yes' if ours / theirs <= most else 'no'}" if most else ""),
                     flush=True,
                 )
     if arguments.only in THREADS and arguments.protocol != "compact":
-        with served("binary") as server:
+        with served("binary", TABLE, ROWS) as server:
             replies = recorded(lambda c: c.table(TABLE).row(b"row-10"), host=server.host, port=server.port)
         theirs, ours = threads.compared(replies, arguments.turns, 1.0)
         print(f"{THREADS}: {theirs:,.0f} and {ours:,.0f} a second, {ours / theirs:.2f} times; to reach: 2 times")

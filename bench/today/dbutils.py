@@ -4,34 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any
 
-from tests.pool.real_servers import postgres_server
+from tests.pool.real_servers import postgres_server as server
+
+__all__ = ["NAME", "ours", "server", "theirs"]
 
 NAME = "DBUtils PooledDB (psycopg2)"
 
 Block = Callable[[], AbstractContextManager[Callable[[], object]]]
-
-
-def server() -> AbstractContextManager[str]:
-    """A PostgreSQL of its own."""
-    started: AbstractContextManager[str] = postgres_server()
-    return started
-
-
-@contextmanager
-def ours(address: str, size: int) -> Iterator[Block]:
-    """The drop-in."""
-    with _blocks("fastpool.adapters.dbutils", address, size) as block:
-        yield block
-
-
-@contextmanager
-def theirs(address: str, size: int) -> Iterator[Block]:
-    """DBUtils' own."""
-    with _blocks("dbutils.pooled_db", address, size) as block:
-        yield block
 
 
 @contextmanager
@@ -56,3 +39,7 @@ def _blocks(module: str, address: str, size: int) -> Iterator[Block]:
 
     yield block
     pool.close()
+
+
+ours = partial(_blocks, "fastpool.adapters.dbutils")
+theirs = partial(_blocks, "dbutils.pooled_db")

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from importlib import import_module
 from typing import Any
 
-from tests.pool.real_servers import postgres_server
+from tests.pool.real_servers import postgres_server as server
+
+__all__ = ["NAME", "ours", "server", "theirs"]
 
 NAME = "psycopg_pool"
 
 Block = Callable[[], AbstractContextManager[Callable[[], object]]]
-
-
-@contextmanager
-def server() -> Iterator[str]:
-    """A PostgreSQL server of its own; yields its address."""
-    with postgres_server() as address:
-        yield address
 
 
 @contextmanager
@@ -41,11 +37,5 @@ def _opened(module: str, address: str, size: int) -> Iterator[Block]:
         yield block
 
 
-def ours(address: str, size: int) -> AbstractContextManager[Block]:
-    """The drop-in."""
-    return _opened("fastpool.adapters.psycopg", address, size)
-
-
-def theirs(address: str, size: int) -> AbstractContextManager[Block]:
-    """psycopg_pool itself."""
-    return _opened("psycopg_pool", address, size)
+ours = partial(_opened, "fastpool.adapters.psycopg")
+theirs = partial(_opened, "psycopg_pool")

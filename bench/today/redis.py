@@ -10,7 +10,9 @@ from typing import Any
 import redis
 
 from fastpool.adapters.redis import BlockingConnectionPool
-from tests.pool.real_servers import redis_server
+from tests.pool.real_servers import redis_server as server
+
+__all__ = ["NAME", "ours", "server", "theirs"]
 
 NAME = "redis-py BlockingConnectionPool, PING"
 
@@ -33,12 +35,6 @@ class Block:
     def _ping(self) -> object:
         self._c.send_command("PING")
         return self._c.read_response()
-
-
-@contextmanager
-def server() -> Iterator[str]:
-    with redis_server() as address:
-        yield address
 
 
 @contextmanager

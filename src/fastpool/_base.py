@@ -154,8 +154,7 @@ class BasePool(Core[C]):
         if self.was_opened:
             self._go_on_keeping()
             if not self.needs_keeper:
-                self.keeping = None
-                keeper.forget(self)
+                self._end_keeping()
 
     def clear(self, reason: str | None = None) -> None:
         """Replace all connections of now: idle ones at once, leased ones when they come back."""
@@ -304,6 +303,16 @@ class BasePool(Core[C]):
             if self.share is not None:
                 self.share.start()
             self.keeping = keeper.look_after(self)
+
+    def _end_keeping(self) -> None:
+        keeper.forget(self)
+        self.keeping = None
+
+    def _begin_anew(self) -> bool:
+        """Be as before the first use: nothing is opened ahead of the next one. Returns whether the pool was in use."""
+        first, self.was_opened = self.was_opened, False
+        self._end_keeping()
+        return first
 
     def _go_on_keeping(self) -> None:
         """Be looked after if that can be had. The core asks again in each checkout that cannot be had at once."""

@@ -34,6 +34,7 @@ class Driver(Generic[C]):
     closed_error: type[PoolClosed] = PoolClosed
     overloaded_error: type[PoolOverloaded] = PoolOverloaded
     exhausted_message: str | None = None  # how the error of an exhausted pool begins; None: with the pool's name
+    size_option: str = "max_size"  # what that error advises to raise, by the name under which the size was given
     # How often one connect may ask each of the servers before it fails. From the second round on even those are asked
     # that are left alone because they refused lately, after a tenth of a second at most.
     rounds: int = 1

@@ -33,6 +33,7 @@ class LoopDriver(Driver[Any]):
         self.is_clean = inner.is_clean  # type: ignore[method-assign]
         self.is_reset = inner.is_reset  # type: ignore[method-assign]
         self.exhausted_message = inner.exhausted_message
+        self.size_option = inner.size_option
         self.rounds = inner.rounds
         self.fileno = inner.fileno  # type: ignore[method-assign]  # called at every checkout and checkin
         self.homes: dict[int, tuple[Any, Loop]] = {}  # id(connection) -> (connection, loop it was opened in)

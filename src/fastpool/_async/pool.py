@@ -98,11 +98,7 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
             self._retire_idle("closed", 0)
             self.driver.stop_connecting(asyncio.get_running_loop())
             if timeout is not None:
-                while clock() < deadline:
-                    _, leased, connecting, *_ = self._counts()
-                    if not (leased or connecting):
-                        break
-                    await asyncio.sleep(min(0.005, max(deadline - clock(), 0)))
+                await self._wait_for_leases(deadline)
                 self._drop_leased()
             await self._wait_for_closes(self.driver.closing, max(deadline - clock(), 0))
         finally:
@@ -168,6 +164,13 @@ class AsyncPool(BasePool[C], AwaitingCore[C]):
             return False
         await open_one(self, checkout, LoopCalls(self, loop), opened)
         return True
+
+    async def _wait_for_leases(self, deadline: float) -> None:
+        while (left := deadline - clock()) > 0:
+            _, leased, connecting, *_ = self._counts()
+            if not (leased or connecting):
+                return
+            await asyncio.sleep(min(0.005, left))
 
     async def _wait_for_closes(self, closes: set[asyncio.Future[Any]], seconds: float) -> None:
         here = asyncio.get_running_loop()

@@ -182,7 +182,7 @@ def exhausted(
 
         headline, advice = describe_deadlock(pool, steps, headline)
     last_error = pool.connector.last_error
-    text = explain(stats, holders, waited, phase, last_error, headline, advice, held)
+    text = explain(stats, holders, waited, phase, last_error, headline, advice, held, driver.size_option)
     if pool.share is not None:
         text = f"{text}\n{pool.share.explain()}".rstrip()
     error = error_class(text)

@@ -245,7 +245,7 @@ def describe_holders(holders: Iterable[LeaseInfo], limit: int = 20) -> list[str]
 
 _SPENT = {"wait": "in line", "connect": "connecting", "check": "checking connections"}
 _ADVICE = {
-    "wait": "Hold connections for shorter, raise max_size, or give the checkout a longer timeout.",
+    "wait": "Hold connections for shorter, raise {size_option}, or give the checkout a longer timeout.",
     "connect": "See whether the server is reachable, or give the checkout a longer timeout.",
     "check": "See why connections die or check() takes so long, or give the checkout a longer timeout.",
 }
@@ -260,10 +260,12 @@ def explain(
     headline: str | None = None,
     advice: str | None = None,
     held: Iterable[str] | None = None,
+    size_option: str = "max_size",
 ) -> str:
     """The message of a checkout that got nothing: what was tried, the sizes, the holders, and what to do.
 
-    ``headline`` and ``advice`` replace the first and the last line; ``held``: what `describe_holders` said.
+    ``headline`` and ``advice`` replace the first and the last line; ``held``: what `describe_holders` said;
+    ``size_option``: what to raise.
     """
     if headline is None:
         headline = f"pool {stats.name!r} had no connection to give within {duration_text(waited)} ({_SPENT[phase]})"
@@ -275,7 +277,7 @@ def explain(
     ]
     if last_error is not None:
         lines.append(f"  last failed connect: {error_text(last_error)}")
-    lines.append(_ADVICE[phase] if advice is None else advice)
+    lines.append(_ADVICE[phase].format(size_option=size_option) if advice is None else advice)
     return "\n".join(lines)
 
 

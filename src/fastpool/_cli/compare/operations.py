@@ -8,19 +8,18 @@ collector runs: what it has to look at is a part of what an operation makes. Old
 from __future__ import annotations
 
 import asyncio
-import gc
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from importlib import import_module
 from itertools import repeat
 from typing import Any
 
 from .findings import Finding, Target
-from .ratios import OWN_TIME, Effort
+from .ratios import Cycles, Effort, least
 
 _TABLE = "operations"
 _CELLS = {b"f:column-%02d" % i: b"v" * 20 for i in range(10)}
-_SCANNED = 2000
+_ROWS = {b"row": _CELLS} | {b"scanned-%05d" % i: _CELLS for i in range(2000)}
 _PROTOCOLS = ("binary", "compact")
 _OPERATIONS = {"row": 100, "put": 100, "batch of 20 rows": 5, "scan of 2,000 rows": 1, "counter": 100}
 """How often each is done in one round."""
@@ -32,8 +31,6 @@ _TARGETS = {
     ("tasks", "binary", "row"): Target(8.3),
     ("tasks", "binary", "scan of 2,000 rows"): Target(50),
 }
-
-Operation = Callable[[int], None]
 
 
 def answers(effort: Effort) -> Iterator[Finding]:
@@ -51,7 +48,7 @@ def answers(effort: Effort) -> Iterator[Finding]:
                 yield Finding("operations", f"{library}, {protocol}", ours, missing=str(error))
                 continue
             with (
-                _served(protocol) as server,
+                served(protocol, _TABLE, _ROWS) as server,
                 both(library, server, protocol) as theirs,
                 both(ours, server, protocol) as o,
             ):
@@ -60,19 +57,9 @@ def answers(effort: Effort) -> Iterator[Finding]:
 
 
 def _compared(
-    model: str, protocol: str, name: str, library: str, ours: Operation, theirs: Operation, rounds: int, times: int
+    model: str, protocol: str, name: str, library: str, ours: Cycles, theirs: Cycles, rounds: int, times: int
 ) -> Finding:
-    best_ours = best_theirs = float("inf")
-    ours(times)
-    theirs(times)
-    gc.collect()
-    gc.freeze()
-    try:
-        for _ in repeat(None, rounds):
-            best_theirs = min(best_theirs, _timed(theirs, times))
-            best_ours = min(best_ours, _timed(ours, times))
-    finally:
-        gc.unfreeze()
+    best_ours, best_theirs = least(ours, theirs, rounds=rounds, cycles=times)
     return Finding(
         "operations",
         f"{library}: {name} in {model}, {protocol}",
@@ -83,32 +70,25 @@ def _compared(
     )
 
 
-def _timed(operation: Operation, times: int) -> float:
-    begin = OWN_TIME()
-    operation(times)
-    return (OWN_TIME() - begin) / times
-
-
 @contextmanager
-def _served(protocol: str) -> Iterator[Any]:
+def served(protocol: str, table: str | bytes, rows: Mapping[bytes, Any]) -> Iterator[Any]:
+    """The embedded server, in a process of its own, with a table of these rows of family ``f``."""
     import happybase
 
     from ...testing import HBaseServer
 
     with HBaseServer(process=True, protocol=protocol) as server:
         connection = happybase.Connection(server.host, server.port, protocol=protocol)
-        connection.create_table(_TABLE, {"f": {}})
-        table = connection.table(_TABLE)
-        table.put(b"row", _CELLS)
-        with table.batch() as batch:
-            for i in range(_SCANNED):
-                batch.put(b"scanned-%05d" % i, _CELLS)
+        connection.create_table(table, {"f": {}})
+        with connection.table(table).batch() as batch:
+            for row, cells in rows.items():
+                batch.put(row, cells)
         connection.close()
         yield server
 
 
 @contextmanager
-def _threads(module: str, server: Any, protocol: str) -> Iterator[dict[str, Operation]]:
+def _threads(module: str, server: Any, protocol: str) -> Iterator[dict[str, Cycles]]:
     pool = import_module(module).ConnectionPool(1, host=server.host, port=server.port, protocol=protocol)
 
     def batch(table: Any) -> None:
@@ -120,7 +100,7 @@ def _threads(module: str, server: Any, protocol: str) -> Iterator[dict[str, Oper
         for _ in table.scan(row_prefix=b"scanned"):
             pass
 
-    def repeated(use: Callable[[Any], object]) -> Operation:
+    def repeated(use: Callable[[Any], object]) -> Cycles:
         def operation(n: int) -> None:
             for _ in repeat(None, n):
                 with pool.connection() as connection:
@@ -147,7 +127,7 @@ def _uses(batch: Any, scan: Any) -> tuple[Callable[[Any], Any], ...]:
 
 
 @contextmanager
-def _tasks(module: str, server: Any, protocol: str) -> Iterator[dict[str, Operation]]:
+def _tasks(module: str, server: Any, protocol: str) -> Iterator[dict[str, Cycles]]:
     async def batch(table: Any) -> None:
         async with table.batch() as filling:
             for i in range(20):
@@ -161,7 +141,7 @@ def _tasks(module: str, server: Any, protocol: str) -> Iterator[dict[str, Operat
         block = _open_pool(module, server, protocol)
         pool = runner.run(block.__aenter__())
 
-        def repeated(use: Callable[[Any], Awaitable[object]]) -> Operation:
+        def repeated(use: Callable[[Any], Awaitable[object]]) -> Cycles:
             async def many(n: int) -> None:
                 for _ in repeat(None, n):
                     async with pool.connection() as connection:

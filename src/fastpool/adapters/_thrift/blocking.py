@@ -32,9 +32,7 @@ class BlockingClient(BaseClient):
         except BaseException as error:
             call.fail(error)
             raise
-        if call.error is not None:
-            raise call.error
-        return call.value
+        return call.result()
 
     def _receive(self, method: Method, call: Call) -> None:
         """Read the reply, if the method has one, and end the call."""

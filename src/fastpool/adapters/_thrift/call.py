@@ -5,22 +5,9 @@ between, anything that gets in the way, from a timeout to a signal handler that 
 the transport and taints the entry; if even that is interrupted, the entry stays busy, which costs the connection, too.
 Nothing is ever repaired by reading on: what a server might still send is lost with its transport.
 
-A client performs a :class:`Call` so, with or without ``await``::
-
-    try:
-        send(call.begin())
-        reply = None
-        if method.has_reply:
-            reply = call.receive(*read_message_begin())
-            read_struct(reply)
-            read_message_end()
-        call.end(reply)
-    except BaseException as error:
-        call.fail(error)
-        raise
-    if call.error is not None:
-        raise call.error
-    return call.value
+With or without ``await``, a client sends what :meth:`Call.begin` gives, reads into what :meth:`Call.receive` gives,
+and tells :meth:`Call.end`, or :meth:`Call.fail` after any exception; :meth:`Call.result` is its caller's. See
+``BlockingClient._make_call``.
 """
 
 # mypy: disallow-untyped-calls=False
@@ -143,6 +130,12 @@ class Call:
         client._call = None
         if not client._retired:
             client._entry.end_call()
+
+    def result(self) -> Any:
+        """The value of a call that ended; raises the error that the server declared instead."""
+        if self.error is not None:
+            raise self.error
+        return self.value
 
     def note_scanner(self) -> None:
         """Keep account of the scanners that are open on the server."""

@@ -21,11 +21,6 @@ class Asked(NamedTuple):
     sorted_columns: Any = False
     reverse: Any = False
 
-    def how_many(self, returned: int) -> int:
-        """How many rows to fetch next."""
-        batch_size: int = self.batch_size
-        return batch_size if self.limit is None else min(batch_size, self.limit - returned)
-
     def request(self, scan_class: Any, first_row: str | bytes) -> Any:
         """Make the TScan to send, which starts at ``first_row`` if no start was given."""
         return scan_class(
@@ -39,6 +34,36 @@ class Asked(NamedTuple):
             sortColumns=self.sorted_columns,
             reversed=self.reverse,
         )
+
+
+class Progress:
+    """How far a scan has come. The rows that it is given are the codec's, which make each row when it is asked for."""
+
+    def __init__(self, asked: Asked, rows: Any) -> None:
+        self.asked = asked
+        self.rows = rows  # the last batch, what is left of it; at first an empty one
+        self._given = self._fetched = 0
+
+    @property
+    def wanted(self) -> int:
+        """How many rows to fetch next; 0: the limit is reached."""
+        batch_size: int = self.asked.batch_size
+        return batch_size if self.asked.limit is None else min(batch_size, self.asked.limit - self._given)
+
+    def take(self, rows: Any) -> bool:
+        """Note a batch, cut to the limit, which is to be given out as ``rows``; False: the scan is at its end."""
+        self.rows = rows
+        found: int = rows.__length_hint__()
+        self._fetched += found
+        if self.asked.limit is not None:
+            rows.keep(self.asked.limit - self._given)
+        self._given += rows.__length_hint__()
+        return found > 0
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many rows were returned, without what is left of the last batch, and how many were fetched."""
+        return self._given - self.rows.__length_hint__(), self._fetched
 
 
 def plain_scan(args: tuple[Any, ...], kwargs: dict[str, Any], compat: str, bytes_increment: Any) -> Asked | None:

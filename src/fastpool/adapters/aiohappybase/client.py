@@ -125,11 +125,7 @@ class GuardedClient(BaseClient, CompiledCalls, TAsyncClient):
         except BaseException as error:
             self.fail_call(method, error)
             raise
-        if rest is None:
-            return value
-        if rest.error is not None:
-            raise rest.error
-        return rest.value
+        return value if rest is None else rest.result()
 
     async def _receive(self, method: Method, call: Call) -> None:
         reply = None
@@ -165,9 +161,7 @@ def _method(service: ModuleType, name: str) -> Callable[..., Any]:
         except BaseException as error:
             call.fail(error)
             raise
-        if call.error is not None:
-            raise call.error
-        return call.value
+        return call.result()
 
     if operation is not None:
         operation.function = perform

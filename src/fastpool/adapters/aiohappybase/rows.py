@@ -12,7 +12,7 @@ import aiohappybase.table
 from aiohappybase._util import bytes_increment
 
 from .._thrift.codec import codec
-from .._thrift.scan import Asked, plain_scan
+from .._thrift.scan import Asked, Progress, plain_scan
 
 REFUSED: Any = codec and codec.REFUSED
 
@@ -79,26 +79,18 @@ async def _batches(
     name: object = table.name
     logger = aiohappybase.table.logger
     logger.debug(f"Opened scanner (id={scanner}) on '{name}'")
-    given = fetched = 0
-    rows: Any = codec.rows_made([])
+    progress = Progress(asked, codec.rows_made([]))
     try:
-        while given != asked.limit:
-            rows = await _scanned(table, scanner, asked.how_many(given), asked.include_timestamp, rows)
-            found = rows.__length_hint__()
-            if not found:
-                return
-            fetched += found
-            if asked.limit is not None:
-                rows.keep(asked.limit - given)
-            given += rows.__length_hint__()
-            yield rows
+        while (n := progress.wanted) and progress.take(await _scanned(table, scanner, n, asked, progress.rows)):
+            yield progress.rows
     finally:
-        returned = given - rows.__length_hint__()  # what is left of the last batch was not returned
+        returned, fetched = progress.counts
         logger.debug(f"Closed scanner (id={scanner}) on '{name}' ({returned} returned, {fetched} fetched)")
 
 
-async def _scanned(table: Any, scanner: int, how_many: int, include_timestamp: Any, used: Any) -> Any:
+async def _scanned(table: Any, scanner: int, how_many: int, asked: Asked, used: Any) -> Any:
     """The next rows, in an iterator."""
+    include_timestamp = asked.include_timestamp
     rows = await _fetch(table, "scannerGetList", (scanner, how_many), include_timestamp, used)
     if rows is REFUSED:
         found = await table.client.scannerGetList(scanner, how_many)

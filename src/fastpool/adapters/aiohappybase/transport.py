@@ -12,7 +12,8 @@ import asyncio
 import logging
 import socket
 import ssl
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from thriftpy2.transport import TTransportException
 
@@ -27,6 +28,8 @@ from .._thrift.sockets import (
     prepare,
 )
 from .._thrift.tls import PIECE, Tls
+
+_T = TypeVar("_T")
 
 logger = logging.getLogger("fastpool")
 
@@ -102,26 +105,27 @@ class GuardedSocket(SingleUseSocket):
                 return data
             tls.receive(data)
 
-    async def receive(self) -> bytes:
-        """Give the next bytes, at least one, within the socket timeout; TTransportException(END_OF_FILE) at the end."""
+    async def _in_time(self, work: Callable[..., Coroutine[Any, Any, _T]], *args: Any) -> _T:
+        """Do ``work`` within the socket timeout."""
         if self._limit is None:
-            return await self._receive()
+            return await work(*args)
         async with TimeLimit(self._limit):
-            return await self._receive()
+            return await work(*args)
+
+    def receive(self) -> Coroutine[Any, Any, bytes]:
+        """Give the next bytes, at least one, within the socket timeout; TTransportException(END_OF_FILE) at the end."""
+        return self._in_time(self._receive)
 
     def direct(self) -> socket.socket | None:
         """The socket, to send and receive what it can without waiting; None with TLS. TTransportException if closed."""
         return None if self._tls is not None else self._open_sock()
 
-    async def arrival(self) -> bytes:
+    def arrival(self) -> Coroutine[Any, Any, bytes]:
         """Wait until something has arrived, within the socket timeout.
 
         It is left in the socket, and b"" is returned, but where the loop can only receive.
         """
-        if self._limit is None:
-            return await self._arrival()
-        async with TimeLimit(self._limit):
-            return await self._arrival()
+        return self._in_time(self._arrival)
 
     async def _arrival(self) -> bytes:
         loop = asyncio.get_running_loop()
@@ -161,13 +165,9 @@ class GuardedSocket(SingleUseSocket):
         """Send one message, each wait within the socket timeout."""
         await self.transmit(frame(message) if self.framed else message)
 
-    async def transmit(self, message: bytes) -> None:
+    def transmit(self, message: bytes) -> Coroutine[Any, Any, None]:
         """Send what is a message already, in its frame if there are frames."""
-        if self._limit is None:
-            await self._transmit(message)
-        else:
-            async with TimeLimit(self._limit):
-                await self._transmit(message)
+        return self._in_time(self._transmit, message)
 
     async def read(self, size: int) -> bytes:
         """Give exactly ``size`` bytes of the reply."""

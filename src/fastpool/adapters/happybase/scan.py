@@ -11,7 +11,7 @@ import happybase.table
 from happybase.util import bytes_increment
 
 from .._thrift.codec import codec
-from .._thrift.scan import Asked, plain_scan
+from .._thrift.scan import Asked, Progress, plain_scan
 
 Rows = Iterator[tuple[bytes, dict[bytes, Any]]]
 
@@ -36,20 +36,11 @@ def _batches(side: Any, table: Any, asked: Asked) -> Iterator[Rows]:
     scanner = side.scannerOpenWithScan(table.name, asked.request(happybase.table.TScan, ""), {})
     logger = happybase.table.logger
     logger.debug("Opened scanner (id=%d) on '%s'", scanner, table.name)
-    given = fetched = 0
-    rows: Any = codec.rows_made([])
-    with_timestamps, in_order = bool(asked.include_timestamp), bool(asked.sorted_columns)
+    progress = Progress(asked, codec.rows_made([]))
+    form = bool(asked.include_timestamp), bool(asked.sorted_columns)
     try:
-        while given != asked.limit:
-            rows = codec.fetch_rows(table, scanner, asked.how_many(given), with_timestamps, in_order, rows)
-            found = rows.__length_hint__()
-            if not found:
-                return
-            fetched += found
-            if asked.limit is not None:
-                rows.keep(asked.limit - given)
-            given += rows.__length_hint__()
-            yield rows
+        while (n := progress.wanted) and progress.take(codec.fetch_rows(table, scanner, n, *form, progress.rows)):
+            yield progress.rows
     finally:
-        returned = given - rows.__length_hint__()  # what is left of the last batch was not returned
+        returned, fetched = progress.counts
         logger.debug("Closed scanner (id=%d) on '%s' (%d returned, %d fetched)", scanner, table.name, returned, fetched)

@@ -21,6 +21,13 @@ _SECRET = frozenset({"password", "username", "ssl_password", "credential_provide
 _INTERNAL = frozenset({"himport_registry"})
 
 
+class _derived(property):
+    """A property that redis-py's constructors may set, to no effect."""
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        pass
+
+
 class Common:
     """Mixed into the pools, in front of everything else.
 
@@ -94,11 +101,6 @@ class Common:
 
     # ---- what they say of themselves
 
-    def _exhausted(self, phase: str, waited: float, steps: list[Any] | None) -> Any:
-        error = super()._exhausted(phase, waited, steps)  # type: ignore[misc]
-        error.args = (error.args[0].replace("raise max_size", "raise max_connections"),)
-        return error
-
     def __repr__(self) -> str:
         kind, of = type(self), self.connection_class
         shown = ",".join(
@@ -146,32 +148,20 @@ class Common:
     def timeout(self, seconds: float | None) -> None:
         self._configure(self.config.replaced(timeout=seconds))
 
-    # ---- what redis-py's own code, and code that was written for it, looks at; its constructors set some of it
+    # ---- what redis-py's own code, and code that was written for it, looks at
 
-    @property
+    @_derived
     def pid(self) -> int:
         """The process; a connection with another ``pid`` was opened in the parent."""
         return os.getpid()
 
-    @pid.setter
-    def pid(self, value: int) -> None:
-        pass
-
-    @property
+    @_derived
     def _available_connections(self) -> list[Any]:
         return self._get_free_connections()
 
-    @_available_connections.setter
-    def _available_connections(self, value: Any) -> None:
-        pass
-
-    @property
+    @_derived
     def _in_use_connections(self) -> set[Any]:
         return self._get_in_use_connections()
-
-    @_in_use_connections.setter
-    def _in_use_connections(self, value: Any) -> None:
-        pass
 
     def _get_free_connections(self) -> list[Any]:
         return self.driver_of_redis.idle()

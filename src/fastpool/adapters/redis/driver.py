@@ -30,6 +30,7 @@ class RedisDriver(Driver[Any]):
     exhausted_error = MaxConnectionsError
     deadlock_error = PoolDeadlock
     exhausted_message = "Too many connections"
+    size_option = "max_connections"
 
     def __init__(self, arguments: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.arguments = arguments

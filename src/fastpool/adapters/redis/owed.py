@@ -7,14 +7,16 @@ of their own. So a connection to which a reply is owed is out of step, and the p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..._core import Entry
 
 
 class Owed:
-    """The count of one connection."""
+    """The count of one connection, which its mixins for threads and for tasks keep."""
 
     _entry: Entry | None = None  # its slot; None: it is in no pool
     _owed = 0
@@ -23,6 +25,12 @@ class Owed:
     _pushes = False  # the server may send by itself: maintenance notifications, invalidations
     _refused = False
     _should_reconnect = False  # redis-py before 6 does not know this
+
+    def pack_commands(self, commands: Iterable[Any]) -> Any:
+        """Pack commands, and note how many."""
+        commands = list(commands)
+        self._packed = len(commands)
+        return super().pack_commands(commands)  # type: ignore[misc]
 
     def _begin_send(self) -> int:
         """Commands are about to be sent; returns what :meth:`_end_send` needs."""

@@ -10,9 +10,8 @@ from typing import Any
 
 import redis
 
-from ..._core import clock, deadline_after
+from ..._core import deadline_after
 from ..._errors import LeaseError
-from ..._keeper.keeper import keeper
 from ..._pool import Pool
 from .arguments import order_of
 from .common import Common
@@ -100,10 +99,9 @@ class ConnectionPool(Common, Pool[Any], redis.ConnectionPool):
         """
         deadline = deadline_after(timeout)
         self._retire_idle("cleared", 0)
-        if timeout is not None and deadline > clock():
+        if timeout is not None:
             self._wait_for_leases(deadline)
-        first, self.was_opened, self.keeping = self.was_opened, False, None
-        keeper.forget(self)
+        first = self._begin_anew()
         self.disconnect()
         if first:
             self._tell("pool_closed")

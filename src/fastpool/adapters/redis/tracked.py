@@ -15,10 +15,6 @@ from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 from .._subclass import is_kind, subclass
 from .owed import Owed
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-
 # redis-py before 5.1 has no cache
 CacheProxyConnection: Any = getattr(library, "CacheProxyConnection", AbstractConnection)
 
@@ -37,12 +33,6 @@ class Tracked(Owed):
         _parser: Any
         socket_timeout: float | None
         socket_connect_timeout: float | None
-
-    def pack_commands(self, commands: Iterable[Any]) -> Any:
-        """Pack commands, and note how many."""
-        commands = list(commands)
-        self._packed = len(commands)
-        return super().pack_commands(commands)  # type: ignore[misc]
 
     def send_packed_command(self, command: Any, check_health: bool = True) -> Any:
         """Send packed commands; from now on the server owes their replies."""

@@ -26,6 +26,7 @@ class RecordDriver(Driver[Any]):
 
     exhausted_error = TimeoutError
     deadlock_error = PoolDeadlock
+    size_option = "pool_size or max_overflow"
 
     def __init__(self, owner: SharedPool) -> None:
         self._owner = weakref.ref(owner)  # else a pool that is dropped would wait for the garbage collector
@@ -73,7 +74,7 @@ class PingingDriver(RecordDriver):
         """Ping an idle connection."""
         return self._ping(c)
 
-    def _ping(self, record: Any) -> bool:
+    def _ping(self, record: Any) -> Any:
         dialect: Any = self._owner()._dialect  # type: ignore[union-attr]
         c = record.dbapi_connection
         if c is None or isinstance(dialect, _ConnDialect):  # not an engine's pool: SQLAlchemy knows no ping for it
@@ -105,10 +106,5 @@ class AwaitedRecords(RecordDriver):
 class AwaitedPings(AwaitedRecords, PingingDriver):
     """Records of asyncio's connections, with pings."""
 
-    def check(self, c: Any, timeout: float | None) -> Any:
-        """Give a coroutine that pings, if ``check_after`` was given."""
-        return spawn(self._ping, c) if self._checks else True
-
-    def ping(self, c: Any, timeout: float | None) -> Any:
-        """Give a coroutine that pings an idle connection."""
-        return spawn(self._ping, c)
+    def _ping(self, record: Any) -> Any:
+        return spawn(super()._ping, record)

@@ -53,9 +53,7 @@ class Records:
                 f"FastPool limit of size {self.maxsize} overflow {over} reached, connection timed out, "
                 f"timeout {self.config.timeout or 0:0.2f}"
             )
-        error = exhausted(self, phase, waited, steps, limit)  # type: ignore[arg-type]
-        error.args = (error.args[0].replace("raise max_size", "raise pool_size or max_overflow"),)
-        return error
+        return exhausted(self, phase, waited, steps, limit)  # type: ignore[arg-type]
 
 
 class RecordPool(Records, Pool[Any]):

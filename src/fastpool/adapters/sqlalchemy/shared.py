@@ -10,7 +10,6 @@ from sqlalchemy.pool.base import _ConnectionFairy
 
 from ..._core import pools_here
 from ..._errors import PoolError
-from ..._keeper.keeper import keeper
 from .arguments import OPTIONS, checked_sizes, most_idle, most_open
 from .errors import as_sqlalchemys
 from .raw import is_closed
@@ -153,8 +152,8 @@ class SharedPool(Readings, Pool):
     def dispose(self) -> None:
         """Close the idle connections, and open none ahead of use until the next checkout."""
         pool = self._pool
-        keeper.forget(pool)
-        pool.keeping, pool.was_opened, self._disposed = None, False, True
+        pool._begin_anew()
+        self._disposed = True
         pool._retire_idle("cleared", 0)
         self._await_closes()
         self.logger.info("Pool disposed. %s", self.status())

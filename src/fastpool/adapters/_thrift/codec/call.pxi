@@ -33,9 +33,7 @@ cdef object channel_call(
     if rest is None:
         value, channel.value = channel.value, None
         return value
-    if rest.error is not None:
-        raise rest.error
-    return rest.value
+    return rest.result()
 
 
 def send_now(sock, bytes message not None):

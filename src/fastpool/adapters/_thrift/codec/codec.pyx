@@ -104,19 +104,19 @@ cdef extern from "c/out.h":
     void out_message(Out *o, int kind, const void *name, size_t size, uint32_t seqid) nogil
 
 # What is asked of a reply: rows as happybase gives them, or as thriftpy2's structs.
-AS_ROWS = 0
-WITH_TIMESTAMPS = 1
-IN_ORDER = 2
-AS_STRUCTS = 4
-IN_ANY_ORDER = 8
-ONE_BY_ONE = 16   # rows are made when they are asked for
-
 cdef enum:
     TIMESTAMPS = 1
     ORDERED = 2
     STRUCTS = 4
     ANY_ORDER = 8
-    LAZY = 16
+    LAZY = 16   # rows are made when they are asked for
+
+AS_ROWS = 0
+WITH_TIMESTAMPS = TIMESTAMPS
+IN_ORDER = ORDERED
+AS_STRUCTS = STRUCTS
+IN_ANY_ORDER = ANY_ORDER
+ONE_BY_ONE = LAZY
 
 cdef tuple NOTHING = ()
 

@@ -31,14 +31,13 @@ class Unsupported(Exception):
 cdef class Field:
     """One field of a struct."""
     cdef object name
-    cdef int id, last, kind
+    cdef int id, kind
     cdef Struct struct
 
     def __cinit__(self, int id, int last, tuple spec):
         cdef object kind = spec[0]
         self.name = spec[1]
         self.id = id
-        self.last = last
         if not 1 <= id - last <= 15 or id > 255:
             raise Unsupported(spec)
         if kind in SIMPLE_KINDS:
@@ -132,11 +131,6 @@ cdef class Operation:
         self.result = result_kind(method.result_class)
         self.shapes = shapes
         self.changes_scanners = method.changes_scanners
-
-    @property
-    def argument_count(self):
-        """How many arguments it takes."""
-        return len(self.arguments.fields)
 
 
 # ---- values. Each returns False, and leaves the rest to thriftpy2, for what is not exactly of its type.

@@ -10,9 +10,8 @@ from typing import Any
 import redis.asyncio
 
 from ...._async.pool import CLOSES_S, AsyncPool
-from ...._core import clock, deadline_after
+from ...._core import deadline_after
 from ...._errors import LeaseError
-from ...._keeper.keeper import keeper
 from ..arguments import order_of
 from ..common import Common
 from ..driver import Waiting
@@ -121,10 +120,9 @@ class ConnectionPool(Common, AsyncPool[Any], redis.asyncio.ConnectionPool):
             await on_close()
         self._retire_idle("cleared", 0)
         self.driver.stop_connecting(asyncio.get_running_loop())
-        while timeout is not None and clock() < deadline and any(self._counts()[1:3]):
-            await asyncio.sleep(0.005)
-        first, self.was_opened, self.keeping = self.was_opened, False, None
-        keeper.forget(self)
+        if timeout is not None:
+            await self._wait_for_leases(deadline)
+        first = self._begin_anew()
         await self.disconnect()
         if first:
             self._tell("pool_closed")

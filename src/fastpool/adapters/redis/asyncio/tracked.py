@@ -12,9 +12,6 @@ from redis.exceptions import ConnectionError, ResponseError
 from ..._subclass import is_kind, subclass
 from ..owed import Owed
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 _PUSH = b">"
 
 
@@ -29,12 +26,6 @@ class Tracked(Owed):
         _writer: Any
         _parser: Any
         is_connected: bool
-
-    def pack_commands(self, commands: Iterable[Any]) -> Any:
-        """Pack commands, and note how many."""
-        commands = list(commands)
-        self._packed = len(commands)
-        return super().pack_commands(commands)  # type: ignore[misc]
 
     async def send_packed_command(self, command: Any, check_health: bool = True) -> Any:
         """Send packed commands; from now on the server owes their replies."""
