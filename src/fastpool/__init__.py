@@ -20,7 +20,6 @@ from ._errors import (
 from ._light.hints import TYPE_CHECKING, Any
 from ._pool import Pool
 from ._registry import get_pool
-from ._telemetry.process_stats import ProcessStats
 from ._telemetry.stats import Histogram, LeaseInfo, Stats
 from ._version import __version__
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from ._doctor import doctor
     from ._options import PoolOptions
     from ._shared.reading import shared_stats
+    from ._telemetry.process_stats import ProcessStats
     from .adapters.happybase.pool import ConnectionPool, install, uninstall
 
 __all__ = [
@@ -65,6 +65,7 @@ _LAZY = {
     "AsyncPool": "._async.pool",
     "doctor": "._doctor",
     "PoolOptions": "._options",
+    "ProcessStats": "._telemetry.process_stats",
     "shared_stats": "._shared.reading",
     "ConnectionPool": ".adapters.happybase.pool",
     "install": ".adapters.happybase.pool",

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import signal
 import threading
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -252,22 +253,34 @@ def test_the_incident_of_2023_with_a_real_server(where: dict[str, Any]) -> None:
 def test_a_signal_handler_that_raises_in_a_command(pool: Any) -> None:
     client = redis.Redis(connection_pool=pool)
     client.set("mine", "mine")
+    # redis-py's client loses a connection if it is struck between its checkout and the `try` after it, or on its way to
+    # release(): there, in a finalizer, which ignores exceptions, and in this function the strike comes a moment later.
+    spared = {"execute_command", "_execute_command", "release", test_a_signal_handler_that_raises_in_a_command.__name__}
+    armed, struck = False, 0
 
     def strike(number: int, frame: Any) -> None:
-        raise TimeoutError("struck")
+        nonlocal struck
+        names = [frame.f_code.co_name for frame, _ in traceback.walk_stack(frame)]
+        if armed and (names[0] in spared or "__del__" in names):
+            signal.setitimer(signal.ITIMER_REAL, 0.00005)
+        elif armed:
+            struck += 1
+            raise TimeoutError("struck")
 
     before = signal.signal(signal.SIGALRM, strike)
     try:
         for turn in range(30):
+            armed = True
             signal.setitimer(signal.ITIMER_REAL, 0.0002 * (1 + turn % 6))
             try:
                 client.blpop("theirs", 0) if turn % 2 else [client.get("theirs") for _ in range(200)]
             except (TimeoutError, redis.RedisError):
                 pass
             finally:
+                armed = False
                 signal.setitimer(signal.ITIMER_REAL, 0)
             assert client.get("mine") == b"mine"
     finally:
         signal.signal(signal.SIGALRM, before)
-    # redis-py's client itself can lose one, if it is struck between its checkout and the `try` after it.
-    assert pool.stats().leased < pool.max_connections
+    assert struck >= 15, "each blpop at least"
+    assert pool.stats().leased == 0

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import itertools
 import random
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Self
 
@@ -16,6 +18,8 @@ from thriftpy2.transport import TTransportException
 
 import fastpool
 from tests.concurrency._told import eventually
+
+from tests.pool.fake_driver import frees_what_is_dropped
 
 from ._faults import Interruption
 from ._scripted import ScriptedServer, row
@@ -204,3 +208,25 @@ def test_exceptions_set_by_another_thread(pool: fastpool.ConnectionPool, storm_s
     assert [worker.wrong for worker in workers] == [[]] * len(workers)
     all_at_once(pool, SIZE)
     assert eventually(lambda: descriptors() <= before)
+
+
+@pytest.mark.skipif(not frees_what_is_dropped(), reason="pools are immortal where threads run without the GIL")
+def test_a_close_that_is_struck_leaves_no_socket_to_the_collector(
+    pool: fastpool.ConnectionPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def struck(c: object) -> None:
+        raise Interruption
+
+    gc.disable()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(pool.driver, "close", struck)
+            lease = pool.connection()
+            with pytest.raises(Interruption), lease as c:
+                sock = weakref.ref(c.client._socket.sock)
+                lease.discard()
+        assert pool.stats().closed["discarded"] == 1
+        all_at_once(pool, SIZE)  # one of them is the successor
+        assert sock() is None
+    finally:
+        gc.enable()

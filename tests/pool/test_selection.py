@@ -195,6 +195,34 @@ def test_tasks() -> None:
         balanced(pool)
 
 
+def test_tasks_of_an_async_pool() -> None:
+    driver = Kinds()
+    seen: list[Entry] = []
+
+    def open_entry(entry: Entry, server: Any, timeout: float | None) -> Kind:
+        seen.append(entry)
+        return Kinds.open_entry(driver, entry, server, timeout)
+
+    driver.open_entry = open_entry  # type: ignore[method-assign]
+
+    async def main() -> None:
+        async with fastpool.AsyncPool(driver=driver, max_size=2) as pool:
+            async with pool.connection(of("a")) as a, pool.connection(of("b")) as b:
+                assert (a.kind, b.kind) == ("a", "b")
+            async with pool.connection(of("b")) as again:
+                assert again is b
+            async with pool.connection(of("c")) as c:
+                assert c.kind == "c"
+            driver.opening = lambda timeout: 1 / 0
+            with pytest.raises(ZeroDivisionError):
+                async with pool.connection(of("d")):
+                    pass
+            assert [entry.request for entry in seen] == [None] * 4, "kept no longer than the connect"
+
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))
+    assert driver.asked == ["a", "b", "c", "d"]
+
+
 def test_many_threads_of_many_kinds() -> None:
     faults: list[object] = []
     with fastpool.Pool(driver=Kinds(), max_size=3, check_after=0) as pool:

@@ -35,7 +35,7 @@ class LoopCalls:
             self._driver.loops.add(self._loop)
             began = clock()
             c, server = await pool.connector.aopen(
-                checkout.entry, checkout.seconds_left, pool._leased_by_server, checkout.behind
+                checkout.connect_begins(), checkout.seconds_left, pool._leased_by_server, checkout.behind
             )
         except BaseException as error:
             checkout.connect_failed(error)

@@ -74,11 +74,6 @@ cdef class Checkout:
         return retire_rows(taken, self.why)
 
     @property
-    def entry(self):
-        """The entry of the slot in hand."""
-        return entry_of_slot(self.core, self.slot)
-
-    @property
     def connection(self):
         """The connection in hand."""
         return (<Entry>self.slot.entry).connection
@@ -122,6 +117,10 @@ cdef class Checkout:
     def take_room(self):
         """Take room for a new connection that any caller may get, with a permit to open it; False: there is none."""
         return connect_take_room(self)
+
+    def connect_begins(self):
+        """The entry for the driver, which says what this checkout asks for, until the connect has ended."""
+        return connect_begins(self)
 
     def connected(self, c, server, double seconds):
         """Put the opened connection in its slot.  PoolClosed: the pool was closed meanwhile."""

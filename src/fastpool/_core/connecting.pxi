@@ -13,20 +13,22 @@ cdef int connect_slot(Checkout self) except -1:
     """Open the connection for which there is room in hand, in this thread or greenlet."""
     cdef Core core = self.core
     cdef int64_t start = clock_ns()
-    cdef Entry entry
     try:
         if not self.for_others and not core.was_opened:  # else the code that opens ahead of use decides that
             core._first_use()
-        entry = entry_of_slot(core, self.slot)
-        entry.request = None if self.selection is None else self.selection.request
-        try:
-            c, server = core.connector.open(entry, self.seconds_left, core._leased_by_server, self.behind)
-        finally:
-            entry.request = None
+        c, server = core.connector.open(
+            connect_begins(self), self.seconds_left, core._leased_by_server, self.behind)
     except BaseException as error:
         connect_failed(self, error)
     connect_done(self, c, server, clock_ns() - start)
     return 0
+
+
+cdef Entry connect_begins(Checkout self):
+    """The entry of the slot in hand, with what this checkout asks for, until the connect has ended."""
+    cdef Entry entry = entry_of_slot(self.core, self.slot)
+    entry.request = None if self.selection is None else self.selection.request
+    return entry
 
 
 cdef int connect_failed(Checkout self, object error) except -1:
@@ -37,6 +39,8 @@ cdef int connect_failed(Checkout self, object error) except -1:
     cdef bint late = isinstance(error, Exception) and (isinstance(error, OutOfTime) or (
         self.deadline != INT64_MAX and not self.instant and clock_ns() >= self.deadline))
     if self.slot != NULL:  # else it was lent to a thread that still connects, or that has done this
+        if self.slot.entry != NULL:
+            (<Entry>self.slot.entry).request = None
         u64_add(&self.core.totals[CONNECT_ERRORS], 1)
         if late and (self.lent or not self.for_others):
             self.core._go_on_connecting(connect_behind(self))
@@ -74,6 +78,7 @@ cdef int connect_done(Checkout self, object c, object server, int64_t took) exce
     cdef Core core = self.core
     cdef Slot *slot
     cdef Entry entry = entry_of_slot(core, self.slot)
+    entry.request = None
     try:
         connect_remember(core, c, entry)
     except BaseException:  # no memory

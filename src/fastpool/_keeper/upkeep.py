@@ -73,15 +73,21 @@ def _connect(pool: Core, kept: KeptPool) -> None:
     """Open what is missing from ``min_size``, and the successors of connections that are too old, one by one."""
     config: Config = pool.config
     now = clock()
-    while not (pool.closed or kept.over) and config.min_size > len(pool) - _old(pool, now):
+    while not (pool.closed or kept.over):
+        under_way = pool._connecting  # counted before the open ones, so that a connect that ends meanwhile is not missed
+        old = _old(pool, now)
+        missing = config.min_size - (len(pool) - old)
+        if missing <= 0:
+            break
         try:
-            opened = pool._open_one(_PATIENCE_NS)
+            # An old one's successor must be idle before it is closed, and what callers open now is for them.
+            opened = (old or missing > under_way) and pool._open_one(_PATIENCE_NS)
         except Exception as error:
             if not pool.closed:  # else the connect failed because the pool was closed meanwhile
                 _failed(pool, kept, error)
             break
         if not opened:
-            if len(pool) < config.min_size:  # max_connecting connects are under way: look again later
+            if len(pool) < config.min_size:  # enough connects are under way, or max_connecting: look again later
                 kept.until["connect"] = clock() + max(FLOOR_S, config.backoff[0])
             break
         kept.failures, kept.alarm = Failures(), None

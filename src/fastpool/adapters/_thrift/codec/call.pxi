@@ -10,7 +10,7 @@ cdef object channel_call(
     Channel channel, Operation op, tuple args, object table, dict rows, object timestamp, int how, Rows used
 ):
     """Make a call, with the arguments of Channel.begin(); ``used``: rows whose buffer it may use again."""
-    cdef object client = channel.client
+    cdef object client = channel.client()
     cdef object message = channel.begin(op, args, table, rows, timestamp, how)
     cdef object rest = None   # the Call, if thriftpy2 read the reply
     if message is None:

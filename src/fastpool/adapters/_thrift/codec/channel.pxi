@@ -34,10 +34,11 @@ REFUSED = _Refused()
 cdef class Channel:
     """One client's messages; used by one call at a time, which the busy mark of its entry makes sure.
 
-    ``client`` has the attributes of BaseClient; ``check_holder`` is called before each call, if it is not None.
+    ``client`` has the attributes of BaseClient, and is not kept alive, so that a client that is dropped closes its
+    socket at once, not when the garbage collector runs; ``check_holder`` is called before each call, if it is not None.
     ``direct``: messages go as they are through the ``sock`` of the client's socket, not through the socket's methods.
     """
-    cdef object client, entry, check_holder
+    cdef object client_ref, entry, check_holder
     cdef readonly dict operations    # method name to Operation
     cdef bint compact, framed, direct
     cdef Out out
@@ -55,7 +56,7 @@ cdef class Channel:
     cdef readonly bint has_structs   # thriftpy2 read the last reply: its value is in structs
 
     def __cinit__(self, client, entry, dict operations, bint compact, bint framed, bint direct, check_holder=None):
-        self.client = client
+        self.client_ref = PyWeakref_NewRef(client, None)
         self.entry = entry
         self.check_holder = check_holder
         self.operations = operations
@@ -69,6 +70,10 @@ cdef class Channel:
     def __dealloc__(self):
         out_free(&self.out)
 
+    cdef inline object client(self):
+        """The client; None if it was dropped, which none is that has a call under way."""
+        return self.client_ref()
+
     # ---- begin
 
     cdef object begin(self, Operation op, tuple args, object table, dict rows, object timestamp, int how):
@@ -77,7 +82,7 @@ cdef class Channel:
         Its arguments are ``args``, or those of mutateRows: the table, the rows and the timestamp. LeaseError if the
         caller may not call now.
         """
-        cdef object client = self.client
+        cdef object client = self.client()
         cdef object message
         cdef uint32_t seqid
         if refuses() or client._socket.sock is None or client._retired or self.entry.renew:
@@ -283,7 +288,7 @@ cdef class Channel:
 
     cdef int finish(self, tuple args) except -1:
         """End a call whose whole reply was read."""
-        cdef object client = self.client
+        cdef object client = self.client()
         if self.op.changes_scanners:
             client.note_scanner(self.op.method, args, self.value)
             if self.at == self.end and len(self.buffer) > USUAL_BUFFER:
@@ -319,7 +324,7 @@ cdef class Channel:
         except (BlockingIOError, InterruptedError):
             return REPLY_WAIT
         if size <= 0:
-            self.client.refuse_end()
+            self.client().refuse_end()
         return self.arrived(<size_t>size)
 
     def end_reply(self, tuple args):

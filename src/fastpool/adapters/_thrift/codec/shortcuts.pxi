@@ -70,7 +70,7 @@ cdef Channel shortcut_channel(object table, object name):
         return None
     channel = <Channel>found
     op = channel.operations.get(name)
-    if op is None or channel.client is not client:
+    if op is None or channel.client() is not client:
         return None
     method = PyObject_GetAttr(client, name)
     if not PyMethod_Check(method) or <object>PyMethod_GET_FUNCTION(method) is not op.function:
