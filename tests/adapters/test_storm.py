@@ -18,7 +18,6 @@ from thriftpy2.transport import TTransportException
 
 import fastpool
 from tests.concurrency._told import eventually
-
 from tests.pool.fake_driver import frees_what_is_dropped
 
 from ._faults import Interruption

@@ -74,7 +74,7 @@ def _connect(pool: Core, kept: KeptPool) -> None:
     config: Config = pool.config
     now = clock()
     while not (pool.closed or kept.over):
-        under_way = pool._connecting  # counted before the open ones, so that a connect that ends meanwhile is not missed
+        under_way = pool._connecting  # read before the open ones are counted: one that ends in between is in both
         old = _old(pool, now)
         missing = config.min_size - (len(pool) - old)
         if missing <= 0:
