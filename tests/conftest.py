@@ -1,12 +1,13 @@
 """Settings for all tests: no deadline for a drawn example, because it depends on the machine; Ctrl-C interrupts also
-where a shell started the run in the background and so had it ignored; and no test leaves a hub or a stopped clock
-behind."""
+where a shell started the run in the background and so had it ignored; a limit of the whole run's time; and no test
+leaves a hub or a stopped clock behind."""
 
 from __future__ import annotations
 
 import logging
 import signal
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,21 @@ settings.load_profile("patient")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--time-limit", type=float, metavar="SECONDS", help="skip the tests that have not begun after this many seconds"
+    )
+
+
+RUN_BEGAN = time.monotonic()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    limit = item.config.getoption("--time-limit")
+    if limit is not None and time.monotonic() - RUN_BEGAN > limit:
+        pytest.skip(f"not begun within --time-limit={limit:g} seconds")
 
 
 @pytest.fixture
