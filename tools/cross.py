@@ -117,7 +117,7 @@ def compiler(target: Target) -> list[str]:
         raise Lacking("headers of Windows (apt install libwine-dev)")
     behind = [word for folder in ("msvcrt", "windows") for word in ("-idirafter", str(WINE / folder))]
     mode = [f"--target={target.triple}", "-fms-compatibility-version=19.40", "-nostdlibinc", *behind]
-    return [clang, *mode, *OF_CYTHON, *target.flags]
+    return [clang, *mode, *target.flags]
 
 
 def suffix(target: Target) -> str:
@@ -131,7 +131,7 @@ def link_options(target: Target) -> list[str]:
     if target.system.startswith("windows"):
         return ["-shared", "-s", str(python_of(target.system) / "libs" / "python314.lib"), "-lws2_32"]
     if target.system.startswith("macosx"):
-        return ["-bundle", "-undefined", "dynamic_lookup"]
+        return ["-shared", "-undefined", "dynamic_lookup"]
     return ["-shared", "-s"]
 
 
@@ -158,7 +158,8 @@ def core_of(name: str) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home) as work:
         pic = [] if target.system.startswith("windows") else ["-fPIC"]
-        run([*command, "-std=gnu11", *STRICT, *pic, "-c", translation(CORE, ROOT / "src"), "-o", f"{work}/core.o"])
+        strict = [*STRICT, *(OF_CYTHON if target.compiler == "clang" else [])]  # the last one decides
+        run([*command, "-std=gnu11", *strict, *pic, "-c", translation(CORE, ROOT / "src"), "-o", f"{work}/core.o"])
         if target.links:
             run([*compiler(target), f"{work}/core.o", *link_options(target), "-o", f"{work}/{made.name}"])
         Path(work, made.name).replace(made)
