@@ -1,15 +1,17 @@
-"""Describes the one compiled module; all metadata is in pyproject.toml.
+"""Describes the compiled modules, and the README as an index of packages shows it; other metadata is in pyproject.toml.
 
 FASTPOOL_ANNOTATE=1 writes src/fastpool/_core/core.html, where a yellow line is a line that touches Python.
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
+SOURCE = "https://github.com/fastpool/fastpool"
 HEADERS = sorted(str(p) for p in Path("src/fastpool").glob("**/c/*.h"))
 if sys.platform == "win32":
     CFLAGS = ["/O2"]
@@ -44,8 +46,17 @@ def extension(name: str, source: str) -> Extension:
     )
 
 
+def for_an_index(readme: str) -> str:
+    """The README with whole addresses: where an index of packages shows it, no files lie beside it."""
+    inside = r"(?!https?:|#|mailto:)"
+    readme = re.sub(rf'((?:\]\(|src="|srcset="){inside})([^)"]+\.svg)', rf"\g<1>{SOURCE}/raw/main/\2", readme)
+    return re.sub(rf'((?:\]\(|href="){inside})([^)"]+)', rf"\g<1>{SOURCE}/blob/main/\2", readme)
+
+
 if __name__ == "__main__":  # tools/native.py takes the recipe from here, and nothing else
     setup(
+        long_description=for_an_index(Path("README.md").read_text("utf-8")),
+        long_description_content_type="text/markdown",
         ext_modules=cythonize(
             [
                 extension("fastpool._core.core", "src/fastpool/_core/core.pyx"),
@@ -54,5 +65,5 @@ if __name__ == "__main__":  # tools/native.py takes the recipe from here, and no
             include_path=["src"],
             annotate=os.environ.get("FASTPOOL_ANNOTATE") == "1",
             compiler_directives=DIRECTIVES,
-        )
+        ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -56,3 +57,8 @@ def wheel_faults(paths: Iterable[str] | Mapping[str, int], size: int = 0) -> lis
         license_there = any(name.endswith(".dist-info/licenses/LICENSE") and n for name, n in paths.items())
         faults += [] if license_there else ["missing: the license"]
     return sorted(faults)
+
+
+def relative_addresses(markdown: str) -> list[str]:
+    """The addresses in a text that lead nowhere without the files beside it."""
+    return re.findall(r'(?:\]\(|(?:src|srcset|href)=")((?!https?:|#)[^)"]+)', markdown)

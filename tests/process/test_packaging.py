@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.contents import COMPILED, MOST_BYTES, sdist_faults, sources, wheel_faults
+from tools.contents import COMPILED, MOST_BYTES, relative_addresses, sdist_faults, sources, wheel_faults
 from tools.sdist import EARLIEST, VARIABLE, pin_the_time, same_always
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -38,7 +38,14 @@ def test_the_sdist_has_every_source_and_nothing_generated(tree: Path) -> None:
     (sdist,) = tree.joinpath("dist").glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = [member.name for member in archive if member.isfile()]
+        (metadata,) = (name for name in names if name.count("/") == 1 and name.endswith("/PKG-INFO"))
+        shown = archive.extractfile(metadata)
+        assert shown is not None
+        description = shown.read().decode()
     assert sdist_faults(names) == []
+    assert "](https://github.com/fastpool/fastpool/blob/main/docs/tutorial.md)" in description
+    assert "/raw/main/docs/figures/demo.svg)" in description
+    assert relative_addresses(description) == [], "an index of packages has no files beside the README"
 
 
 @pytest.mark.timeout(180)
@@ -83,6 +90,7 @@ def test_the_checks_notice_what_they_are_there_for() -> None:
     sizes = dict.fromkeys(good | {"fastpool-1.dist-info/licenses/LICENSE"}, 1)
     assert wheel_faults(sizes) == []
     assert wheel_faults(sizes | {"fastpool-1.dist-info/licenses/LICENSE": 0}) == ["missing: the license"]
+    assert relative_addresses('[a](b.md), [c](https://d/e.md), <img src="f.svg">') == ["b.md", "f.svg"]
     assert "missing: everything under tests/" in sdist_faults(["fastpool-1/setup.py"])
     assert "generated: src/fastpool/_core/core.c" in sdist_faults(["fastpool-1/src/fastpool/_core/core.c"])
 
