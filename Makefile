@@ -40,7 +40,7 @@ $(VENV)/.test: $(VENV)/.made pyproject.toml tools/requires.py
 	@$(py) -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.bench $(VENV)/.docs-check $(VENV)/.lint $(VENV)/.ship $(VENV)/.stress: $(VENV)/.%: $(VENV)/.test
+$(VENV)/.bench $(VENV)/.distributed $(VENV)/.docs-check $(VENV)/.lint $(VENV)/.ship $(VENV)/.stress: $(VENV)/.%: $(VENV)/.test
 	@$(call install,$*)
 	@touch $@
 
@@ -111,7 +111,7 @@ test-postgres: $(VENV)/.core ## PostgreSQL servers that stop and start, and pgbo
 test-drivers: $(VENV)/.core ## the drivers and the drop-in for DBUtils on PostgreSQL and MariaDB (otherwise skipped)
 	@$(py) -m pytest -m drivers tests/pool tests/adapters $(ARGS)
 
-test-distributed: $(VENV)/.core ## the tests in Dask's, Ray's and PySpark's workers (those that are not installed are skipped)
+test-distributed: $(VENV)/.distributed $(VENV)/.core ## the tests in Dask's, Ray's and PySpark's workers (PySpark needs Java)
 	@$(py) -m pytest -m distributed tests/distributed $(ARGS)
 
 set-up-3.14: ## an environment with CPython 3.14 (brought first if there is none: Linux and Maven, half a minute)
