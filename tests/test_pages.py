@@ -11,12 +11,14 @@ reader of the page sees, stand in the line above a block:
 from __future__ import annotations
 
 import ast
+import gc
 import importlib.util
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,6 +104,11 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pyte
         ours = type(value).__module__.split(".")[0] == "fastpool" and not isinstance(value, fastpool.AsyncPool)
         if ours and hasattr(type(value), "closed") and not value.closed:
             value.close()
+    del value
+    namespace.clear()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # a page does not close all that it shows
+        gc.collect()
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=shown)

@@ -1,4 +1,7 @@
-"""Many threads time out at the same moment: they do not compete for the GIL, and their errors are accurate."""
+"""Many threads time out at the same moment: they do not compete for the GIL, and their errors are accurate.
+
+The pools' clock is stopped, so that all of them stand in line before the first times out, however slow the machine is.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from typing import Any
 import pytest
 
 import fastpool
+from fastpool._core import clock_stop
 from fastpool._telemetry import report as _report
+from fastpool.testing import VirtualClock
 from tests.pool.fake_driver import Plain, Run, holding, waiting
 from tests.process._scripts import run
 
@@ -31,10 +36,20 @@ class Time:
         return self.now
 
 
-def errors_of(pool: fastpool.Pool, count: int) -> list[fastpool.NoConnectionsAvailable]:
-    """The errors of that many threads whose deadlines pass together."""
-    runs = [Run(pool.checkout, 0.5) for _ in range(count)]
-    waiting(pool, count)
+def read_by(monkeypatch: pytest.MonkeyPatch, time: Time) -> None:
+    """Have the reports read this clock, and share what they tell as if the pools' clock ran."""
+    monkeypatch.setattr(_report, "monotonic", time)
+    monkeypatch.setattr(_report, "clock_is_stopped", lambda: False)
+
+
+def errors_of(pool: fastpool.Pool, count: int, clock: VirtualClock) -> list[fastpool.NoConnectionsAvailable]:
+    """The errors of that many threads, half of which have waited longer, whose deadlines pass together."""
+    runs = []
+    for half in (1, 2):
+        runs += [Run(pool.checkout, 0.5) for _ in range(count // 2)]
+        waiting(pool, half * count // 2)
+        clock.advance(0.2)
+    clock.advance(0.3)
     errors = [one.error() for one in runs]
     assert all(isinstance(error, fastpool.NoConnectionsAvailable) for error in errors), errors
     return errors  # type: ignore[return-value]
@@ -50,16 +65,16 @@ def uninterrupted() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("uninterrupted")
-def test_errors_of_a_crowd_share_what_they_tell(monkeypatch: Any) -> None:
-    monkeypatch.setattr(_report, "monotonic", Time(0))
+def test_errors_of_a_crowd_share_what_they_tell(monkeypatch: Any, clock: VirtualClock) -> None:
+    read_by(monkeypatch, Time(0))
     pool = Plain().pool(max_size=2, name="p")
     with holding(pool, 2) as holders:
-        errors = errors_of(pool, CROWD)
+        errors = errors_of(pool, CROWD, clock)
         names = {holder.run.thread.name for holder in holders}
     if WITH_GIL:  # without the GIL they look at the same time
         assert len({id(error.stats) for error in errors}) == 1
         assert len({id(error.holders) for error in errors}) == 1
-    assert len({error.waited for error in errors}) > 1, "how long it waited is each one's own"
+    assert {round(error.waited, 2) for error in errors} == {0.5, 0.7}, "how long it waited is each one's own"
     for error in errors:
         assert {info.thread for info in error.holders} == names
         assert (error.stats.leased, error.stats.size, error.stats.max_size) == (2, 2, 2)
@@ -71,27 +86,27 @@ def test_errors_of_a_crowd_share_what_they_tell(monkeypatch: Any) -> None:
     assert pool.stats().waiting == 0
 
 
-def test_errors_of_another_moment_tell_of_that(monkeypatch: Any) -> None:
-    monkeypatch.setattr(_report, "monotonic", Time(1))
+def test_errors_of_another_moment_tell_of_that(monkeypatch: Any, clock: VirtualClock) -> None:
+    read_by(monkeypatch, Time(1))
     pool = Plain().pool(max_size=1)
     with holding(pool):
-        errors = errors_of(pool, CROWD)
+        errors = errors_of(pool, CROWD, clock)
     assert len({id(error.stats) for error in errors}) == CROWD
 
 
-def test_a_few_tell_each_its_own(monkeypatch: Any) -> None:
-    monkeypatch.setattr(_report, "monotonic", Time(0))
+def test_a_few_tell_each_its_own(monkeypatch: Any, clock: VirtualClock) -> None:
+    read_by(monkeypatch, Time(0))
     pool = Plain().pool(max_size=1)
     with holding(pool):
-        errors = errors_of(pool, 10)
+        errors = errors_of(pool, 10, clock)
     assert sorted(error.stats.timeouts for error in errors)[-1] == 10
     assert len({id(error.stats) for error in errors}) == 10
 
 
-def test_a_later_waiter_gets_no_earlier_report(monkeypatch: Any) -> None:
+def test_a_later_waiter_gets_no_earlier_report(monkeypatch: Any, clock: VirtualClock) -> None:
     """An error must not describe a state from before its own wait."""
     time = Time(0)
-    monkeypatch.setattr(_report, "monotonic", time)
+    read_by(monkeypatch, time)
     pool = Plain().pool(max_size=1)
     with holding(pool):
         runs = [Run(pool.checkout, 0.5) for _ in range(CROWD)]
@@ -102,6 +117,7 @@ def test_a_later_waiter_gets_no_earlier_report(monkeypatch: Any) -> None:
                 pool.checkout(timeout=0)
             stats.append(caught.value.stats)
             time.now += 0.005
+        clock.advance(0.5)
         for one in runs:
             one.error()
     assert stats[0] is not stats[1]
@@ -121,7 +137,7 @@ def woken_while_the_gil_is_kept(seconds: float) -> int:
 
 @on_linux_with_gil
 @pytest.mark.parametrize("end", ["deadline", "close"])
-def test_threads_that_give_up_together_do_not_wake_for_the_gil_time_and_again(end: str) -> None:
+def test_threads_that_give_up_together_do_not_wake_for_the_gil_time_and_again(end: str, clock: VirtualClock) -> None:
     """A thread that waits for the GIL wakes 200 times a second; 300 threads would wake 36,000 times here."""
     pool = Plain().pool(max_size=1)
     with holding(pool):
@@ -129,7 +145,9 @@ def test_threads_that_give_up_together_do_not_wake_for_the_gil_time_and_again(en
         waiting(pool, 300)
         if end == "close":
             pool.close()
-        woken = woken_while_the_gil_is_kept(1.6)
+        else:
+            clock_stop(clock.now + 1)  # advance() would wait for the keeper, and let them have the GIL one by one
+        woken = woken_while_the_gil_is_kept(0.6)
         for one in runs:
             assert isinstance(one.error(), (fastpool.NoConnectionsAvailable, fastpool.PoolClosed))
     assert woken < 9000, f"300 threads woke {woken} times"
@@ -141,11 +159,13 @@ def test_a_child_that_is_forked_while_a_crowd_comes_back() -> None:
     said = run("""
         import ctypes, os, threading, time
         import fastpool
+        from fastpool._core import clock_stop
+        from fastpool._telemetry import report
 
-        def crowd(pool, count, timeout):
+        def crowd(pool, count, now):
             def wait():
                 try:
-                    pool.checkout(timeout=timeout)
+                    pool.checkout(timeout=0.5)
                 except fastpool.NoConnectionsAvailable as error:
                     ended.append(error)
             ended = []
@@ -154,7 +174,8 @@ def test_a_child_that_is_forked_while_a_crowd_comes_back() -> None:
                 thread.start()
             while pool.stats().waiting < count:
                 time.sleep(0.001)
-            libc.usleep(int((timeout + 0.5) * 1e6))  # with the GIL: they all come back and wait for it
+            clock_stop(now + 0.5)
+            libc.usleep(500_000)  # with the GIL: they all come back and wait for it
             child = os.fork() if count == 60 else None
             if child == 0:
                 return None
@@ -165,11 +186,13 @@ def test_a_child_that_is_forked_while_a_crowd_comes_back() -> None:
 
         libc = ctypes.PyDLL(None)
         pool = fastpool.Pool(object, max_size=1)
+        clock_stop(1e6)
+        report.clock_is_stopped = lambda: False  # errors of a crowd share what they tell, as if it ran
         c = pool.checkout()
-        child = crowd(pool, 60, 0.5)
+        child = crowd(pool, 60, 1e6)
         if child is None:
             mine = pool.checkout(timeout=1)
-            crowd(pool, 40, 0.5)
+            crowd(pool, 40, 1e6 + 0.5)
             os._exit(7)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
         print("well")
