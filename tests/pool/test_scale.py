@@ -207,7 +207,7 @@ def test_ten_thousand_tasks_in_line_cost_ten_times_what_a_thousand_do(timeout: b
 
 
 class Work:
-    """What Python code did meanwhile: instructions, calls of C functions, and the most memory in use at once."""
+    """Counts the work of Python code: instructions, calls of C functions, and the most memory in use at once."""
 
     def __enter__(self) -> Self:
         self.instructions = self.calls = self.bytes = 0
@@ -269,4 +269,4 @@ def test_making_a_pool_costs_the_same_however_many_there_are(make: Callable[[], 
         if not isinstance(pool, fastpool.AsyncPool):
             pool.close()
     assert few[0] > 100, "the instructions of making a pool are counted"
-    assert all(now <= 1.1 * before for now, before in zip(many, few, strict=True)), (few, many)
+    assert all(later <= 1.1 * first for later, first in zip(many, few, strict=True)), (few, many)

@@ -1,4 +1,4 @@
-"""What the scenarios are played with, itself: a loop that is ended leaves nothing behind that would wait for it."""
+"""The loop that the scenarios of tasks are played in: at its end nothing is left behind that would wait for it."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def permitted(*command: str) -> None:
 
 
 def tried(read_only: Path, pages: Path) -> list[str]:
-    """What a pool and shared_stats say in a process that sees this folder read-only."""
+    """The outcomes of a pool and of shared_stats in a process that sees this folder read-only."""
     permitted("unshare", "--mount", "sh", "-c", READ_ONLY + "true", str(read_only))
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", READ_ONLY + 'exec "$@"', str(read_only), sys.executable, "-c", TRIES],
