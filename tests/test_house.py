@@ -213,6 +213,16 @@ def test_c_parts_cimport_only_c_parts() -> None:
     assert faults == []
 
 
+def test_the_entries_of_the_package_are_those_that_were_decided() -> None:
+    there = {path.relative_to(SRC).parts[0] for path in files() if path.is_relative_to(SRC)}
+    [decision] = (ROOT / "docs" / "decisions").glob("0055-*.md")
+    text = decision.read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (`.+?) \|", text, re.MULTILINE)
+    decided = [name.rstrip("/") for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+    assert sorted(decided) == sorted(there)
+    assert f"has {len(there)} entries" in text
+
+
 def test_no_file_is_too_long() -> None:
     faults = []
     for path in files():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,6 +71,7 @@ def fail_each_once(cassandra: FakeCassandra) -> None:
 
 
 def test_pc1_a_pool_with_credentials_works_and_is_disposed() -> None:
+    """PC-1: credentials, an insert, dispose()."""
     with FakeCassandra(password="secret") as server:
         for kind in (ConnectionPool, QueuePool):
             credentials = {"username": "ann", "password": "secret"}
@@ -81,6 +84,7 @@ def test_pc1_a_pool_with_credentials_works_and_is_disposed() -> None:
 
 
 def test_pc2_an_empty_list_of_servers_is_refused_by_prefill() -> None:
+    """PC-2: an empty list of servers."""
     with pytest.raises(AllServersUnavailable, match=r"^Cannot connect to any servers as server list is empty!$"):
         ConnectionPool(KEYSPACE, server_list=[])
     pool = ConnectionPool(KEYSPACE, server_list=[], prefill=False)
@@ -89,6 +93,7 @@ def test_pc2_an_empty_list_of_servers_is_refused_by_prefill() -> None:
 
 
 def test_pc3_a_function_gives_the_list_once_and_nothing_connects(cassandra: FakeCassandra) -> None:
+    """PC-3: the servers are given by a function."""
     story = Story()
     calls = []
 
@@ -105,6 +110,7 @@ def test_pc3_a_function_gives_the_list_once_and_nothing_connects(cassandra: Fake
 
 @pytest.mark.parametrize("prefill", [True, False])
 def test_pc4_to_pc7_and_pc10_overflow(make: MakePool, stats: StatsLogger, prefill: bool) -> None:
+    """PC-4, PC-5, PC-6, PC-7: five connections and five more; PC-10: none of them opened ahead."""
     pool = make(pool_size=5, max_overflow=5, prefill=prefill, use_threadlocal=False)
     counts = stats.stats
     assert counts["created"]["success"] == (5 if prefill else 0)
@@ -113,6 +119,8 @@ def test_pc4_to_pc7_and_pc10_overflow(make: MakePool, stats: StatsLogger, prefil
         held.append(pool.get())
         assert counts["created"]["success"] == (max(n, 5) if prefill else n) and counts["checked_out"] == n
     assert (pool.size(), pool.overflow(), pool.checkedin(), pool.checkedout()) == (5, 5, 0, 10)
+
+    # PC-4: the 11th
     text = "ConnectionPool limit of size 5overflow 5 reached, unable to obtain connection after 0 seconds"
     pool.pool_timeout = 0.1
     with pytest.raises(NoConnectionAvailable) as caught:
@@ -121,6 +129,7 @@ def test_pc4_to_pc7_and_pc10_overflow(make: MakePool, stats: StatsLogger, prefil
     assert str(caught.value).startswith(text)
     assert counts["created"]["success"] == 10 and counts["at_max"] == 1
 
+    # PC-5: ten come back, and five are kept
     for n in range(1, 6):
         pool.return_conn(held.pop(0))
         assert counts["checked_in"] == n and counts["disposed"]["success"] == 0
@@ -129,11 +138,13 @@ def test_pc4_to_pc7_and_pc10_overflow(make: MakePool, stats: StatsLogger, prefil
         assert counts["checked_in"] == 5 + n and counts["disposed"]["success"] == n
     assert (pool.overflow(), pool.checkedin(), pool.checkedout()) == (0, 5, 0)
 
+    # PC-6: five that were kept, then five new ones
     held = [pool.get() for _ in range(5)]
     assert counts["created"]["success"] == 10, "those that came back are used first"
     held += [pool.get() for _ in range(5)]
     assert counts["created"]["success"] == 15 and counts["checked_out"] == 20
 
+    # PC-7: a second return of each
     for connection in held:
         connection.return_to_pool()
     assert counts["checked_in"] == 20 and counts["disposed"]["success"] == 10
@@ -159,6 +170,7 @@ def test_idle_connections_are_used_in_turn(make: MakePool) -> None:
 
 
 def test_pc8_a_thread_has_one_connection(make: MakePool, stats: StatsLogger) -> None:
+    """PC-8: one thread, with use_threadlocal."""
     pool = make(pool_size=5, max_overflow=5, prefill=True, use_threadlocal=True)
     held = [pool.get() for _ in range(10)]
     assert len(set(map(id, held))) == 1 and stats.stats["checked_out"] == 1
@@ -168,6 +180,7 @@ def test_pc8_a_thread_has_one_connection(make: MakePool, stats: StatsLogger) -> 
 
 
 def test_pc9_threads_have_connections_of_their_own(make: MakePool, stats: StatsLogger) -> None:
+    """PC-9: five threads, with use_threadlocal."""
     pool = make(pool_size=5, max_overflow=5, prefill=True, use_threadlocal=True)
     for turn in (1, 2):
         together = threading.Barrier(5)
@@ -186,6 +199,7 @@ def test_pc9_threads_have_connections_of_their_own(make: MakePool, stats: StatsL
 
 @pytest.mark.parametrize(("threadlocal", "prefill"), [(False, True), (True, False)])
 def test_pc11_recycle(make: MakePool, stats: StatsLogger, threadlocal: bool, prefill: bool) -> None:
+    """PC-11: recycle."""
     pool = make(pool_size=5, max_overflow=5, prefill=prefill, recycle=1, use_threadlocal=threadlocal)
     for _ in range(10):
         insert(pool)
@@ -198,6 +212,7 @@ def test_pc11_recycle(make: MakePool, stats: StatsLogger, threadlocal: bool, pre
 def test_pc12_one_of_two_servers_is_bad(
     cassandra: FakeCassandra, stats: StatsLogger, closed_port: Callable[[], int], threadlocal: bool
 ) -> None:
+    """PC-12: a good server and one that refuses."""
     servers = [cassandra.address, f"127.0.0.1:{closed_port()}"]
     pool = ConnectionPool(
         KEYSPACE, servers, pool_size=5, max_overflow=5, timeout=10, listeners=[stats], use_threadlocal=threadlocal,
@@ -225,6 +240,7 @@ def test_pc12_one_of_two_servers_is_bad(
 def test_pc13_pc14_an_operation_moves_to_a_new_connection(
     make: MakePool, cassandra: FakeCassandra, stats: StatsLogger, prefill: bool, threadlocal: bool
 ) -> None:
+    """PC-13, and PC-14 with use_threadlocal: a connection fails once, four times over."""
     pool = make(pool_size=1, prefill=prefill, use_threadlocal=threadlocal)
     for n in range(1, 5):
         pool.put(pool.get())
@@ -235,6 +251,7 @@ def test_pc13_pc14_an_operation_moves_to_a_new_connection(
 
 
 def test_pc14_all_connections_are_corrupt(make: MakePool, cassandra: FakeCassandra, stats: StatsLogger) -> None:
+    """PC-14: five connections fail in five threads."""
     pool = make(pool_size=5, use_threadlocal=True)
     fail_each_once(cassandra)
     together = threading.Barrier(5)
@@ -255,6 +272,7 @@ def test_pc14_all_connections_are_corrupt(make: MakePool, cassandra: FakeCassand
 def test_pc15_the_retries_end(
     make: MakePool, cassandra: FakeCassandra, stats: StatsLogger, prefill: bool, threadlocal: bool
 ) -> None:
+    """PC-15: every attempt fails."""
     pool = make(pool_size=5, max_retries=3, prefill=prefill, use_threadlocal=threadlocal)
     cassandra.script = lambda call: t.TimedOutException()
     with pytest.raises(MaximumRetryException) as caught:
@@ -270,6 +288,7 @@ def test_pc15_the_retries_end(
 def test_pc16_a_replacement_that_cannot_be_opened_is_a_retry(
     make: MakePool, cassandra: FakeCassandra, stats: StatsLogger
 ) -> None:
+    """PC-16: the replacement cannot be opened."""
     pool = make(pool_size=5, max_retries=3, use_threadlocal=False, backoff=(0.0, 0.0))
     cassandra.script = lambda call: t.TimedOutException()
 
@@ -285,6 +304,7 @@ def test_pc16_a_replacement_that_cannot_be_opened_is_a_retry(
 
 
 def test_pc17_a_counter_is_not_retried(make: MakePool, cassandra: FakeCassandra, stats: StatsLogger) -> None:
+    """PC-17: what is not retried."""
     pool = make(pool_size=5, max_retries=3)
     cassandra.script = lambda call: t.TimedOutException()
     for operation in ("add", "remove_counter"):
@@ -304,6 +324,7 @@ def test_pc17_a_counter_is_not_retried(make: MakePool, cassandra: FakeCassandra,
 
 
 def test_pc18_a_failure_tells_the_request(make: MakePool, cassandra: FakeCassandra) -> None:
+    """PC-18: the request in the failure's event."""
     requests: list[Any] = []
     listener = {"connection_failed": lambda dic: requests.append(dic["connection"].info["request"])}
     pool = make(pool_size=1, listeners=[listener])
@@ -316,9 +337,16 @@ def test_pc18_a_failure_tells_the_request(make: MakePool, cassandra: FakeCassand
 def test_pc19_an_applications_error_passes_as_it_is(
     make: MakePool, cassandra: FakeCassandra, stats: StatsLogger
 ) -> None:
+    """PC-19: errors that are the application's."""
     pool = make(pool_size=1)
     with pytest.raises(t.InvalidRequestException, match="unconfigured table"):
         pool.execute("insert", b"key", t.ColumnParent(column_family="none"), column(b"v"), ONE)
     with pytest.raises(t.NotFoundException):
         pool.execute("get", b"none", t.ColumnPath(column_family="Standard1", column=b"c"), ONE)
     assert stats.stats["failed"] == 0 and stats.stats["created"]["success"] == 1
+
+
+def test_each_scenario_is_found_by_its_number() -> None:
+    own = ["test_pycassa_scenarios.py", "test_pycassa_stats.py"]
+    texts = [Path(__file__).with_name(name).read_text(encoding="utf-8").partition("\n")[2] for name in own]
+    assert {int(number) for text in texts for number in re.findall(r"\bPC-(\d+)\b", text)} == set(range(1, 29))

@@ -32,6 +32,7 @@ class Server:
 
 
 def test_pc20_empty_and_reset() -> None:
+    """PC-20: nothing has happened yet, and all is forgotten."""
     stats = StatsLogger()
     assert stats.stats == ZERO
     stats.connection_failed({})
@@ -56,7 +57,11 @@ def test_pc20_empty_and_reset() -> None:
         ("pool_disposed", {}, {}),
         ("pool_at_max", {}, {"at_max": 1}),
     ],
-)
+    ids=[
+        "PC-21", "PC-21-failed", "PC-22-out", "PC-22-in", "PC-23", "PC-23-failed", "PC-24", "PC-25",
+        "PC-26-as-dispatched", "PC-26-as-documented", "pool_disposed", "PC-27",
+    ],
+)  # fmt: skip
 def test_pc21_to_pc27_each_event_is_counted(event: str, dic: dict[str, Any], changed: dict[str, Any]) -> None:
     stats = StatsLogger()
     getattr(stats, event)(dic)
@@ -64,6 +69,7 @@ def test_pc21_to_pc27_each_event_is_counted(event: str, dic: dict[str, Any], cha
 
 
 def test_pc28_in_a_pool() -> None:
+    """PC-28: PC-4 to PC-7 as it is counted."""
     stats = StatsLogger()
     with FakeCassandra() as server:
         pool = ConnectionPool(

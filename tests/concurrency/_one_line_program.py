@@ -1,7 +1,8 @@
 """Threads, tasks and greenlets of one process on one Pool: ``python _one_line_program.py MODE SEED OPERATIONS``.
 
 MODE "order": waiters of all kinds are served in the order in which they came. MODE "storm": random cancellations, kills
-and timeouts. Prints "well" at the end; fails with an AssertionError, or hangs.
+and timeouts. MODE "circle": one of each kind over three pools; SEED says which kind closes the circle. Prints "well" at
+the end; fails with an AssertionError, or hangs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import gevent
 
 import fastpool
 from tests._slots import in_hand
+from tests.pool.ordered_owner import Block, finished
 
 mode, seed, operations = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 SIZE = 1 if mode == "order" else 4
@@ -138,6 +140,48 @@ def in_order() -> None:
     assert order == list(range(60)), order
 
 
+async def takes_two(pools: list[Any], place: int, block: Any, pause: Any, ends: dict[int, str]) -> None:
+    """Hold pool `place`, and ask for the one after it as soon as all are held and `place` others wait."""
+    async with block(pools[place]):
+        while [sum(getattr(p.stats(), what) for p in pools) for what in ("leased", "waiting")] != [3, place]:
+            await pause(0.001)
+        try:
+            async with block(pools[(place + 1) % 3]):
+                ends[place] = "entered"
+        except fastpool.PoolDeadlock as error:
+            ends[place] = str(error)
+
+
+def circle() -> None:
+    async def slept(seconds: float) -> None:
+        time.sleep(seconds)
+
+    async def greenlet_slept(seconds: float) -> None:
+        gevent.sleep(seconds)
+
+    pools = [fastpool.Pool(object, max_size=1, timeout=None, name=name) for name in "abc"]
+    ends: dict[int, str] = {}
+    places = [(kind + seed) % 3 for kind in range(3)]
+    hub, loop = Hub(), Loop()
+    one = thread(lambda: finished(takes_two(pools, places[0], Block, slept, ends)))
+    hub.spawn(lambda: finished(takes_two(pools, places[1], Block, greenlet_slept, ends)))
+    loop.spawn(lambda: takes_two(pools, places[2], fastpool.Pool.aconnection, asyncio.sleep, ends))
+    until(lambda: len(ends) == 3 and all(p.stats().leased == 0 for p in pools))
+    one.join(10)
+    hub.end()
+    loop.end()
+    assert [ends[0], ends[1]] == ["entered", "entered"], ends
+    said = ends[2].splitlines()
+    assert said[0] == "pool 'a': this wait closes a circle that nothing can end:", said
+    chain = {(line.split()[0], line[line.index(" holds ") :]) for line in said[1:4]}
+    kinds = dict(zip(places, ("thread", "greenlet", "task"), strict=True))
+    names = "abca"
+    expected = {
+        (kinds[n], f" holds a lease of pool {names[n]!r} and waits for pool {names[n + 1]!r}") for n in range(3)
+    }
+    assert chain == expected, said
+
+
 def storm() -> None:
     share = operations // 6
 
@@ -213,12 +257,12 @@ def storm() -> None:
         assert not one.is_alive(), f"a concurrency model stands still: {pool} {pool.stats()}"
 
 
-in_order() if mode == "order" else storm()
+{"order": in_order, "circle": circle, "storm": storm}[mode]()
 assert failures == [], failures
 until(at_rest)
 s = pool.stats()
 assert s.checkouts == s.checkins and s.connects == sum(s.closed.values()) + s.size, s
-assert mode == "order" or min(s.timeouts, s.cancelled, s.closed["error"]) > operations / 1000, s
+assert mode != "storm" or min(s.timeouts, s.cancelled, s.closed["error"]) > operations / 1000, s
 together = [pool.checkout(timeout=5) for _ in range(SIZE)]
 assert len({id(c) for c in together}) == SIZE
 for c in together:

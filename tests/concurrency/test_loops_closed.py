@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import fastpool
+from tests.pool.fake_driver import until
 from tests.process._scripts import run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="locks of open files are Linux's")
@@ -106,6 +107,28 @@ def test_what_was_handed_to_it_to_be_closed_is_ended_at_the_next_use(options: di
     assert driver.made[0].ended == 1
     asyncio.run(pool.close(timeout=PATIENCE))
     assert [c.ended for c in driver.made] == [1, 1]
+
+
+def test_a_ping_that_was_under_way_in_it_is_over_in_silence(caplog: pytest.LogCaptureFixture) -> None:
+    pinging = asyncio.Event()
+
+    class Pinging(Driver):
+        async def ping(self, c: Connection, timeout: float | None) -> bool:  # type: ignore[override]
+            pinging.set()
+            await asyncio.Event().wait()
+            return True
+
+    driver = Pinging()
+    pool = fastpool.AsyncPool(driver=driver, max_size=1, keepalive=0.01, check_timeout=0.5)
+
+    async def use_until_the_ping() -> None:
+        await use(pool)
+        await pinging.wait()
+
+    in_a_loop_that_is_closed(use_until_the_ping())
+    until(lambda: driver.made[0].ended == 1)  # the keeper gave the ping up, and ended the connection without its loop
+    assert [record.getMessage() for record in caplog.records if record.name == "concurrent.futures"] == []
+    asyncio.run(use_and_close(pool, driver))
 
 
 def test_an_error_of_close_without_loop_is_logged_and_keeps_no_permit(caplog: pytest.LogCaptureFixture) -> None:

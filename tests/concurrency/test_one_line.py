@@ -18,6 +18,11 @@ def test_first_come_first_served_whatever_one_is(seed: int) -> None:
     run_case(PROGRAM, "order", str(seed), "0")
 
 
+@pytest.mark.parametrize("closes_it", range(3), ids=["task", "greenlet", "thread"])
+def test_a_circle_of_a_thread_a_greenlet_and_a_task_is_told_to_the_one_that_closes_it(closes_it: int) -> None:
+    run_case(PROGRAM, "circle", str(closes_it), "0")
+
+
 @pytest.mark.parametrize(
     ("seed", "operations", "seconds"),
     [

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastpool import PoolDeadlock
 from tests.pool.fake_driver import balanced, waiting
-from tests.pool.ordered_owner import Owner
+from tests.pool.ordered_owner import Owner, TaskOwner
 from tests.pool.test_deadlock_pools import pools
 
 
@@ -59,14 +64,30 @@ class Model:
         return served
 
 
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop that runs in a thread of its own."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        loop = runner.get_loop()
+        thread = threading.Thread(target=loop.run_forever, daemon=True)
+        thread.start()
+        yield loop
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(20)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
+    tasks=st.lists(st.booleans(), min_size=5, max_size=5),
     sizes=st.lists(st.integers(1, 2), min_size=2, max_size=4),
     moves=st.lists(st.tuples(st.integers(0, 4), st.integers(-2, 3)), max_size=40),
 )
-def test_as_a_plain_search_finds_it(sizes: list[int], moves: list[tuple[int, int]]) -> None:
+def test_as_a_plain_search_finds_it(
+    loop: asyncio.AbstractEventLoop, tasks: list[bool], sizes: list[int], moves: list[tuple[int, int]]
+) -> None:
+    """Each of the five owners is a thread or a task."""
     model, real = Model(sizes, 5), pools(*sizes)
-    owners = [Owner(str(n)) for n in range(5)]
+    owners = [TaskOwner(str(n), loop) if task else Owner(str(n)) for n, task in enumerate(tasks)]
 
     def leave(owner: int) -> None:
         served = model.leave(owner)
@@ -91,7 +112,7 @@ def test_as_a_plain_search_finds_it(sizes: list[int], moves: list[tuple[int, int
             found = owners[owner].result()
             assert (found if found == "entered" else type(found)) == (
                 "entered" if expected == "entered" else PoolDeadlock
-            ), (sizes, moves)
+            ), (tasks, sizes, moves)
     while any(model.held):
         free = [owner for owner in range(5) if model.held[owner] and model.waits_for[owner] is None]
         assert free, "the model says that all is stuck, and nobody was told"

@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import sys
 import threading
 import time
 import tracemalloc
 from collections.abc import Callable
 from operator import ge
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -203,3 +204,69 @@ def test_ten_thousand_tasks_in_line_cost_ten_times_what_a_thousand_do(timeout: b
     finally:
         gc.enable()
     raise AssertionError(f"each of {MANY} cost {many}, each of {FEW} {few}")
+
+
+class Work:
+    """Counts the work of Python code: instructions, calls of C functions, and the most memory in use at once."""
+
+    def __enter__(self) -> Self:
+        self.instructions = self.calls = self.bytes = 0
+        tracemalloc.reset_peak()
+        self._before = tracemalloc.get_traced_memory()[0]
+        self._others = sys.getprofile(), sys.gettrace()
+        sys.setprofile(self._profile)
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._others[1])
+        sys.setprofile(self._others[0])
+        self.bytes = tracemalloc.get_traced_memory()[1] - self._before
+
+    def _trace(self, frame: Any, event: str, arg: object) -> Any:
+        frame.f_trace_opcodes = True
+        self.instructions += event == "opcode"
+        return self._trace
+
+    def _profile(self, frame: object, event: str, arg: object) -> None:
+        self.calls += event == "c_call"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: fastpool.Pool(Stub, max_size=2), id="threads"),
+        pytest.param(lambda: fastpool.AsyncPool(connect, max_size=2), id="tasks"),
+        pytest.param(lambda: fastpool.Pool(lambda s: Stub(), servers=["a:1", "b:2"], max_size=2), id="servers"),
+        pytest.param(lambda: fastpool.Pool(Stub, max_size=2, idle_timeout=3600, open=True), id="looked after"),
+        pytest.param(lambda: fastpool.ConnectionPool(2, open=False), id="happybase"),
+    ],
+)
+def test_making_a_pool_costs_the_same_however_many_there_are(make: Callable[[], Any]) -> None:
+    pools = [make() for _ in range(5)]
+
+    def cost_of_the_next() -> tuple[int, int, int]:
+        """The least of five: now and then a table grows."""
+        costs = []
+        for _ in range(5):
+            with Work() as work:
+                pools.append(make())
+            costs.append((work.instructions, work.calls, work.bytes))
+        instructions, calls, memory = zip(*costs, strict=True)
+        return min(instructions), min(calls), min(memory)
+
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        few = cost_of_the_next()
+        pools += [make() for _ in range(FEW)]
+        many = cost_of_the_next()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    for pool in pools:
+        if not isinstance(pool, fastpool.AsyncPool):
+            pool.close()
+    assert few[0] > 100, "the instructions of making a pool are counted"
+    assert all(later <= 1.1 * first for later, first in zip(many, few, strict=True)), (few, many)

@@ -58,7 +58,8 @@ class Tasks(Threads):
     implicit_warning = RuntimeWarning
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self.loop = self._runner.get_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
 
@@ -120,10 +121,10 @@ class Tasks(Threads):
         holding.result(PATIENCE_S)
 
     def end(self) -> None:
-        """End the loop."""
+        """End the loop as asyncio.run() does: tasks are cancelled, threads of callbacks are waited for."""
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(PATIENCE_S)
-        self.loop.close()
+        self._runner.close()
 
 
 def failure_of(done: Future[Any]) -> BaseException:

@@ -103,9 +103,10 @@ def connect(port: int) -> socket.socket:
 class Worker:
     """A process of `_worker.py`."""
 
-    def __init__(self, port: int, folder: Path, **options: Any) -> None:
+    def __init__(self, port: int, folder: Path, /, *, within: tuple[str, ...] = (), **options: Any) -> None:
+        """``within``: a command that runs the worker."""
         self.process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", str(WORKER), str(port)],
+            [*within, sys.executable, "-X", "faulthandler", str(WORKER), str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -177,7 +178,7 @@ class Party:
         self._workers: list[Worker] = []
 
     def worker(self, **options: Any) -> Worker:
-        """One more process; with a pool if there are options."""
+        """One more process; with a pool if there are options (but for `within`)."""
         worker = Worker(self.server.port, self.folder, **options)
         self._workers.append(worker)
         return worker

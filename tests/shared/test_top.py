@@ -21,6 +21,7 @@ from click.testing import CliRunner
 
 import fastpool
 from fastpool._cli.commands import _SORTS, cli
+from fastpool._cli.compare.tables import duration
 from fastpool._cli.top import COLUMNS, rows
 from fastpool._shared import asking
 from fastpool._shared.asking import ask
@@ -34,10 +35,9 @@ def top(*arguments: str, code: int = 0) -> str:
     return done.output
 
 
-def top_process(*arguments: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "fastpool", "top", *arguments], capture_output=True, text=True, timeout=50, check=False
-    )
+def top_process(*arguments: str, code: int = 0, patience_s: float = 50) -> str:
+    command = [sys.executable, "-m", "fastpool", "top", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=patience_s, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout if code == 0 else done.stderr
 
@@ -153,6 +153,55 @@ def test_rows_are_sorted_within_their_name(party: Party) -> None:
     assert [row.told.process.pid for row in rows("leased", reverse=True) if row.told] == most_first[::-1]
     assert rows("leased")[-1].told is None, "their sum comes last"
     assert [set(COLUMNS)] == [set(_SORTS)] and "no column" in top("--sort", "size", code=2)
+
+
+def test_the_percentiles_of_waits_are_those_of_the_process(party: Party) -> None:
+    waits, waits_never = party.worker(shared_max=5, max_size=1), party.worker(shared_max=5)
+    for _ in range(3):  # the first wait is longer than the others
+        waits.do("take(); later('take()')")
+        wait_until(lambda: waits.get("pool.stats().waiting"))
+        waits.do("len(outcomes) or time.sleep(0.3); give()")
+        wait_until(lambda: waits.get("len(held)"))
+        waits.do("give()")
+    exact = waits.get("[pool.stats().wait.count, *map(pool.stats().wait.percentile, (50, 99))]")
+
+    def of(process: Any) -> Any:
+        return next(row for row in rows("p99") if row.told and row.told.process.pid == process.pid)
+
+    wait_until(lambda: of(waits).told.stats.wait.count == exact[0] == 3)
+    row = of(waits)
+    for name, percent, value in (("p50", 50, exact[1]), ("p99", 99, exact[2])):
+        told = row.told.stats.wait.percentile(percent)
+        assert row.cells[1 + list(COLUMNS).index(name)] == duration(told)
+        assert value / 3 < told < value * 3, "the page has the counts of wide buckets"
+        assert of(waits_never).cells[1 + list(COLUMNS).index(name)] == "", "no wait, no figure"
+    assert [row.told.process.pid for row in rows("p99") if row.told] == [waits.pid, waits_never.pid]
+    assert duration(row.told.stats.wait.percentile(99)) in top("--once")
+
+
+@pytest.mark.timeout(240)
+def test_once_under_full_load(party: Party) -> None:
+    """Twice as many processes as cores compute, and use the pool, all the time."""
+    count = min(2 * (os.cpu_count() or 1), 32)
+    workers = [party.worker(shared_max=count, max_size=1) for _ in range(count)]
+    for worker in workers:
+        worker.do(
+            """
+served = 0
+def work():
+    global served
+    while True:
+        with pool.connection():
+            sum(range(1000))
+        served += 1
+threading.Thread(target=work, daemon=True).start()
+"""
+        )
+    before = [wait_until(lambda worker=worker: worker.get("served")) for worker in workers]
+    told = top_process("--once", patience_s=150)
+    assert [str(worker.pid) for worker in workers if str(worker.pid) not in told.split()] == []
+    assert f"{count} of {count}" in told
+    assert all(worker.get("served") > served for worker, served in zip(workers, before, strict=True)), "all went on"
 
 
 def test_the_screen_follows_processes_that_come_and_go(party: Party) -> None:

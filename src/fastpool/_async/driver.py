@@ -14,10 +14,16 @@ from .._light.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from concurrent.futures import Future
 
 Loop = asyncio.AbstractEventLoop
 
 _GLANCE_S = 0.5  # how often a waiter for a loop checks that the loop still runs
+
+
+def _cancel(future: Future[Any], loop: Loop) -> None:
+    if not loop.is_closed():  # then there is nothing to cancel, and concurrent.futures would log a traceback
+        future.cancel()
 
 
 class LoopDriver(Driver[Any]):
@@ -88,7 +94,7 @@ class LoopDriver(Driver[Any]):
         try:
             return bool(future.result(timeout if timeout is not None else 30.0))
         finally:
-            future.cancel()
+            _cancel(future, loop)
 
     def close(self, c: Any) -> None:
         """Close ``c`` in its own loop, soon; with that loop closed the inner driver does what it can without one."""
@@ -156,8 +162,7 @@ class LoopDriver(Driver[Any]):
             return False
         while not wait((future,), _GLANCE_S).done:
             if not loop.is_running():
-                if not loop.is_closed():
-                    future.cancel()
+                _cancel(future, loop)
                 return False
         return False if future.cancelled() else future.result()
 

@@ -107,8 +107,11 @@ def check_file(where: str, found: os.stat_result) -> None:
         raise PoolError(
             f"shared: {where!r} belongs to user {found.st_uid}, not to this one ({os.geteuid()}); remove it"
         )
-    if mode & 0o177:
-        raise PoolError(f"shared: {where!r} has mode {mode:04o}; it must be 0600: others could change it; remove it")
+    if mode != 0o600:
+        raise PoolError(
+            f"shared: {where!r} has mode {mode:04o}; it must be 0600, so that this user, and nobody else, can read and "
+            "write it; remove it"
+        )
 
 
 def refused(where: str, error: OSError) -> PoolError:

@@ -129,15 +129,15 @@ class Share:
 
     def explain(self) -> str:
         """The holders of the permits, as a line of an error."""
-        cap, held = self.member.cap, Counter[int]()
+        cap, held = self.member.cap, Counter[tuple[int, bool, int]]()
         if cap is None:
             return ""
-        for _, pid, _, permits in self.member.holders():
-            held[pid] += permits
-        holding = [(pid, count) for pid, count in held.most_common() if count]
-        named = [
-            f"pid {pid}{' (this one)' if pid == os.getpid() else ''}: {count}" for pid, count in holding[:_MOST_NAMED]
-        ]
+        holders = self.member.holders()
+        here = {process for number, _, process, _ in holders if number == self.member.number}
+        for _, pid, process, permits in holders:
+            held[process, process in here, pid] += permits  # a pid alone may be that of two, in namespaces of their own
+        holding = [(pid, mine, count) for (_, mine, pid), count in held.most_common() if count]
+        named = [f"pid {pid}{' (this one)' if mine else ''}: {count}" for pid, mine, count in holding[:_MOST_NAMED]]
         if len(holding) > _MOST_NAMED:
             named.append(f"and {len(holding) - _MOST_NAMED} more processes")
         by = f" ({', '.join(named)})" if named else ""

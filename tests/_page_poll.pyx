@@ -1,0 +1,57 @@
+"""The word of a page on which a thread sleeps, where there is no futex: c/page.h is compiled as if Linux had none, and
+its naps are counted."""
+
+cdef extern from *:
+    """
+    #include <sys/syscall.h>
+    #include <time.h>
+    #undef SYS_futex
+
+    static long long naps = 0, nap_ns = 0; /* how many began, and how long the last one is */
+
+    static int counted_nanosleep(const struct timespec *t, struct timespec *left)
+    {
+        nap_ns = t->tv_sec * 1000000000LL + t->tv_nsec;
+        __atomic_fetch_add(&naps, 1, __ATOMIC_SEQ_CST);
+        return nanosleep(t, left);
+    }
+    #define nanosleep counted_nanosleep
+    """
+    long long naps_begun "naps"
+    long long last_nap_ns "nap_ns"
+
+from libc.stdint cimport int64_t, uint32_t
+
+from fastpool._core.c.atomic cimport u32_load, u32_store
+from fastpool._core.c.page cimport futex_wait, futex_wake
+
+
+cdef class Word:
+    """A word, and what was slept on it by anybody since the last `reset`."""
+    cdef uint32_t word
+
+    def wait(self, uint32_t seen, int64_t ns):
+        """Sleep while it is `seen`, for at most so long."""
+        with nogil:
+            futex_wait(&self.word, seen, ns)
+
+    def write(self, uint32_t value):
+        """Change it, and wake a thread that sleeps on it."""
+        u32_store(&self.word, value)
+        futex_wake(&self.word)
+
+    @property
+    def value(self):
+        return u32_load(&self.word)
+
+    @property
+    def naps(self):
+        return naps_begun
+
+    @property
+    def nap_ns(self):
+        return last_nap_ns
+
+    def reset(self):
+        global naps_begun, last_nap_ns
+        naps_begun = last_nap_ns = 0
