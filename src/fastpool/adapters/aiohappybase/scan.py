@@ -58,4 +58,4 @@ async def _scanned(table: Any, scanner: int, how_many: int, asked: Asked, used: 
     if found is REFUSED:
         call = None
         found = await table.client.scannerGetList(scanner, how_many)
-    return SHORTCUTS.fetched(call, found, *form)
+    return SHORTCUTS.fetched(table, call, found, *form)

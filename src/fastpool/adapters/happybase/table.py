@@ -46,11 +46,13 @@ class Table(LeasedTable, happybase.Table):
         fence, epoch = self._entry.fence, self._epoch
         fence(epoch)
         try:
-            batches = compiled_scan(scan, self, args, kwargs)
-            for rows in batches or (happybase.Table.scan(scan, *args, **kwargs),):
-                for row in rows:
+            # Many rows are fetched at once; the remaining ones end with the lease, too: the compiled ones by themselves.
+            if (batches := compiled_scan(scan, self, args, kwargs)) is not None:
+                for rows in batches:
+                    yield from rows
+            else:
+                for row in happybase.Table.scan(scan, *args, **kwargs):
                     yield row
-                    # Many rows are fetched at once; the remaining ones end with the lease, too.
                     fence(epoch)
         finally:
             # In the scanning thread this is the end of the loop, or a break. In another one it is

@@ -118,12 +118,19 @@ cdef class Shortcuts:
             call.used = used
         return call
 
-    cpdef Rows fetched(self, Prepared call, object found, object include_timestamp, object sorted_columns):
-        """The rows that a scanner gave, to the call or to thriftpy2 (then there is no call)."""
+    cpdef Rows fetched(
+        self, object table, Prepared call, object found, object include_timestamp, object sorted_columns
+    ):
+        """The rows that a scanner gave, to the call or to thriftpy2 (then there is no call), for the table's lease."""
         cdef int how = self.form(include_timestamp, sorted_columns)
+        cdef Rows rows
         if call is not None and not call.has_structs:
-            return <Rows>found
-        return rows_made([(row.row, self.row_of(row, how)) for row in found])
+            rows = <Rows>found
+        else:
+            rows = rows_made([(row.row, self.row_of(row, how)) for row in found])
+        rows.fence = table._entry.fence
+        rows.epoch = table._epoch
+        return rows
 
     cpdef Prepared prepare_cells(
         self, object table, object row, object column, object versions, object timestamp, object include_timestamp

@@ -70,7 +70,7 @@ def fetch_rows(table, scanner, how_many, bint include_timestamp, bint sorted_col
     if found is REFUSED:
         call = None
         found = table.connection.client.scannerGetList(scanner, how_many)
-    return of_threads.fetched(call, found, include_timestamp, sorted_columns)
+    return of_threads.fetched(table, call, found, include_timestamp, sorted_columns)
 
 
 # ---- writes
