@@ -232,4 +232,3 @@ def test_who_asks_for_a_batchs_mutations_gets_aiohappybases(to: ScriptedServer) 
         assert batch._mutations._queued == {} == batch._mutations._mutations
 
     with_table(to, use)
-
