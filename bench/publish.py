@@ -1,9 +1,10 @@
-"""Write measured figures into the documents, so that they are not copied by hand.
+r"""Write measured figures into the documents, so that they are not copied by hand.
 
     fastpool demo --json demo.json; fastpool bench --json bench.json
     python bench/native/run.py --json native.json
     python -m bench.operations --json client.json
-    python -m bench.publish --demo demo.json --bench bench.json [--bench another.json] --native native.json --client client.json
+    python -m bench.publish --demo demo.json --bench bench.json [--bench another.json] --native native.json \
+        --client client.json
 
 Each argument may be left out. The text between `<!-- figures: NAME -->` and `<!-- end -->` is replaced: `demo` (three
 rows), `bench` and `operations` (the first report) in README.md; `demo`, `concurrency` and `all` (every report) and

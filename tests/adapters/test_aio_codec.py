@@ -65,7 +65,7 @@ def written(fill: Callable[[Any], list[Awaitable[Any]]], **options: Any) -> Call
 
 
 async def done(table: Any, write: Awaitable[Any]) -> Any:
-    """What a write gives, and the row after it."""
+    """The result of a write, and the row after it."""
     return [await write, await table.row(KEY)]
 
 

@@ -9,14 +9,15 @@ from unittest.mock import AsyncMock, Mock
 
 import pytest
 
+pytest.importorskip("happybase")
+from Hbase_thrift import BatchMutation, Mutation, TCell, TRowResult
+
 from fastpool.adapters._thrift.codec import codec
 
 from ._aio import aiohappybase, pool_to, run
 from ._scripted import ScriptedServer
 
-batches = pytest.importorskip("aiohappybase.batch")
-tables = pytest.importorskip("aiohappybase.table")
-from Hbase_thrift import BatchMutation, Mutation, TCell, TRowResult
+batches, tables = aiohappybase.batch, aiohappybase.table
 
 pytestmark = pytest.mark.skipif(codec is None, reason="the codec was not built, or is turned off")
 

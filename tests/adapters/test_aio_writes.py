@@ -1,4 +1,4 @@
-"""What fastpool.aio's writes, cells and counters cost when something gets in their way: the connection, and nothing else.
+"""A write, cells or a counter of fastpool.aio that something gets in the way of costs its connection, and nothing else.
 
 Each runs over the codec, over one that leaves messages to thriftpy2 (at random, and all), and with FASTPOOL_CODEC=off
 without it.

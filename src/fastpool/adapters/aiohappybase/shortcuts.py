@@ -23,7 +23,7 @@ SHORTCUTS: Any = codec and codec.Shortcuts(aiohappybase.table, aiohappybase.batc
 
 
 async def result_of(call: Any) -> Any:
-    """What a prepared call gives; REFUSED if aiohappybase has to make it, also if there is no call."""
+    """The result of a prepared call; REFUSED if aiohappybase has to make it, also if there is no call."""
     return REFUSED if call is None else await call.client.perform(call)
 
 

@@ -51,7 +51,7 @@ class Table(LeasedTable, aiohappybase.Table):
         fence, epoch = self._entry.fence, self._epoch
         fence(epoch)
         try:
-            # Many rows are fetched at once; the remaining ones end with the lease, too: the compiled ones by themselves.
+            # Many rows are fetched at once; the remaining ones end with the lease, too (compiled ones by themselves).
             if (compiled := compiled_scan(scan, self, args, kwargs)) is not None:
                 async with aclosing(compiled) as batches:
                     async for rows in batches:

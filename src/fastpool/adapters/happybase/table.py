@@ -46,7 +46,7 @@ class Table(LeasedTable, happybase.Table):
         fence, epoch = self._entry.fence, self._epoch
         fence(epoch)
         try:
-            # Many rows are fetched at once; the remaining ones end with the lease, too: the compiled ones by themselves.
+            # Many rows are fetched at once; the remaining ones end with the lease, too (compiled ones by themselves).
             if (batches := compiled_scan(scan, self, args, kwargs)) is not None:
                 for rows in batches:
                     yield from rows

@@ -1,7 +1,7 @@
 # What aiohappybase's batches need besides: they keep one mutation of a column, the last one.
 
 def tasks_originals(batch_module):
-    """What putting into a batch depends on, and sending it, and its ``async with`` block."""
+    """The parts of the library on which putting into a batch depends, sending it, and its ``async with`` block."""
     batch, batcher, proxy = batch_module.Batch, batch_module.MutationBatcher, batch_module.MutationProxy
     queues = [(batcher, "_add_mutations"), (batch_module, "MutationProxy"), (proxy, "__init__"), (proxy, "update")]
     sends = [(batcher, name) for name in ("send", "_handle_delete_collisions", "_reset")]

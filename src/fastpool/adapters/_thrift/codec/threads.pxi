@@ -10,7 +10,7 @@ def use_in_threads(Shortcuts new not None):
 
 
 def threads_originals(batch_module):
-    """What putting into a batch depends on, and sending it, and its ``with`` block."""
+    """The parts of the library on which putting into a batch depends, sending it, and its ``with`` block."""
     batch = batch_module.Batch
     queues = [(batch, "put"), (batch, "delete"), (batch_module, "Mutation")]
     sends = [(batch, "send"), (batch, "_reset_mutations"), (batch_module, "BatchMutation")]
