@@ -81,7 +81,8 @@ test-hbase-cluster: $(VENV)/.core ## RegionPool on three real region servers, ea
 	@$(py) -m pytest -m hbase tests/hbase/test_regions.py $(ARGS)
 
 GUARD := tests/adapters/test_guard.py tests/adapters/test_faults.py tests/adapters/test_storm.py tests/adapters/test_tables.py \
-	tests/adapters/test_aio_guard.py tests/adapters/test_aio_faults.py tests/adapters/test_aio_cancelled.py
+	tests/adapters/test_aio_guard.py tests/adapters/test_aio_writes.py tests/adapters/test_aio_faults.py \
+	tests/adapters/test_aio_cancelled.py
 
 test-codec: $(VENV)/.core ## the guard's tests without the codec, and with one that leaves messages at random to thriftpy2
 	@FASTPOOL_CODEC=off $(with) $(py) -m pytest $(GUARD) $(ARGS)
@@ -194,7 +195,7 @@ changelog: $(VENV)/.ship ## what changes.d will be in CHANGES.md (ARGS='--versio
 budgets: $(VENV)/.core ## count what a checkout costs, and add what differs to its history, tests/pool/budgets.csv
 	@$(py) -m tests.pool.budget_history
 
-test-cross: $(VENV)/.ship $(VENV)/.core ## the core for other systems: compiled without a warning, run under QEMU and Wine
+test-cross: $(VENV)/.ship $(VENV)/.core ## the core and the codec for other systems: compiled without a warning, run under QEMU and Wine
 	@$(py) -m pytest -m cross tests/process/test_cross.py $(ARGS)
 
 clean: ## remove everything that was built or brought in

@@ -1,11 +1,14 @@
-"""Write measured figures into the documents, so that they are not copied by hand.
+r"""Write measured figures into the documents, so that they are not copied by hand.
 
     fastpool demo --json demo.json; fastpool bench --json bench.json
     python bench/native/run.py --json native.json
-    python -m bench.publish --demo demo.json --bench bench.json [--bench another.json] --native native.json
+    python -m bench.operations --json client.json
+    python -m bench.publish --demo demo.json --bench bench.json [--bench another.json] --native native.json \
+        --client client.json
 
-The text between `<!-- figures: NAME -->` and `<!-- end -->` is replaced: `demo` (three rows) and `bench` (the first
-report) in README.md; `demo`, `concurrency` and `all` (every report) and `native` in docs/performance.md.
+Each argument may be left out. The text between `<!-- figures: NAME -->` and `<!-- end -->` is replaced: `demo` (three
+rows), `bench` and `operations` (the first report) in README.md; `demo`, `concurrency` and `all` (every report) and
+`native` in docs/performance.md; `operations` (the first report) and `client` in docs/codec.md.
 """
 
 from __future__ import annotations
@@ -18,11 +21,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from fastpool._cli.compare import operations as whole
 from fastpool._cli.compare.concurrency import MODELS, SITUATIONS
 from fastpool._cli.compare.tables import amount, duration, environment_line, made_of
 
 ROOT = Path(__file__).resolve().parent.parent
-README, PERFORMANCE = ROOT / "README.md", ROOT / "docs" / "performance.md"
+README, PERFORMANCE, CODEC = ROOT / "README.md", ROOT / "docs" / "performance.md", ROOT / "docs" / "codec.md"
 _TIMES = "×"
 _OF_MODELS = {situation.of(model) for situation in SITUATIONS for model in MODELS}
 
@@ -34,17 +38,23 @@ def main() -> None:
         "--bench", type=_read, action="append", default=[], help="what `fastpool bench --json` wrote"
     )
     arguments.add_argument("--native", type=_read, help="what bench/native/run.py --json wrote")
+    arguments.add_argument("--client", type=_read, help="what `python -m bench.operations --json` wrote")
     given = arguments.parse_args()
     if given.demo:
         _replace(README, "demo", demo(given.demo, _FIRST_SCREEN))
         _replace(PERFORMANCE, "demo", demo(given.demo))
     if given.bench:
         _replace(README, "bench", targets(given.bench[0]))
+        if _about(given.bench[0], whole.QUESTION):
+            _replace(README, "operations", operations(given.bench[0], _times))
+            _replace(CODEC, "operations", operations(given.bench[0], _share))
         _replace(PERFORMANCE, "all", "\n\n".join(map(everything, given.bench)))
         if in_models := [report for report in given.bench if _about_concurrency(report, True)]:
             _replace(PERFORMANCE, "concurrency", "\n\n".join(map(concurrency, in_models)))
     if given.native:
         _replace(PERFORMANCE, "native", native(given.native))
+    if given.client:
+        _replace(CODEC, "client", client(given.client))
 
 
 def demo(report: dict[str, Any], rows: Sequence[str] | None = None) -> str:
@@ -107,6 +117,52 @@ def native(report: dict[str, Any]) -> str:
     for cost in report["gil"]:
         gil.append((f"{cost['threads']} threads", f"{cost['kept']:,.0f}", f"{cost['released']:,.0f}"))
     return "\n\n".join([_markdown(rows), _markdown(gil), f"{environment_line(report['environment'])}."])
+
+
+def operations(report: dict[str, Any], show: Callable[[dict[str, Any]], str]) -> str:
+    """A table of whole operations: a row for each, a column for each model of concurrency and protocol."""
+    found = {one["what"]: one for one in _about(report, whole.QUESTION)}
+    columns = [(model, protocol) for model in whole.MODELS for protocol in whole.PROTOCOLS]
+    rows = [("", *(f"{model}, {protocol}, beside {whole.MODELS[model]}" for model, protocol in columns))]
+    for name in whole.OPERATIONS:
+        cells = (found.get(whole.what_of(name, *column)) for column in columns)
+        rows.append((name, *("–" if one is None or one["value"] is None else show(one) for one in cells)))
+    return f"{_markdown(rows)}\n\n{environment_line(report['environment'])}."
+
+
+def client(report: dict[str, Any]) -> str:
+    """A table of what operations cost the client alone, in both protocols."""
+    rows = [("", *(text for protocol in whole.PROTOCOLS for text in (protocol, "of happybase's")))]
+    for name in dict.fromkeys(one["name"] for one in report["operations"]):
+        cells = []
+        for protocol in whole.PROTOCOLS:
+            found = [one for one in report["operations"] if (one["name"], one["protocol"]) == (name, protocol)]
+            cells += [_each(one) for one in found] or [("–", "–")]
+        rows.append((name, *(text for cell in cells for text in cell)))
+    lines = [_markdown(rows), f"{environment_line(report['environment'])}."]
+    if threads := report["threads"]:
+        more = threads["ours_per_s"] / threads["theirs_per_s"]
+        lines.append(f"Eight threads on eight connections read {more:.1f} times as many rows in a second.")
+    return "\n\n".join(lines)
+
+
+def _each(one: dict[str, Any]) -> tuple[str, str]:
+    return duration(one["ours_ns"] / one["parts"] / 1e9), f"{one['ours_ns'] / one['theirs_ns']:.3f}"
+
+
+def _times(found: dict[str, Any]) -> str:
+    """How many times ours the library's time is."""
+    return _measured(found)[0] + (f", {found['target']}{_TIMES} (missed)" if found["verdict"] == "missed" else "")
+
+
+def _share(found: dict[str, Any]) -> str:
+    """Our time, as a share of the library's."""
+    ours, theirs = (found["figures"][f"{whose}_ns"] for whose in ("ours", "theirs"))
+    return f"{duration(ours / 1e9)}, {ours / theirs:.3f}"
+
+
+def _about(report: dict[str, Any], question: str) -> list[dict[str, Any]]:
+    return [found for found in report["findings"] if found["question"] == question]
 
 
 def _about_concurrency(report: dict[str, Any], really: bool) -> list[dict[str, Any]]:

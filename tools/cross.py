@@ -1,4 +1,4 @@
-"""Compiles the core for systems that this machine is not, with warnings as errors, and runs it there by an emulator.
+"""Compiles the core and the codec for systems that this machine is not, with warnings as errors, and runs them there.
 
     python -m tools.cross [TARGET …]        compile (default: all); prints one line for each
 
@@ -23,7 +23,10 @@ from typing import NamedTuple
 from tools.native import CACHE, ROOT, fingerprint, translation
 from tools.wheels import GLIBC, zig
 
-CORE = ROOT / "src" / "fastpool" / "_core" / "core.pyx"
+PACKAGE = ROOT / "src" / "fastpool"
+CORE = PACKAGE / "_core" / "core.pyx"
+CODEC = PACKAGE / "adapters" / "_thrift" / "codec" / "codec.pyx"
+MODULES = (CORE, CODEC)
 PARTS = ROOT / "src" / "fastpool" / "_core" / "c"
 PYTHONS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastpool" / "pythons-of-others"
 ARTIFACT = "org.bytedeco:cpython:3.14.3-1.5.13:jar"
@@ -144,33 +147,34 @@ def run(command: Sequence[object]) -> None:
         raise RuntimeError(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
 
 
-def core_of(name: str) -> Path:
-    """The core compiled for a target: an extension module, or an object file where it cannot be linked.
+def module_of(name: str, source: Path) -> Path:
+    """One of MODULES compiled for a target: an extension module, or an object file where it cannot be linked.
 
     Lacking: a tool is missing. RuntimeError: there was a warning or an error.
     """
     target = TARGETS[name]
-    home = CACHE / "cross" / f"{name}-{fingerprint(CORE, *STRICT, *map(str, target))}"
-    made = home / (f"core{suffix(target)}" if target.links else "core.o")
+    home = CACHE / "cross" / f"{name}-{fingerprint(source, *STRICT, *map(str, target))}"
+    made = home / (f"{source.stem}{suffix(target)}" if target.links else f"{source.stem}.o")
     if made.exists():
         return made
-    command = [*compiler(target), *includes(target)]
+    command = [*compiler(target), *includes(target), "-I", str(source.parent)]
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home) as work:
         pic = [] if target.system.startswith("windows") else ["-fPIC"]
         strict = [*STRICT, *(OF_CYTHON if target.compiler == "clang" else [])]  # the last one decides
-        run([*command, "-std=gnu11", *strict, *pic, "-c", translation(CORE, ROOT / "src"), "-o", f"{work}/core.o"])
+        run([*command, "-std=gnu11", *strict, *pic, "-c", translation(source, ROOT / "src"), "-o", f"{work}/module.o"])
         if target.links:
-            run([*compiler(target), f"{work}/core.o", *link_options(target), "-o", f"{work}/{made.name}"])
-        Path(work, made.name).replace(made)
+            run([*compiler(target), f"{work}/module.o", *link_options(target), "-o", f"{work}/{made.name}"])
+        Path(work, made.name if target.links else "module.o").replace(made)
     return made
 
 
 def package_of(name: str, to: Path) -> Path:
-    """A copy of fastpool in the folder `to`, with the core compiled for a target."""
+    """A copy of fastpool in the folder `to`, with its modules compiled for a target."""
     nothing_compiled = shutil.ignore_patterns("*.so", "*.c", "*.html", "__pycache__")
-    shutil.copytree(ROOT / "src" / "fastpool", to / "fastpool", ignore=nothing_compiled)
-    shutil.copy(core_of(name), to / "fastpool" / "_core")
+    shutil.copytree(PACKAGE, to / "fastpool", ignore=nothing_compiled)
+    for source in MODULES:
+        shutil.copy(module_of(name, source), to / "fastpool" / source.parent.relative_to(PACKAGE))
     return to
 
 
@@ -226,14 +230,15 @@ def main(names: Sequence[str]) -> None:
         sys.exit(f"no such target: {', '.join(failed)}; there are {', '.join(TARGETS)}")
     for name in names or TARGETS:
         try:
-            made = core_of(name)
+            made = [module_of(name, source) for source in MODULES]
         except Lacking as lacking:
             print(f"{name}: not tried, there is no {lacking}", flush=True)
         except RuntimeError as error:
             print(error, file=sys.stderr)
             failed.append(name)
         else:
-            print(f"{name}: {made.name}, {made.stat().st_size // 1024} KiB, without a warning", flush=True)
+            sizes = ", ".join(f"{one.name} of {one.stat().st_size // 1024} KiB" for one in made)
+            print(f"{name}: {sizes}, without a warning", flush=True)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

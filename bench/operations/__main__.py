@@ -8,14 +8,17 @@ over loopback.
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import happybase
 
 import fastpool
-from fastpool._cli.compare.operations import served
+from fastpool._cli.compare.findings import environment
+from fastpool._cli.compare.operations import PROTOCOLS, served
 from fastpool._cli.compare.ratios import Cycles, least
 from fastpool.testing import HBaseServer
 from tests.adapters._recorded import recorded, wrapped
@@ -59,6 +62,12 @@ USES: dict[str, tuple[int, Callable[[Any, Any], object]]] = {
     CLIENT_ROW: (200, lambda c, t: c.client.getRow(TABLE, b"row-10", {})),
 }  # fmt: skip
 """What is done with (connection, table), and how often in one round."""
+
+PARTS = {
+    f"scan of {SCANNED} rows of 10": ("a row of 10 columns of a scan", SCANNED),
+    f"scan of {SCANNED} rows, sorted": ("the same, sorted", SCANNED),
+}
+"""What is told of an operation that is made of many: a part, and how many there are."""
 
 MOST = {
     ("row, 1 column", "binary"): 0.15,
@@ -106,14 +115,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--turns", type=int, default=5, help="of a second each, of eight threads")
     parser.add_argument("--only", default="", help="only operations whose name contains this")
-    parser.add_argument("--protocol", choices=("binary", "compact"))
+    parser.add_argument("--protocol", choices=PROTOCOLS)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, for bench.publish")
     arguments = parser.parse_args()
-    for protocol in (arguments.protocol,) if arguments.protocol else ("binary", "compact"):
+    report: dict[str, Any] = {"environment": environment(), "operations": [], "threads": None}
+    for protocol in (arguments.protocol,) if arguments.protocol else PROTOCOLS:
         with served(protocol, TABLE, ROWS) as server:
             for name, (times, use) in USES.items():
                 if arguments.only not in name:
                     continue
                 ours, theirs = compared(server, protocol, use, times, arguments.rounds)
+                report["operations"].append({
+                    "name": PARTS.get(name, (name, 1))[0], "protocol": protocol,
+                    "ours_ns": ours, "theirs_ns": theirs, "parts": PARTS.get(name, (name, 1))[1],
+                })  # fmt: skip
                 most = MOST.get((name, protocol))
                 print(
                     f"{protocol:8}{name:28}{theirs / 1e3:10.2f} us{ours / 1e3:10.2f} us{ours / theirs:8.3f}"
@@ -125,6 +140,9 @@ def main() -> None:
             replies = recorded(lambda c: c.table(TABLE).row(b"row-10"), host=server.host, port=server.port)
         theirs, ours = threads.compared(replies, arguments.turns, 1.0)
         print(f"{THREADS}: {theirs:,.0f} and {ours:,.0f} a second, {ours / theirs:.2f} times; to reach: 2 times")
+        report["threads"] = {"ours_per_s": ours, "theirs_per_s": theirs}
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=2), encoding="utf-8")
 
 
 if __name__ == "__main__":

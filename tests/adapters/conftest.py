@@ -46,8 +46,13 @@ def server(request: pytest.FixtureRequest) -> Iterator[ScriptedServer]:
 @pytest.fixture(autouse=True, scope="session")
 def refusing() -> None:
     """With FASTPOOL_CODEC=refuse all tests run over a codec that leaves messages at random to thriftpy2."""
-    if os.environ.get("FASTPOOL_CODEC") == "refuse":
-        codec.refuse_at_random(0.4, 1)
+    refuse_as_asked()
+
+
+def refuse_as_asked() -> None:
+    """Let the codec refuse as FASTPOOL_CODEC asks."""
+    if codec is not None:
+        codec.refuse_at_random(0.4 if os.environ.get("FASTPOOL_CODEC") == "refuse" else 0, 1)
 
 
 @pytest.fixture

@@ -55,6 +55,14 @@ async def a_batch(pool: Any) -> None:
             await batch.put(b"%d" % i, {b"cf:a": b"v"})
 
 
+async def writes_and_counters(pool: Any) -> None:
+    async with pool.table("t") as table:
+        await table.put(b"k", {b"cf:a": b"1", b"cf:b": b"2"})
+        await table.counter_inc(b"k", b"cf:n")
+        await table.cells(b"k", b"cf:a")
+        await table.delete(b"k", [b"cf:a"])
+
+
 async def nested_blocks(pool: Any) -> None:
     async with pool.connection() as outer, pool.connection() as inner:
         await inner.tables()
@@ -101,6 +109,7 @@ WORK: list[Callable[[Any], Coroutine[Any, Any, None]]] = [
     calls_one_after_another,
     a_scan_that_is_left,
     a_batch,
+    writes_and_counters,
     nested_blocks,
     an_outer_block_after_a_broken_inner_one,
     closed_and_opened_again,

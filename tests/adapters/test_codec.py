@@ -59,9 +59,10 @@ class Rig:
         self.entry.lease()
         self.channel = codec.Channel(self.client, self.entry, operations(Hbase), compact, framed, True)
 
-    def begin(self, name: str, *args: Any, how: int | None = None) -> Any:
+    def begin(self, name: str, *args: Any, how: int | None = None, used: Any = None) -> Any:
         self.args = args
-        return self.channel.start(self.channel.operations[name], args, codec.AS_STRUCTS if how is None else how)
+        form = codec.AS_STRUCTS if how is None else how
+        return self.channel.start(codec.Prepared(self.channel.operations[name], args, form, used))
 
     def reply(self, name: str, **fields: Any) -> bytes:
         result = getattr(Hbase, name + "_result")()
@@ -149,7 +150,7 @@ def test_batches_are_written_as_thriftpy2_writes_them(rows: dict[Any, Any], time
     args = (b"t", made, {}) if timestamp is None else (b"t", made, timestamp, {})
     for compact, framed in WIRES:
         rig = Rig(compact, framed)
-        message = rig.channel.start_batch(rig.channel.operations[name], b"t", flat, timestamp)
+        message = rig.channel.start(codec.prepared_batch(rig.channel.operations[name], b"t", flat, timestamp))
         request = Method(Hbase, name).request(args, {})
         assert message == written(name, TMessageType.CALL, 42, request, compact, framed)
 

@@ -1,4 +1,4 @@
-"""The core on other systems: compiled without a warning, and run under an emulator (`make test-cross`).
+"""The core and the codec on other systems: compiled without a warning, and run under an emulator (`make test-cross`).
 
 QEMU and Wine run what a processor or a system of that kind would run; QEMU does not reorder memory accesses as a weakly
 ordered processor may. The orders themselves are checked in tests/model/test_memory_order.py.
@@ -29,15 +29,18 @@ import smoke, fastpool
 smoke.try_threads(fastpool)
 asyncio.run(smoke.try_tasks(fastpool))
 from fastpool._core import built_with
+from fastpool.adapters._thrift.codec import codec
+assert list(codec.rows_made([1, 2])) == [1, 2]
 print("well,", sys.platform, built_with()["bits"])
 """
 SHAPES = [(2, 1), (3, 2), (8, 4)]  # threads, connections at most
 
 
+@pytest.mark.parametrize("source", cross.MODULES, ids=lambda source: source.stem)
 @pytest.mark.parametrize("name", cross.TARGETS)
-def test_the_core_compiles_without_a_warning(name: str) -> None:
+def test_it_compiles_without_a_warning(name: str, source: Path) -> None:
     try:
-        made = cross.core_of(name)
+        made = cross.module_of(name, source)
     except cross.Lacking as lacking:
         pytest.skip(f"there is no {lacking}")
     assert made.stat().st_size > 100_000

@@ -20,8 +20,11 @@ from .ratios import Cycles, Effort, least
 _TABLE = "operations"
 _CELLS = {b"f:column-%02d" % i: b"v" * 20 for i in range(10)}
 _ROWS = {b"row": _CELLS} | {b"scanned-%05d" % i: _CELLS for i in range(2000)}
-_PROTOCOLS = ("binary", "compact")
-_OPERATIONS = {"row": 100, "put": 100, "batch of 20 rows": 5, "scan of 2,000 rows": 1, "counter": 100}
+QUESTION = "operations"
+PROTOCOLS = ("binary", "compact")
+MODELS = {"threads": "happybase", "tasks": "aiohappybase"}
+"""The models of concurrency, and the library of each."""
+OPERATIONS = {"row": 100, "put": 100, "batch of 20 rows": 5, "scan of 2,000 rows": 1, "counter": 100}
 """How often each is done in one round."""
 
 # At most so much of the library's time, as the codec promises: here as how many times ours theirs is.
@@ -33,36 +36,37 @@ _TARGETS = {
 }
 
 
+def what_of(name: str, model: str, protocol: str) -> str:
+    """The text of the finding about an operation, in a model of concurrency and a protocol."""
+    return f"{MODELS[model]}: {name} in {model}, {protocol}"
+
+
 def answers(effort: Effort) -> Iterator[Finding]:
     """One finding for each model of concurrency, protocol and operation."""
     rounds = max(3, effort.rounds // 4)
-    for protocol in _PROTOCOLS:
-        for model, library, ours, both in (
-            ("threads", "happybase", "fastpool", _threads),
-            ("tasks", "aiohappybase", "fastpool.aio", _tasks),
-        ):
+    for protocol in PROTOCOLS:
+        for model, ours, both in (("threads", "fastpool", _threads), ("tasks", "fastpool.aio", _tasks)):
+            library = MODELS[model]
             try:
                 for module in (ours, library):
                     import_module(module)
             except ImportError as error:
-                yield Finding("operations", f"{library}, {protocol}", ours, missing=str(error))
+                yield Finding(QUESTION, f"{library}, {protocol}", ours, missing=str(error))
                 continue
             with (
                 served(protocol, _TABLE, _ROWS) as server,
                 both(library, server, protocol) as theirs,
                 both(ours, server, protocol) as o,
             ):
-                for name, times in _OPERATIONS.items():
-                    yield _compared(model, protocol, name, library, o[name], theirs[name], rounds, times)
+                for name, times in OPERATIONS.items():
+                    yield _compared(model, protocol, name, o[name], theirs[name], rounds, times)
 
 
-def _compared(
-    model: str, protocol: str, name: str, library: str, ours: Cycles, theirs: Cycles, rounds: int, times: int
-) -> Finding:
+def _compared(model: str, protocol: str, name: str, ours: Cycles, theirs: Cycles, rounds: int, times: int) -> Finding:
     best_ours, best_theirs = least(ours, theirs, rounds=rounds, cycles=times)
     return Finding(
-        "operations",
-        f"{library}: {name} in {model}, {protocol}",
+        QUESTION,
+        what_of(name, model, protocol),
         "the same in fastpool",
         best_theirs / best_ours,
         target=_TARGETS.get((model, protocol, name)),
@@ -110,7 +114,7 @@ def _threads(module: str, server: Any, protocol: str) -> Iterator[dict[str, Cycl
 
     uses = _uses(batch, scan)
     try:
-        yield {name: repeated(use) for name, use in zip(_OPERATIONS, uses, strict=True)}
+        yield {name: repeated(use) for name, use in zip(OPERATIONS, uses, strict=True)}
     finally:
         if hasattr(pool, "close"):
             pool.close()
@@ -150,7 +154,7 @@ def _tasks(module: str, server: Any, protocol: str) -> Iterator[dict[str, Cycles
             return lambda n: runner.run(many(n))
 
         try:
-            yield {name: repeated(use) for name, use in zip(_OPERATIONS, _uses(batch, scan), strict=True)}
+            yield {name: repeated(use) for name, use in zip(OPERATIONS, _uses(batch, scan), strict=True)}
         finally:
             runner.run(block.__aexit__(None, None, None))
 

@@ -93,14 +93,12 @@ class GuardedClient(BaseClient, CompiledCalls, TAsyncClient):
         """Whether the connection is open, no call is under way, and nothing has arrived unasked."""
         return super().in_step() and self._socket.quiet()
 
-    async def call_compiled(self, operation: Any, args: tuple[Any, ...], how: int, used: Any = None) -> Any:
-        """Make a call by the channel; its value, or REFUSED if thriftpy2 must make it. ``used``: see reuse_buffer()."""
-        message = self._channel.start(operation, args, how)
+    async def perform(self, prepared: Any) -> Any:
+        """Make a call that was prepared, by the channel; its value, or REFUSED if thriftpy2 must make it."""
+        channel = self._channel
+        message = channel.start(prepared)
         if message is None:
             return codec.REFUSED
-        if used is not None:
-            self._channel.reuse_buffer(used)
-        channel, method = self._channel, operation.method
         sock: Any = self._socket  # with a channel it is a GuardedSocket
         rest = value = None
         try:
@@ -116,14 +114,14 @@ class GuardedClient(BaseClient, CompiledCalls, TAsyncClient):
                 if state != codec.MORE:
                     break
             if state == codec.DONE:
-                value = channel.end_reply(args)
+                value = channel.end_reply(prepared.args)
             else:
-                channel.end_structs()
+                prepared.note_structs()
                 sock.unread(channel.take(channel.pending))
-                rest = self.resumed_call(method, args)
-                await self._receive(method, rest)
+                rest = self.resumed_call(prepared.method, prepared.args)
+                await self._receive(prepared.method, rest)
         except BaseException as error:
-            self.fail_call(method, error)
+            self.fail_call(prepared.method, error)
             raise
         return value if rest is None else rest.result()
 
@@ -148,7 +146,7 @@ def _method(service: ModuleType, name: str) -> Callable[..., Any]:
     async def perform(self: GuardedClient, *args: Any, **kwargs: Any) -> Any:
         if operation is not None and self._channel is not None:
             plain = method.in_order(args, kwargs) if kwargs else args
-            value = await self.call_compiled(operation, plain, codec.AS_STRUCTS)
+            value = await self.perform(codec.Prepared(operation, plain))
             if value is not codec.REFUSED:
                 return value
         request = method.request(args, kwargs)

@@ -11,10 +11,13 @@ from types import TracebackType
 from typing import Any
 
 import aiohappybase
+import aiohappybase.batch
 
 from ..._errors import LeaseError
+from .._thrift.codec import codec
 from .._thrift.table import LeasedTable, ScanSide
-from .rows import REFUSED, compiled_rows, compiled_scan
+from . import shortcuts
+from .scan import compiled_scan
 
 
 class Table(LeasedTable, aiohappybase.Table):
@@ -28,27 +31,12 @@ class Table(LeasedTable, aiohappybase.Table):
         """The connection's client, as long as the lease lasts; its methods check that again when they are called."""
         return _LeasedClient(self)
 
-    async def row(
-        self, row: bytes, columns: Any = None, timestamp: int | None = None, include_timestamp: bool = False
-    ) -> Any:
-        """Retrieve a single row, as aiohappybase does."""
-        found = REFUSED
-        if type(self) is Table:
-            found = await compiled_rows(self, False, row, columns, timestamp, include_timestamp)
-        if found is REFUSED:
-            return await super().row(row, columns, timestamp, include_timestamp)
-        return found[0][1] if found else {}
-
-    async def rows(
-        self, rows: Any, columns: Any = None, timestamp: int | None = None, include_timestamp: bool = False
-    ) -> Any:
-        """Retrieve several rows, as aiohappybase does."""
-        found = REFUSED
-        if rows and type(self) is Table:
-            found = await compiled_rows(self, True, rows, columns, timestamp, include_timestamp)
-        if found is REFUSED:
-            return await super().rows(rows, columns, timestamp, include_timestamp)
-        return found
+    if codec is not None:
+        row = shortcuts.row
+        rows = shortcuts.rows
+        cells = shortcuts.cells
+        counter_inc = shortcuts.counter_inc
+        put = shortcuts.put
 
     def batch(
         self, timestamp: int | None = None, batch_size: int | None = None, transaction: bool = False, wal: bool = True
@@ -63,13 +51,12 @@ class Table(LeasedTable, aiohappybase.Table):
         fence, epoch = self._entry.fence, self._epoch
         fence(epoch)
         try:
-            # Many rows are fetched at once; the remaining ones end with the lease, too.
+            # Many rows are fetched at once; the remaining ones end with the lease, too (compiled ones by themselves).
             if (compiled := compiled_scan(scan, self, args, kwargs)) is not None:
                 async with aclosing(compiled) as batches:
                     async for rows in batches:
                         for row in rows:
                             yield row
-                            fence(epoch)
             else:
                 async with aclosing(aiohappybase.Table.scan(scan, *args, **kwargs)) as found:
                     async for row in found:
@@ -83,8 +70,27 @@ class Table(LeasedTable, aiohappybase.Table):
                 await scan.close()
 
 
+_MUTATIONS = aiohappybase.batch.MutationBatcher
+
+
 class Batch(aiohappybase.Batch):
     """An aiohappybase.Batch that sends nothing on a lost connection, so that the error of its block is not hidden."""
+
+    if codec is not None:
+
+        def __init__(
+            self,
+            table: Table,
+            timestamp: int | None = None,
+            batch_size: int | None = None,
+            transaction: bool = False,
+            wal: bool = True,
+        ) -> None:
+            super().__init__(table, timestamp, batch_size, transaction, wal)
+            if type(self) is Batch and type(self._mutations) is _MUTATIONS:  # neither is replaced by somebody
+                self._mutations = mutations = shortcuts.QueuedMutations(table, timestamp, batch_size, wal)
+                self.put = mutations.put
+                self.delete = mutations.delete
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None = None, trace: TracebackType | None = None
@@ -130,3 +136,7 @@ class _Scan(ScanSide, aiohappybase.Table):
         except LeaseError:
             # The lease is over, and its scanners are closed; or a call is under way, and the checkin closes them.
             pass
+
+
+if codec is not None:
+    shortcuts.SHORTCUTS.serve(Table, shortcuts.QueuedMutations)

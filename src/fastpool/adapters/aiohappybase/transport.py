@@ -105,12 +105,9 @@ class GuardedSocket(SingleUseSocket):
                 return data
             tls.receive(data)
 
-    async def _in_time(self, work: Callable[..., Coroutine[Any, Any, _T]], *args: Any) -> _T:
+    def _in_time(self, work: Callable[..., Coroutine[Any, Any, _T]], *args: Any) -> Coroutine[Any, Any, _T]:
         """Do ``work`` within the socket timeout."""
-        if self._limit is None:
-            return await work(*args)
-        async with TimeLimit(self._limit):
-            return await work(*args)
+        return work(*args) if self._limit is None else _limited(self._limit, work(*args))
 
     def receive(self) -> Coroutine[Any, Any, bytes]:
         """Give the next bytes, at least one, within the socket timeout; TTransportException(END_OF_FILE) at the end."""
@@ -232,6 +229,11 @@ class GuardedSocket(SingleUseSocket):
     def fileno(self) -> int:
         """Give the descriptor; -1 when closed, and with TLS, whose own records may arrive there at any time."""
         return -1 if self._tls is not None else super().fileno()
+
+
+async def _limited(limit: float, work: Coroutine[Any, Any, _T]) -> _T:
+    async with TimeLimit(limit):
+        return await work
 
 
 def _set(future: asyncio.Future[None]) -> None:

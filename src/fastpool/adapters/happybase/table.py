@@ -15,6 +15,7 @@ import happybase.table
 
 from ..._errors import LeaseError
 from .._thrift.codec import codec
+from .._thrift.queued import Queued
 from .._thrift.table import LeasedTable, ScanSide
 from .scan import compiled_scan
 
@@ -45,11 +46,13 @@ class Table(LeasedTable, happybase.Table):
         fence, epoch = self._entry.fence, self._epoch
         fence(epoch)
         try:
-            batches = compiled_scan(scan, self, args, kwargs)
-            for rows in batches or (happybase.Table.scan(scan, *args, **kwargs),):
-                for row in rows:
+            # Many rows are fetched at once; the remaining ones end with the lease, too (compiled ones by themselves).
+            if (batches := compiled_scan(scan, self, args, kwargs)) is not None:
+                for rows in batches:
+                    yield from rows
+            else:
+                for row in happybase.Table.scan(scan, *args, **kwargs):
                     yield row
-                    # Many rows are fetched at once; the remaining ones end with the lease, too.
                     fence(epoch)
         finally:
             # In the scanning thread this is the end of the loop, or a break. In another one it is
@@ -59,31 +62,16 @@ class Table(LeasedTable, happybase.Table):
                 scan.close()
 
 
-class Batch(happybase.Batch):
-    """A happybase.Batch that sends nothing on a lost connection, so that the error of its block is not hidden.
-
-    With the codec it keeps what it was given, by rows, and makes happybase's mutations of it only if somebody asks.
-    """
-
-    _queued: dict[Any, list[Any]] | None = None
+class Batch(Queued, happybase.Batch):
+    """A happybase.Batch that sends nothing on a lost connection, so that the error of its block is not hidden."""
 
     if codec is not None:
         put = codec.batch_put
         delete = codec.batch_delete
         send = codec.batch_send
 
-    @property
-    def _mutations(self) -> dict[Any, list[Any]]:
-        """The mutations to be sent, as happybase has them; from here on the batch is kept in that form."""
-        queued, self._queued = self._queued, None
-        for row, flat in (queued or {}).items():
-            self._made[row].extend(codec.mutations_of(flat))
-        return self._made
-
-    @_mutations.setter
-    def _mutations(self, made: dict[Any, list[Any]]) -> None:
-        self._made = made
-        self._queued = None
+    def _convert(self, made: list[Any], queued: list[Any]) -> None:
+        made.extend(codec.mutations_of(queued))
 
     def _reset_mutations(self) -> None:
         super()._reset_mutations()
@@ -121,4 +109,4 @@ class _Scan(ScanSide, happybase.Table):
 if codec is not None:
     _shortcuts = codec.Shortcuts(happybase.table, happybase.batch)
     _shortcuts.serve(Table, Batch)
-    codec.use_shortcuts(_shortcuts)
+    codec.use_in_threads(_shortcuts)

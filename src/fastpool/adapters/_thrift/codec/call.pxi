@@ -3,32 +3,31 @@
 @cython.binding(False)
 def call(Channel channel not None, Operation op not None, tuple args not None, int how=STRUCTS):
     """Make a call; its value, or REFUSED if thriftpy2 must make it."""
-    return channel_call(channel, op, args, None, None, None, how, None)
+    cdef Prepared prepared = Prepared.__new__(Prepared)
+    prepared.op = op
+    prepared.args = args
+    prepared.how = how
+    return channel_call(channel, prepared)
 
 
-cdef object channel_call(
-    Channel channel, Operation op, tuple args, object table, dict rows, object timestamp, int how, Rows used
-):
-    """Make a call, with the arguments of Channel.begin(); ``used``: rows whose buffer it may use again."""
+cdef object channel_call(Channel channel, Prepared call):
     cdef object client = channel.client()
-    cdef object message = channel.begin(op, args, table, rows, timestamp, how)
+    cdef object message = channel.begin(call)
     cdef object rest = None   # the Call, if thriftpy2 read the reply
     if message is None:
         return REFUSED
-    if used is not None:
-        channel.reuse(used)
     try:
         if channel.direct:
             client._socket.sock.sendall(message)
         else:
             client._socket.write(message)
         if channel_receive(channel, client) == REPLY_OTHER:
-            channel.has_structs = True
-            rest = client.receive_rest(op.method, args)
+            call.has_structs = True
+            rest = client.receive_rest(call.op.method, call.args)
         else:
-            channel.finish(args)
+            channel.finish(call.args)
     except BaseException as error:
-        client.fail_call(op.method, error)
+        client.fail_call(call.op.method, error)
         raise
     if rest is None:
         value, channel.value = channel.value, None

@@ -53,7 +53,6 @@ cdef class Channel:
     cdef Reading reading
     cdef WireWalk walk               # over rows that are to be made one by one
     cdef readonly object value       # of the reply
-    cdef readonly bint has_structs   # thriftpy2 read the last reply: its value is in structs
 
     def __cinit__(self, client, entry, dict operations, bint compact, bint framed, bint direct, check_holder=None):
         self.client_ref = PyWeakref_NewRef(client, None)
@@ -76,11 +75,10 @@ cdef class Channel:
 
     # ---- begin
 
-    cdef object begin(self, Operation op, tuple args, object table, dict rows, object timestamp, int how):
+    cdef object begin(self, Prepared call):
         """The message to send, when the call has begun; None: thriftpy2 must make it.
 
-        Its arguments are ``args``, or those of mutateRows: the table, the rows and the timestamp. LeaseError if the
-        caller may not call now.
+        LeaseError if the caller may not call now.
         """
         cdef object client = self.client()
         cdef object message
@@ -92,24 +90,25 @@ cdef class Channel:
         self.entry.begin_call()
         try:
             seqid = (<uint32_t>client._seqid + 1) & 0x7fffffff
-            message = self.encode(op, seqid, args, table, rows, timestamp)
+            message = self.encode(call, seqid)
         except BaseException:
             self.entry.end_call()
             raise
         if message is None:
             self.entry.end_call()
             return None
-        self.op = op
-        self.how = how
+        self.op = call.op
+        self.how = call.how
         self.reading.begin()
         memset(&self.walk, 0, sizeof(self.walk))
-        self.has_structs = False
         self.value = None
         client._call = self
         client._seqid = seqid
+        if call.used is not None:
+            self.reuse(call.used)
         return message
 
-    cdef object encode(self, Operation op, uint32_t seqid, tuple args, object table, dict rows, object timestamp):
+    cdef object encode(self, Prepared call, uint32_t seqid):
         cdef Out *o = &self.out
         cdef size_t start = 4 if self.framed else 0
         cdef bint fits
@@ -117,7 +116,7 @@ cdef class Channel:
         o.failed = 0
         if self.framed:
             out_u32(o, 0)
-        out_message(o, 1, PyBytes_AS_STRING(op.name), <size_t>PyBytes_GET_SIZE(op.name), seqid)
+        out_message(o, 1, PyBytes_AS_STRING(call.op.name), <size_t>PyBytes_GET_SIZE(call.op.name), seqid)
         if o.failed:
             raise MemoryError("no memory for the message")
         if o.n - start > LONGEST_HEADER:
@@ -128,7 +127,7 @@ cdef class Channel:
             self.expected[1] = 1 | 2 << 5
         else:
             self.expected[3] = 2
-        fits = encode_arguments(o, op, args) if rows is None else encode_batch(o, table, rows, timestamp)
+        fits = encode_arguments(o, call.op, call.args) if call.rows is None else encode_batch(o, call)
         if o.failed:
             out_free(o)
             raise MemoryError("no memory for the message")
@@ -305,13 +304,9 @@ cdef class Channel:
 
     # ---- for tasks, whose client sends and receives between these
 
-    def start(self, Operation op, tuple args, int how):
+    def start(self, Prepared call not None):
         """Begin a call; the message to send, or None if thriftpy2 must make the call."""
-        return self.begin(op, args, None, None, None, how)
-
-    def start_batch(self, Operation op, table, dict rows, timestamp):
-        """Begin mutateRows or mutateRowsTs; the message to send, or None if thriftpy2 must make the call."""
-        return self.begin(op, None, table, rows, timestamp, 0)
+        return self.begin(call)
 
     def receive_now(self, sock):
         """Receive what has arrived at a socket that does not block: WAIT if there is nothing, else as feed().
@@ -332,11 +327,3 @@ cdef class Channel:
         self.finish(args)
         value, self.value = self.value, None
         return value
-
-    def reuse_buffer(self, Rows rows not None):
-        """Take the buffer of rows that have all been made, between start() and the first feed()."""
-        self.reuse(rows)
-
-    def end_structs(self):
-        """Note that thriftpy2 read the reply."""
-        self.has_structs = True

@@ -9,9 +9,12 @@ does not know; for what it knows, it gives the same bytes and equal objects.
     decode.pxi     replies to happybase's rows, or to thriftpy2's structs
     rows.pxi       the rows of a scan, one by one
     encode.pxi     methods, as their IDL declares them, and their arguments
+    prepared.pxi   a call that is ready to be made, and the arguments of writes
     channel.pxi    one client's messages: its input buffer, its output, and what it awaits
     call.pxi       a call of a thread, from its begin to its end
-    shortcuts.pxi      happybase's Table and Batch, straight over all this
+    shortcuts.pxi  what the libraries' tables ask straight over all this, for threads and for tasks
+    threads.pxi    happybase's Table and Batch over these
+    tasks.pxi      what aiohappybase's need besides
 """
 
 cimport cython
@@ -142,6 +145,9 @@ cdef inline bint refuses() except -1:
 include "decode.pxi"
 include "rows.pxi"
 include "encode.pxi"
+include "prepared.pxi"
 include "channel.pxi"
 include "call.pxi"
 include "shortcuts.pxi"
+include "threads.pxi"
+include "tasks.pxi"

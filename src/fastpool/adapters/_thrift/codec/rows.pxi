@@ -4,7 +4,12 @@
 @cython.final
 @cython.no_gc_clear
 cdef class Rows:
-    """An iterator over the rows of one reply to scannerGetList, as happybase gives them."""
+    """An iterator over the rows of one reply to scannerGetList, as happybase gives them.
+
+    ``next`` raises LeaseError after the lease under which they were fetched, if there was one.
+    """
+    cdef object fence        # called with the epoch of that lease before each row; None: there was none
+    cdef object epoch
     cdef bytearray buffer
     cdef size_t at, end      # where the next row begins, and where the reply ends
     cdef size_t left
@@ -22,6 +27,8 @@ cdef class Rows:
         cdef WireCursor c
         cdef const unsigned char *p
         cdef object row
+        if self.fence is not None:
+            self.fence(self.epoch)
         if self.left == 0:
             raise StopIteration
         if self.made is not None:
