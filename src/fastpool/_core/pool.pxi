@@ -34,7 +34,10 @@ cdef class Core(CoreState):
 
     def _checkin_by_hand(self, c, bint discard):
         """Begin the checkin of a connection that was checked out by hand; None if nothing is left to do."""
-        cdef Slot *slot = checkin_find_by_hand(self, c)
+        cdef Slot *slot
+        if not discard and by_hand_end_at_once(self, c):
+            return None
+        slot = by_hand_find(self, c)
         return None if slot == NULL else checkin_new(self, slot, None, discard)
 
     # ---- called by the Python half --------------------------------------------------------------------------
@@ -270,14 +273,14 @@ cdef class BlockingCore(Core):
     @cython.binding(False)
     def checkout(self, timeout=...):
         """Check out a connection; return it with `checkin`, exactly once.  Raises what `connection` raises."""
-        return checkout_by_hand(self, timeout)
+        return by_hand_checkout(self, timeout)
 
     def checkin(self, c, bint discard=False):
         """Return a connection that `checkout` gave; from any thread.
 
         discard: close it instead of keeping it.  LeaseError: it is not out, or not this pool's.
         """
-        checkin_by_hand(self, c, discard)
+        by_hand_checkin(self, c, discard)
 
 
 cdef class AwaitingCore(Core):
