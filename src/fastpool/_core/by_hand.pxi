@@ -106,10 +106,9 @@ cdef Slot *by_hand_find(Core core, object c) except? NULL:
     if entry is None:
         if by_hand_was_dropped(core, c):
             return NULL
-        for inherited in core.inherited:
-            if isinstance(inherited, list) and any((<Entry>one).connection is c for one in inherited):
-                fork_abandon(core, c)
-                return NULL
+        if fork_is_inherited(core, c):
+            fork_abandon(core, c)
+            return NULL
         raise LeaseError(f"pool {core.name!r} did not give out {c!r}, or has closed it: it cannot be returned here")
     word = u64_load(&entry.slot.word)
     if slot_state(word) != LEASED or u64_peek(&entry.slot.owner) == 0:
