@@ -22,6 +22,7 @@ PREFIX = {  # where it is not the file's own name
     "connecting.pxi": "connect",
     "core_state.pxi": "core",
     "events.pxi": "event",
+    "lease_at_once.pxi": "lease",
     "lease_sharing.pxi": "lease",
     "pool.pxi": "core",
     "tasks/lease.pxi": "task",

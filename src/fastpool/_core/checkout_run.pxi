@@ -80,32 +80,6 @@ cdef Slot *checkout_slow(
     return slot
 
 
-cdef object checkout_by_hand(Core self, object timeout):
-    cdef uint64_t word
-    cdef Slot *slot
-    cdef Selection selection = None
-    if type(timeout) is Selection:
-        selection = <Selection>timeout
-        timeout = selection.timeout
-    slot = checkout_slow(self, core_timeout_ns(self, timeout), BY_HAND, NULL, &word, selection)
-    return checkout_given_by_hand(self, slot, word)
-
-
-cdef object checkout_given_by_hand(Core self, Slot *slot, uint64_t word):
-    """The connection of a lease by hand that has just begun."""
-    c = (<Entry>slot.entry).connection
-    if c is None:
-        raise lease_taken_back(self)  # by another thread's close(timeout)
-    try:
-        # A signal that came meanwhile is handled here, and not between this return and the caller's assignment.
-        PyErr_CheckSignals()
-    except BaseException:
-        if lease_try_end(slot, word):
-            checkin_lease(self, slot, None, False)
-        raise
-    return c
-
-
 cdef int checkout_begin(Checkout self) except -1:
     if self.core.hears & EVENT_CHECKOUT_STARTED:
         event_tell(self.core, "checkout_started", {})

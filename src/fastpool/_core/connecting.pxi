@@ -68,7 +68,7 @@ cdef int connect_give_room_back(Checkout self) except -1:
     pool_give_vacant(self.core.pool, slot, not kept)
     if kept:  # the shared permit is free when the connection that was in the slot is closed
         pool_permit_back(self.core.pool)
-    core_update_over_size(self.core)
+    core_count_changed(self.core)
     return 0
 
 
@@ -85,7 +85,7 @@ cdef int connect_done(Checkout self, object c, object server, int64_t took) exce
         slot, self.slot = self.slot, NULL
         pool_give_vacant(core.pool, slot, False)  # the shared permit is the connection's, until its close has returned
         pool_permit_back(core.pool)
-        core_update_over_size(core)
+        core_count_changed(core)
         self.detached, self.why = [(c, server)], WHY_ERROR
         raise
     connect_install(core, self.slot, entry, c, server)
@@ -95,8 +95,8 @@ cdef int connect_done(Checkout self, object c, object server, int64_t took) exce
         self.permit = True
     else:
         pool_permit_back(core.pool)
+    core_count_changed(core)
     connect_announce(core, self.slot, c, server, took)
-    core_update_over_size(core)
     if u64_load(&core.pool.gate) & CLOSED:
         raise core.driver.closed_error(f"pool {core.name!r} was closed while this caller connected")
     return 0

@@ -128,7 +128,7 @@ cdef class CoreState:
         u32_swap(&pool.limit, <uint32_t>(limit if limit < (1 << 20) else (1 << 20)))
         self.max_idle = max_idle
         core_choose_flags(<Core>self)
-        core_update_over_size(<Core>self)
+        core_count_changed(<Core>self)
         pool_shrink_vacant(pool)
         pool_settle_if(pool)
 

@@ -61,3 +61,13 @@ cdef int fork_leave_alone(Core core, list inherited) except -1:
         elif core.pool.member != NULL and not (entry.bound and u64_peek(&entry.slot.owner) == thread_self().uid):
             core._drop_descriptor(entry.connection)  # no block of this process ends its lease
     return 0
+
+
+cdef bint fork_is_inherited(Core core, object c) except -1:
+    """Whether the connection was open in the parent process when it forked."""
+    for inherited in core.inherited:
+        if isinstance(inherited, list):
+            for one in <list>inherited:
+                if (<Entry>one).connection is c:
+                    return True
+    return False

@@ -74,80 +74,25 @@ cdef inline int lease_init(AnyLease self, Core core, object timeout) except -1:
 cdef object lease_enter(AnyLease self):
     """Enter the block."""
     cdef Core core = self.core
-    cdef Slot *slot
-    cdef ThreadHint *hint
-    cdef Thread *me
-    cdef int64_t now
-    green = task = None
+    cdef Slot *slot = NULL
+    cdef Slot *idle = NULL
     self.asked = False
     if core is None or self.state != NEW:
         raise LeaseError("a lease is good for one block: call pool.connection() for each")
-    me = thread_self()
-    hint = hint_find(me, core.pool.id)
-    if lease_can_enter_fast(self, core, hint, core.nested):
-        if owner_may_be_green_or_task():
-            green = owner_ref(owner_greenlet())
-            task = owner_ref(owner_task())
-        slot = lease_take_idle(core, hint)
-        if slot != NULL:
-            now = clock_near_ns(me)
-            if lease_is_fresh(slot, now):
-                lease_bind(self, core, slot, me, hint, now)
-                if (<Entry>slot.entry).green is not green or (<Entry>slot.entry).task is not task:
-                    (<Entry>slot.entry).green, (<Entry>slot.entry).task = green, task
-                    (<Entry>slot.entry).returning = False
-                if not (<Entry>slot.entry).bound:
-                    (<Entry>slot.entry).bound = True  # only if needed: entries of two threads may share a cache line
-                return lease_connection(self, core) if FREE_THREADED else (<Entry>slot.entry).connection
-            return lease_enter_slow(self, slot)
-    return lease_enter_slow(self, NULL)
-
-
-cdef inline bint lease_can_enter_fast(AnyLease self, Core core, ThreadHint *hint, bint shares) noexcept:
-    """Whether an idle slot may be taken at once.  shares: not if the owner already holds a connection."""
-    return (
-        hint != NULL
-        and u64_peek(&core.pool.gate) & ~(OVER_SIZE | SLOW_GIVE | WANTED) == 0
-        and core.pool.generation == generation()
-        and self.timeout is None
-        and not (shares and hint.held)
-    )
-
-
-cdef inline Slot *lease_take_idle(Core core, ThreadHint *hint) noexcept nogil:
-    """Take this thread's last slot if it is idle, else the one returned last; NULL: no slot is idle.
-
-    In order="fifo" the one returned first, whoever had it.
-    """
-    if not core.pool.idle.oldest_first and lease_retake(hint):
-        return <Slot *>hint.slot
-    return idle_take(&core.pool.idle, &core.pool.table)
-
-
-cdef inline bint lease_is_fresh(Slot *slot, int64_t now) noexcept nogil:
-    """Whether this connection may be handed out unchecked."""
-    return now + COARSE_NS < i64_peek(&slot.fresh_ns) and u32_peek(&slot.mark) == 0
-
-
-cdef inline void lease_bind(
-    AnyLease self, Core core, Slot *slot, Thread *me, ThreadHint *hint, int64_t now
-) noexcept:
-    """This lease begins on a fresh slot just taken.  From lease_open on another thread's close(timeout) may end it, so
-    that comes last."""
-    self.word = slot_lease(u64_peek(&slot.word))
-    slot.uses += 1
+    if self.timeout is None:
+        slot = lease_at_once(core, self, &self.word, &idle)
+    if slot == NULL:
+        return lease_enter_slow(self, idle)
     self.slot = slot
     self.born_in = core.pool.generation
     self.state = ENTERED
-    lease_open(slot, me, hint, now)
+    return lease_connection(self, core) if FREE_THREADED else (<Entry>slot.entry).connection
 
 
 cdef object lease_exit(AnyLease self, object exc, bint looked):
     """Exit a block that `exc` left (None: no exception).  looked: the connection is known to be open."""
     cdef Core core = self.core
     cdef Slot *slot = self.slot
-    cdef ThreadHint *hint
-    cdef Thread *me
     if self.state != ENTERED:
         raise LeaseError("this block has ended already: a lease is good for one block")
     if core.ends_blocks and not looked:
@@ -157,36 +102,14 @@ cdef object lease_exit(AnyLease self, object exc, bint looked):
     if exc is None and lease_can_exit_fast(self, core, slot) and (
         looked or (<Entry>slot.entry).descriptor is None or block_end_left_open(self, core, slot)
     ):
-        if FREE_THREADED and not lease_try_end(slot, self.word):
-            return lease_exit_slow(self, exc)  # a checkin or a close() came in between and owns the slot
+        if not lease_free(core, self, slot, self.word):
+            return lease_exit_slow(self, exc)
         self.state = DONE
-        me = thread_self()
-        hint = hint_find(me, core.pool.id)
-        if core.ends_blocks:
-            (<Entry>slot.entry).held_ns += block_end_length(core, slot, me)
-        lease_stamp(core, slot, me)
-        if core.tracks_calls:
-            (<Entry>slot.entry).remember(u64_peek(&slot.owner))
-        lease_shut(slot, me, hint)
-        idle_put(&core.pool.idle, &core.pool.table, slot)
-        if FREE_THREADED and u32_load(&slot.mark) & STALE:
-            i64_put(&slot.fresh_ns, 0)  # a clear() came in between: the next checkout must look
-        # The slot is free now: look again, for a caller that has begun to wait, or closed or shrunk the pool.
-        if u64_load_sc(&core.pool.gate) & (QUEUED_MASK | CLOSED | OVER_SIZE | WANTED):
-            checkin_after_give(core)
+        lease_freed(core)
         self.core = None
         lease_cache(core, self)
         return None
     return lease_exit_slow(self, exc)
-
-
-cdef inline void lease_stamp(Core core, Slot *slot, Thread *me) noexcept nogil:
-    """Note when a good connection came back, if anything depends on that."""
-    cdef int64_t now
-    if core.stamps:
-        now = clock_near_ns(me)
-        i64_put(&slot.since_ns, now)
-        i64_put(&slot.fresh_ns, fitness_fresh_until(core, slot, now))
 
 
 cdef inline void lease_cache(Core core, AnyLease lease) noexcept:
@@ -200,15 +123,7 @@ cdef inline void lease_cache(Core core, AnyLease lease) noexcept:
 
 cdef inline bint lease_can_exit_fast(AnyLease self, Core core, Slot *slot) noexcept:
     """Whether the end of this lease has only to free its slot."""
-    return (
-        u64_peek(&core.pool.gate) == 0
-        and slot.depth == 1
-        and u32_peek(&slot.mark) == 0
-        and slot_lease(u64_peek(&slot.word)) == self.word
-        and self.born_in == generation()
-        and not self.discarded
-        and slot.uses < core.max_uses
-    )
+    return lease_can_end_at_once(core, slot, self.word) and self.born_in == generation() and not self.discarded
 
 
 cdef object lease_decorate(AnyLease self, object function):

@@ -34,7 +34,10 @@ cdef class Core(CoreState):
 
     def _checkin_by_hand(self, c, bint discard):
         """Begin the checkin of a connection that was checked out by hand; None if nothing is left to do."""
-        cdef Slot *slot = checkin_find_by_hand(self, c)
+        cdef Slot *slot
+        if not discard and by_hand_end_at_once(self, c):
+            return None
+        slot = by_hand_find(self, c)
         return None if slot == NULL else checkin_new(self, slot, None, discard)
 
     # ---- called by the Python half --------------------------------------------------------------------------
@@ -270,14 +273,14 @@ cdef class BlockingCore(Core):
     @cython.binding(False)
     def checkout(self, timeout=...):
         """Check out a connection; return it with `checkin`, exactly once.  Raises what `connection` raises."""
-        return checkout_by_hand(self, timeout)
+        return by_hand_checkout(self, timeout)
 
     def checkin(self, c, bint discard=False):
         """Return a connection that `checkout` gave; from any thread.
 
         discard: close it instead of keeping it.  LeaseError: it is not out, or not this pool's.
         """
-        checkin_by_hand(self, c, discard)
+        by_hand_checkin(self, c, discard)
 
 
 cdef class AwaitingCore(Core):
@@ -317,7 +320,7 @@ cdef int core_move_in(Core core, PoolInner inner) except -1:
     return 0
 
 
-cdef int core_choose_flags(Core core) except -1:
+cdef void core_choose_flags(Core core) noexcept:
     """Set the gate's flags: which checkouts and checkins must take the slow path."""
     cdef uint64_t flags = 0
     if core.timing:
@@ -326,16 +329,25 @@ cdef int core_choose_flags(Core core) except -1:
         flags |= SLOW_TAKE
     if core.hears & EVENT_CHECKED_IN:
         flags |= SLOW_GIVE
-    if (core.has_reset and not core.ends_blocks) or core.max_idle >= 0:
+    if (core.has_reset and not core.ends_blocks) or core_may_exceed_idle(core):
         flags |= SLOW_GIVE
     core.stamps = core.idle_ns >= 0 or core.life_ns >= 0 or (
         core.check_ns >= 0 and (core.has_check or core.has_probe))
     u64_or(&core.pool.gate, flags)
     u64_and(&core.pool.gate, flags | ~(SLOW_TAKE | SLOW_GIVE))
-    return 0
+    if core_may_exceed_idle(core):  # another thread has opened a connection meanwhile
+        u64_or(&core.pool.gate, SLOW_GIVE)
 
 
-cdef void core_update_over_size(Core core) noexcept:
+cdef inline bint core_may_exceed_idle(Core core) noexcept nogil:
+    """Whether a checkin could leave more idle connections than max_idle: not while no more are open."""
+    return 0 <= core.max_idle < i64_peek(&core.pool.opened)
+
+
+cdef void core_count_changed(Core core) noexcept:
+    """Set the flags that depend on how many connections are open; called after each open and each close."""
+    if core.max_idle >= 0:
+        core_choose_flags(core)
     if i64_peek(&core.pool.opened) > <int64_t>u32_load(&core.pool.max_size):
         u64_or(&core.pool.gate, OVER_SIZE)
     else:

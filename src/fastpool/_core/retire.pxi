@@ -38,7 +38,7 @@ cdef int retire_vacate(Core core, Slot *slot, int why, list taken) except -1:
             taken.append((c, server))
     finally:
         pool_give_vacant(core.pool, slot, False)
-        core_update_over_size(core)
+        core_count_changed(core)
     return 0
 
 

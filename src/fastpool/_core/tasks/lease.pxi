@@ -153,16 +153,13 @@ cdef object task_acquire_fast(AsyncLease self):
     cdef Slot *slot = NULL
     cdef int64_t now
     loop = self.loop = timer_loop_here()
-    if lease_can_enter_fast(self, core, hint, core.nested and not self.by_hand):
+    if self.timeout is None and lease_can_begin_at_once(core, hint, core.nested and not self.by_hand):
         slot = lease_take_idle(core, hint)
         if slot != NULL:
             now = clock_near_ns(me)
             if lease_is_fresh(slot, now) and (not core.of_loops or (<Entry>slot.entry).loop is loop):
-                lease_bind(self, core, slot, me, hint, now)
-                (<Entry>slot.entry).bound = not self.by_hand
                 (<Entry>slot.entry).returning = False
-                if self.by_hand:
-                    core.by_hand += 1
+                lease_attach(self, slot, lease_begin(core, slot, me, hint, now, BY_HAND if self.by_hand else BY_BLOCK))
                 task_record_owner(<Entry>slot.entry, owner_ref(owner_task_in(loop)))
                 return task_connection(self, core)
     return task_acquire_slow(self, core, loop, slot)
