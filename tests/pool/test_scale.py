@@ -20,7 +20,7 @@ import pytest
 
 import fastpool
 from tests.core.native import probe
-from tests.pool.fake_driver import PATIENCE, Plain, balanced, until
+from tests.pool.fake_driver import FREE_THREADED, PATIENCE, Plain, balanced, until
 
 MOST = 65_535
 FEW, MANY = 1_000, 10_000
@@ -232,6 +232,7 @@ class Work:
         self.calls += event == "c_call"
 
 
+@pytest.mark.skipif(FREE_THREADED, reason="pools are immortal without the GIL: later tests would have thousands more")
 @pytest.mark.parametrize(
     "make",
     [
