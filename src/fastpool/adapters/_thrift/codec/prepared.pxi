@@ -79,24 +79,28 @@ cdef bint encode_mutations(Out *o, list flat) except -1:
 
 cdef bint encode_cells(Out *o, dict cells, bint wal, bint none_deletes) except -1:
     """The mutations of one row, which store its cells, or delete those whose value is None."""
+    cdef Py_ssize_t count = len(cells)
     out_field(o, WIRE_LIST, 2, 1)
-    out_list(o, WIRE_STRUCT, <size_t>len(cells))
+    out_list(o, WIRE_STRUCT, <size_t>count)
     for column, value in cells.items():
+        count -= 1
         if not encode_mutation(o, column, value, none_deletes and value is None, wal):
             return False
-    return True
+    return encoded(count)
 
 
 cdef bint encode_batch(Out *o, Prepared call) except -1:
     """The arguments of mutateRows, or mutateRowsTs if there is a timestamp."""
     cdef int last = 2
     cdef bint fits
+    cdef Py_ssize_t count = len(call.rows)
     out_field(o, WIRE_STRING, 1, 0)
     if not encode_text(o, call.table):
         return False
     out_field(o, WIRE_LIST, 2, 1)
-    out_list(o, WIRE_STRUCT, <size_t>len(call.rows))
+    out_list(o, WIRE_STRUCT, <size_t>count)
     for key, row in call.rows.items():
+        count -= 1
         out_field(o, WIRE_STRING, 1, 0)
         if not encode_text(o, key):
             return False
@@ -107,6 +111,7 @@ cdef bint encode_batch(Out *o, Prepared call) except -1:
         if not fits:
             return False
         out_byte(o, WIRE_STOP)
+    encoded(count)
     if call.timestamp is not None:
         out_field(o, WIRE_I64, 3, 2)
         if not encode_integer(o, WIRE_I64, call.timestamp):
