@@ -120,7 +120,7 @@ def compiler(target: Target) -> list[str]:
         raise Lacking("headers of Windows (apt install libwine-dev)")
     behind = [word for folder in ("msvcrt", "windows") for word in ("-idirafter", str(WINE / folder))]
     mode = [f"--target={target.triple}", "-fms-compatibility-version=19.40", "-nostdlibinc", *behind]
-    return [clang, *mode, *OF_CYTHON, *target.flags]
+    return [clang, *mode, *target.flags]
 
 
 def suffix(target: Target) -> str:
@@ -157,11 +157,13 @@ def module_of(name: str, source: Path) -> Path:
     made = home / (f"{source.stem}{suffix(target)}" if target.links else f"{source.stem}.o")
     if made.exists():
         return made
-    command = [*compiler(target), *includes(target), "-I", str(source.parent)]
+    # after -Wall, which turns them on again in some versions of clang
+    strict = [*STRICT, *(OF_CYTHON if target.compiler == "clang" else ())]
+    command = [*compiler(target), *includes(target), "-I", str(source.parent), "-std=gnu11", *strict]
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home) as work:
         pic = [] if target.system.startswith("windows") else ["-fPIC"]
-        run([*command, "-std=gnu11", *STRICT, *pic, "-c", translation(source, ROOT / "src"), "-o", f"{work}/module.o"])
+        run([*command, *pic, "-c", translation(source, ROOT / "src"), "-o", f"{work}/module.o"])
         if target.links:
             run([*compiler(target), f"{work}/module.o", *link_options(target), "-o", f"{work}/{made.name}"])
         Path(work, made.name if target.links else "module.o").replace(made)
