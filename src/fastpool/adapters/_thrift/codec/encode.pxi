@@ -161,9 +161,9 @@ cdef inline bint encode_integer(Out *o, int type, object value) except -1:
 
 
 cdef inline bint encoded(Py_ssize_t missing) except -1:
-    """Whether a container is written. Without the GIL another thread may have changed it since its length was written."""
+    """Whether a container is written. Without the GIL another thread may have changed it after its length was."""
     if missing:
-        raise RuntimeError("an argument changed size while it was being encoded; no other thread may change it meanwhile")
+        raise RuntimeError("an argument changed size while it was encoded; no other thread may change it meanwhile")
     return True
 
 

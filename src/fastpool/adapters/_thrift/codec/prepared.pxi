@@ -5,8 +5,8 @@
 cdef class Prepared:
     """A call that the codec can make: its operation, its arguments, and the form in which its reply is wanted.
 
-    The arguments are ``args``, or those of mutateRows: ``table``, ``rows`` and ``timestamp``. A row's mutations are a flat
-    list (see encode_mutations), or a dict of its cells, for which ``wal`` and ``none_deletes`` say what is written.
+    The arguments are ``args``, or those of mutateRows: ``table``, ``rows`` and ``timestamp``. A row's mutations are a
+    flat list (see encode_mutations), or a dict of its cells, for which ``wal`` and ``none_deletes`` say what is written.
     """
     cdef readonly object client      # by whose channel the call is made
     cdef Operation op
@@ -16,8 +16,8 @@ cdef class Prepared:
     cdef bint wal, none_deletes
     cdef int how
     cdef Rows used                   # rows of a scan whose buffer the reply may use again
-    cdef readonly bint has_structs   # thriftpy2 read the reply: its value is in structs
-    cdef readonly bint lacks_columns # of rows at a timestamp: the names of all families are to be given
+    cdef readonly bint has_structs    # thriftpy2 read the reply: its value is in structs
+    cdef readonly bint lacks_columns  # of rows at a timestamp: the names of all families are to be given
 
     def __init__(self, Operation op not None, tuple args, int how=STRUCTS, Rows used=None):
         self.op = op
