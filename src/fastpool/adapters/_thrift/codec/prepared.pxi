@@ -6,7 +6,7 @@ cdef class Prepared:
     """A call that the codec can make: its operation, its arguments, and the form in which its reply is wanted.
 
     The arguments are ``args``, or those of mutateRows: ``table``, ``rows`` and ``timestamp``. A row's mutations are a
-    flat list (see encode_mutations), or a dict of its cells, for which ``wal`` and ``none_deletes`` say what is written.
+    flat list (see encode_mutations), or a dict of its cells, of which ``wal`` and ``none_deletes`` hold.
     """
     cdef readonly object client      # by whose channel the call is made
     cdef Operation op
