@@ -134,7 +134,7 @@ def link_options(target: Target) -> list[str]:
     if target.system.startswith("windows"):
         return ["-shared", "-s", str(python_of(target.system) / "libs" / "python314.lib"), "-lws2_32"]
     if target.system.startswith("macosx"):
-        return ["-shared", "-undefined", "dynamic_lookup"]
+        return ["-bundle", "-undefined", "dynamic_lookup"]
     return ["-shared", "-s"]
 
 
@@ -157,12 +157,13 @@ def module_of(name: str, source: Path) -> Path:
     made = home / (f"{source.stem}{suffix(target)}" if target.links else f"{source.stem}.o")
     if made.exists():
         return made
-    command = [*compiler(target), *includes(target), "-I", str(source.parent)]
+    # after -Wall, which turns them on again in some versions of clang
+    strict = [*STRICT, *(OF_CYTHON if target.compiler == "clang" else ())]
+    command = [*compiler(target), *includes(target), "-I", str(source.parent), "-std=gnu11", *strict]
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home) as work:
         pic = [] if target.system.startswith("windows") else ["-fPIC"]
-        strict = [*STRICT, *(OF_CYTHON if target.compiler == "clang" else [])]  # the last one decides
-        run([*command, "-std=gnu11", *strict, *pic, "-c", translation(source, ROOT / "src"), "-o", f"{work}/module.o"])
+        run([*command, *pic, "-c", translation(source, ROOT / "src"), "-o", f"{work}/module.o"])
         if target.links:
             run([*compiler(target), f"{work}/module.o", *link_options(target), "-o", f"{work}/{made.name}"])
         Path(work, made.name if target.links else "module.o").replace(made)

@@ -77,12 +77,23 @@ def half(call: Call) -> None:
     raise OSError  # ends the stream
 
 
-@pytest.mark.parametrize("script", [another_seqid, another_name])
-def test_a_reply_out_of_step_costs_the_connection(server: ScriptedServer, name: str, script: Any) -> None:
+@pytest.mark.parametrize(
+    ("script", "reason", "error"),
+    [
+        (another_seqid, "desync", TApplicationException),
+        (another_name, "desync", TApplicationException),
+        (hang_up, "error", TTransportException),
+        (half, "error", TTransportException),
+    ],
+    ids=["another seqid", "another name", "hang up", "half"],
+)
+def test_another_reply_or_none_costs_the_connection(
+    server: ScriptedServer, name: str, script: Any, reason: str, error: type[Exception]
+) -> None:
     async def main() -> None:
-        async with whole_after(server, "desync") as pool, pool.connection() as c:
+        async with whole_after(server, reason) as pool, pool.connection() as c:
             server.script = script
-            with pytest.raises(TApplicationException):
+            with pytest.raises(error):
                 await USES[name](c.table("t"))
             assert not c.client.is_open()
 
@@ -95,17 +106,6 @@ def test_bytes_behind_a_reply_cost_the_connection(server: ScriptedServer, name: 
             server.script = one_byte_more
             await USES[name](c.table("t"))
             assert not c.client.is_open()
-
-    run(main())
-
-
-@pytest.mark.parametrize("script", [hang_up, half])
-def test_a_server_that_hangs_up(server: ScriptedServer, name: str, script: Any) -> None:
-    async def main() -> None:
-        async with whole_after(server, "error") as pool, pool.connection() as c:
-            server.script = script
-            with pytest.raises(TTransportException):
-                await USES[name](c.table("t"))
 
     run(main())
 

@@ -76,6 +76,8 @@ _MUTATIONS = aiohappybase.batch.MutationBatcher
 class Batch(aiohappybase.Batch):
     """An aiohappybase.Batch that sends nothing on a lost connection, so that the error of its block is not hidden."""
 
+    _mutations: Any
+
     if codec is not None:
 
         def __init__(

@@ -160,34 +160,50 @@ cdef inline bint encode_integer(Out *o, int type, object value) except -1:
     return True
 
 
+cdef inline bint encoded(Py_ssize_t missing) except -1:
+    """Whether a container is written. Without the GIL another thread may have changed it after its length was."""
+    if missing:
+        raise RuntimeError("an argument changed size while it was encoded; no other thread may change it meanwhile")
+    return True
+
+
 cdef bint encode_texts(Out *o, object values) except -1:
+    cdef Py_ssize_t count
     if type(values) is not list and type(values) is not tuple:
         return False
-    out_list(o, WIRE_STRING, <size_t>len(values))
+    count = len(values)
+    out_list(o, WIRE_STRING, <size_t>count)
     for value in values:
+        count -= 1
         if not encode_text(o, value):
             return False
-    return True
+    return encoded(count)
 
 
 cdef bint encode_attributes(Out *o, object values) except -1:
+    cdef Py_ssize_t count
     if type(values) is not dict:
         return False
-    out_map(o, <size_t>len(<dict>values))
+    count = len(<dict>values)
+    out_map(o, <size_t>count)
     for key, value in (<dict>values).items():
+        count -= 1
         if not encode_text(o, key) or not encode_text(o, value):
             return False
-    return True
+    return encoded(count)
 
 
 cdef bint encode_structs(Out *o, Struct struct, object values) except -1:
+    cdef Py_ssize_t count
     if type(values) is not list and type(values) is not tuple:
         return False
-    out_list(o, WIRE_STRUCT, <size_t>len(values))
+    count = len(values)
+    out_list(o, WIRE_STRUCT, <size_t>count)
     for value in values:
+        count -= 1
         if not encode_struct(o, struct, value):
             return False
-    return True
+    return encoded(count)
 
 
 cdef bint encode_struct(Out *o, Struct struct, object value) except -1:

@@ -5,8 +5,8 @@
 cdef class Prepared:
     """A call that the codec can make: its operation, its arguments, and the form in which its reply is wanted.
 
-    The arguments are ``args``, or those of mutateRows: ``table``, ``rows`` and ``timestamp``. A row's mutations are a flat
-    list (see encode_mutations), or a dict of its cells, for which ``wal`` and ``none_deletes`` say what is written.
+    The arguments are ``args``, or those of mutateRows: ``table``, ``rows`` and ``timestamp``. A row's mutations are a
+    flat list (see encode_mutations), or a dict of its cells, of which ``wal`` and ``none_deletes`` hold.
     """
     cdef readonly object client      # by whose channel the call is made
     cdef Operation op
@@ -16,8 +16,8 @@ cdef class Prepared:
     cdef bint wal, none_deletes
     cdef int how
     cdef Rows used                   # rows of a scan whose buffer the reply may use again
-    cdef readonly bint has_structs   # thriftpy2 read the reply: its value is in structs
-    cdef readonly bint lacks_columns # of rows at a timestamp: the names of all families are to be given
+    cdef readonly bint has_structs    # thriftpy2 read the reply: its value is in structs
+    cdef readonly bint lacks_columns  # of rows at a timestamp: the names of all families are to be given
 
     def __init__(self, Operation op not None, tuple args, int how=STRUCTS, Rows used=None):
         self.op = op
@@ -79,24 +79,28 @@ cdef bint encode_mutations(Out *o, list flat) except -1:
 
 cdef bint encode_cells(Out *o, dict cells, bint wal, bint none_deletes) except -1:
     """The mutations of one row, which store its cells, or delete those whose value is None."""
+    cdef Py_ssize_t count = len(cells)
     out_field(o, WIRE_LIST, 2, 1)
-    out_list(o, WIRE_STRUCT, <size_t>len(cells))
+    out_list(o, WIRE_STRUCT, <size_t>count)
     for column, value in cells.items():
+        count -= 1
         if not encode_mutation(o, column, value, none_deletes and value is None, wal):
             return False
-    return True
+    return encoded(count)
 
 
 cdef bint encode_batch(Out *o, Prepared call) except -1:
     """The arguments of mutateRows, or mutateRowsTs if there is a timestamp."""
     cdef int last = 2
     cdef bint fits
+    cdef Py_ssize_t count = len(call.rows)
     out_field(o, WIRE_STRING, 1, 0)
     if not encode_text(o, call.table):
         return False
     out_field(o, WIRE_LIST, 2, 1)
-    out_list(o, WIRE_STRUCT, <size_t>len(call.rows))
+    out_list(o, WIRE_STRUCT, <size_t>count)
     for key, row in call.rows.items():
+        count -= 1
         out_field(o, WIRE_STRING, 1, 0)
         if not encode_text(o, key):
             return False
@@ -107,6 +111,7 @@ cdef bint encode_batch(Out *o, Prepared call) except -1:
         if not fits:
             return False
         out_byte(o, WIRE_STOP)
+    encoded(count)
     if call.timestamp is not None:
         out_field(o, WIRE_I64, 3, 2)
         if not encode_integer(o, WIRE_I64, call.timestamp):
