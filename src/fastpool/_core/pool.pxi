@@ -16,13 +16,13 @@ cdef class Core(CoreState):
         """
         return core_task_lease(self, timeout)
 
+    @cython.binding(False)
     def _acheckout(self, timeout):
         """Return an awaitable that checks out a connection by hand."""
-        cdef AsyncLease block = AsyncLease.__new__(AsyncLease)
-        lease_init(block, self, timeout)
-        block.by_hand = True
-        block.way = WAY_IN
-        return block
+        cdef AsyncLease lease = core_task_lease(self, timeout)
+        lease.by_hand = True
+        lease.way = WAY_IN
+        return lease
 
     def _new_checkout(self, timeout, loop):
         """Begin a checkout step by step."""
@@ -32,6 +32,7 @@ cdef class Core(CoreState):
         """Begin the checkin of a lease step by step; None if nothing is left to do."""
         return checkin_of_lease(lease, error)
 
+    @cython.binding(False)
     def _checkin_by_hand(self, c, bint discard):
         """Begin the checkin of a connection that was checked out by hand; None if nothing is left to do."""
         cdef Slot *slot
@@ -246,13 +247,14 @@ cdef inline AnyLease core_lease(Core core, object timeout):
     return lease
 
 
-cdef inline AnyLease core_task_lease(Core core, object timeout):
-    """A task's lease, not yet entered: a used one if there is one."""
-    cdef AnyLease lease = core.cached_task_lease
+cdef inline AsyncLease core_task_lease(Core core, object timeout):
+    """A task's lease for a block, not yet entered: a used one if there is one."""
+    cdef AsyncLease lease = <AsyncLease>core.cached_task_lease
     if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
         lease = AsyncLease.__new__(AsyncLease)
     else:
         core.cached_task_lease = None
+        lease.by_hand = False
     lease_init(lease, core, timeout)
     return lease
 
