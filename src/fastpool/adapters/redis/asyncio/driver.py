@@ -40,7 +40,7 @@ class AsyncRedisDriver(RedisDriver):
         if self.let_go(c):
             await c.disconnect()
 
-    fileno = staticmethod(descriptor_of)  # type: ignore[assignment]  # a call less at each checkout
+    fileno = staticmethod(descriptor_of)  # a call less at each checkout
 
 
 class AsyncUnknown:
