@@ -125,7 +125,7 @@ def descriptor_of(c: Any) -> int:
 
 
 def _of_another_kind(c: Any) -> int:
-    """The same of a connection that is not redis-py's, or connects in another way."""
+    """Give the descriptor of a connection that is not redis-py's, or connects in another way."""
     if not getattr(c, "is_connected", True):
         raise ConnectionError(f"{c!r} is closed")
     return -1 if isinstance(c, Tracked) else _PLAIN.fileno(c)
