@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+from functools import partial
 from typing import Any
 
 import pytest
@@ -145,6 +146,58 @@ def test_reset_leaves_what_is_out_to_its_holder(fake: RespServer) -> None:
             await pool.release(other)
             assert pool._get_free_connections() == [other]
             await held.disconnect()
+
+    run(work)
+
+
+@pytest.mark.parametrize("check_after", [0, 60.0])
+@pytest.mark.parametrize("how", ["disconnect", "mark_for_reconnect"])
+def test_one_that_was_disconnected_is_not_kept(fake: RespServer, how: str, check_after: float) -> None:
+    async def work() -> None:
+        async with opened(fake, max_connections=1, check_after=check_after) as pool:
+            held = await pool.get_connection()
+            result = getattr(held, how)()
+            if result is not None:
+                await result
+            await pool.release(held)
+            assert len(pool) == 0
+
+    run(work)
+
+
+def test_one_that_was_connected_again_is_kept(fake: RespServer) -> None:
+    async def work() -> None:
+        async with opened(fake, max_connections=1) as pool:
+            held = await pool.get_connection()
+            await held.disconnect()
+            await held.send_command("GET", "a")
+            assert await held.read_response() == b"a"
+            await pool.release(held)
+            assert pool._get_free_connections() == [held] and await pool.get_connection() is held
+            await pool.release(held)
+
+    run(work)
+
+
+def has_come(c: Any) -> bool:
+    return bool(c._reader._buffer)
+
+
+def test_an_unread_reply_is_noticed_at_every_checkout(fake: RespServer) -> None:
+    async def work() -> None:
+        async with opened(fake, max_connections=1) as pool:
+            held = await pool.get_connection()
+            for _ in range(3):
+                await held.send_command("GET", "a")
+                assert await soon(partial(has_come, held))
+                held._owed, held._sending = 0, 0
+                held._entry.renewed()  # as if nothing was counted: only the look can find it
+                await pool.release(held)
+                other = await pool.get_connection()
+                assert other is not held
+                held = other
+            await pool.release(held)
+            assert pool.stats().closed["desync"] == 3
 
     run(work)
 

@@ -1,8 +1,8 @@
 """Counts what one checkout + checkin costs, in a process of its own, and prints it as JSON.
 
     python budget.py POOL [MODULE …]      POOL: Pool, ConnectionPool, AsyncPool, aconnection (a task's lease on a
-                                          Pool), or sockets (a Pool of them), sockets-aconnection; the modules are
-                                          imported first
+                                          Pool), by-hand (checkout and checkin), or sockets (a Pool of them),
+                                          sockets-aconnection; the modules are imported first
     python budget.py POOL in gevent       the same, counted in one of gevent's greenlets
 
 Counts, not times: so they are the same on every machine.
@@ -66,7 +66,7 @@ def opened(kind: str) -> Iterator[Any]:
     from fastpool._async import workers as _workers
 
     _workers.REST_S = 0.0  # the thread that connected for a task ends before the counting begins
-    if kind == "Pool":
+    if kind in ("Pool", "by-hand"):
         with fastpool.Pool(Stub, max_size=4) as pool:
             yield pool
     elif kind == "aconnection":
@@ -127,6 +127,14 @@ def cycles_of(pool: Any) -> Loop:
     return cycles
 
 
+def cycles_by_hand(pool: Any) -> Loop:
+    def cycles(n: int) -> None:
+        for _ in repeat(None, n):
+            pool.checkin(pool.checkout())
+
+    return cycles
+
+
 def cycles_of_tasks(pool: Any) -> Loop:
     async def steps(n: int) -> None:
         for _ in repeat(None, n):
@@ -153,7 +161,7 @@ def measure(kind: str) -> dict[str, float]:
     """Frames and C calls per cycle; memory beyond that of an empty loop."""
     with opened(kind) as pool:
         tasks = kind == "AsyncPool" or kind.endswith("aconnection")
-        cycles = cycles_of_tasks(pool) if tasks else cycles_of(pool)
+        cycles = (cycles_of_tasks if tasks else cycles_by_hand if kind == "by-hand" else cycles_of)(pool)
 
         def plain(n: int) -> None:
             for _ in repeat(None, n):

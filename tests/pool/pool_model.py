@@ -134,9 +134,9 @@ class Model:
 
     # ---- checkin
 
-    def check_in(self, c: Conn, *, discard: bool = False, broken: bool = False, by_hand: bool = True) -> None:
+    def check_in(self, c: Conn, *, discard: bool = False, broken: bool = False, failed: bool = False) -> None:
         """`broken`: the block ended with an error after which the connection cannot be used."""
-        why = self.judge(c, discard, broken, by_hand)
+        why = self.judge(c, discard, broken, failed)
         self.leased.remove(c)
         self.last = c
         self.totals["checkins"] += 1
@@ -146,7 +146,7 @@ class Model:
         c.since = self.now
         self.idle.append(c)
 
-    def judge(self, c: Conn, discard: bool, broken: bool, by_hand: bool) -> str | None:
+    def judge(self, c: Conn, discard: bool, broken: bool, failed: bool) -> str | None:
         o = self.options
         if discard:
             return "discarded"
@@ -161,7 +161,7 @@ class Model:
         if o.max_uses is not None and c.uses >= o.max_uses:
             return "max_uses"
         over_size = self.size > o.max_size
-        fast = not (by_hand or self.checks or over_size or o.max_idle is not None)
+        fast = not (failed or self.checks or over_size or (o.max_idle is not None and self.size > o.max_idle))
         if not fast and o.max_lifetime is not None and c.born + o.max_lifetime <= self.now:
             return "lifetime"  # the fast checkin leaves that to the next checkout
         if over_size:

@@ -57,6 +57,15 @@ def test_connections_with_a_descriptor_cost_no_frame_and_no_memory_either(pool, 
     assert budget(sockets) == budget(pool)
 
 
+@pytest.mark.parametrize("company", COMPANY)
+def test_a_checkout_by_hand_stays_within_its_budget(company):
+    """No object is made for it, not even for a moment."""
+    cost = budget("by-hand", *COMPANY[company])
+    assert cost["frames"] == 0
+    assert 0 < cost["c_calls"] <= MOST_C_CALLS
+    assert (cost["blocks"], cost["peak_bytes"]) == (0, 0)
+
+
 def test_a_cycle_in_a_greenlet_costs_no_more():
     pytest.importorskip("gevent", reason="gevent is not installed")
     assert budget("Pool", "in", "gevent") == budget("Pool")

@@ -178,7 +178,7 @@ class OnePool(RuleBasedStateMachine):
             c.depth -= 1
             c.tainted = c.tainted or broken or discard
             return
-        self.model.check_in(c, discard=discard, broken=broken, by_hand=error is not None)
+        self.model.check_in(c, discard=discard, broken=broken, failed=error is not None)
 
     # ---- the pool as a whole
 

@@ -53,8 +53,8 @@ for alias in databases:
 """
 
 CASES: list[tuple[dict[str, Any], str]] = [
-    ({}, "['django-case0', 4, 4, True, 0.01]"),
-    ({"OPTIONS": {"pool": True}}, "['django-case1', 4, 4, True, 0.01]"),
+    ({}, "['django-case0', 4, 4, True, 0.05]"),
+    ({"OPTIONS": {"pool": True}}, "['django-case1', 4, 4, True, 0.05]"),
     ({"OPTIONS": {"pool": False}}, "None"),
     ({"OPTIONS": {"pool": {"name": "mine", "max_size": 9, "check_after": 3}}}, "['mine', 4, 9, True, 3.0]"),
     ({"CONN_HEALTH_CHECKS": True}, "['django-case4', 4, 4, True, 0.0]"),

@@ -151,3 +151,39 @@ cdef class CoreState:
             if listeners.hears(name):
                 self.hears |= 1 << i
         core_choose_flags(<Core>self)
+
+
+cdef void core_choose_flags(Core core) noexcept:
+    """Set the gate's flags: which checkouts and checkins must take the slow path."""
+    cdef uint64_t flags = 0
+    if core.timing:
+        flags |= SLOW_TAKE | SLOW_GIVE
+    if core.hears & (EVENT_CHECKOUT_STARTED | EVENT_CHECKED_OUT):
+        flags |= SLOW_TAKE
+    if core.hears & EVENT_CHECKED_IN:
+        flags |= SLOW_GIVE
+    if (core.has_reset and not core.ends_blocks) or core_may_exceed_idle(core):
+        flags |= SLOW_GIVE
+    core.stamps = core.idle_ns >= 0 or core.life_ns >= 0 or (
+        core.check_ns >= 0 and (core.has_check or core.has_probe))
+    u64_or(&core.pool.gate, flags)
+    u64_and(&core.pool.gate, flags | ~(SLOW_TAKE | SLOW_GIVE))
+    if core_may_exceed_idle(core):  # another thread has opened a connection meanwhile
+        u64_or(&core.pool.gate, SLOW_GIVE)
+
+
+cdef inline bint core_may_exceed_idle(Core core) noexcept nogil:
+    """Whether a checkin could leave more idle connections than max_idle: not while no more are open."""
+    return 0 <= core.max_idle < i64_peek(&core.pool.opened)
+
+
+cdef void core_count_changed(Core core) noexcept:
+    """Set the flags that depend on how many connections are open; called after each open and each close."""
+    if core.max_idle >= 0:
+        core_choose_flags(core)
+    if i64_peek(&core.pool.opened) > <int64_t>u32_load(&core.pool.max_size):
+        u64_or(&core.pool.gate, OVER_SIZE)
+    else:
+        u64_and(&core.pool.gate, ~OVER_SIZE)
+        if i64_peek(&core.pool.opened) > <int64_t>u32_load(&core.pool.max_size):
+            u64_or(&core.pool.gate, OVER_SIZE)

@@ -1,5 +1,5 @@
-# The fast beginning and end of every lease, of a block, of a task, or by hand: nothing blocks, and no Python code of the
-# driver is called.
+# The fast beginning and end of every lease, of a block, of a task, or by hand: nothing blocks, and no Python code of
+# the driver is called.
 
 ctypedef fused Holder:
     # Who calls: a block's lease, or the pool for a lease by hand. There are two copies of each function that has a

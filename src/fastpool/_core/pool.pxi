@@ -16,13 +16,13 @@ cdef class Core(CoreState):
         """
         return core_task_lease(self, timeout)
 
+    @cython.binding(False)
     def _acheckout(self, timeout):
         """Return an awaitable that checks out a connection by hand."""
-        cdef AsyncLease block = AsyncLease.__new__(AsyncLease)
-        lease_init(block, self, timeout)
-        block.by_hand = True
-        block.way = WAY_IN
-        return block
+        cdef AsyncLease lease = core_task_lease(self, timeout)
+        lease.by_hand = True
+        lease.way = WAY_IN
+        return lease
 
     def _new_checkout(self, timeout, loop):
         """Begin a checkout step by step."""
@@ -32,6 +32,7 @@ cdef class Core(CoreState):
         """Begin the checkin of a lease step by step; None if nothing is left to do."""
         return checkin_of_lease(lease, error)
 
+    @cython.binding(False)
     def _checkin_by_hand(self, c, bint discard):
         """Begin the checkin of a connection that was checked out by hand; None if nothing is left to do."""
         cdef Slot *slot
@@ -246,13 +247,14 @@ cdef inline AnyLease core_lease(Core core, object timeout):
     return lease
 
 
-cdef inline AnyLease core_task_lease(Core core, object timeout):
-    """A task's lease, not yet entered: a used one if there is one."""
-    cdef AnyLease lease = core.cached_task_lease
+cdef inline AsyncLease core_task_lease(Core core, object timeout):
+    """A task's lease for a block, not yet entered: a used one if there is one."""
+    cdef AsyncLease lease = <AsyncLease>core.cached_task_lease
     if FREE_THREADED or lease is None or Py_REFCNT(lease) != 2:
         lease = AsyncLease.__new__(AsyncLease)
     else:
         core.cached_task_lease = None
+        lease.by_hand = False
     lease_init(lease, core, timeout)
     return lease
 
@@ -318,39 +320,3 @@ cdef int core_move_in(Core core, PoolInner inner) except -1:
     if before != NULL:
         Py_DECREF(<object>before)
     return 0
-
-
-cdef void core_choose_flags(Core core) noexcept:
-    """Set the gate's flags: which checkouts and checkins must take the slow path."""
-    cdef uint64_t flags = 0
-    if core.timing:
-        flags |= SLOW_TAKE | SLOW_GIVE
-    if core.hears & (EVENT_CHECKOUT_STARTED | EVENT_CHECKED_OUT):
-        flags |= SLOW_TAKE
-    if core.hears & EVENT_CHECKED_IN:
-        flags |= SLOW_GIVE
-    if (core.has_reset and not core.ends_blocks) or core_may_exceed_idle(core):
-        flags |= SLOW_GIVE
-    core.stamps = core.idle_ns >= 0 or core.life_ns >= 0 or (
-        core.check_ns >= 0 and (core.has_check or core.has_probe))
-    u64_or(&core.pool.gate, flags)
-    u64_and(&core.pool.gate, flags | ~(SLOW_TAKE | SLOW_GIVE))
-    if core_may_exceed_idle(core):  # another thread has opened a connection meanwhile
-        u64_or(&core.pool.gate, SLOW_GIVE)
-
-
-cdef inline bint core_may_exceed_idle(Core core) noexcept nogil:
-    """Whether a checkin could leave more idle connections than max_idle: not while no more are open."""
-    return 0 <= core.max_idle < i64_peek(&core.pool.opened)
-
-
-cdef void core_count_changed(Core core) noexcept:
-    """Set the flags that depend on how many connections are open; called after each open and each close."""
-    if core.max_idle >= 0:
-        core_choose_flags(core)
-    if i64_peek(&core.pool.opened) > <int64_t>u32_load(&core.pool.max_size):
-        u64_or(&core.pool.gate, OVER_SIZE)
-    else:
-        u64_and(&core.pool.gate, ~OVER_SIZE)
-        if i64_peek(&core.pool.opened) > <int64_t>u32_load(&core.pool.max_size):
-            u64_or(&core.pool.gate, OVER_SIZE)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from importlib import import_module
 from itertools import repeat
 from typing import Any
 
+from .asyncio_candidates import Use, in_a_loop
 from .candidates import Address, Candidate
 from .ratios import Cycles
 
@@ -45,14 +47,51 @@ def _build(module: str, kind: str, size: int, address: Address | None) -> Iterat
         other.close()
 
 
-def _pair(kind: str) -> tuple[Candidate, Candidate]:
-    ours: Any = partial(_build, DROP_IN, kind)
-    theirs: Any = partial(_build, "redis", kind)
+@asynccontextmanager
+async def _awaited(module: str, kind: str, size: int) -> AsyncIterator[Use]:
+    others = []
+
+    class Unanswered(import_module("redis.asyncio").Connection):  # type: ignore[misc]
+        async def _connect(self) -> None:
+            mine, other = socket.socketpair()
+            others.append(other)
+            self._reader, self._writer = await asyncio.open_connection(sock=mine)
+
+    async def no_handshake(c: Any) -> None:
+        c._parser.on_connect(c)
+
+    pool = getattr(import_module(module), kind)(
+        connection_class=Unanswered, max_connections=size, redis_connect_func=no_handshake
+    )
+
+    async def use(n: int, rest: bool, apart: bool) -> None:
+        get, release = pool.get_connection, pool.release
+        for _ in repeat(None, n):
+            await release(await get())
+
+    yield use
+    await pool.disconnect()
+    for other in others:
+        other.close()
+
+
+def _in_a_loop(module: str, kind: str, size: int, address: Address | None) -> AbstractContextManager[Cycles]:
+    build: Callable[[int, Address | None], AbstractContextManager[Cycles]] = in_a_loop(partial(_awaited, module, kind))
+    return build(size, address)
+
+
+def _pair(kind: str, part: str, build: Any) -> tuple[Candidate, Candidate]:
+    ours: Any = partial(build, DROP_IN + part, kind)
+    theirs: Any = partial(build, "redis" + part, kind)
     return (
-        Candidate(f"{DROP_IN} {kind}", "fastpool", "redis", ours),
-        Candidate(f"redis-py {kind}, real connections", "redis", "redis", theirs),
+        Candidate(f"{DROP_IN}{part} {kind}", "fastpool", "redis", ours),
+        Candidate(f"redis-py {part[1:]} {kind}, real connections".replace("  ", " "), "redis", "redis", theirs),
     )
 
 
-PAIRS = (_pair("ConnectionPool"), _pair("BlockingConnectionPool"))
+PAIRS = tuple(
+    _pair(kind, part, build)
+    for part, build in (("", _build), (".asyncio", _in_a_loop))
+    for kind in ("ConnectionPool", "BlockingConnectionPool")
+)
 """(ours, theirs)."""

@@ -32,6 +32,7 @@ class PgStub(Stub):
     """A psycopg connection that does nothing."""
 
     pgconn = PgStatus()
+    _tpc = None
     closed = False
     autocommit = False
 

@@ -246,6 +246,7 @@ cdef object task_connection(AsyncLease self, Core core):
     if self.by_hand:
         self.state = DONE
         self.core = None
+        lease_cache(core, self)
     return c
 
 

@@ -9,7 +9,9 @@ import psycopg
 
 LONGEST_PAUSE_S = 5.0
 UNLIMITED = 65535
-UNCHECKED_S = 0.01  # no server ends and accepts again in less
+UNCHECKED_S = (
+    0.05  # no server ends and accepts again in less; with less than a tick of the clock every checkout would look
+)
 
 # psycopg_pool's own, with their defaults; `open`, `name` and the driver's are not among them
 DEFAULTS: dict[str, Any] = {

@@ -9,6 +9,7 @@ from typing import Any
 
 import redis.asyncio
 
+from ...._async.checkin import check_in
 from ...._async.pool import CLOSES_S, AsyncPool
 from ...._core import deadline_after
 from ...._errors import LeaseError
@@ -55,9 +56,11 @@ class ConnectionPool(Common, AsyncPool[Any], redis.asyncio.ConnectionPool):
         if self._tells_release:
             await self._tell_release(connection)
         try:
-            _checkin(self, connection)
+            checkin = self._checkin_by_hand(connection, False)
         except LeaseError as error:
             raise NotInUse(str(error)) from None
+        if checkin is not None:
+            check_in(self, checkin)
 
     def make_connection(self) -> Any:
         """Make a connection, without connecting it or counting it: a subclass may make another one."""
