@@ -134,7 +134,7 @@ def link_options(target: Target) -> list[str]:
     if target.system.startswith("windows"):
         return ["-shared", "-s", str(python_of(target.system) / "libs" / "python314.lib"), "-lws2_32"]
     if target.system.startswith("macosx"):
-        return ["-bundle", "-undefined", "dynamic_lookup"]
+        return ["-shared", "-undefined", "dynamic_lookup"]
     return ["-shared", "-s"]
 
 
