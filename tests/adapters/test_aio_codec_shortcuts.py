@@ -10,9 +10,12 @@ from unittest.mock import AsyncMock, Mock
 import pytest
 
 pytest.importorskip("happybase")
-from Hbase_thrift import BatchMutation, Mutation, TCell, TRowResult
+from Hbase_thrift import BatchMutation, Hbase, Mutation, TCell, TRowResult
 
 from fastpool.adapters._thrift.codec import codec
+from fastpool.adapters._thrift.compiled import operations
+from fastpool.adapters.aiohappybase import client as tasks
+from fastpool.adapters.happybase import client as threads
 
 from ._aio import aiohappybase, pool_to, run
 from ._scripted import ScriptedServer
@@ -219,6 +222,14 @@ def test_without_a_patch_no_struct_is_made(to: ScriptedServer, monkeypatch: pyte
         monkeypatch.undo()
 
     with_table(to, use)
+
+
+def test_threads_and_tasks_of_a_process_take_nothing_from_each_other() -> None:
+    """Both libraries have the same service; each kind of client is told from a patched one by its own functions."""
+    for library in (threads, tasks):
+        made = library.client_class(Hbase)
+        spoken = operations(Hbase, library.GuardedClient)
+        assert spoken and all(getattr(made, name) is spoken[name].function for name in spoken)
 
 
 def test_who_asks_for_a_batchs_mutations_gets_aiohappybases(to: ScriptedServer) -> None:

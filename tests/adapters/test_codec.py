@@ -57,7 +57,7 @@ class Rig:
         self.client = Client(seqid)
         self.entry = FakeEntry()
         self.entry.lease()
-        self.channel = codec.Channel(self.client, self.entry, operations(Hbase), compact, framed, True)
+        self.channel = codec.Channel(self.client, self.entry, operations(Hbase, Client), compact, framed, True)
 
     def begin(self, name: str, *args: Any, how: int | None = None, used: Any = None) -> Any:
         self.args = args
@@ -116,7 +116,7 @@ STRUCTS = {
     "columns": st.none() | st.lists(text, max_size=17) | st.lists(text, max_size=3).map(tuple),
     "rows": st.lists(text, max_size=17),
 }
-SENT = sorted(set(operations(Hbase)) - {"createTable", "append"})
+SENT = sorted(set(operations(Hbase, Client)) - {"createTable", "append"})
 
 
 def arguments(name: str) -> st.SearchStrategy[tuple[Any, ...]]:

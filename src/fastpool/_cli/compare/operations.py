@@ -43,7 +43,7 @@ def what_of(name: str, model: str, protocol: str) -> str:
 
 def answers(effort: Effort) -> Iterator[Finding]:
     """One finding for each model of concurrency, protocol and operation."""
-    rounds = max(3, effort.rounds // 4)
+    rounds = max(3, effort.rounds // 2)
     for protocol in PROTOCOLS:
         for model, ours, both in (("threads", "fastpool", _threads), ("tasks", "fastpool.aio", _tasks)):
             library = MODELS[model]

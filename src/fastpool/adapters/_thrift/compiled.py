@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 
 @functools.cache
-def operations(service: ModuleType) -> dict[str, Any]:
-    """The methods of ``service`` that the codec speaks, by name; none without a codec."""
+def operations(service: ModuleType, client: type) -> dict[str, Any]:
+    """The methods of ``service`` that the codec speaks, by name; none without a codec.
+
+    Each kind of ``client`` has its own, because an operation knows that client's function: two libraries in a process
+    may have one service.
+    """
     found: dict[str, Any] = {}
     if codec is None:
         return found
@@ -57,17 +61,16 @@ class CompiledCalls:
 
     def _open_channel(
         self,
-        service: ModuleType,
+        spoken: dict[str, Any],
         compact: bool | None,
         framed: bool,
         direct: bool,
         check_holder: Callable[[], object] | None = None,
     ) -> None:
-        """Speak through the codec from now on, if it can; ``compact`` is None for a protocol that it does not know.
+        """Speak these operations through the codec from now on; ``compact`` is None for a protocol unknown to it.
 
         ``direct``: messages go as they are through the ``sock`` of the client's socket.
         """
-        spoken = operations(service)
         if spoken and compact is not None:
             self._channel = codec.Channel(self, self._entry, spoken, compact, framed, direct, check_holder)
 

@@ -54,7 +54,13 @@ class GuardedClient(BaseClient, CompiledCalls, TAsyncClient):
         TAsyncClient.__init__(self, service, iprot)
         BaseClient.__init__(self, connection, entry, sock, protocol_factory.get_protocol)
         if isinstance(sock, GuardedSocket):
-            self._open_channel(service, _COMPACT.get(type(iprot)), sock.framed, False, connection.check_holder)
+            self._open_channel(
+                operations(service, GuardedClient),
+                _COMPACT.get(type(iprot)),
+                sock.framed,
+                False,
+                connection.check_holder,
+            )
 
     async def _req(self, _api: str, *args: Any, **kwargs: Any) -> Any:
         return await getattr(self, _api)(*args, **kwargs)
@@ -141,7 +147,7 @@ class GuardedClient(BaseClient, CompiledCalls, TAsyncClient):
 def _method(service: ModuleType, name: str) -> Callable[..., Any]:
     """Make the client's method ``name``: what thriftpy2's _req, _send and _recv do, in one guarded piece."""
     method = Method(service, name)
-    operation = operations(service).get(name)
+    operation = operations(service, GuardedClient).get(name)
 
     async def perform(self: GuardedClient, *args: Any, **kwargs: Any) -> Any:
         if operation is not None and self._channel is not None:

@@ -57,7 +57,9 @@ class GuardedClient(BlockingClient, CompiledCalls, TClient):
         self._one_byte = sock.one_byte
         self._buffer_size = self._ask_buffers() or 1
         if isinstance(sock, GuardedSocket):
-            self._open_channel(service, _COMPACT.get(protocol_class), sock.framed, sock.direct)
+            self._open_channel(
+                operations(service, GuardedClient), _COMPACT.get(protocol_class), sock.framed, sock.direct
+            )
             sock.channel = self._channel
 
     def _req(self, _api: str, *args: Any, **kwargs: Any) -> Any:
@@ -140,7 +142,7 @@ class GuardedClient(BlockingClient, CompiledCalls, TClient):
 def _method(service: ModuleType, name: str) -> Callable[..., Any]:
     """Make the client's method ``name``: what thriftpy2's _req, _send and _recv do, in one guarded piece."""
     method = Method(service, name)
-    operation = operations(service).get(name)
+    operation = operations(service, GuardedClient).get(name)
 
     def perform(self: GuardedClient, *args: Any, **kwargs: Any) -> Any:
         if operation is not None and self._channel is not None:
