@@ -3,12 +3,13 @@ r"""Write measured figures into the documents, so that they are not copied by ha
     fastpool demo --json demo.json; fastpool bench --json bench.json
     python bench/native/run.py --json native.json
     python -m bench.operations --json client.json
+    python -m bench.today --json today.json
     python -m bench.publish --demo demo.json --bench bench.json [--bench another.json] --native native.json \
-        --client client.json
+        --client client.json --today today.json
 
 Each argument may be left out. The text between `<!-- figures: NAME -->` and `<!-- end -->` is replaced: `demo` (three
 rows), `bench` and `operations` (the first report) in README.md; `demo`, `concurrency` and `all` (every report) and
-`native` in docs/performance.md; `operations` (the first report) and `client` in docs/codec.md.
+`native` and `today` in docs/performance.md; `operations` (the first report) and `client` in docs/codec.md.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def main() -> None:
     )
     arguments.add_argument("--native", type=_read, help="what bench/native/run.py --json wrote")
     arguments.add_argument("--client", type=_read, help="what `python -m bench.operations --json` wrote")
+    arguments.add_argument("--today", type=_read, help="what `python -m bench.today --json` wrote")
     given = arguments.parse_args()
     if given.demo:
         _replace(README, "demo", demo(given.demo, _FIRST_SCREEN))
@@ -55,6 +57,8 @@ def main() -> None:
         _replace(PERFORMANCE, "native", native(given.native))
     if given.client:
         _replace(CODEC, "client", client(given.client))
+    if given.today:
+        _replace(PERFORMANCE, "today", today(given.today))
 
 
 def demo(report: dict[str, Any], rows: Sequence[str] | None = None) -> str:
@@ -144,6 +148,27 @@ def client(report: dict[str, Any]) -> str:
         more = threads["ours_per_s"] / threads["theirs_per_s"]
         lines.append(f"Eight threads on eight connections read {more:.1f} times as many rows in a second.")
     return "\n\n".join(lines)
+
+
+def today(report: dict[str, Any]) -> str:
+    """A table of whole operations on real servers: a row for each pool and load, ours beside theirs."""
+    rows = [("ours / theirs", "", "operations/s", "longest wait / ideal", "fewest / mean")]
+    for one in report["rows"]:
+        sides = one["ours"], one["theirs"]
+        rows.append(
+            (
+                one["pool"],
+                f"{one['threads']} on {one['connections']}",
+                f"{one['times']:.2f}{_TIMES} ({' / '.join(_whole(side) for side in sides)})",
+                " / ".join(f"{side['longest_wait_of_ideal']:.1f}" for side in sides),
+                " / ".join(f"{side['fewest_of_mean']:.2f}" for side in sides),
+            )
+        )
+    return f"{_markdown(rows)}\n\n{environment_line(report['environment'])}."
+
+
+def _whole(side: dict[str, float]) -> str:
+    return f"{side['ops_per_s']:,.0f}"
 
 
 def _each(one: dict[str, Any]) -> tuple[str, str]:

@@ -14,6 +14,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ import _pytest.outcomes
 
 import bench.today
 from fastpool._cli.compare import load
+from fastpool._cli.compare.findings import environment
 
 LOADS = ((1, 1), (8, 8), (64, 8))  # threads on connections
 
@@ -79,19 +81,19 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=libraries(), default=libraries())
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON in the end")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, for bench.publish")
     args = parser.parse_args()
-    rows: list[dict[str, Any]] = []
+    report: dict[str, Any] = {"environment": environment(), "rows": []}
     for name in args.only:
         try:
             library = importlib.import_module(f"bench.today.{name}")
             for figures in compare(library, args.rounds, args.seconds):
                 print(line(figures), flush=True)
-                rows.append(figures)
+                report["rows"].append(figures)
         except (ImportError, _pytest.outcomes.Skipped) as missing:
             print(f"{name}: {missing}", flush=True)
     if args.json:
-        print(json.dumps(rows, indent=2))
+        args.json.write_text(json.dumps(report, indent=2), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -87,8 +87,10 @@ def compared(threads: int, turns: int, seconds: float = SECONDS) -> Finding:
         for turn in range(0 if missing else turns):
             for side in SIDES if turn % 2 else SIDES[::-1]:
                 costs[side].append(cost(side, threads, seconds))
-    except (RuntimeError, subprocess.TimeoutExpired) as error:
+    except RuntimeError as error:
         missing = str(error)  # the system does not allow so many threads
+    except subprocess.TimeoutExpired as error:
+        missing = f"the threads on a {error.cmd[-3]} did not end within {error.timeout:g} s"
     if missing:
         return Finding(question, what, base, target=target, missing=missing)
     pool, lock = (median(costs[side]) for side in SIDES)
