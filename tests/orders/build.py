@@ -149,8 +149,8 @@ cdef extern from * nogil:
 """
 # Where the core reads (0) or changes (1) a dict that other threads change, too: a shared access like any other.
 DICTS = [
-    ("_core/checkin.pxi", "    known = core.by_id.get(id(c))\n    if isinstance(known, list):\n", 0, "by_id"),
-    ("_core/checkin.pxi", "    return core.dropped.pop(id(c), None) is not None\n", 1, "dropped"),
+    ("_core/by_hand.pxi", "    known = core.by_id.get(id(c))\n    if isinstance(known, list):\n", 0, "by_id"),
+    ("_core/by_hand.pxi", "    return core.dropped.pop(id(c), None) is not None\n", 1, "dropped"),
     ("_core/retire.pxi", "                core.dropped[id(c)] = c  #", 1, "dropped"),
     ("_core/retire.pxi", "                core.dropped.pop(id(c), None)\n                continue\n", 1, "dropped"),
     ("_core/connecting.pxi", "    known = core.by_id.get(id(c))\n    if known is None:\n", 1, "by_id"),
