@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from importlib import import_module, metadata, resources
+from importlib import import_module
 from pathlib import Path
 
 HEAVY = ("asyncio", "happybase", "thriftpy2", "gevent", "eventlet", "greenlet", "rich", "click")
@@ -86,6 +86,8 @@ async def try_tasks(fastpool: object) -> None:
 
 
 def main() -> None:
+    from importlib import metadata, resources  # here, as they load zlib, which an emulated system may lack
+
     import fastpool
 
     heavy = [name for name in HEAVY if name in sys.modules]
