@@ -72,7 +72,6 @@ def demo(seconds: float, plain: bool, json_to: str | None) -> None:
 
 
 @cli.command()
-@click.argument("questions", nargs=-1, type=click.Choice(list(QUESTIONS)))
 @click.option(
     "--only", multiple=True, type=click.Choice(list(QUESTIONS)), help="Ask this question only; may be repeated."
 )
@@ -83,26 +82,16 @@ def demo(seconds: float, plain: bool, json_to: str | None) -> None:
 )
 @click.option("--check", is_flag=True, help="Exit with 1 if a target is missed.")
 @_json
-def bench(
-    questions: tuple[str, ...],
-    only: tuple[str, ...],
-    quick: bool,
-    plain: bool,
-    plot: Path | None,
-    check: bool,
-    json_to: str | None,
-) -> None:
-    """fastpool against the other pools, as ratios measured in turns, beside what they have to reach.
-
-    QUESTIONS: what to ask; everything without. Pools that are not installed are left out.
-    """
+def bench(only: tuple[str, ...], quick: bool, plain: bool, plot: Path | None, check: bool, json_to: str | None) -> None:
+    """fastpool against the other pools, as ratios measured in turns, beside what they have to reach; those that are not
+    installed are left out."""
     if plot is not None:
         _require("matplotlib", "bench")
     effort = Effort(rounds=11, cycles=2000, turns=2, seconds=0.3) if quick else Effort()
     console = _console(plain, stderr=json_to == _STDOUT)
     where = environment()
     found: list[Finding] = []
-    for question in (*questions, *only) or QUESTIONS:
+    for question in only or QUESTIONS:
         with console.status(f"measuring: {question}") if console.is_terminal else nullcontext():
             answers = list(ask(question, effort))
         show(console, answers)
