@@ -22,7 +22,7 @@ from click.testing import CliRunner
 import fastpool
 from fastpool._cli.commands import _SORTS, cli
 from fastpool._cli.compare.tables import duration
-from fastpool._cli.top import COLUMNS, rows
+from fastpool._cli.top import COLUMNS, in_words, rows
 from fastpool._shared import asking
 from fastpool._shared.asking import ask
 from fastpool._shared.reading import shared_rows
@@ -108,7 +108,7 @@ inside.wait(20)
     assert "has no shared pool" in top("--leases", "1", code=1)
     assert [one.name for one in party.folder.iterdir() if one.name.endswith(".leases")] == []
     wait_until(lambda: shared_rows("tested")[0].oldest)
-    assert "thread 'holder'" in top("--once")
+    assert "'holder'" in top("--once"), "in a cell that may be folded"
 
 
 def test_a_process_that_is_stopped_does_not_answer_and_one_that_has_ended_is_gone(party: Party) -> None:
@@ -253,6 +253,48 @@ def test_the_screen_follows_processes_that_come_and_go(party: Party) -> None:
             await pilot.press("q")
 
     asyncio.run(asyncio.wait_for(main(), 50))
+
+
+def test_only_lines_that_changed_are_drawn_again(party: Party) -> None:
+    pytest.importorskip("textual")
+    from fastpool._cli.top_screen import Top
+
+    for _ in range(3):
+        party.worker(shared_max=5)
+
+    async def main() -> None:
+        app = Top(interval_s=3600)
+        async with app.run_test(size=(200, 30)) as pilot:
+            await pilot.pause()
+            drawn: list[int] = []
+            view, draw = app.view, app.view.render_line
+            view.render_line = lambda y: drawn.append(y) or draw(y)
+            found = view.rows
+
+            async def drawn_with(changed: int | None) -> list[int]:
+                drawn.clear()
+                cells = [list(row.cells) for row in found]
+                if changed is not None:
+                    cells[changed][2] = "another".ljust(len(cells[changed][2]))[: len(cells[changed][2])]
+                now = [row._replace(cells=new) for row, new in zip(found, cells, strict=True)]
+                view.show(now, app.sort, app.reverse)
+                await pilot.pause()
+                return list(drawn)
+
+            assert await drawn_with(None) == []
+            assert await drawn_with(1) == [2], "the header is line 0"
+            assert await drawn_with(None) == [2], "it is as it was before"
+
+    asyncio.run(asyncio.wait_for(main(), 50))
+
+
+@pytest.mark.parametrize(
+    ("age", "text"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (10, "10 s"), (119.9, "119 s"), (120, "2 min"), (7_199, "119 min"),
+     (7_200, "2 h"), (172_799, "47 h"), (172_800, "2 d")],
+)  # fmt: skip
+def test_an_age_is_as_exact_as_a_reader_needs_it(age: float, text: str) -> None:
+    assert in_words(age) == text
 
 
 def text_of(widget: Any) -> str:

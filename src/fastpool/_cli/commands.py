@@ -149,7 +149,7 @@ def serve(**settings: Any) -> None:
 @click.option("--sort", default="pid", show_default=True, metavar="COLUMN", help=f"One of {', '.join(_SORTS)}.")
 @click.option("--reverse", is_flag=True, help="Sort the other way round.")
 @click.option(
-    "--interval", default=1.0, show_default=True, type=click.FloatRange(0.1, 3600), help="Seconds between two looks."
+    "--interval", default=2.0, show_default=True, type=click.FloatRange(0.1, 3600), help="Seconds between two looks."
 )
 def top(once: bool, in_json: bool, pid: int | None, sort: str, reverse: bool, interval: float) -> None:
     """Every pool of this user on this machine that has a `shared` name, live: per process and server, who has what."""

@@ -47,15 +47,25 @@ def _age(since: float) -> float:
     return max(time.time() - since, 0.0)
 
 
+def in_words(age: float) -> str:
+    """As exact as a reader needs it: seconds at first, whole minutes and more later."""
+    if age < 10:
+        return f"{age:.1f} s"
+    for unit, seconds, until in (("s", 1, 120), ("min", 60, 7_200), ("h", 3_600, 172_800)):
+        if age < until:
+            return f"{age // seconds:.0f} {unit}"
+    return f"{age // 86_400:.0f} d"
+
+
 def _oldest(row: Told) -> str:
-    return "" if row.oldest is None else f"{_age(row.oldest.since):.1f} s"
+    return "" if row.oldest is None else in_words(_age(row.oldest.since))
 
 
 # By the name that --sort takes.
 COLUMNS: dict[str, Column] = {
     "pid": Column("pid", lambda row: str(row.process.pid), lambda row: row.process.pid, descends=False),
     "program": Column("program", lambda row: row.process.program, lambda row: row.process.program, descends=False),
-    "up": Column("up", lambda row: f"{_age(row.process.since):.0f} s", lambda row: _age(row.process.since)),
+    "up": Column("up", lambda row: in_words(_age(row.process.since)), lambda row: _age(row.process.since)),
     "open": _count("size", "open"),
     "leased": _count("leased"),
     "idle": _count("idle"),

@@ -12,7 +12,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.binding import BindingType
 from textual.events import Click
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -62,6 +62,7 @@ class RowsView(ScrollView, can_focus=True):
         keys = [row.key for row in found]
         if self.rows and self.rows[self._at].key in keys:
             self._at = keys.index(self.rows[self._at].key)
+        seen_before = self._lines, self._at
         self.rows, self._at = found, max(min(self._at, len(found) - 1), 0)
         arrow = "▼" if COLUMNS[sort].descends != reverse else "▲"
         names = [f"{title} {arrow}" if name == sort else title for name, title, _ in titles()]
@@ -69,8 +70,22 @@ class RowsView(ScrollView, can_focus=True):
         self._lines = [_line(cells, widths) for cells in (names, *(row.cells for row in found))]
         ends = [sum(widths[: number + 1]) + _GAP * (number + 1) for number in range(len(widths))]
         self._ends = [(end, name) for end, (name, _, _) in zip(ends, titles(), strict=True)]
-        self.virtual_size = Size(ends[-1], len(self._lines))
-        self.refresh()
+        size = Size(ends[-1], len(self._lines))
+        if size == self.virtual_size:
+            self._redraw(*seen_before)
+        else:
+            self.virtual_size = size
+            self.refresh()
+
+    def _redraw(self, lines: list[str], at: int) -> None:
+        """Draw those lines again that differ from these, or where the cursor was or is."""
+        width, top = self.size.width, self.scroll_offset.y
+        changed = {number for number, (old, new) in enumerate(zip(lines, self._lines, strict=True)) if old != new}
+        if at != self._at:
+            changed |= {at + 1, self._at + 1}
+        shown = [number - top for number in changed if 0 < number - top < self.size.height]
+        for y in [0, *shown] if 0 in changed else shown:
+            self.refresh(Region(0, y, width, 1))
 
     def render_line(self, y: int) -> Strip:
         """One line of the screen."""

@@ -63,7 +63,7 @@ class Top(App[None]):
         ("p", "pause", "pause"),
     ]
 
-    def __init__(self, sort: str = "pid", reverse: bool = False, interval_s: float = 1.0) -> None:
+    def __init__(self, sort: str = "pid", reverse: bool = False, interval_s: float = 2.0) -> None:
         super().__init__()
         self.sort, self.reverse, self.paused = sort, reverse, False
         self._interval_s = interval_s
