@@ -58,6 +58,18 @@ def test_a_warning_is_an_error(tmp_path: Path) -> None:
         cross.run([*command, *cross.STRICT, "-c", source, "-o", tmp_path / "warned.o"])
 
 
+@pytest.mark.parametrize("name", cross.TARGETS)
+def test_which_systems_share_a_cap_over_processes(name: str, tmp_path: Path) -> None:
+    shares = cross.TARGETS[name].system.startswith(("linux", "macosx"))
+    source = tmp_path / "shares.c"
+    source.write_text(f'#include <Python.h>\n#include "page.h"\n_Static_assert(FP_SHARES == {int(shares)}, "shares");\n')
+    try:
+        command = [*cross.compiler(cross.TARGETS[name]), *cross.includes(cross.TARGETS[name])]
+    except cross.Lacking as lacking:
+        pytest.skip(f"there is no {lacking}")
+    cross.run([*command, "-std=gnu11", "-Wno-unused-function", "-c", source, "-o", tmp_path / "shares.o"])
+
+
 @pytest.mark.parametrize(("name", "system"), [("linux-aarch64", "linux"), ("windows-x86_64", "win32")])
 def test_threads_and_tasks_on_another_system(name: str, system: str, tmp_path: Path) -> None:
     program = tmp_path / "program.py"

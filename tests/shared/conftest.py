@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fastpool._shared.joining import SUPPORTED
 from tests.shared._party import Party
 
 
 @pytest.fixture
 def party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Party]:
-    if sys.platform != "linux":
-        pytest.skip("locks of open files are Linux's")
+    if not SUPPORTED:
+        pytest.skip("this system has no locks of open files")
     found = Party(tmp_path / "pages")
     monkeypatch.setenv("FASTPOOL_SHARED_DIR", str(found.folder))
     try:

@@ -141,7 +141,7 @@ if answer[0] == 0:
         took = take()
         said = outcome('take(0)')
         assert '3 of 3' in said, said
-        assert all(os.readlink(f'/proc/self/fd/{c.fileno()}') == os.devnull for c in held[:2]), 'copies'
+        assert all(os.fstat(c.fileno()).st_rdev == os.stat(os.devnull).st_rdev for c in held[:2]), 'copies'
         open(os.environ['FASTPOOL_SHARED_DIR'] + '/../well', 'w').write('well')
         time.sleep(100)
     except BaseException as error:

@@ -124,7 +124,7 @@ def refused(where: str, error: OSError) -> PoolError:
         errno.EFBIG: "the process may not write files of that size (RLIMIT_FSIZE)",
         errno.EROFS: "the file system is read-only",
         errno.EACCES: "this user may not write there",
-        errno.ENOSYS: "this system has no locks of open files (Linux has them)",
+        errno.ENOSYS: "this system has no locks of open files (Linux and macOS have them)",
         errno.EMFILE: "too many files are open in this process",
     }
     hint = hints.get(error.errno or 0)

@@ -45,7 +45,8 @@ def join(name: str, cap: int | None, again: bool = False, at_most_s: float = _PA
     """
     if not SUPPORTED:
         raise PoolError(
-            "shared: this system has no locks of open files (F_OFD_SETLK), which shared= needs; leave it out"
+            "shared: this system has no locks of open files (F_OFD_SETLK; Linux and macOS have them), which shared= needs; "
+            "leave it out"
         )
     file = _folder.file_name(name)
     folder = _folder.opened(make=True)
