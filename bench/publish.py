@@ -22,6 +22,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from bench.today import in_words
 from fastpool._cli.compare import operations as whole
 from fastpool._cli.compare.concurrency import MODELS, SITUATIONS
 from fastpool._cli.compare.tables import amount, duration, environment_line, made_of
@@ -158,7 +159,7 @@ def today(report: dict[str, Any]) -> str:
         rows.append(
             (
                 one["pool"],
-                f"{one['threads']} on {one['connections']}",
+                in_words(one),
                 f"{one['times']:.2f}{_TIMES} ({' / '.join(_whole(side) for side in sides)})",
                 " / ".join(f"{side['longest_wait_of_ideal']:.1f}" for side in sides),
                 " / ".join(f"{side['fewest_of_mean']:.2f}" for side in sides),

@@ -38,6 +38,7 @@ def test_the_clients_own_time_is_told_by_its_parts() -> None:
 def test_todays_pools_stand_beside_each_other() -> None:
     side = {"ops_per_s": 3000.0, "longest_wait_of_ideal": 1.26, "fewest_of_mean": 0.98}
     other = {"ops_per_s": 1000.0, "longest_wait_of_ideal": 40.0, "fewest_of_mean": 0.0}
-    row = {"pool": "a pool", "threads": 64, "connections": 8, "times": 3.0, "ours": side, "theirs": other}
+    row = {"pool": "a pool", "threads": 64, "connections": 8, "held_ms": 5.0, "times": 3.0}
+    row |= {"ours": side, "theirs": other}
     lines = publish.today({"environment": environment(), "rows": [row]}).splitlines()
-    assert lines[2] == "| a pool | 64 on 8 | 3.00× (3,000 / 1,000) | 1.3 / 40.0 | 0.98 / 0.00 |"
+    assert lines[2] == "| a pool | 64 on 8, each held 5 ms | 3.00× (3,000 / 1,000) | 1.3 / 40.0 | 0.98 / 0.00 |"

@@ -1,5 +1,7 @@
 """``python -m bench.today``: a checkout, one small query on a real server, and the checkin; both pools in turns.
 
+The last load keeps each connection for 5 ms, so that the wait is made by the line and not by who gets the processor.
+
 Servers are Debian's packages, started on loopback and stopped again. A library or server that is not installed is shown
 as such. Ratios are medians over the rounds; longest wait and fewest are medians of each side.
 """
@@ -11,6 +13,7 @@ import importlib
 import json
 import pkgutil
 import statistics
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
@@ -21,10 +24,26 @@ from typing import Any, NamedTuple
 import _pytest.outcomes
 
 import bench.today
+from bench.today import in_words
 from fastpool._cli.compare import load
 from fastpool._cli.compare.findings import environment
 
-LOADS = ((1, 1), (8, 8), (64, 8))  # threads on connections
+
+class Work(NamedTuple):
+    """A load: so many threads on so many connections, each keeping its connection for a while after its operation."""
+
+    threads: int
+    connections: int
+    held_ms: float = 0.0
+
+    def use(self, operate: Callable[[], object]) -> None:
+        """What each thread does with a connection."""
+        operate()
+        if self.held_ms:
+            time.sleep(self.held_ms / 1e3)
+
+
+LOADS = (Work(1, 1), Work(8, 8), Work(64, 8), Work(64, 8, held_ms=5))
 
 
 class Blocks(NamedTuple):
@@ -41,9 +60,10 @@ def libraries() -> list[str]:
 def compare(library: ModuleType, rounds: int, seconds: float) -> Iterator[dict[str, Any]]:
     """A row of figures for each load."""
     with library.server() as address:
-        for threads, size in LOADS:
+        for work in LOADS:
+            threads, size = work.threads, work.connections
             with library.ours(address, size) as ours, library.theirs(address, size) as theirs:
-                run = partial(load.run, threads=threads, connections=size, use=lambda operate: operate())
+                run = partial(load.run, threads=threads, connections=size, use=work.use)
                 sides: dict[str, list[load.Load]] = {"ours": [], "theirs": []}
                 pools = {"ours": Blocks(ours), "theirs": Blocks(theirs)}
                 for turn in range(-1, rounds):  # the first is not counted
@@ -51,12 +71,12 @@ def compare(library: ModuleType, rounds: int, seconds: float) -> Iterator[dict[s
                         seen = run(pools[side], seconds=seconds)
                         if turn >= 0:
                             sides[side].append(seen)
-            yield row(library.NAME, threads, size, sides)
+            yield row(library.NAME, work, sides)
 
 
-def row(name: str, threads: int, size: int, sides: dict[str, list[load.Load]]) -> dict[str, Any]:
+def row(name: str, work: Work, sides: dict[str, list[load.Load]]) -> dict[str, Any]:
     pairs = zip(sides["ours"], sides["theirs"], strict=True)
-    figures: dict[str, Any] = {"pool": name, "threads": threads, "connections": size}
+    figures: dict[str, Any] = {"pool": name, **work._asdict()}
     figures["times"] = statistics.median(ours.ops_per_s / theirs.ops_per_s for ours, theirs in pairs)
     for side, loads in sides.items():
         figures[side] = {
@@ -73,7 +93,7 @@ def line(figures: dict[str, Any]) -> str:
         f"fewest / mean {seen['fewest_of_mean']:.2f}"
         for side, seen in ((side, figures[side]) for side in ("ours", "theirs"))
     )
-    return f"{figures['pool']}, {figures['threads']} on {figures['connections']}: {figures['times']:.2f} x ({both})"
+    return f"{figures['pool']}, {in_words(figures)}: {figures['times']:.2f} x ({both})"
 
 
 def main() -> None:

@@ -62,7 +62,8 @@ def test_a_warning_is_an_error(tmp_path: Path) -> None:
 def test_which_systems_share_a_cap_over_processes(name: str, tmp_path: Path) -> None:
     shares = cross.TARGETS[name].system.startswith(("linux", "macosx"))
     source = tmp_path / "shares.c"
-    source.write_text(f'#include <Python.h>\n#include "page.h"\n_Static_assert(FP_SHARES == {int(shares)}, "shares");\n')
+    asserted = f'_Static_assert(FP_SHARES == {int(shares)}, "shares");'
+    source.write_text(f'#include <Python.h>\n#include "page.h"\n{asserted}\n')
     try:
         command = [*cross.compiler(cross.TARGETS[name]), *cross.includes(cross.TARGETS[name])]
     except cross.Lacking as lacking:

@@ -45,7 +45,7 @@ def join(name: str, cap: int | None, again: bool = False, at_most_s: float = _PA
     """
     if not SUPPORTED:
         raise PoolError(
-            "shared: this system has no locks of open files (F_OFD_SETLK; Linux and macOS have them), which shared= needs; "
+            "shared: this system has no locks of open files, which shared= needs (F_OFD_SETLK, of Linux and macOS); "
             "leave it out"
         )
     file = _folder.file_name(name)
