@@ -217,3 +217,14 @@ def test_the_tour_goes_where_it_says() -> None:
     assert len({file for file, _ in stops}) <= 7
     for file, line in stops:
         assert (ROOT / file).read_text().count(line) == 1, f"{file}: {line}"
+
+
+def test_the_walk_of_contributing_changes_the_lines_that_it_names() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    walk = re.findall(r"""^sed -i (['"])s/(.+)/.+/\1 (\S+)$""", text, re.MULTILINE)
+    assert len(walk) == 2, walk
+    for _, pattern, path in walk:
+        assert len(re.findall(pattern.replace("}", r"\}"), (ROOT / path).read_text(encoding="utf-8"))) == 1, (
+            path,
+            pattern,
+        )
