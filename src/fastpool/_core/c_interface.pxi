@@ -106,7 +106,7 @@ cdef int native_take(Core core, double timeout, NativeLease *lease, char *why, s
         else:
             slot = pool_take_vacant(pool)
     if slot == NULL:
-        if core.hears or core.max_waiting >= 0 or core.by_hand or i64_peek(&clock_stopped):
+        if core.hears or core.max_waiting >= 0 or i64_peek(&core.by_hand) or i64_peek(&clock_stopped):
             return native_take_slowly(core, limit, NULL, lease, why, room)
         began = clock_ns()
         if limit >= 0:

@@ -100,7 +100,7 @@ cdef uint64_t checkout_make_lease(Core core, Slot *slot, Thread *me, int64_t beg
     entry.bound = how != BY_HAND
     entry.returning = False
     if how == BY_HAND:
-        core.by_hand += 1
+        core_count_by_hand(core, 1)
     if core.tracks_calls:
         entry.forget(me.uid)
     lease = slot_lease(slot_move(slot, LEASED))

@@ -19,8 +19,8 @@ from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy, memset
 
-from fastpool._core.c.atomic cimport Thread, ThreadHint, generation, i64_peek, i64_put, thread_alive, thread_self, \
-    u32_add, u32_and, u32_cas, u32_load, u32_load_sc, u32_or, u32_peek, u32_put, u32_store, u32_swap, \
+from fastpool._core.c.atomic cimport Thread, ThreadHint, generation, i64_add, i64_peek, i64_put, thread_alive, \
+    thread_self, u32_add, u32_and, u32_cas, u32_load, u32_load_sc, u32_or, u32_peek, u32_put, u32_store, u32_swap, \
     u64_add, u64_and, u64_cas, u64_load, u64_load_sc, u64_or, u64_peek, u64_put, u64_swap, watch_threads
 from fastpool._core.c.clock cimport clock_begin, clock_near_ns, clock_ns, clock_real, clock_set, clock_stopped
 from fastpool._core.c.count cimport BUCKETS, Histogram, histogram_add, histogram_edge

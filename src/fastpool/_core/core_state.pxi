@@ -154,7 +154,24 @@ cdef class CoreState:
 
 
 cdef void core_choose_flags(Core core) noexcept:
-    """Set the gate's flags: which checkouts and checkins must take the slow path."""
+    """Set the gate's flags: which checkouts and checkins must take the slow path.
+
+    Without the GIL another thread may change what they depend on, and set them, between our look and our writing: who
+    writes last looks again.
+    """
+    cdef uint64_t flags = core_slow_paths(core), before
+    core.stamps = core.idle_ns >= 0 or core.life_ns >= 0 or (
+        core.check_ns >= 0 and (core.has_check or core.has_probe))
+    while True:
+        u64_or(&core.pool.gate, flags)
+        u64_and(&core.pool.gate, flags | ~(SLOW_TAKE | SLOW_GIVE))
+        before, flags = flags, core_slow_paths(core)
+        if flags == before:
+            return
+
+
+cdef uint64_t core_slow_paths(Core core) noexcept:
+    """The flags of the paths that must be slow now."""
     cdef uint64_t flags = 0
     if core.timing:
         flags |= SLOW_TAKE | SLOW_GIVE
@@ -164,12 +181,15 @@ cdef void core_choose_flags(Core core) noexcept:
         flags |= SLOW_GIVE
     if (core.has_reset and not core.ends_blocks) or core_may_exceed_idle(core):
         flags |= SLOW_GIVE
-    core.stamps = core.idle_ns >= 0 or core.life_ns >= 0 or (
-        core.check_ns >= 0 and (core.has_check or core.has_probe))
-    u64_or(&core.pool.gate, flags)
-    u64_and(&core.pool.gate, flags | ~(SLOW_TAKE | SLOW_GIVE))
-    if core_may_exceed_idle(core):  # another thread has opened a connection meanwhile
-        u64_or(&core.pool.gate, SLOW_GIVE)
+    return flags
+
+
+cdef inline void core_count_by_hand(Core core, int64_t more) noexcept:
+    """One lease by hand more, or one less; the GIL guards the count where there is one."""
+    if FREE_THREADED:
+        i64_add(&core.by_hand, more)
+    else:
+        core.by_hand += more
 
 
 cdef inline bint core_may_exceed_idle(Core core) noexcept nogil:

@@ -259,7 +259,7 @@ cdef void lease_close(Core core, Slot *slot, Entry entry, Thread *me, ThreadHint
     if entry.bound:
         entry.held_ns += block_end_length(core, slot, me)
     else:
-        core.by_hand -= 1
+        core_count_by_hand(core, -1)
     entry.green = entry.task = None
     slot.depth = 0
     lease_shut(slot, me, hint)

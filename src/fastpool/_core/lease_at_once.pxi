@@ -69,7 +69,7 @@ cdef inline uint64_t lease_begin(Core core, Slot *slot, Thread *me, ThreadHint *
     if (<Entry>slot.entry).bound != (how != BY_HAND):
         (<Entry>slot.entry).bound = how != BY_HAND  # only if needed: entries of two threads may share a cache line
     if how == BY_HAND:
-        core.by_hand += 1
+        core_count_by_hand(core, 1)
     slot.uses += 1
     lease_open(slot, me, hint, now)
     return word
@@ -96,7 +96,7 @@ cdef inline bint lease_free(Core core, Holder holder, Slot *slot, uint64_t word)
     if FREE_THREADED and not lease_try_end(slot, word):
         return False
     if Holder is Core:
-        core.by_hand -= 1
+        core_count_by_hand(core, -1)
     elif core.ends_blocks:
         (<Entry>slot.entry).held_ns += block_end_length(core, slot, me)
     lease_stamp(core, slot, me)
