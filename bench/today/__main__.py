@@ -37,7 +37,7 @@ class Work(NamedTuple):
     held_ms: float = 0.0
 
     def use(self, operate: Callable[[], object]) -> None:
-        """What each thread does with a connection."""
+        """Do the operation, and keep the connection for as long as the load says."""
         operate()
         if self.held_ms:
             time.sleep(self.held_ms / 1e3)
