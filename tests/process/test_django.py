@@ -81,8 +81,8 @@ def version_is(address: str, wanted: int) -> dict[str, Any]:
             said = ask(address, "/version")
             if said["version"] == wanted:
                 return said
-        except (OSError, http.client.HTTPException):
-            pass
+        except (OSError, http.client.HTTPException, json.JSONDecodeError):
+            pass  # there is no server, or the old one ended within its answer
         assert time.monotonic() < end, f"version {wanted} does not come"
         time.sleep(0.05)
 
