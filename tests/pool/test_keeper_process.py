@@ -93,6 +93,44 @@ def test_a_pool_that_is_used_by_what_runs_at_exit():
     assert out == "used\nclosed\n"
 
 
+@pytest.mark.parametrize("opened", ["while the program runs", "at exit"])
+def test_nothing_is_told_where_exit_allows_no_thread_any_more(opened: str) -> None:
+    out = run(f"""
+        import atexit
+        from fastpool._keeper.crew import Crew
+        from fastpool._keeper.keeper import Keeper
+        refused = threading.Event()
+
+        def noted(cls, name):
+            real = getattr(cls, name)
+
+            def note(self, error):
+                real(self, error)
+                refused.set()
+
+            setattr(cls, name, note)
+
+        def last():
+            with pool.connection() as connection:
+                pass
+            lease = pool.connection()
+            with lease:
+                lease.discard()
+            try:
+                threading.Thread(target=int).start()
+            except RuntimeError:  # 3.12.0 and 3.12.1 start none while they end; others do later only
+                assert refused.wait(20)
+            pool.close()
+            print("closed", flush=True)
+
+        noted(Crew, "_say_once")
+        noted(Keeper, "not_started")
+        pool = fastpool.Pool(C, min_size=1, open={opened != "at exit"})
+        atexit.register(last)
+    """)
+    assert out == "closed\n"
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 def test_a_forked_child_has_no_keeper_until_it_uses_the_pool():
     out = run("""

@@ -215,6 +215,7 @@ class Work:
         self._before = tracemalloc.get_traced_memory()[0]
         self._others = sys.getprofile(), sys.gettrace()
         sys.setprofile(self._profile)
+        sys._getframe().f_trace_opcodes = True  # 3.12 looks for it in settrace, and would count none the first time
         sys.settrace(self._trace)
         return self
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from .._core import KEEPER_POST, Desk, Post
-from .._core.threads import WakeEvent, leave_hub, start
+from .._core.threads import WakeEvent, at_exit, leave_hub, start
 from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
 
@@ -106,7 +106,7 @@ class Crew:
         start(helper.post, "fastpool-helper", lambda: self._work(helper))
 
     def _say_once(self, error: Exception) -> None:
-        if not self._refused:
+        if not self._refused and not at_exit(error):
             self._refused = True
             try:  # here, as no other thread can be had for it
                 logger.warning("keeper: no thread could be started for what is due, tried again each second: %s", error)

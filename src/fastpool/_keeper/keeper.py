@@ -12,7 +12,7 @@ import os
 import sys
 
 from .._core import KEEPER_POST, clock, clock_is_stopped
-from .._core.threads import WakeEvent, start
+from .._core.threads import WakeEvent, at_exit, start
 from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
 from . import upkeep as _upkeep
@@ -102,7 +102,7 @@ class Keeper:
 
     def not_started(self, error: Exception) -> None:
         """Log, once, that the thread could not be started; the next pool that needs it tries again."""
-        if not self._refused:
+        if not self._refused and not at_exit(error):
             self._refused = True
             try:
                 logger.warning(
