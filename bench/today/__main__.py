@@ -1,6 +1,6 @@
 """``python -m bench.today``: a checkout, one small query on a real server, and the checkin; both pools in turns.
 
-The last load keeps each connection for 5 ms, so that the wait is made by the line and not by who gets the processor.
+The last load keeps each connection for 5 ms, so that the line makes the wait, and not the fight for the processor.
 
 Servers are Debian's packages, started on loopback and stopped again. A library or server that is not installed is shown
 as such. Ratios are medians over the rounds; longest wait and fewest are medians of each side.
@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 import _pytest.outcomes
 
 import bench.today
-from bench.today import in_words
 from fastpool._cli.compare import load
 from fastpool._cli.compare.findings import environment
 
@@ -93,7 +92,7 @@ def line(figures: dict[str, Any]) -> str:
         f"fewest / mean {seen['fewest_of_mean']:.2f}"
         for side, seen in ((side, figures[side]) for side in ("ours", "theirs"))
     )
-    return f"{figures['pool']}, {in_words(figures)}: {figures['times']:.2f} x ({both})"
+    return f"{figures['pool']}, {bench.today.in_words(figures)}: {figures['times']:.2f} x ({both})"
 
 
 def main() -> None:

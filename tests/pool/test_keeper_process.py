@@ -111,8 +111,6 @@ def test_nothing_is_told_where_exit_allows_no_thread_any_more(opened: str) -> No
             setattr(cls, name, note)
 
         def last():
-            with pool.connection() as connection:
-                pass
             lease = pool.connection()
             with lease:
                 lease.discard()

@@ -47,10 +47,10 @@ def _age(since: float) -> float:
     return max(time.time() - since, 0.0)
 
 
-def in_words(age: float) -> str:
-    """As exact as a reader needs it: seconds at first, whole minutes and more later."""
+def in_words(age: float, digits: int = 0) -> str:
+    """As exact as a reader needs it: seconds at first, below ten with so many digits, whole minutes and more later."""
     if age < 10:
-        return f"{age:.1f} s"
+        return f"{age:.{digits}f} s"
     for unit, seconds, until in (("s", 1, 120), ("min", 60, 7_200), ("h", 3_600, 172_800)):
         if age < until:
             return f"{age // seconds:.0f} {unit}"
@@ -58,7 +58,7 @@ def in_words(age: float) -> str:
 
 
 def _oldest(row: Told) -> str:
-    return "" if row.oldest is None else in_words(_age(row.oldest.since))
+    return "" if row.oldest is None else in_words(_age(row.oldest.since), digits=1)
 
 
 # By the name that --sort takes.

@@ -79,18 +79,20 @@ class RowsView(ScrollView, can_focus=True):
 
     def _redraw(self, lines: list[str], at: int) -> None:
         """Draw those lines again that differ from these, or where the cursor was or is."""
-        width, top = self.size.width, self.scroll_offset.y
         changed = {number for number, (old, new) in enumerate(zip(lines, self._lines, strict=True)) if old != new}
         if at != self._at:
             changed |= {at + 1, self._at + 1}
-        shown = [number - top for number in changed if 0 < number - top < self.size.height]
-        for y in [0, *shown] if 0 in changed else shown:
-            self.refresh(Region(0, y, width, 1))
+        for y in range(self.size.height):
+            if self._line_at(y) in changed:
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    def _line_at(self, y: int) -> int:
+        """The number of the line that is on this line of the screen: the header stays on the first."""
+        return 0 if y == 0 else y + self.scroll_offset.y
 
     def render_line(self, y: int) -> Strip:
         """One line of the screen."""
-        x, top = self.scroll_offset
-        number = 0 if y == 0 else y + top
+        x, number = self.scroll_offset.x, self._line_at(y)
         if number >= len(self._lines):
             return Strip.blank(self.size.width)
         if number == 0:
@@ -129,7 +131,7 @@ class RowsView(ScrollView, can_focus=True):
             if names and names[0] in COLUMNS:
                 self.post_message(self.TitleClicked(names[0]))
             return
-        number = event.y - 1 + self.scroll_offset.y
+        number = self._line_at(event.y) - 1
         if number < len(self.rows):
             if number == self._at:
                 self.action_choose()

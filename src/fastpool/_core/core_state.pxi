@@ -156,8 +156,8 @@ cdef class CoreState:
 cdef void core_choose_flags(Core core) noexcept:
     """Set the gate's flags: which checkouts and checkins must take the slow path.
 
-    Without the GIL another thread may change what they depend on, and set them, between our look and our writing: who
-    writes last looks again.
+    Without the GIL another thread may change what they depend on, and set them, between our look and our writing, so
+    whoever writes last looks again.
     """
     cdef uint64_t flags = core_slow_paths(core), before
     core.stamps = core.idle_ns >= 0 or core.life_ns >= 0 or (

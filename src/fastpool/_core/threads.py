@@ -72,11 +72,6 @@ def start(post: Post, name: str, work: Callable[[], None]) -> None:
         post.fill(start_joinable_thread or start_new_thread, *listed)
 
 
-def at_exit(error: Exception) -> bool:
-    """Whether a thread could not be started because the interpreter is ending: nobody can do anything then."""
-    return "interpreter shutdown" in str(error)
-
-
 def leave_hub() -> None:
     """Destroy the hub that gevent leaves behind in a thread that used it; for threads that are about to end."""
     hub = gevents_hub()

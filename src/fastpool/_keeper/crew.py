@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from .._core import KEEPER_POST, Desk, Post
-from .._core.threads import WakeEvent, at_exit, leave_hub, start
+from .._core.threads import WakeEvent, leave_hub, start
 from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
 
@@ -26,6 +26,16 @@ _PACE_S = 0.02  # from one doubling to the next
 _AGAIN_S = 1.0  # between a thread that could not be started and the next attempt
 _LONG_S = 3600.0
 _REST_S = 5.0  # a helper without work for this long ends
+
+
+def log_refusal(what: str, error: Exception) -> None:
+    """Log that no thread could be started, but not if the interpreter is ending: nobody can do anything then."""
+    if "interpreter shutdown" in str(error):
+        return
+    try:  # here, as no other thread can be had for it
+        logger.warning("keeper: %s: %s", what, error)
+    except Exception:
+        pass  # a log handler that raises must not harm the pools, or a checkout that has its connection
 
 
 class Helper(WakeEvent):
@@ -106,12 +116,9 @@ class Crew:
         start(helper.post, "fastpool-helper", lambda: self._work(helper))
 
     def _say_once(self, error: Exception) -> None:
-        if not self._refused and not at_exit(error):
+        if not self._refused:
             self._refused = True
-            try:  # here, as no other thread can be had for it
-                logger.warning("keeper: no thread could be started for what is due, tried again each second: %s", error)
-            except Exception:
-                pass  # a log handler that raises must not harm the pools
+            log_refusal("no thread could be started for what is due, tried again each second", error)
 
     def dismiss(self) -> None:
         """There will be no more jobs: resting helpers may end."""

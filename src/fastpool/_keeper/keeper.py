@@ -12,11 +12,11 @@ import os
 import sys
 
 from .._core import KEEPER_POST, clock, clock_is_stopped
-from .._core.threads import WakeEvent, at_exit, start
+from .._core.threads import WakeEvent, start
 from .._light.hints import TYPE_CHECKING
 from .._light.log import logger
 from . import upkeep as _upkeep
-from .crew import LOOK, Crew
+from .crew import LOOK, Crew, log_refusal
 from .kept_pool import KeptPool
 
 if TYPE_CHECKING:
@@ -102,14 +102,9 @@ class Keeper:
 
     def not_started(self, error: Exception) -> None:
         """Log, once, that the thread could not be started; the next pool that needs it tries again."""
-        if not self._refused and not at_exit(error):
+        if not self._refused:
             self._refused = True
-            try:
-                logger.warning(
-                    "keeper: its thread could not be started, and no pool is looked after until it can: %s", error
-                )
-            except Exception:
-                pass  # a log handler raised: a checkout that has its connection must not fail because of it
+            log_refusal("its thread could not be started, and no pool is looked after until it can", error)
 
     def wake(self) -> None:
         """Wake the thread, to see what is due."""
