@@ -158,6 +158,7 @@ lint: $(VENV)/.lint $(VENV)/.core $(VENV)/.actionlint ## style, types, and the s
 	@$(py) -m ruff check .
 	@$(py) -m ruff format --check .
 	@$(py) -m mypy
+	@$(py) -m mypy --platform win32 src/fastpool/_shared
 	@$(py) -m mypy.stubtest --ignore-disjoint-bases fastpool._core.core
 	@PATH="$(abspath $(VENV))/bin:$$PATH" cython-lint src/fastpool tests
 	@$(VENV)/bin/zizmor --quiet --offline --persona=pedantic .github

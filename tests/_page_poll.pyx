@@ -1,11 +1,10 @@
-"""The word of a page on which a thread sleeps, where there is no futex: c/page.h is compiled as if Linux had none, and
+"""The word of a page on which a thread sleeps, where there is no futex: c/futex.h is compiled as if Linux had none, and
 its naps are counted."""
 
 cdef extern from *:
     """
-    #include <sys/syscall.h>
     #include <time.h>
-    #undef SYS_futex
+    #define FP_SLEEP 0
 
     static long long naps = 0, nap_ns = 0; /* how many began, and how long the last one is */
 
@@ -33,12 +32,12 @@ cdef class Word:
     def wait(self, uint32_t seen, int64_t ns):
         """Sleep while it is `seen`, for at most so long."""
         with nogil:
-            futex_wait(&self.word, seen, ns)
+            futex_wait(&self.word, seen, ns, 0)
 
     def write(self, uint32_t value):
         """Change it, and wake a thread that sleeps on it."""
         u32_store(&self.word, value)
-        futex_wake(&self.word)
+        futex_wake(&self.word, 0)
 
     @property
     def value(self):

@@ -34,6 +34,7 @@ STRICT = ["-O2", "-g0", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", 
 # what Cython itself leaves behind where its own attributes for it are not understood (MSVC)
 OF_CYTHON = ["-Wno-unused-but-set-variable", "-Wno-unused-function"]
 WINE = Path("/usr/include/wine/wine")
+TEST_PACKAGES = ("pytest", "pytest-timeout", "hypothesis", "click", "rich", "textual", "colorama")
 
 
 class Lacking(Exception):
@@ -179,10 +180,30 @@ def package_of(name: str, to: Path) -> Path:
     return to
 
 
-def emulated(name: str, *arguments: str, path: Path) -> tuple[list[str], dict[str, str]]:
+def test_packages_of(name: str) -> Path:
+    """A folder with pytest and what else the tests of shared names import, for a target on Windows. Lacking."""
+    target = TARGETS[name]
+    home = PYTHONS / f"{target.system}-{fingerprint(ROOT / 'pyproject.toml', *TEST_PACKAGES)}"
+    if not home.is_dir():
+        with tempfile.TemporaryDirectory(dir=PYTHONS) as work:
+            options = ["--quiet", "--platform", "win_amd64", "--python-version", "3.14", "--only-binary", ":all:"]
+            done = subprocess.run(
+                [sys.executable, "-m", "pip", "install", *options, "--target", f"{work}/packages", *TEST_PACKAGES],
+                capture_output=True, text=True, timeout=400, check=False,
+            )  # fmt: skip
+            if done.returncode:
+                raise Lacking(f"{', '.join(TEST_PACKAGES)}, which pip did not bring: {done.stderr[-300:]}")
+            # Python asks Windows for its version by WMI, which Wine does not have whole; it does without.
+            Path(work, "packages", "sitecustomize.py").write_text('import sys\n\nsys.modules["_wmi"] = None\n')
+            if not home.is_dir():
+                Path(work, "packages").rename(home)
+    return home
+
+
+def emulated(name: str, *arguments: str, paths: Sequence[Path]) -> tuple[list[str], dict[str, str]]:
     """The command that runs the target's Python with these arguments, and the environment for it.
 
-    `path` is the folder of its modules. Lacking: there is no emulator.
+    `paths` are the folders of its modules. Lacking: there is no emulator.
     """
     target = TARGETS[name]
     home = python_of(target.system)
@@ -190,10 +211,11 @@ def emulated(name: str, *arguments: str, path: Path) -> tuple[list[str], dict[st
         wine = next(filter(None, map(shutil.which, ("wine64", "/usr/lib/wine/wine64", "wine"))), None)
         if wine is None:
             raise Lacking("Wine (apt install wine64)")
-        drive = {"PYTHONPATH": f"Z:{path}", "WINEDEBUG": "-all", "WINEPREFIX": str(PYTHONS / "wine")}
+        path = ";".join(f"Z:{folder}" for folder in paths)
+        drive = {"PYTHONPATH": path, "WINEDEBUG": "-all", "WINEPREFIX": str(PYTHONS / "wine")}
         return [wine, str(home / "python.exe"), *arguments], drive
-    command = [*qemu(target), "-E", f"PYTHONPATH={path}", str(home / "bin" / "python3.14"), *arguments]
-    return command, {}
+    path = ":".join(map(str, paths))
+    return [*qemu(target), "-E", f"PYTHONPATH={path}", str(home / "bin" / "python3.14"), *arguments], {}
 
 
 def qemu(target: Target) -> list[str]:

@@ -122,14 +122,15 @@ FAULTS = [
     Fault(
         "a watcher sleeps though it was called while it looked",
         "_core/sharing.pxi",
-        "        futex_wait(&member.row.futex, seen, until - now)\n",
-        "        futex_wait(&member.row.futex, u32_load_sc(&member.row.futex) if {} else seen, until - now)\n",
+        "        futex_wait(&member.row.futex, seen, until - now, member.event)\n",
+        "        if {}:\n            seen = u32_load_sc(&member.row.futex)\n"
+        "        futex_wait(&member.row.futex, seen, until - now, member.event)\n",
     ),
     Fault(
         "a row is cleared without a look at its lock",
         "_core/c/member.pxd",
-        "        if page_locked(member.fd, i + 1, 1) == 0 and page_lock(member.fd, i + 1) == 0:\n",
-        "        if {} or (page_locked(member.fd, i + 1, 1) == 0 and page_lock(member.fd, i + 1) == 0):\n",
+        "        if page_locked(member.file, i + 1, 1) == 0 and page_lock(member.file, i + 1) == 0:\n",
+        "        if {} or (page_locked(member.file, i + 1, 1) == 0 and page_lock(member.file, i + 1) == 0):\n",
     ),
     Fault(  # an exception in place of the crash that it was
         "the search for a deadlock reads the entry of a slot that has none",
@@ -163,10 +164,10 @@ DICTS = [
 
 # What a page needs of the system: its futexes and its clock are played, and its locks of rows are turns.
 PLAYED = [
-    ("page.h", "syscall(SYS_futex, futex, FUTEX_WAIT, seen, &t, NULL, 0);", "fp_step_futex_wait(futex, seen);"),
-    ("page.h", "syscall(SYS_futex, futex, FUTEX_WAKE, 1, NULL, NULL, 0);", "fp_step_futex_wake(futex);"),
+    ("futex.h", "syscall(SYS_futex, futex, FUTEX_WAIT, seen, &t, NULL, 0);", "fp_step_futex_wait(futex, seen);"),
+    ("futex.h", "syscall(SYS_futex, futex, FUTEX_WAKE, 1, NULL, NULL, 0);", "fp_step_futex_wake(futex);"),
     (
-        "page.h",
+        "page_posix.h",
         "    int said;\n    memset(&lock, 0, sizeof lock);\n",
         "    int said;\n    memset(&lock, 0, sizeof lock);\n"
         '    fp_step(what == F_OFD_GETLK ? FP_READS : FP_WRITES, &fp_step_bytes[byte], "file lock");\n',

@@ -174,7 +174,7 @@ def steps_take_and_give(SharedMember member, int life=-1):
 def steps_die(SharedMember member):
     """The member's process is killed: the kernel drops the lock of its row, and nothing else happens."""
     member.held = False
-    page_unlock(member.member.fd, member.member.number + 1)
+    page_unlock(member.member.file, member.member.number + 1)
 
 
 def steps_reap(SharedMember member):

@@ -60,15 +60,36 @@ def test_a_warning_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", cross.TARGETS)
 def test_which_systems_share_a_cap_over_processes(name: str, tmp_path: Path) -> None:
-    shares = cross.TARGETS[name].system.startswith(("linux", "macosx"))
+    system = cross.TARGETS[name].system.split("-")[0]
+    sleep = {"linux": "FP_SLEEP_FUTEX", "macosx": "FP_SLEEP_OS_SYNC", "windows": "FP_SLEEP_EVENT"}[system]
     source = tmp_path / "shares.c"
-    asserted = f'_Static_assert(FP_SHARES == {int(shares)}, "shares");'
-    source.write_text(f'#include <Python.h>\n#include "page.h"\n{asserted}\n')
+    source.write_text(
+        '#include <Python.h>\n#include "page.h"\n#include "futex.h"\n'
+        f'_Static_assert(FP_SHARES && FP_SLEEP == {sleep}, "shares");\n'
+    )
     try:
         command = [*cross.compiler(cross.TARGETS[name]), *cross.includes(cross.TARGETS[name])]
     except cross.Lacking as lacking:
         pytest.skip(f"there is no {lacking}")
     cross.run([*command, "-std=gnu11", "-Wno-unused-function", "-c", source, "-o", tmp_path / "shares.o"])
+
+
+def test_processes_share_a_cap_on_windows(tmp_path: Path) -> None:
+    name = "windows-x86_64"
+    arguments = ["-m", "pytest", "-p", "no:cacheprovider", "--color=no", "--timeout=120", "tests/shared"]
+    try:
+        package = cross.package_of(name, tmp_path / "package")
+        command, more = cross.emulated(name, *arguments, paths=[package, cross.test_packages_of(name)])
+    except cross.Lacking as lacking:
+        pytest.skip(f"there is no {lacking}")
+    environment = {**os.environ, **more, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUTF8": "1"}
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1500, check=False,
+        env=environment, cwd=ROOT,
+    )  # fmt: skip
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(f"shared\\{file}" in done.stdout for file in ("test_one_cap", "test_page_windows", "test_storm"))
 
 
 @pytest.mark.parametrize(("name", "system"), [("linux-aarch64", "linux"), ("windows-x86_64", "win32")])
@@ -78,7 +99,7 @@ def test_threads_and_tasks_on_another_system(name: str, system: str, tmp_path: P
     try:
         package = cross.package_of(name, tmp_path / "package")
         tools = f"{'Z:' if system == 'win32' else ''}{ROOT / 'tools'}"
-        command, more = cross.emulated(name, str(program), tools, path=package)
+        command, more = cross.emulated(name, str(program), tools, paths=[package])
     except cross.Lacking as lacking:
         pytest.skip(f"there is no {lacking}")
     done = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc  # noqa: F401 - for what it is told
 import json
 import os
 import socket

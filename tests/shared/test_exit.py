@@ -20,4 +20,4 @@ def test_a_pool_that_is_kept_to_the_very_end_says_nothing_and_leaves_no_page(par
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=PATIENCE * 2, env=dict(os.environ)
     )
     assert (said.returncode, said.stderr) == (0, "")
-    assert list(party.folder.iterdir()) == []
+    assert party.left() == []

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
+
 from tests.shared._party import Party
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 PROGRAM = """
 r, w = os.pipe()
 pid = os.fork()

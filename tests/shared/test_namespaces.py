@@ -12,7 +12,7 @@ import pytest
 
 import fastpool
 from fastpool._shared import folder
-from tests.shared._party import PATIENCE, ROOT, Party, wait_until
+from tests.shared._party import PATIENCE, SOURCE, Party, wait_until
 
 ALONE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && '
@@ -39,7 +39,7 @@ def tried(read_only: Path, pages: Path) -> list[str]:
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", READ_ONLY + 'exec "$@"', str(read_only), sys.executable, "-c", TRIES],
         capture_output=True, text=True, timeout=60, check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "FASTPOOL_SHARED_DIR": str(pages)},
+        env={**os.environ, "PYTHONPATH": SOURCE, "FASTPOOL_SHARED_DIR": str(pages)},
     )  # fmt: skip
     return done.stdout.splitlines()
 

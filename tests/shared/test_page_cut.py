@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
+
+import pytest
 
 from fastpool._shared import folder
 from tests.shared._party import Party
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a mapped file cannot be cut there")
 HEAD, ROW = 4096, 896  # bytes
 
 

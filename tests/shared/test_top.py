@@ -23,7 +23,7 @@ import fastpool
 from fastpool._cli.commands import _SORTS, cli
 from fastpool._cli.compare.tables import duration
 from fastpool._cli.top import COLUMNS, in_words, rows
-from fastpool._shared import asking
+from fastpool._shared import asking, folder
 from fastpool._shared.asking import ask
 from fastpool._shared.reading import shared_rows
 from tests.shared._party import PATIENCE, Party, wait_until
@@ -78,9 +78,10 @@ def test_a_page_that_is_damaged_does_not_hide_the_others(party: Party) -> None:
 
 
 def test_a_folder_that_cannot_be_used_is_told(party: Party, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    party.folder.chmod(0o755)
-    assert "0700" in top("--json", code=1)
-    party.folder.chmod(0o700)
+    plain = tmp_path / "plain"
+    plain.write_text("")
+    monkeypatch.setenv("FASTPOOL_SHARED_DIR", str(plain))
+    assert "plain' " in top("--json", code=1)
 
 
 def row_of(pid: int) -> int:
@@ -135,12 +136,12 @@ def test_an_answer_that_nobody_reads_is_removed_and_a_link_is_not_followed(party
     elsewhere.write_text("secret")
     name = "0-0-00000002.leases"
     (party.folder / name).symlink_to(elsewhere)
-    folder = os.open(party.folder, os.O_RDONLY)
-    try:
-        with pytest.raises(fastpool.PoolError, match="it is a link"):
-            asking._taken(folder, name)
-    finally:
-        os.close(folder)
+    if not (party.folder / name).is_symlink():
+        pytest.skip("this system makes no links")  # Wine 8 only says that it has
+    pages = folder.opened(make=False)
+    assert pages is not None
+    with pages, pytest.raises(fastpool.PoolError, match="is a link"):
+        asking._taken(pages, name)
 
 
 def test_rows_are_sorted_within_their_name(party: Party) -> None:
@@ -204,7 +205,7 @@ threading.Thread(target=work, daemon=True).start()
     assert all(worker.get("served") > served for worker, served in zip(workers, before, strict=True)), "all went on"
 
 
-def test_the_screen_follows_processes_that_come_and_go(party: Party) -> None:
+def test_the_screen_follows_processes_that_come_and_go(party: Party, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("textual")
     from fastpool._cli.top_screen import LeasesScreen, Top
 
@@ -246,9 +247,9 @@ def test_the_screen_follows_processes_that_come_and_go(party: Party) -> None:
             second.kill()
             await shown(lambda: second.pid not in pids())
             assert len(app.view.rows) == 3, "two processes and their sum"
-            party.folder.chmod(0o755)
+            monkeypatch.setenv("FASTPOOL_SHARED_DIR", __file__)
             await shown(lambda: app.problem.display)
-            party.folder.chmod(0o700)
+            monkeypatch.setenv("FASTPOOL_SHARED_DIR", str(party.folder))
             await shown(lambda: not app.problem.display)
             await pilot.press("q")
 

@@ -34,7 +34,7 @@ def ask(name: str, number: int, patience_s: float = 10.0) -> dict[str, Any]:
     folder = _folder.opened(make=False)
     if folder is None:
         raise PoolError(f"shared {name!r}: no process has a pool of this name")
-    try:
+    with folder:
         _remove_stale(folder)
         with page_of(name) as member:
             if member is None or number >= member.rows[1] or not member.locked(number + 1):
@@ -47,30 +47,22 @@ def ask(name: str, number: int, patience_s: float = 10.0) -> dict[str, Any]:
             time.sleep(_NAP_S)
         found: dict[str, Any] = json.loads(data)
         return found
-    finally:
-        os.close(folder)
 
 
-def _taken(folder: int, file: str) -> bytes | None:
+def _taken(folder: _folder.Folder, file: str) -> bytes | None:
     """The answer, which is removed; None: it is not there yet. Only a plain file of this user's own is read."""
     try:
-        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        data = folder.read(file)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise _folder.refused(file, error) from error
-    with os.fdopen(fd, "rb") as answered:
-        _folder.check_file(file, os.fstat(fd))
-        data = answered.read()
-    with contextlib.suppress(OSError):
-        os.unlink(file, dir_fd=folder)
+    folder.remove(file)
     return data
 
 
-def _remove_stale(folder: int) -> None:
+def _remove_stale(folder: _folder.Folder) -> None:
     """Remove answers that were never read: the process that asked has ended."""
-    for file in os.listdir(folder):
+    for file in folder.names():
         if file.endswith(".leases"):
             with contextlib.suppress(OSError):
-                if time.time() - os.stat(file, dir_fd=folder, follow_symlinks=False).st_mtime > _STALE_S:
-                    os.unlink(file, dir_fd=folder)
+                if time.time() - folder.changed(file) > _STALE_S:
+                    folder.remove(file)

@@ -16,15 +16,17 @@ import zlib
 from .._core import SHARED_LAYOUT, SharedMember
 from .._errors import PoolError
 from . import folder as _folder
+from .refusal import refused
 
-HEAD, ROW, ROWS, FIGURES, NO_CAP, SUPPORTED = SHARED_LAYOUT
+HEAD, ROW, ROWS, FIXED, FIGURES, NO_CAP, SUPPORTED, _GROWS = SHARED_LAYOUT
 PROCESSES = 256
 MAGIC = b"fastpool\r\n\x1a\n"
 VERSION = 1
 _FIXED = struct.Struct("<12sIIIIIH")  # magic, version, bytes of head and row, most rows, words' check, length of name
 _ORDER = struct.unpack("=I", b"\x01\x02\x03\x04")[0]  # differs with the order of bytes
-_CAP_AT = 2048 + 64  # in the page
+_CAP_AT = FIXED + 64  # in the page
 _STEP = 16  # rows that a file grows by
+_FIRST = _STEP if _GROWS else ROWS  # rows of a new file
 _PATIENCE_S = 10.0  # with whoever joins or leaves at the moment
 _NAP_S = 0.001
 _process = [int.from_bytes(os.urandom(8), "little")]  # of this process
@@ -45,13 +47,15 @@ def join(name: str, cap: int | None, again: bool = False, at_most_s: float = _PA
     """
     if not SUPPORTED:
         raise PoolError(
-            "shared: this system has no locks of open files, which shared= needs (F_OFD_SETLK, of Linux and macOS); "
-            "leave it out"
+            "shared: this system has no locks of open files that end with their process, which shared= needs (Linux, "
+            "macOS and Windows have them); leave it out"
         )
     file = _folder.file_name(name)
     folder = _folder.opened(make=True)
     assert folder is not None
-    try:
+    with folder:
+        if folder.removes_at_close:
+            _remove_unused(folder)
         until = time.monotonic() + at_most_s
         while True:
             member = _opened(folder, file, name)
@@ -64,8 +68,13 @@ def join(name: str, cap: int | None, again: bool = False, at_most_s: float = _PA
                     member.unlock(0)
             if time.monotonic() > until:
                 raise PoolError(f"shared {name!r}: its page {_where(file)!r} was replaced again and again meanwhile")
-    finally:
-        os.close(folder)
+
+
+def _remove_unused(folder: _folder.Folder) -> None:
+    """Remove what processes left behind that ended without closing their pools: open each page, and close it again."""
+    for file in _folder.pages(folder):
+        with contextlib.suppress(OSError, PoolError, ValueError):
+            look_at(folder.page(file), name_in(folder, file))
 
 
 def leave(member: SharedMember, name: str, where: str | None = None) -> None:
@@ -85,15 +94,13 @@ def remove_if_unused(
         folder = _folder.opened(make=False, where=where)
         if folder is None:
             return
-        try:
+        with folder:
             if _lock(member, time.monotonic() + 1.0):
                 try:
-                    if not _others(member, mine) and _is_there(member, folder, _folder.file_name(name)):
-                        os.unlink(_folder.file_name(name), dir_fd=folder)
+                    if not _others(member, mine) and folder.has(member, _folder.file_name(name)):
+                        folder.remove(_folder.file_name(name))
                 finally:
                     member.unlock(0)
-        finally:
-            os.close(folder)
 
 
 def _others(member: SharedMember, mine: frozenset[int]) -> bool:
@@ -106,40 +113,24 @@ def _where(file: str) -> str:
     return os.path.join(_folder.path(), file)
 
 
-def _opened(folder: int, file: str, name: str) -> SharedMember | None:
+def _opened(folder: _folder.Folder, file: str, name: str) -> SharedMember | None:
     """The page, open and plausible; None: it was made, or removed, this very moment."""
     try:
-        member = SharedMember(folder, os.fsencode(file))
+        return folder.page(file)
     except FileNotFoundError:
-        _make(folder, file, name)
+        folder.create(file, _new_page(name))
         return None
     except OSError as error:
-        raise _folder.refused(_where(file), error) from error
-    return member
+        raise refused(_where(file), error) from error
 
 
-def _make(folder: int, file: str, name: str) -> None:
-    """Make the file, whole and zeroed, unless another process is faster."""
-    mine = f".{os.getpid()}-{os.urandom(6).hex()}.new"
-    try:
-        fd = os.open(mine, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=folder)
-    except OSError as error:
-        raise _folder.refused(_where(file), error) from error
-    try:
-        os.fchmod(fd, 0o600)
-        page = bytearray(HEAD + _STEP * ROW)
-        fixed = fixed_part(name)
-        page[: len(fixed)] = fixed
-        struct.pack_into("=II", page, _CAP_AT, NO_CAP, _STEP)
-        _folder.write_all(fd, bytes(page), 0, _where(file))
-        with contextlib.suppress(FileExistsError):
-            os.link(mine, file, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-    except OSError as error:
-        raise _folder.refused(_where(file), error) from error
-    finally:
-        os.close(fd)
-        with contextlib.suppress(OSError):
-            os.unlink(mine, dir_fd=folder)
+def _new_page(name: str) -> bytes:
+    """A page that nobody has a row of."""
+    page = bytearray(HEAD + _FIRST * ROW)
+    fixed = fixed_part(name)
+    page[: len(fixed)] = fixed
+    struct.pack_into("=II", page, _CAP_AT, NO_CAP, _FIRST)
+    return bytes(page)
 
 
 def fixed_part(name: str) -> bytes:
@@ -149,13 +140,12 @@ def fixed_part(name: str) -> bytes:
     return said + struct.pack("<I", zlib.crc32(said))
 
 
-def name_in(file: str) -> str:
+def name_in(folder: _folder.Folder, file: str) -> str:
     """The name that the page in this file has. PoolError, ValueError: it is none that this fastpool can read."""
     try:
-        with open(_where(file), "rb") as page:
-            data = page.read(_CAP_AT)
+        data = folder.read(file, FIXED)
     except OSError as error:
-        raise _folder.refused(_where(file), error) from error
+        raise refused(_where(file), error) from error
     if len(data) < _FIXED.size:
         raise ValueError(f"{file} is no page")
     *_, length = _FIXED.unpack_from(data)
@@ -179,14 +169,14 @@ def checked(data: bytes, size: int, name: str, where: str) -> None:
     fixed = fixed_part(name)
     if data[: len(fixed)] != fixed:
         raise PoolError(f"shared {name!r}: {where!r} is damaged, or the page of another name or system; {advice}")
-    if size < HEAD + _STEP * ROW:
+    if size < HEAD + _FIRST * ROW:
         raise PoolError(f"shared {name!r}: {where!r} was cut off: it has {size} bytes; {advice}")
 
 
 def check_used(member: SharedMember, name: str) -> None:
     """PoolError if the file does not have all the rows that its mapped page says are used: to touch them would kill."""
     _, used = member.rows
-    size = os.fstat(member.fileno()).st_size  # after that: who joins makes the file longer before the row is used
+    size = member.size  # after that: who joins makes the file longer before the row is used
     if used > ROWS or size < HEAD + used * ROW:
         where = _where(_folder.file_name(name))
         raise PoolError(f"shared {name!r}: {where!r} was cut off: it has {size} bytes, and {used} rows; remove it")
@@ -200,41 +190,34 @@ def _lock(member: SharedMember, until: float) -> bool:
     return True
 
 
-def _is_there(member: SharedMember, folder: int, file: str) -> bool:
-    """Whether this is still the file of that name."""
-    mine = os.fstat(member.fileno())
-    try:
-        found = os.stat(file, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino)
-
-
-def look_at(member: SharedMember, name: str, folder: int = -1) -> int:
+def look_at(member: SharedMember, name: str, folder: _folder.Folder | None = None) -> int:
     """Check the page, and map it; the size of its file. PoolError if it is not that of this name, or damaged.
 
     ``folder``: to take a row.
     """
     file = _folder.file_name(name)
     where = _where(file)
-    found = os.fstat(member.fileno())
-    _folder.check_file(where, found)
-    checked(os.pread(member.fileno(), 2048, 0), found.st_size, name, where)
+    _folder.check_page(member, where)
+    size = member.size
     try:
-        member.map(folder, os.fsencode(file))
+        checked(member.fixed, size, name, where)
+        if folder is None:
+            member.map()
+        else:
+            folder.map(member, file)
     except OSError as error:
-        raise _folder.refused(where, error) from error
-    return found.st_size
+        raise refused(where, error) from error
+    return size
 
 
-def _enter(member: SharedMember, folder: int, file: str, name: str, until: float) -> bool:
+def _enter(member: SharedMember, folder: _folder.Folder, file: str, name: str, until: float) -> bool:
     """Have the lock of those who join and leave, and the page mapped; False: it was removed or replaced meanwhile."""
     if not _lock(member, until):
         raise PoolError(
             f"shared {name!r}: another process joins or leaves its page {_where(file)!r} and does not come to an end "
             "of it; is it stopped?"
         )
-    if not _is_there(member, folder, file):
+    if not folder.has(member, file):
         return False
     size = look_at(member, name, folder)
     if not member.locked(1, ROWS):
@@ -267,7 +250,7 @@ def _sit(member: SharedMember, name: str, cap: int | None, again: bool) -> None:
     else:
         if rows >= ROWS:
             raise PoolError(f"shared {name!r}: {rows} pools have this name already, the most there can be")
-        _folder.write_all(member.fileno(), bytes(_STEP * ROW), HEAD + rows * ROW, _where(_folder.file_name(name)))
+        _folder.extend(member, bytes(_STEP * ROW), HEAD + rows * ROW, _where(_folder.file_name(name)))
         member.rows = rows + _STEP  # type: ignore[assignment]
         if not member.sit(rows, os.getpid(), key, process):
             raise PoolError(f"shared {name!r}: no row of the page could be taken")

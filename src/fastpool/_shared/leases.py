@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 
@@ -24,22 +23,9 @@ def answer(pool: Core, where: str, page: str, number: int, question: int) -> Non
     folder = _folder.opened(make=False, where=where)
     if folder is None:
         return
-    file = answer_file(page, number, question)
-    mine = f".{file}"
-    try:
+    with folder:
         data = json.dumps({"pid": os.getpid(), "pool": pool.name, "leases": _leases(pool)}).encode()
-        fd = os.open(mine, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600, dir_fd=folder)
-        try:
-            _folder.write_all(fd, data, 0, mine)
-        finally:
-            os.close(fd)
-        os.rename(mine, file, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(mine, dir_fd=folder)
-        raise
-    finally:
-        os.close(folder)
+        folder.create(answer_file(page, number, question), data)
 
 
 def _leases(pool: Core) -> list[dict[str, Any]]:

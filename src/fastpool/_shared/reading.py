@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from typing import NamedTuple
 
 from .. import _registry as registry
-from .._core import SharedMember
 from .._errors import PoolError
 from .._light.hints import TYPE_CHECKING
 from .._telemetry.process_stats import ProcessStats
 from . import folder as _folder
 from . import joining
 from .figures import Told, unpacked
+from .refusal import refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from .._core import SharedMember
 
 
 def shared_stats(name: str) -> list[ProcessStats]:
@@ -58,18 +59,15 @@ def shared_pools() -> list[SharedPool]:
     folder = _folder.opened(make=False) if joining.SUPPORTED else None
     if folder is None:
         return []
-    try:
-        files = _folder.listing(folder)
-    finally:
-        os.close(folder)
     found = []
-    for file in files:
-        with contextlib.suppress(PoolError, ValueError):
-            name = joining.name_in(file)
-            with page_of(name) as member:
-                rows = [] if member is None else rows_of(member)
-                if member is not None and rows:
-                    found.append(SharedPool(name, member.cap, rows))
+    with folder:
+        for file in _folder.pages(folder):
+            with contextlib.suppress(PoolError, ValueError):
+                name = joining.name_in(folder, file)
+                with page_of(name) as member:
+                    rows = [] if member is None else rows_of(member)
+                    if member is not None and rows:
+                        found.append(SharedPool(name, member.cap, rows))
     return sorted(found)
 
 
@@ -82,14 +80,13 @@ def page_of(name: str) -> Iterator[SharedMember | None]:
         yield None
         return
     try:
-        member = SharedMember(folder, os.fsencode(file))
+        with folder:
+            member = folder.page(file)
     except FileNotFoundError:
         yield None
         return
     except OSError as error:
-        raise _folder.refused(file, error) from error
-    finally:
-        os.close(folder)
+        raise refused(file, error) from error
     joining.look_at(member, name)
     joining.check_used(member, name)
     yield member

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .._core import Core, SharedMember
 
 _GIVE_UP, _FIGURES, _LEFT, _ASKED = SHARED_BITS
-_ROOM = SHARED_LAYOUT[3]
+_ROOM = SHARED_LAYOUT[4]
 _MOST_NAMED = 10  # processes in an error
 _program = os.path.basename(sys.argv[0] if sys.argv and sys.argv[0] else sys.executable) or "python"
 _members: weakref.WeakSet[Share] = weakref.WeakSet()

@@ -151,9 +151,9 @@ cdef inline void member_reap(Member *member, int64_t now) noexcept nogil:
     for i in range(u32_load(&page.used)):
         if i == member.number or (u64_load(&page.row[i].key) == 0 and page_count(u64_load(&page.row[i].held)) == 0):
             continue
-        if page_locked(member.fd, i + 1, 1) == 0 and page_lock(member.fd, i + 1) == 0:
+        if page_locked(member.file, i + 1, 1) == 0 and page_lock(member.file, i + 1) == 0:
             any |= member_clear(page, i)
-            page_unlock(member.fd, i + 1)
+            page_unlock(member.file, i + 1)
     if any:
         need_offer(page, member.number, now)
 

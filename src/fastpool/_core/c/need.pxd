@@ -81,7 +81,7 @@ cdef inline uint32_t need_before(Page *page, uint32_t number, int64_t since, int
 cdef inline void need_ring(Row *row) noexcept nogil:
     """Wake the row's watcher, or let its next sleep end at once."""
     u32_add(&row.futex, 1)
-    futex_wake(&row.futex)
+    futex_wake(&row.futex, u64_load(&row.key))
 
 
 cdef inline void need_offer(Page *page, uint32_t number, int64_t now) noexcept nogil:

@@ -15,26 +15,37 @@ At every moment the sum of all counts, with the change of `total` applied that i
 dead (its lock is gone) is cleared by one such change of kind CLEARED, by whoever has the row's lock by then.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, intptr_t, uint32_t, uint64_t
 
 from .atomic cimport u32_load_sc, u64_cas, u64_load_sc
 
 cdef extern from "page.h" nogil:
     const bint SHARES "FP_SHARES"
-    int page_open "fp_page_open"(int folder, const char *name) noexcept
-    void page_close "fp_page_close"(int fd) noexcept
-    int page_lock "fp_page_lock"(int fd, uint32_t byte) noexcept
-    void page_unlock "fp_page_unlock"(int fd, uint32_t byte) noexcept
-    int page_locked "fp_page_locked"(int fd, uint32_t byte, uint32_t count) noexcept
-    void *page_map "fp_page_map"(int fd, int folder, const char *name, size_t size) noexcept
+    const bint PAGE_GROWS "FP_PAGE_GROWS"
+    intptr_t page_open "fp_page_open"(int folder, const char *name) noexcept
+    void page_close "fp_page_close"(intptr_t file, bint mapped) noexcept
+    int64_t page_size "fp_page_size"(intptr_t file) noexcept
+    int page_read "fp_page_read"(intptr_t file, void *to, int size) noexcept
+    int page_lock "fp_page_lock"(intptr_t file, uint32_t byte) noexcept
+    void page_unlock "fp_page_unlock"(intptr_t file, uint32_t byte) noexcept
+    int page_locked "fp_page_locked"(intptr_t file, uint32_t byte, uint32_t count) noexcept
+    void *page_map "fp_page_map"(intptr_t file, int folder, const char *name, size_t size) noexcept
     void page_unmap "fp_page_unmap"(void *at, size_t size) noexcept
-    void futex_wait "fp_futex_wait"(uint32_t *futex, uint32_t seen, int64_t ns) noexcept
-    void futex_wake "fp_futex_wake"(uint32_t *futex) noexcept
+
+cdef extern from "page.h":
+    void page_failed "fp_page_failed"() except *
+
+cdef extern from "futex.h" nogil:
+    intptr_t event_made "fp_event_made"(uint64_t key) noexcept
+    void event_close "fp_event_close"(intptr_t event) noexcept
+    void futex_wait "fp_futex_wait"(uint32_t *futex, uint32_t seen, int64_t ns, intptr_t event) noexcept
+    void futex_wake "fp_futex_wake"(uint32_t *futex, uint64_t key) noexcept
 
 cdef enum:
     PAGE_HEAD = 4096           # bytes before the first row
     PAGE_ROW = 896             # bytes of a row: 64 of them and the head are 60 KB
     PAGE_ROWS = 1024           # most rows
+    PAGE_FIXED = 2048          # bytes for what the file says of itself
     PAGE_FIGURES = 808         # bytes for what a pool says of itself
     PAGE_JOIN = 0              # the byte locked while a process joins or leaves; row n has byte n + 1
 
@@ -68,13 +79,13 @@ cdef struct Row:
     unsigned char spare[PAGE_ROW - PAGE_FIGURES - 68]
 
 cdef struct Page:
-    unsigned char fixed[2048]  # what the file says of itself; never changes
+    unsigned char fixed[PAGE_FIXED]  # what the file says of itself; never changes
     uint64_t total             # [atomic]
     unsigned char apart[56]
     uint32_t cap               # [atomic] most permits; NO_CAP: none is set
     uint32_t rows              # [atomic] how many the file has room for
     uint32_t used              # [atomic] no row from this one on was ever taken
-    unsigned char rest[PAGE_HEAD - 2048 - 64 - 12]
+    unsigned char rest[PAGE_HEAD - PAGE_FIXED - 64 - 12]
     Row row[PAGE_ROWS]
 
 

@@ -1,6 +1,6 @@
 """The words of a pool, and the permits to connect."""
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, intptr_t, uint32_t, uint64_t
 
 from .atomic cimport u32_add, u32_cas, u32_load, u32_load_sc
 from .idle cimport Idle
@@ -21,7 +21,8 @@ cdef struct Member:            # a pool's place among those of its shared name; 
     Page *page               # NULL: nowhere, so no permit is to be had
     Row *row
     uint32_t number          # of the row
-    int fd
+    intptr_t file            # the page's; -1: none
+    intptr_t event            # what its watcher sleeps on, where that is not the row's word itself
     uint32_t left            # [atomic] the row is no longer this pool's
     thread_lock mutex        # while the need is published
     uint64_t stuck           # the need when it last changed, and when that was
