@@ -22,7 +22,7 @@ from click.testing import CliRunner
 import fastpool
 from fastpool._cli.commands import _SORTS, cli
 from fastpool._cli.compare.tables import duration
-from fastpool._cli.top import COLUMNS, in_words, rows
+from fastpool._cli.top import COLUMNS, _unpacked, in_words, rows
 from fastpool._shared import asking
 from fastpool._shared.asking import ask
 from fastpool._shared.reading import shared_rows
@@ -177,6 +177,27 @@ def test_the_percentiles_of_waits_are_those_of_the_process(party: Party) -> None
         assert of(waits_never).cells[1 + list(COLUMNS).index(name)] == "", "no wait, no figure"
     assert [row.told.process.pid for row in rows("p99") if row.told] == [waits.pid, waits_never.pid]
     assert duration(row.told.stats.wait.percentile(99)) in top("--once")
+
+
+def test_a_row_that_says_what_it_said_is_not_parsed_again(party: Party) -> None:
+    party.worker(shared_max=5, min_size=0)
+    wait_until(rows)
+
+    def parsed() -> int:
+        before = _unpacked.cache_info().misses
+        assert len(rows()) == 2, "the process, and the sum"
+        return _unpacked.cache_info().misses - before
+
+    wait_until(lambda: parsed() == 0)
+
+
+def test_the_row_of_a_lease_that_stays_out_stays_as_it_is(party: Party) -> None:
+    with fastpool.Pool(party.connection, max_size=1, shared="tested", shared_max=5) as pool, pool.connection():
+        said = set()
+        for _ in range(50):
+            pool.share.publish(pool)
+            said.add(pool.share.member.read(pool.share.member.number))
+    assert len(said) <= 3, "when it was leased is rounded, so the clocks' small steps do not show"
 
 
 @pytest.mark.timeout(240)

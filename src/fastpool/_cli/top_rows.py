@@ -17,7 +17,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from .top import COLUMNS, Row, titles
+from .top import COLUMNS, TITLES, Row
 
 _HEADER, _TOTAL, _CURSOR = Style(bold=True, reverse=True), Style(bold=True), Style(reverse=True)
 _GAP = 2  # cells between two columns
@@ -65,11 +65,11 @@ class RowsView(ScrollView, can_focus=True):
         seen_before = self._lines, self._at
         self.rows, self._at = found, max(min(self._at, len(found) - 1), 0)
         arrow = "▼" if COLUMNS[sort].descends != reverse else "▲"
-        names = [f"{title} {arrow}" if name == sort else title for name, title, _ in titles()]
+        names = [f"{title} {arrow}" if name == sort else title for name, title, _ in TITLES]
         widths = [max(map(cell_len, column)) for column in zip(names, *(row.cells for row in found), strict=True)]
         self._lines = [_line(cells, widths) for cells in (names, *(row.cells for row in found))]
         ends = [sum(widths[: number + 1]) + _GAP * (number + 1) for number in range(len(widths))]
-        self._ends = [(end, name) for end, (name, _, _) in zip(ends, titles(), strict=True)]
+        self._ends = [(end, name) for end, (name, _, _) in zip(ends, TITLES, strict=True)]
         size = Size(ends[-1], len(self._lines))
         if size == self.virtual_size:
             self._redraw(*seen_before)
@@ -141,6 +141,6 @@ class RowsView(ScrollView, can_focus=True):
 
 def _line(cells: list[str], widths: list[int]) -> str:
     parts = []
-    for cell, width, (_, _, number) in zip(cells, widths, titles(), strict=True):
+    for cell, width, (_, _, number) in zip(cells, widths, TITLES, strict=True):
         parts.append(" " * (width - cell_len(cell)) + cell if number else set_cell_size(cell, width))
     return "".join(part + " " * _GAP for part in parts)
