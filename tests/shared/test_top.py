@@ -278,6 +278,7 @@ def test_the_screen_follows_processes_that_come_and_go(party: Party) -> None:
 
 def test_only_lines_that_changed_are_drawn_again(party: Party) -> None:
     pytest.importorskip("textual")
+    from fastpool._cli.top_rows import strip_of
     from fastpool._cli.top_screen import Top
 
     for _ in range(3):
@@ -287,19 +288,21 @@ def test_only_lines_that_changed_are_drawn_again(party: Party) -> None:
         app = Top(interval_s=3600)
         async with app.run_test(size=(200, 30)) as pilot:
             await pilot.pause()
-            drawn: list[int] = []
-            view, draw = app.view, app.view.render_line
-            view.render_line = lambda y: drawn.append(y) or draw(y)
+            drawn: list[Any] = []
+            view, refresh = app.view, app.view.refresh
+            view.refresh = lambda *lines, **how: drawn.extend(line.y for line in lines) or refresh(*lines, **how)
             found = view.rows
 
             async def drawn_with(changed: int | None) -> list[int]:
                 drawn.clear()
+                made = strip_of.cache_info().misses
                 cells = [list(row.cells) for row in found]
                 if changed is not None:
                     cells[changed][2] = "another".ljust(len(cells[changed][2]))[: len(cells[changed][2])]
                 now = [row._replace(cells=new) for row, new in zip(found, cells, strict=True)]
                 view.show(now, app.sort, app.reverse)
                 await pilot.pause()
+                assert strip_of.cache_info().misses - made <= len(drawn), "the others are not even made again"
                 return list(drawn)
 
             assert await drawn_with(None) == []
