@@ -1,6 +1,6 @@
 """The cost of a cap shared over processes, and how soon a permit is where it is needed.
 
-    python -m bench.shared            all of it, as a table; a minute
+    python -m bench.shared            all of it, as a table; four minutes
     python -m bench.shared --json     as JSON, for other programs
 
 Checkouts are compared in pairs of short runs, alternately with and without `shared`, in one process, and the median of
@@ -15,6 +15,7 @@ import json
 import os
 import pty
 import select
+import shutil
 import statistics
 import struct
 import subprocess
@@ -34,7 +35,16 @@ PAIRS = 60
 ROUNDS = 20_000
 TIMES = 20
 PROCESSES = 50  # that top watches
-TOP_S = 20.0
+TOP_AFTER_S = 10.0  # it has started by then
+TOP_S = 60.0
+USES = """
+def uses():
+    while True:
+        with pool.connection():
+            pass
+        time.sleep(0.5)
+threading.Thread(target=uses, daemon=True).start()
+"""
 
 
 class Connection:
@@ -112,40 +122,65 @@ def page_bytes(party: Party) -> int:
             pool.close()
 
 
-def cpu_of_top(party: Party) -> dict[str, float]:
-    """The CPU that `fastpool top` takes with fifty processes, in percent of a core, live and in a terminal."""
-    workers = [party.worker(shared_max=100) for _ in range(PROCESSES)]
+def cpu_of_top(party: Party, busy: bool) -> dict[str, float]:
+    """The CPU of `fastpool top` with fifty processes, and beside it that of procps' `top`, in percent of a core.
+
+    Both are live, in terminals of their own, at one pace. Busy: each process uses its pool twice a second.
+    """
+    workers = [party.worker(shared_max=200) for _ in range(PROCESSES)]
     for worker in workers:
-        worker.tell("take()")
+        worker.tell("take()\n" + (USES if busy else ""))
     for worker in workers:
         worker.answer()
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 180, 0, 0))
-    program = [sys.executable, "-m", "fastpool", "top"]
-    top = subprocess.Popen(program, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"})
+    programs = {"fastpool": [sys.executable, "-m", "fastpool", "top", "--interval", "2"]}
+    if sys.platform == "linux" and shutil.which("top"):
+        programs["procps"] = ["top", "-d", "2"]
+    live = {name: Live(program) for name, program in programs.items()}
     try:
-        watched = psutil.Process(top.pid)
-        drain(ours, 8.0)
-        before, began = watched.cpu_times(), time.monotonic()
-        drain(ours, TOP_S)
-        after, took = watched.cpu_times(), time.monotonic() - began
-        used = after.user + after.system - before.user - before.system
-        return {"percent_of_a_core": round(100 * used / took, 2), "ms_each_second": round(1e3 * used / took, 1)}
+        terminals = [one.terminal for one in live.values()]
+        drain(terminals, TOP_AFTER_S)
+        before, began = {name: one.cpu_s() for name, one in live.items()}, time.monotonic()
+        drain(terminals, TOP_S)
+        took = time.monotonic() - began
+        return {name: round(100 * (one.cpu_s() - before[name]) / took, 2) for name, one in live.items()}
     finally:
-        top.terminate()
-        drain(ours, 0.5)
-        top.kill()
-        top.wait()
-        os.close(ours)
+        for one in live.values():
+            one.end()
+
+
+class Live:
+    """A program in a terminal of its own."""
+
+    def __init__(self, program: list[str]) -> None:
+        self.terminal, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 180, 0, 0))
+        env = {**os.environ, "TERM": "xterm"}
+        self._process = subprocess.Popen(program, stdin=theirs, stdout=theirs, stderr=theirs, env=env)
         os.close(theirs)
 
+    def cpu_s(self) -> float:
+        """The seconds that it has computed."""
+        times = psutil.Process(self._process.pid).cpu_times()
+        return times.user + times.system
 
-def drain(terminal: int, seconds: float) -> None:
+    def end(self) -> None:
+        """End it, and its terminal."""
+        self._process.terminate()
+        drain([self.terminal], 0.5)
+        self._process.kill()
+        self._process.wait()
+        os.close(self.terminal)
+
+
+def drain(terminals: list[int], seconds: float) -> None:
     """Read what is drawn, for so long: a terminal that is not read holds the program up."""
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
-        if select.select([terminal], [], [], left)[0]:
-            os.read(terminal, 65536)
+        for terminal in select.select(terminals, [], [], left)[0]:
+            try:
+                os.read(terminal, 65536)
+            except OSError:
+                return  # the program has ended
 
 
 def measured() -> dict[str, object]:
@@ -168,7 +203,8 @@ def measured() -> dict[str, object]:
             "idle_elsewhere": at(lambda party: quantiles(idle_elsewhere(party))),
             "killed_holder": at(lambda party: quantiles(killed_holder(party))),
             "page_bytes_for_64_pools": at(page_bytes),
-            "top_with_fifty_processes": at(cpu_of_top),
+            "top_with_fifty_processes": at(lambda party: cpu_of_top(party, busy=False)),
+            "top_with_fifty_busy_processes": at(lambda party: cpu_of_top(party, busy=True)),
         }
 
 

@@ -22,7 +22,7 @@ from click.testing import CliRunner
 import fastpool
 from fastpool._cli.commands import _SORTS, cli
 from fastpool._cli.compare.tables import duration
-from fastpool._cli.top import COLUMNS, in_words, rows
+from fastpool._cli.top import COLUMNS, _unpacked, in_words, rows
 from fastpool._shared import asking, folder
 from fastpool._shared.asking import ask
 from fastpool._shared.reading import shared_rows
@@ -180,6 +180,27 @@ def test_the_percentiles_of_waits_are_those_of_the_process(party: Party) -> None
     assert duration(row.told.stats.wait.percentile(99)) in top("--once")
 
 
+def test_a_row_that_says_what_it_said_is_not_parsed_again(party: Party) -> None:
+    party.worker(shared_max=5, min_size=0)
+    wait_until(rows)
+
+    def parsed() -> int:
+        before = _unpacked.cache_info().misses
+        assert len(rows()) == 2, "the process, and the sum"
+        return _unpacked.cache_info().misses - before
+
+    wait_until(lambda: parsed() == 0)
+
+
+def test_the_row_of_a_lease_that_stays_out_stays_as_it_is(party: Party) -> None:
+    with fastpool.Pool(party.connection, max_size=1, shared="tested", shared_max=5) as pool, pool.connection():
+        said = set()
+        for _ in range(50):
+            pool.share.publish(pool)
+            said.add(pool.share.member.read(pool.share.member.number))
+    assert len(said) <= 3, "when it was leased is rounded, so the clocks' small steps do not show"
+
+
 @pytest.mark.timeout(240)
 def test_once_under_full_load(party: Party) -> None:
     """Twice as many processes as cores compute, and use the pool, all the time."""
@@ -258,6 +279,7 @@ def test_the_screen_follows_processes_that_come_and_go(party: Party, monkeypatch
 
 def test_only_lines_that_changed_are_drawn_again(party: Party) -> None:
     pytest.importorskip("textual")
+    from fastpool._cli.top_rows import strip_of
     from fastpool._cli.top_screen import Top
 
     for _ in range(3):
@@ -267,19 +289,21 @@ def test_only_lines_that_changed_are_drawn_again(party: Party) -> None:
         app = Top(interval_s=3600)
         async with app.run_test(size=(200, 30)) as pilot:
             await pilot.pause()
-            drawn: list[int] = []
-            view, draw = app.view, app.view.render_line
-            view.render_line = lambda y: drawn.append(y) or draw(y)
+            drawn: list[Any] = []
+            view, refresh = app.view, app.view.refresh
+            view.refresh = lambda *lines, **how: drawn.extend(line.y for line in lines) or refresh(*lines, **how)
             found = view.rows
 
             async def drawn_with(changed: int | None) -> list[int]:
                 drawn.clear()
+                made = strip_of.cache_info().misses
                 cells = [list(row.cells) for row in found]
                 if changed is not None:
                     cells[changed][2] = "another".ljust(len(cells[changed][2]))[: len(cells[changed][2])]
                 now = [row._replace(cells=new) for row, new in zip(found, cells, strict=True)]
                 view.show(now, app.sort, app.reverse)
                 await pilot.pause()
+                assert strip_of.cache_info().misses - made <= len(drawn), "the others are not even made again"
                 return list(drawn)
 
             assert await drawn_with(None) == []

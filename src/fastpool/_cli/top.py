@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from rich.console import Group, RenderableType
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .._shared.asking import ask
-from .._shared.figures import Told
+from .._shared.figures import Told, unpacked
 from .._shared.reading import SharedPool, shared_pools
 from .compare.tables import duration
 
@@ -86,6 +87,10 @@ COLUMNS: dict[str, Column] = {
 }
 _TEXTS = {"program", "holder", "servers"}  # on the left of their columns
 _SUMMED = ("open", "leased", "idle", "connecting", "waiting")
+# The columns of the table: the name for --sort, the title, and whether numbers are in it.
+TITLES = (("name", "name", False), *((name, one.title, name not in _TEXTS) for name, one in COLUMNS.items()))
+# Most rows say at one look what they said at the last.
+_unpacked = lru_cache(maxsize=1024)(unpacked)
 
 
 class Row(NamedTuple):
@@ -118,7 +123,7 @@ def rows(sort: str = "pid", reverse: bool = False) -> list[Row]:
     """
     column = COLUMNS[sort]
     found = []
-    for pool in shared_pools():
+    for pool in shared_pools(_unpacked):
         ordered = sorted(pool.rows, key=column.key, reverse=column.descends != reverse)
         for told in ordered:
             cells = [pool.name, *(one.text(told) for one in COLUMNS.values())]
@@ -136,11 +141,6 @@ def _total(pool: SharedPool) -> list[str]:
     return [pool.name, *cells.values()]
 
 
-def titles() -> list[tuple[str, str, bool]]:
-    """The columns of the table: the name for --sort, the title, and whether numbers are in it."""
-    return [("name", "name", False), *((name, one.title, name not in _TEXTS) for name, one in COLUMNS.items())]
-
-
 def _servers(servers: Any) -> str:
     ordered = sorted(servers.items(), key=lambda item: -item[1])
     shown = [f"{server} {leased}" for server, leased in ordered[:_MOST_SERVERS]]
@@ -150,7 +150,7 @@ def _servers(servers: Any) -> str:
 def table(sort: str = "pid", reverse: bool = False) -> Table:
     """All shared pools, one row for each pool of each process."""
     found = Table(title=f"shared pools at {time.strftime('%H:%M:%S')}", title_justify="left")
-    for _, title, number in titles():
+    for _, title, number in TITLES:
         found.add_column(title, justify="right" if number else "left", overflow="fold")
     for row in rows(sort, reverse):
         found.add_row(*map(Text, row.cells), end_section=row.told is None, style="bold" if row.told is None else "")

@@ -5,6 +5,7 @@ textual's DataTable draws each cell by itself, which took a tenth of a second fo
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
@@ -17,7 +18,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from .top import COLUMNS, Row, titles
+from .top import COLUMNS, TITLES, Row
 
 _HEADER, _TOTAL, _CURSOR = Style(bold=True, reverse=True), Style(bold=True), Style(reverse=True)
 _GAP = 2  # cells between two columns
@@ -65,11 +66,13 @@ class RowsView(ScrollView, can_focus=True):
         seen_before = self._lines, self._at
         self.rows, self._at = found, max(min(self._at, len(found) - 1), 0)
         arrow = "▼" if COLUMNS[sort].descends != reverse else "▲"
-        names = [f"{title} {arrow}" if name == sort else title for name, title, _ in titles()]
-        widths = [max(map(cell_len, column)) for column in zip(names, *(row.cells for row in found), strict=True)]
-        self._lines = [_line(cells, widths) for cells in (names, *(row.cells for row in found))]
+        names = [f"{title} {arrow}" if name == sort else title for name, title, _ in TITLES]
+        texts = [names, *(row.cells for row in found)]
+        lengths = [list(map(cell_len, cells)) for cells in texts]
+        widths = list(map(max, zip(*lengths, strict=True)))
+        self._lines = [_line(cells, have, widths) for cells, have in zip(texts, lengths, strict=True)]
         ends = [sum(widths[: number + 1]) + _GAP * (number + 1) for number in range(len(widths))]
-        self._ends = [(end, name) for end, (name, _, _) in zip(ends, titles(), strict=True)]
+        self._ends = [(end, name) for end, (name, _, _) in zip(ends, TITLES, strict=True)]
         size = Size(ends[-1], len(self._lines))
         if size == self.virtual_size:
             self._redraw(*seen_before)
@@ -82,28 +85,31 @@ class RowsView(ScrollView, can_focus=True):
         changed = {number for number, (old, new) in enumerate(zip(lines, self._lines, strict=True)) if old != new}
         if at != self._at:
             changed |= {at + 1, self._at + 1}
-        for y in range(self.size.height):
-            if self._line_at(y) in changed:
-                self.refresh(Region(0, y, self.size.width, 1))
+        width, height = self.size
+        scrolled = self.scroll_offset.y
+        seen = [y for y in range(height) if _line_at(y, scrolled) in changed]
+        if seen:
+            self.refresh(*(Region(0, y, width, 1) for y in seen))
 
-    def _line_at(self, y: int) -> int:
-        """The number of the line that is on this line of the screen: the header stays on the first."""
-        return 0 if y == 0 else y + self.scroll_offset.y
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """These lines of the screen. textual would look for borders, paddings and colours in each: there are none."""
+        x, scrolled = self.scroll_offset
+        width = self.size.width
+        strips = []
+        for y in crop.line_range:
+            number = _line_at(y, scrolled)
+            text = self._lines[number] if number < len(self._lines) else ""
+            strips.append(strip_of(text, self._style(number), x, width).crop(crop.x, crop.right))
+        return strips
 
-    def render_line(self, y: int) -> Strip:
-        """One line of the screen."""
-        x, number = self.scroll_offset.x, self._line_at(y)
-        if number >= len(self._lines):
-            return Strip.blank(self.size.width)
+    def _style(self, number: int) -> Style:
         if number == 0:
-            style = _HEADER
-        elif number - 1 == self._at:
-            style = _CURSOR
-        else:
-            style = _TOTAL if self.rows[number - 1].told is None else Style.null()
-        width = max(self.size.width, self.virtual_size.width - x)
-        line = Strip([Segment(self._lines[number], style)]).crop(x, x + width)
-        return line.adjust_cell_length(self.size.width, style)
+            return _HEADER
+        if number > len(self.rows):
+            return Style.null()
+        if number - 1 == self._at:
+            return _CURSOR
+        return _TOTAL if self.rows[number - 1].told is None else Style.null()
 
     # ---- keys, and the mouse ---------------------------------------------------------------------------------------
 
@@ -131,7 +137,7 @@ class RowsView(ScrollView, can_focus=True):
             if names and names[0] in COLUMNS:
                 self.post_message(self.TitleClicked(names[0]))
             return
-        number = self._line_at(event.y) - 1
+        number = _line_at(event.y, self.scroll_offset.y) - 1
         if number < len(self.rows):
             if number == self._at:
                 self.action_choose()
@@ -139,8 +145,21 @@ class RowsView(ScrollView, can_focus=True):
                 self.action_move(number - self._at)
 
 
-def _line(cells: list[str], widths: list[int]) -> str:
+@lru_cache(maxsize=256)  # more lines than a screen has: those that are as they were are not made again
+def strip_of(text: str, style: Style, x: int, width: int) -> Strip:
+    """So many cells of this text, from the cell ``x`` on."""
+    seen = Segment(text).split_cells(x)[1].text
+    return Strip([Segment(set_cell_size(seen, width), style)], width)
+
+
+def _line_at(y: int, scrolled: int) -> int:
+    """The number of the line that is on this line of the screen: the header stays on the first."""
+    return 0 if y == 0 else y + scrolled
+
+
+def _line(cells: list[str], lengths: list[int], widths: list[int]) -> str:
     parts = []
-    for cell, width, (_, _, number) in zip(cells, widths, titles(), strict=True):
-        parts.append(" " * (width - cell_len(cell)) + cell if number else set_cell_size(cell, width))
+    for cell, length, width, (_, _, number) in zip(cells, lengths, widths, TITLES, strict=True):
+        room = " " * (width - length)
+        parts.append(room + cell if number else cell + room)
     return "".join(part + " " * _GAP for part in parts)

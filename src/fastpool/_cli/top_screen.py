@@ -10,6 +10,7 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
+from textual.driver import Driver
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
@@ -69,6 +70,15 @@ class Top(App[None]):
         self._interval_s = interval_s
         self.view = RowsView()
         self.problem = Static(id="error")
+
+    def get_driver_class(self) -> type[Driver]:
+        """textual's driver, and on Linux and macOS one whose thread that reads the keys sleeps until there are some."""
+        found = super().get_driver_class()
+        if found.__module__ != "textual.drivers.linux_driver":
+            return found
+        from .top_keys import KeysDriver  # here, because its modules are missing on Windows
+
+        return KeysDriver
 
     def compose(self) -> ComposeResult:
         """The table, an error if there is one, and the keys."""

@@ -20,6 +20,7 @@ _TOTALS = (
     "connect_errors", "leaks",
 )  # fmt: skip
 _HISTOGRAMS = ("wait", "connect", "hold")
+_EMPTY = Histogram()
 _LONGEST_TEXT = 64  # characters of a name
 
 
@@ -73,7 +74,7 @@ def unpacked(number: int, pid: int, data: bytes) -> Told | None:
             data = zlib.decompress(data)
         program, since, now, servers, name, totals, closed, histograms, oldest = json.loads(data)
         counts: dict[str, Any] = dict(zip(_NOW, now, strict=True))
-        whole: dict[str, Any] = {which: Histogram() for which in _HISTOGRAMS}
+        whole: dict[str, Any] = dict.fromkeys(_HISTOGRAMS, _EMPTY)
         whole |= {which: _fine(*found) for which, found in zip(_HISTOGRAMS, histograms, strict=False)}
         stats = Stats(
             name=name,
@@ -99,6 +100,8 @@ def _coarse(histogram: Histogram) -> list[Any]:
 
 
 def _fine(count: int, sum_ns: int, max_ns: int, counts: list[int]) -> Histogram:
+    if not count:
+        return _EMPTY
     edges = (0, *EDGES_NS, max(max_ns, EDGES_NS[-1]) + 1)
     spans = tuple((edges[i], edges[i + 1], n) for i, n in enumerate(counts) if n)
     return Histogram(count, sum_ns / 1e9, max_ns / 1e9, spans)

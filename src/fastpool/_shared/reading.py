@@ -15,9 +15,11 @@ from .figures import Told, unpacked
 from .refusal import refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .._core import SharedMember
+
+    Unpack = Callable[[int, int, bytes], Told | None]
 
 
 def shared_stats(name: str) -> list[ProcessStats]:
@@ -51,10 +53,11 @@ class SharedPool(NamedTuple):
     rows: list[Told]
 
 
-def shared_pools() -> list[SharedPool]:
+def shared_pools(unpack: Unpack = unpacked) -> list[SharedPool]:
     """All shared names of this user that any living process has, in order. PoolError if the folder cannot be used.
 
-    A page that cannot be read is left out: its own pools say what is wrong with it.
+    A page that cannot be read is left out: its own pools say what is wrong with it. ``unpack``: what parses a row, for
+    who reads often and remembers.
     """
     folder = _folder.opened(make=False) if joining.SUPPORTED else None
     if folder is None:
@@ -65,7 +68,7 @@ def shared_pools() -> list[SharedPool]:
             with contextlib.suppress(PoolError, ValueError):
                 name = joining.name_in(folder, file)
                 with page_of(name) as member:
-                    rows = [] if member is None else rows_of(member)
+                    rows = [] if member is None else rows_of(member, unpack)
                     if member is not None and rows:
                         found.append(SharedPool(name, member.cap, rows))
     return sorted(found)
@@ -92,12 +95,12 @@ def page_of(name: str) -> Iterator[SharedMember | None]:
     yield member
 
 
-def rows_of(member: SharedMember) -> list[Told]:
+def rows_of(member: SharedMember, unpack: Unpack = unpacked) -> list[Told]:
     """The figures of all pools whose processes are alive."""
     found = []
     for number, *_ in member.holders():
         row = member.read(number)
-        figures = None if row is None or not member.locked(number + 1) else unpacked(number, *row)
+        figures = None if row is None or not member.locked(number + 1) else unpack(number, *row)
         if figures is not None:
             found.append(figures)
     return sorted(found, key=lambda row: (row.process.pid, row.process.since))

@@ -113,7 +113,8 @@ class Share:
             row = min(leases, key=lambda row: row[6])
             server = None if row[1] is None else server_text(row[1])
             info = info_of(row, clock())
-            oldest = Oldest(time.time() - info.age_s, info.owner, server)
+            # Two clocks, read one after the other: rounded, the row says the same each time, and is not read again.
+            oldest = Oldest(round(time.time() - info.age_s, 2), info.owner, server)
         self.member.write(packed(_program, self._since, stats_of(pool), servers, oldest, _ROOM))
 
     def leased_elsewhere(self) -> Counter[str]:
