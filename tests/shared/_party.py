@@ -27,6 +27,7 @@ import fastpool
 
 PATIENCE = 20.0
 STOPS = hasattr(signal, "SIGSTOP")
+ROOT = Path(__file__).resolve().parent.parent.parent
 SOURCE = str(Path(fastpool.__file__).parent.parent)  # so the workers have the same fastpool as the tests
 WORKER = Path(__file__).with_name("_worker.py")
 

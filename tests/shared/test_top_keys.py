@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import select
 import signal
 import struct
 import subprocess
 import sys
-import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +17,10 @@ from typing import Any
 import pytest
 
 pytest.importorskip("textual")
+fcntl = pytest.importorskip("fcntl", reason="the keys of terminals are another driver's on Windows")
+
+import pty
+import termios
 
 from fastpool._cli import top_keys
 from fastpool._cli.top_keys import KeysDriver
