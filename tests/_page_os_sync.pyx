@@ -65,30 +65,16 @@ cdef extern from *:
     int next_errno "fails_with"
     unsigned int said[4]
 
-from libc.stdint cimport int64_t, uint32_t
-
-from fastpool._core.c.atomic cimport u32_store
-from fastpool._core.c.page cimport futex_wait, futex_wake
+include "_page_word.pxi"
 
 
-cdef class Word:
+cdef class Word(SleptOn):
     """A word, and what was slept on it since this was made."""
-    cdef uint32_t word
 
     def __init__(self, bint there=True, int fails_with=0):
         global naps_begun, sleeps_begun, wakes_done, is_there, next_errno
         naps_begun = sleeps_begun = wakes_done = 0
         is_there, next_errno = there, fails_with
-
-    def wait(self, uint32_t seen, int64_t ns):
-        """Sleep while it is `seen`, for at most so long."""
-        with nogil:
-            futex_wait(&self.word, seen, ns, 0)
-
-    def write(self, uint32_t value):
-        """Change it, and wake a thread that sleeps on it."""
-        u32_store(&self.word, value)
-        futex_wake(&self.word, 0)
 
     @property
     def counts(self):

@@ -19,29 +19,11 @@ cdef extern from *:
     long long naps_begun "naps"
     long long last_nap_ns "nap_ns"
 
-from libc.stdint cimport int64_t, uint32_t
-
-from fastpool._core.c.atomic cimport u32_load, u32_store
-from fastpool._core.c.page cimport futex_wait, futex_wake
+include "_page_word.pxi"
 
 
-cdef class Word:
+cdef class Word(SleptOn):
     """A word, and what was slept on it by anybody since the last `reset`."""
-    cdef uint32_t word
-
-    def wait(self, uint32_t seen, int64_t ns):
-        """Sleep while it is `seen`, for at most so long."""
-        with nogil:
-            futex_wait(&self.word, seen, ns, 0)
-
-    def write(self, uint32_t value):
-        """Change it, and wake a thread that sleeps on it."""
-        u32_store(&self.word, value)
-        futex_wake(&self.word, 0)
-
-    @property
-    def value(self):
-        return u32_load(&self.word)
 
     @property
     def naps(self):

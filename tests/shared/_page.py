@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import fastpool
 from fastpool._shared import folder
-from tests.shared._party import Party
+from tests.shared._party import SOURCE, Party
 
 
 class Connection:
@@ -22,6 +25,14 @@ def pool(**options: object) -> fastpool.Pool[Connection]:
 
 def page_of(party: Party, name: str = "tested") -> Path:
     return party.folder / folder.file_name(name)
+
+
+def said_by(program: str) -> subprocess.CompletedProcess[str]:
+    """The output of this program, run by a process of its own; it must end well."""
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True, text=True, timeout=60, check=True, env={**os.environ, "PYTHONPATH": SOURCE},
+    )  # fmt: skip
 
 
 def make_page(party: Party) -> Path:

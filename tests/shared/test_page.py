@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,8 +10,8 @@ import pytest
 
 import fastpool
 from fastpool._shared import joining
-from tests.shared._page import make_page, pool
-from tests.shared._party import SOURCE, Party, wait_until
+from tests.shared._page import make_page, pool, said_by
+from tests.shared._party import Party, wait_until
 
 
 def changed(page: Path, at: int, data: bytes) -> None:
@@ -73,10 +71,7 @@ def test_a_process_that_ends_without_close_removes_the_page(party: Party) -> Non
         "pools = [fastpool.Pool(object, close=id, shared='tested', shared_max=9, min_size=2) for _ in range(2)]\n"
         "print(len(fastpool.shared_stats('tested')))\n"
     )
-    said = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True, text=True, timeout=60, check=True, env={**os.environ, "PYTHONPATH": SOURCE},
-    )  # fmt: skip
+    said = said_by(program)
     assert said.stdout == "2\n" and said.stderr == ""
     assert party.left() == []
 

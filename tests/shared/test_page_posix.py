@@ -5,16 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import fastpool
 from fastpool._shared import folder, joining
-from tests.shared._page import make_page, page_of, pool
-from tests.shared._party import SOURCE, Party
+from tests.shared._page import make_page, page_of, pool, said_by
+from tests.shared._party import Party
 
 resource = pytest.importorskip("resource")
 folder_posix = pytest.importorskip("fastpool._shared.folder_posix")
@@ -116,10 +114,7 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(party: Party) -> None:
         "try: fastpool.Pool(object, close=id, shared='tested')\n"
         "except fastpool.PoolError as error: print(error)\n"
     )
-    said = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True, text=True, timeout=60, check=True, env={**os.environ, "PYTHONPATH": SOURCE},
-    )  # fmt: skip
+    said = said_by(program)
     assert "RLIMIT_FSIZE" in said.stdout, said
     assert list(party.folder.iterdir()) == []
 

@@ -22,7 +22,7 @@ STEP_CLOSE: Final[int]
 STEP_READY: Final[int]
 EVENT_NAMES: Final[tuple[str, ...]]
 SHARED_BITS: Final[tuple[int, int, int, int]]  # give up an idle connection, write figures, left, asked for leases
-SHARED_LAYOUT: Final[tuple[int, int, int, int, int, int, bool, bool]]
+SHARED_LAYOUT: Final[tuple[int, int, int, int, int, int, bool]]
 pools_here: Register
 
 def clock() -> float: ...

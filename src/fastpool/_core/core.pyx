@@ -29,9 +29,9 @@ from fastpool._core.c.lease cimport NATIVE, lease_lend, lease_open, lease_retake
 from fastpool._core.c.member cimport member_call, member_clear, member_first_since, member_resign, member_tend
 from fastpool._core.c.need cimport need_assign, need_offer, need_ring, need_unassign, need_wanted, \
     need_before
-from fastpool._core.c.page cimport NO_CAP, PAGE_FIGURES, PAGE_FIXED, PAGE_GROWS, PAGE_HEAD, PAGE_ROW, PAGE_ROWS, \
-    SHARES, Page, Row, event_close, event_made, futex_wait, page_cap, page_close, page_count, page_failed, page_free, \
-    page_is_over, page_lock, page_locked, page_map, page_open, page_read, page_size, page_unlock, page_unmap
+from fastpool._core.c.page cimport NO_CAP, PAGE_FIGURES, PAGE_FIXED, PAGE_HEAD, PAGE_ROW, PAGE_ROWS, SHARES, Page, \
+    Row, event_close, event_made, futex_wait, page_cap, page_close, page_count, page_failed, page_free, page_is_over, \
+    page_lock, page_locked, page_map, page_open, page_read, page_size, page_unlock, page_unmap
 from fastpool._core.c.pool cimport CLOSED, OVER_SIZE, SLOW_GIVE, SLOW_TAKE, WANTED, Pool, pool_abandon_waiters, \
     permit_take, pool_closed_one, pool_give, pool_give_vacant, pool_pass, pool_permit_back, pool_settle, \
     pool_settle_if, pool_shrink_vacant, pool_take_room, pool_take_vacant

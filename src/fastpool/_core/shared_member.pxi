@@ -1,7 +1,7 @@
 # An open page of a shared name, and the row that a pool has in it; fastpool._shared finds the page's file and joins it.
 
 SHARED_BITS = (SHARE_GIVE_UP, SHARE_FIGURES, SHARE_LEFT, SHARE_ASKED)
-SHARED_LAYOUT = (PAGE_HEAD, PAGE_ROW, PAGE_ROWS, PAGE_FIXED, PAGE_FIGURES, NO_CAP, SHARES != 0, PAGE_GROWS != 0)
+SHARED_LAYOUT = (PAGE_HEAD, PAGE_ROW, PAGE_ROWS, PAGE_FIXED, PAGE_FIGURES, NO_CAP, SHARES != 0)
 
 
 @cython.final

@@ -18,15 +18,14 @@ from .._errors import PoolError
 from . import folder as _folder
 from .refusal import refused
 
-HEAD, ROW, ROWS, FIXED, FIGURES, NO_CAP, SUPPORTED, _GROWS = SHARED_LAYOUT
+HEAD, ROW, ROWS, FIXED, FIGURES, NO_CAP, SUPPORTED = SHARED_LAYOUT
 PROCESSES = 256
 MAGIC = b"fastpool\r\n\x1a\n"
 VERSION = 1
 _FIXED = struct.Struct("<12sIIIIIH")  # magic, version, bytes of head and row, most rows, words' check, length of name
 _ORDER = struct.unpack("=I", b"\x01\x02\x03\x04")[0]  # differs with the order of bytes
 _CAP_AT = FIXED + 64  # in the page
-_STEP = 16  # rows that a file grows by
-_FIRST = _STEP if _GROWS else ROWS  # rows of a new file
+_STEP = 16  # rows of a new file, and those that it grows by
 _PATIENCE_S = 10.0  # with whoever joins or leaves at the moment
 _NAP_S = 0.001
 _process = [int.from_bytes(os.urandom(8), "little")]  # of this process
@@ -126,10 +125,10 @@ def _opened(folder: _folder.Folder, file: str, name: str) -> SharedMember | None
 
 def _new_page(name: str) -> bytes:
     """A page that nobody has a row of."""
-    page = bytearray(HEAD + _FIRST * ROW)
+    page = bytearray(HEAD + _STEP * ROW)
     fixed = fixed_part(name)
     page[: len(fixed)] = fixed
-    struct.pack_into("=II", page, _CAP_AT, NO_CAP, _FIRST)
+    struct.pack_into("=II", page, _CAP_AT, NO_CAP, _STEP)
     return bytes(page)
 
 
@@ -169,7 +168,7 @@ def checked(data: bytes, size: int, name: str, where: str) -> None:
     fixed = fixed_part(name)
     if data[: len(fixed)] != fixed:
         raise PoolError(f"shared {name!r}: {where!r} is damaged, or the page of another name or system; {advice}")
-    if size < HEAD + _FIRST * ROW:
+    if size < HEAD + _STEP * ROW:
         raise PoolError(f"shared {name!r}: {where!r} was cut off: it has {size} bytes; {advice}")
 
 

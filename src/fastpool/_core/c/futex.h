@@ -90,8 +90,7 @@ static inline void fp_futex_wake(uint32_t *futex, uint64_t key)
 
 #elif FP_SLEEP == FP_SLEEP_EVENT
 
-/* Global: for the user's processes of all sessions, services among them. By default only this user can
- * set it. */
+/* Global: for the user's processes of all sessions, services among them. By default only this user can set it. */
 static inline void fp_event_name(uint64_t key, wchar_t *name)
 {
     static const wchar_t before[] = L"Global\\fastpool-", digits[] = L"0123456789abcdef";

@@ -21,7 +21,6 @@ from .atomic cimport u32_load_sc, u64_cas, u64_load_sc
 
 cdef extern from "page.h" nogil:
     const bint SHARES "FP_SHARES"
-    const bint PAGE_GROWS "FP_PAGE_GROWS"
     intptr_t page_open "fp_page_open"(int folder, const char *name) noexcept
     void page_close "fp_page_close"(intptr_t file, bint mapped) noexcept
     int64_t page_size "fp_page_size"(intptr_t file) noexcept

@@ -3,7 +3,6 @@
 #define FASTPOOL_PAGE_NONE_H
 
 #define FP_SHARES 0
-#define FP_PAGE_GROWS 0
 
 static inline intptr_t fp_page_open(int folder, const char *name)
 {

@@ -11,7 +11,6 @@
 #include "Python.h"
 
 #define FP_SHARES 1
-#define FP_PAGE_GROWS 1 /* what is mapped may be more than the file has */
 
 enum { FP_PAGES = 1024 }; /* descriptors of pages that one process may have */
 

@@ -10,7 +10,6 @@
 #include <windows.h>
 
 #define FP_SHARES 1
-#define FP_PAGE_GROWS 0 /* a file is as long as what is mapped of it, at least */
 
 typedef struct {
     HANDLE file;
@@ -101,6 +100,7 @@ static inline int fp_page_locked(intptr_t page, uint32_t byte, uint32_t bytes)
     return 0;
 }
 
+/* Makes the file as long as what is mapped of it. */
 static inline void *fp_page_map(intptr_t page, int folder, const char *name, size_t bytes)
 {
     void *at = NULL;

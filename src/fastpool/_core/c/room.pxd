@@ -22,7 +22,7 @@ cdef struct Member:            # a pool's place among those of its shared name; 
     Row *row
     uint32_t number          # of the row
     intptr_t file            # the page's; -1: none
-    intptr_t event            # what its watcher sleeps on, where that is not the row's word itself
+    intptr_t event           # what its watcher sleeps on, where that is not the row's word itself
     uint32_t left            # [atomic] the row is no longer this pool's
     thread_lock mutex        # while the need is published
     uint64_t stuck           # the need when it last changed, and when that was
